@@ -1,0 +1,261 @@
+"""A circuit: some of a model's edges, their scores, and where they come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphs.ablation import Ablation
+from graphs.computation import ComputationalGraph
+from graphs.errors import BadCircuitFile, DifferentGraphs, NotInGraph
+from graphs.nodes import INPUT, LOGITS, Edge, Node
+
+if TYPE_CHECKING:
+    import networkx
+    import numpy
+    import numpy.typing
+
+SCHEMA = "acdc.circuit/1"
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A subset of the edges of a computational graph.
+
+    `scores` holds a signed number for some or all of its edges (what the sign means is the provenance's to say: for
+    every algorithm of `acdc`, positive means that removing the edge weakens the behaviour). `provenance` is plain JSON
+    data: model, task, prompts, ablation, metric, algorithm, faithfulness. Two circuits are equal when graph and edges are.
+
+    Raises: NotInGraph when an edge, or the edge of a score, is not the graph's or not the circuit's.
+    """
+
+    graph: ComputationalGraph
+    edges: frozenset[Edge]
+    scores: Mapping[Edge, float] = field(default_factory=dict, compare=False)
+    provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        foreign = sorted(edge.name for edge in self.edges if edge not in self.graph)
+        if foreign:
+            raise NotInGraph(
+                f"{len(foreign)} edges are not in this model, the first being {foreign[0]}; "
+                f"the model has {self.graph.describe()}, and a receiver reads only what was written before it"
+            )
+        stray = sorted(edge.name for edge in self.scores if edge not in self.edges)
+        if stray:
+            raise NotInGraph(
+                f"scores are given for {len(stray)} edges outside the circuit, the first being {stray[0]}"
+            )
+
+    # Making circuits
+
+    @classmethod
+    def full(cls, graph: ComputationalGraph) -> Circuit:
+        """The whole model."""
+        return cls(graph, frozenset(graph.edges()))
+
+    @classmethod
+    def empty(cls, graph: ComputationalGraph) -> Circuit:
+        """No edge at all: every receiver reads only what missing edges carry."""
+        return cls(graph, frozenset())
+
+    @classmethod
+    def from_names(cls, graph: ComputationalGraph, names: Iterable[str]) -> Circuit:
+        """The circuit of the edges with these names.
+
+        Raises: BadName, NotInGraph.
+        """
+        return cls(graph, frozenset(Edge.parse(name) for name in names))
+
+    @classmethod
+    def from_mask(cls, graph: ComputationalGraph, mask: numpy.typing.NDArray[numpy.bool_]) -> Circuit:
+        """The circuit of the edges where `mask` [receiver, sender] is true."""
+        return cls(graph, frozenset(edge for edge in graph.edges() if mask[_place(graph, edge)]))
+
+    # Asking
+
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    def __contains__(self, edge: object) -> bool:
+        return edge in self.edges
+
+    def ordered(self) -> tuple[Edge, ...]:
+        """The edges by receiver and then by sender, in topological order."""
+        return tuple(sorted(self.edges, key=lambda edge: _place(self.graph, edge)))
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that an edge starts or ends in, in topological order, `logits` last."""
+        met = {edge.sender for edge in self.edges} | {edge.receiver for edge in self.edges}
+        return tuple(node for node in (*self.graph.senders, LOGITS) if node in met)
+
+    def heads(self) -> tuple[Node, ...]:
+        """The attention heads among `nodes`."""
+        return tuple(node for node in self.nodes() if node.kind == "head")
+
+    def mask(self) -> numpy.typing.NDArray[numpy.bool_]:
+        """Which edges are in, as [receiver, sender] in the graph's order."""
+        import numpy
+
+        mask = numpy.zeros((len(self.graph.receivers), len(self.graph.senders)), dtype=bool)
+        for edge in self.edges:
+            mask[_place(self.graph, edge)] = True
+        return mask
+
+    # Set algebra; scores follow the left circuit, then the right, and the left one's provenance does not survive
+
+    def _combine(
+        self, other: Circuit, operation: Callable[[frozenset[Edge], frozenset[Edge]], frozenset[Edge]]
+    ) -> Circuit:
+        if self.graph != other.graph:
+            raise DifferentGraphs(
+                f"circuits of two different models cannot be combined: {self.graph.describe()} against "
+                f"{other.graph.describe()}; take both from the same architecture"
+            )
+        edges = operation(self.edges, other.edges)
+        scores = {edge: score for edge, score in {**other.scores, **self.scores}.items() if edge in edges}
+        return Circuit(self.graph, edges, scores)
+
+    def __or__(self, other: Circuit) -> Circuit:
+        return self._combine(other, frozenset.__or__)
+
+    def __and__(self, other: Circuit) -> Circuit:
+        return self._combine(other, frozenset.__and__)
+
+    def __sub__(self, other: Circuit) -> Circuit:
+        return self._combine(other, frozenset.__sub__)
+
+    def __xor__(self, other: Circuit) -> Circuit:
+        return self._combine(other, frozenset.__xor__)
+
+    def __invert__(self) -> Circuit:
+        return Circuit.full(self.graph) - self
+
+    def __le__(self, other: Circuit) -> bool:
+        return len(self._combine(other, frozenset.__sub__)) == 0
+
+    def __lt__(self, other: Circuit) -> bool:
+        return self <= other and self.edges != other.edges
+
+    def without(self, edges: Iterable[Edge]) -> Circuit:
+        """The circuit less these edges, keeping scores and provenance."""
+        kept = self.edges - frozenset(edges)
+        return replace(self, edges=kept, scores={edge: s for edge, s in self.scores.items() if edge in kept})
+
+    def pruned(self, ablation: Ablation = Ablation.RESAMPLE) -> Circuit:
+        """The circuit without its dead edges, whose removal provably changes no output under this ablation.
+
+        Edges that lead to no logits are always dead. Edges out of nodes that nothing clean reaches are dead only under
+        resample ablation in a model without frozen head scales; elsewhere such a node still writes its biases.
+        """
+        edges, before = self.edges, -1
+        from_input = ablation.keeps_dead_nodes_silent and not self.graph.frozen_scale
+        while len(edges) != before:
+            before = len(edges)
+            heard = {edge.sender for edge in edges} | {LOGITS}
+            fed = {edge.receiver for edge in edges} | {INPUT}
+            edges = frozenset(e for e in edges if e.receiver in heard and (e.sender in fed or not from_input))
+        return self.without(self.edges - edges)
+
+    # Files
+
+    def to_json(self) -> dict[str, Any]:
+        """The circuit as plain JSON data under the schema `acdc.circuit/1`; `from_json` gives back exactly this circuit."""
+        size = {name: getattr(self.graph, name) for name in self.graph.__dataclass_fields__}
+        counts = {
+            "edges": self.graph.n_edges,
+            "senders": len(self.graph.senders),
+            "receivers": len(self.graph.receivers),
+        }
+        edges = [{"edge": edge.name, "score": self.scores.get(edge)} for edge in self.ordered()]
+        return {"schema": SCHEMA, **self.provenance, "graph": {**counts, **size}, "edges": edges}
+
+    @classmethod
+    def from_json(cls, data: object, where: str = "the circuit") -> Circuit:
+        """The circuit that `to_json` wrote.
+
+        Raises: BadCircuitFile when the data is not of the schema or contradicts itself.
+        """
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            got = data.get("schema", "no schema") if isinstance(data, dict) else type(data).__name__
+            raise BadCircuitFile(
+                f"{where} is no circuit file: got {got!r}, wanted schema {SCHEMA!r}; write one with `acdc discover`"
+            )
+        try:
+            sizes = {name: data["graph"][name] for name in ComputationalGraph.__dataclass_fields__}
+            graph = ComputationalGraph(**sizes)
+            scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}
+            if any(score is not None and not isinstance(score, (int, float)) for score in scores.values()):
+                raise TypeError("a score is not a number")
+            known = {edge: float(score) for edge, score in scores.items() if score is not None}
+            provenance = {
+                key: value for key, value in data.items() if key not in ("schema", "graph", "edges")
+            }
+            return cls(graph, frozenset(scores), known, provenance)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadCircuitFile(
+                f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again"
+            ) from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the circuit's JSON, whole or not at all."""
+        write_atomically(Path(path), (json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Circuit:
+        """The circuit in that file.
+
+        Raises: BadCircuitFile when the file is missing, truncated, foreign or damaged.
+        """
+        try:
+            data = json.loads(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise BadCircuitFile(
+                f"no circuit can be read from {path}: {error.strerror}; give the path of a circuit.json"
+            ) from error
+        except ValueError as error:
+            raise BadCircuitFile(
+                f"{path} is not JSON ({error}); it is truncated or not a circuit.json, discover the circuit again"
+            ) from error
+        return cls.from_json(data, str(path))
+
+    def networkx(self) -> networkx.MultiDiGraph:
+        """The circuit for networkx: nodes by name, one edge per slot, with its slot and, where known, its score."""
+        import networkx
+
+        graph = networkx.MultiDiGraph()
+        graph.add_nodes_from((node.name, {"kind": node.kind, "layer": node.layer}) for node in self.nodes())
+        for edge in self.ordered():
+            score = {"score": self.scores[edge]} if edge in self.scores else {}
+            graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "", **score)
+        return graph
+
+    def to_graphml(self) -> str:
+        """The circuit as GraphML text, for Gephi, yEd and the like."""
+        import networkx
+
+        return "\n".join(networkx.generate_graphml(self.networkx()))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, then renamed."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _place(graph: ComputationalGraph, edge: Edge) -> tuple[int, int]:
+    return graph.receiver_index[edge.target], graph.sender_index[edge.sender]

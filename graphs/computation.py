@@ -1,0 +1,115 @@
+"""The computational graph of a model: which node may write to which receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from graphs.errors import NotInGraph
+from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
+
+if TYPE_CHECKING:
+    import networkx
+
+
+@dataclass(frozen=True)
+class ComputationalGraph:
+    """All senders and receivers of a transformer, each receiver reading every sender before it.
+
+    Senders stand in topological order (`input`, then per layer the heads and the MLP), so that what a receiver may
+    read is always a prefix of them; receivers stand in MIB's order (per layer all q, all k, all v, the MLP; `logits`
+    last). In a `parallel` model attention and MLP of a layer read the same residual. `frozen_scale` says that a norm
+    follows the sum of the heads (Gemma 2 and 3), so that heads add up only given its scale.
+
+    Raises: ValueError when a count is not positive or an attention-only model is called parallel.
+    """
+
+    n_layers: int
+    n_heads: int
+    d_model: int
+    has_mlp: bool = True
+    parallel: bool = False
+    frozen_scale: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.n_layers, self.n_heads, self.d_model) < 1:
+            raise ValueError(f"a graph needs at least one layer, head and dimension, got {self}")
+        if self.parallel and not self.has_mlp:
+            raise ValueError("a graph without MLPs cannot run them in parallel with attention")
+
+    @cached_property
+    def senders(self) -> tuple[Node, ...]:
+        """Every node that writes to the residual stream, in topological order."""
+        nodes = [INPUT]
+        for layer in range(self.n_layers):
+            nodes += [Node("head", layer, head) for head in range(self.n_heads)]
+            nodes += [Node("mlp", layer)] * self.has_mlp
+        return tuple(nodes)
+
+    @cached_property
+    def receivers(self) -> tuple[Receiver, ...]:
+        """Every place that reads the residual stream, in topological order."""
+        places: list[Receiver] = []
+        for layer in range(self.n_layers):
+            places += [Receiver(Node("head", layer, h), slot) for slot in SLOTS for h in range(self.n_heads)]
+            places += [Receiver(Node("mlp", layer))] * self.has_mlp
+        return (*places, Receiver(LOGITS))
+
+    @cached_property
+    def sender_index(self) -> dict[Node, int]:
+        """The place of each sender in `senders`."""
+        return {node: index for index, node in enumerate(self.senders)}
+
+    @cached_property
+    def receiver_index(self) -> dict[Receiver, int]:
+        """The place of each receiver in `receivers`."""
+        return {receiver: index for index, receiver in enumerate(self.receivers)}
+
+    def reads(self, receiver: Receiver) -> int:
+        """How many of `senders`, from the first, the receiver may read.
+
+        Raises: NotInGraph when this model has no such receiver.
+        """
+        if receiver not in self.receiver_index:
+            raise NotInGraph(f"no receiver {receiver.name} in this model, which has {self.describe()}")
+        if receiver.node == LOGITS:
+            return len(self.senders)
+        before = 1 + receiver.node.layer * (self.n_heads + self.has_mlp)
+        return before + (self.n_heads if receiver.node.kind == "mlp" and not self.parallel else 0)
+
+    def incoming(self, receiver: Receiver) -> tuple[Edge, ...]:
+        """The edges into a receiver, by sender in topological order."""
+        return tuple(Edge(sender, *receiver) for sender in self.senders[: self.reads(receiver)])
+
+    def edges(self) -> Iterator[Edge]:
+        """Every edge, by receiver and then by sender, in topological order."""
+        for receiver in self.receivers:
+            yield from self.incoming(receiver)
+
+    @cached_property
+    def n_edges(self) -> int:
+        """The number of edges (32,491 in gpt2-small)."""
+        return sum(self.reads(receiver) for receiver in self.receivers)
+
+    def __contains__(self, edge: object) -> bool:
+        if not isinstance(edge, Edge) or edge.target not in self.receiver_index:
+            return False
+        return self.sender_index.get(edge.sender, len(self.senders)) < self.reads(edge.target)
+
+    def describe(self) -> str:
+        """The size of the graph in words, for messages."""
+        mlp = "no MLPs" if not self.has_mlp else "parallel MLPs" if self.parallel else "MLPs"
+        return f"{self.n_layers} layers, {self.n_heads} heads per layer and {mlp}"
+
+    def networkx(self) -> networkx.MultiDiGraph:
+        """The whole graph for networkx: nodes by name, one edge per slot, keyed by the edge's name."""
+        import networkx
+
+        graph = networkx.MultiDiGraph()
+        graph.add_nodes_from(node.name for node in (*self.senders, LOGITS))
+        graph.add_edges_from(
+            (e.sender.name, e.receiver.name, e.name, {"slot": e.slot or ""}) for e in self.edges()
+        )
+        return graph

@@ -1,0 +1,53 @@
+"""What can go wrong in `graphs`.
+
+GraphsError (ValueError)
+|-- BadName            a text that is no node's or edge's name
+|-- NotInGraph         a node or edge that this model does not have
+|-- DifferentGraphs    two circuits, or a circuit and a model, that do not belong together
+|-- BadCircuitFile     a file that is no circuit of ours
+|-- UnsupportedModel   a model whose arithmetic we do not reproduce
+|-- ModelNotFound      no model under that name or path
+|-- ModelUnreachable   a hub name that needs a network which is not there
+|-- BadTokens          token tensors that do not fit each other or the model
+`-- RenderError        a picture that could not be drawn
+"""
+
+
+class GraphsError(ValueError):
+    """Any error a caller of `graphs` can cause; the message says what, got, wanted and remedy."""
+
+
+class BadName(GraphsError):
+    """A text that is no node's or edge's name."""
+
+
+class NotInGraph(GraphsError):
+    """A node or edge that this model does not have."""
+
+
+class DifferentGraphs(GraphsError):
+    """Two circuits, or a circuit and a model, whose computational graphs differ."""
+
+
+class BadCircuitFile(GraphsError):
+    """A file that is no circuit of ours: truncated, foreign, or of a later schema."""
+
+
+class UnsupportedModel(GraphsError):
+    """A model whose arithmetic we do not reproduce, named with the field that is not supported."""
+
+
+class ModelNotFound(GraphsError):
+    """No model under that name or path, or a directory that is no checkpoint."""
+
+
+class ModelUnreachable(GraphsError):
+    """A hub name that needs a network which is not there."""
+
+
+class BadTokens(GraphsError):
+    """Token tensors that do not fit each other or the model."""
+
+
+class RenderError(GraphsError):
+    """A picture that could not be drawn or written."""
