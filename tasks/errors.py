@@ -1,0 +1,93 @@
+"""What can go wrong with a task, as one exception tree.
+
+TaskError (ValueError)
+├── UnknownTask           no task of this name, with the nearest names
+├── UnknownMetric         no metric of this name, with the nearest names
+├── UnknownShippedModel   no model of this name in this package, with the nearest names
+├── BrokenPlugin          an installed package offers a task that cannot be used
+├── BadPrompts            prompts that this tokenizer cannot express, with every problem found
+└── BadBehaviourFile      a behaviour file with mistakes, with every problem found
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, told in one sentence: where, what, got, wanted, remedy."""
+
+    what: str
+    got: str
+    wanted: str
+    remedy: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return f"{where}{self.what}: got {self.got}, wanted {self.wanted}; {self.remedy}."
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Say which known names come closest, or name them all where none is close."""
+    close = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    return "known: " + ", ".join(known)
+
+
+class TaskError(ValueError):
+    """Anything that is wrong with a task, its prompts or its metric."""
+
+
+class UnknownTask(TaskError):
+    """No built-in task, plugin or behaviour file has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"unknown task: got {name!r}, wanted a task's name or a path to a .yaml file; {nearest(name, known)}"
+        )
+
+
+class UnknownMetric(TaskError):
+    """No metric has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"unknown metric: got {name!r}, wanted a metric's name; {nearest(name, known)}")
+
+
+class UnknownShippedModel(TaskError):
+    """No model of this name is shipped with the package."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"unknown shipped model: got {name!r}, wanted its name; {nearest(name, known)}")
+
+
+class BrokenPlugin(TaskError):
+    """An installed distribution offers a task which cannot be loaded."""
+
+    def __init__(self, task: str, distribution: str, got: str) -> None:
+        super().__init__(
+            f"the task {task!r} of the installed package {distribution!r} cannot be used: got {got}, wanted a "
+            f"tasks.Task of that name or a function without arguments returning one; repair or uninstall "
+            f"{distribution!r}."
+        )
+
+
+class BadPrompts(TaskError):
+    """Prompts that cannot be used as they are; `problems` holds everything found."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class BadBehaviourFile(TaskError):
+    """A behaviour file that cannot be used as it is; `problems` holds every mistake found, in the file's order."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))

@@ -1,0 +1,218 @@
+"""Metrics: one number per prompt for how strongly logits show the behaviour; each states its sign."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from tasks.errors import TaskError, UnknownMetric
+
+
+@final
+@dataclass(frozen=True)
+class Targets:
+    """What logits are measured against, one row per prompt.
+
+    `answers` and `distractors` are columns of the logits (-1 pads); `reference` holds the full model's logits on the
+    clean prompts at the scored positions.
+
+    Raises: TaskError if a prompt has no answer or no distractor.
+    """
+
+    answers: Int[Tensor, "batch answer"]
+    distractors: Int[Tensor, "batch distractor"]
+    reference: Float[Tensor, "batch vocab"]
+
+    def __post_init__(self) -> None:
+        for name in ("answers", "distractors"):
+            empty = (getattr(self, name) < 0).all(dim=1)
+            if empty.any():
+                raise TaskError(
+                    f"prompts without {name} cannot be measured: got none for prompt {int(empty.int().argmax())}, "
+                    f"wanted at least one for each; add {name}."
+                )
+
+
+class AbstractMetric(ABC):
+    """A number per prompt: what it means, which sign means a stronger behaviour, what it needs."""
+
+    name: ClassVar[str]
+    sign: ClassVar[Literal[1, -1]]
+    """+1: higher means the behaviour is stronger; -1: lower does."""
+    needs_vocabulary: ClassVar[bool]
+    """False: only the answers' and distractors' logits matter, so the others need not be computed."""
+    differentiable: ClassVar[bool]
+    meaning: ClassVar[str]
+
+    @abstractmethod
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        """Return the metric of every prompt under every circuit, in the logits' dtype."""
+
+
+@final
+@dataclass(frozen=True)
+class LogitDifference(AbstractMetric):
+    """Mean logit of the answers minus mean logit of the distractors."""
+
+    name = "logit_difference"
+    sign = 1
+    needs_vocabulary = False
+    differentiable = True
+    meaning = "mean logit of the answers minus that of the distractors; higher: more of the behaviour"
+
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        return _mean(logits, targets.answers) - _mean(logits, targets.distractors)
+
+
+@final
+@dataclass(frozen=True)
+class ProbabilityDifference(AbstractMetric):
+    """Probability of all answers minus probability of all distractors.
+
+    Source: Hanna et al. 2023, arXiv:2305.00586, section 2.
+    """
+
+    name = "probability_difference"
+    sign = 1
+    needs_vocabulary = True
+    differentiable = True
+    meaning = "probability of all answers minus that of all distractors; higher: more of the behaviour"
+
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        probabilities = logits.softmax(dim=-1)
+        return _sum(probabilities, targets.answers) - _sum(probabilities, targets.distractors)
+
+
+@final
+@dataclass(frozen=True)
+class KLDivergence(AbstractMetric):
+    """Kullback-Leibler divergence of the circuit's next-token distribution from the full model's, in nats."""
+
+    name = "kl"
+    sign = -1
+    needs_vocabulary = True
+    differentiable = True
+    meaning = (
+        "KL(full model || circuit) of the next token, in nats; lower: closer to the full model, 0 at best"
+    )
+
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        full = targets.reference.to(logits.dtype).log_softmax(dim=-1)
+        return (full.exp() * (full - logits.log_softmax(dim=-1))).sum(dim=-1)
+
+
+@final
+@dataclass(frozen=True)
+class NegativeLogLikelihood(AbstractMetric):
+    """Negative log of the probability of all answers, in nats."""
+
+    name = "nll"
+    sign = -1
+    needs_vocabulary = True
+    differentiable = True
+    meaning = "negative log probability of all answers, in nats; lower: more of the behaviour, 0 at best"
+
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        values, given = _columns(logits, targets.answers)
+        return logits.logsumexp(dim=-1) - values.masked_fill(~given, -torch.inf).logsumexp(dim=-1)
+
+
+@final
+@dataclass(frozen=True)
+class Accuracy(AbstractMetric):
+    """1 where the most likely token of the whole vocabulary is an answer, else 0."""
+
+    name = "accuracy"
+    sign = 1
+    needs_vocabulary = True
+    differentiable = False
+    meaning = "1 where the most likely token is an answer, else 0; higher: more of the behaviour"
+
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        top = logits.argmax(dim=-1, keepdim=True)
+        return (top == targets.answers).any(dim=-1).to(logits.dtype)
+
+
+@final
+@dataclass(frozen=True)
+class L2(AbstractMetric):
+    """Euclidean distance of the logits from the full model's."""
+
+    name = "l2"
+    sign = -1
+    needs_vocabulary = True
+    differentiable = True
+    meaning = (
+        "Euclidean distance of the logits from the full model's; lower: closer to the full model, 0 at best"
+    )
+
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        # vector_norm's gradient is 0 where the distance is 0; that of sqrt would be nan.
+        distance: Tensor = torch.linalg.vector_norm(logits - targets.reference.to(logits.dtype), dim=-1)
+        return distance
+
+
+_METRICS: tuple[type[AbstractMetric], ...] = (
+    LogitDifference,
+    ProbabilityDifference,
+    KLDivergence,
+    NegativeLogLikelihood,
+    Accuracy,
+    L2,
+)
+
+
+def metric_names() -> tuple[str, ...]:
+    """Return the names of all metrics."""
+    return tuple(kind.name for kind in _METRICS)
+
+
+def metric(name: str) -> AbstractMetric:
+    """Return the metric of this name.
+
+    Raises: UnknownMetric, with the nearest names.
+    """
+    for kind in _METRICS:
+        if kind.name == name:
+            return kind()
+    raise UnknownMetric(name, metric_names())
+
+
+def _columns(
+    values: Float[Tensor, "*circuit batch vocab"], columns: Int[Tensor, "batch column"]
+) -> tuple[Float[Tensor, "*circuit batch column"], Bool[Tensor, "batch column"]]:
+    """Return the values in these columns, and which of them are given (not padding)."""
+    index = columns.clamp(min=0).expand(*values.shape[:-1], columns.shape[-1])
+    return values.gather(-1, index), columns >= 0
+
+
+def _sum(
+    values: Float[Tensor, "*circuit batch vocab"], columns: Int[Tensor, "batch column"]
+) -> Float[Tensor, "*circuit batch"]:
+    picked, given = _columns(values, columns)
+    return picked.masked_fill(~given, 0).sum(dim=-1)
+
+
+def _mean(
+    values: Float[Tensor, "*circuit batch vocab"], columns: Int[Tensor, "batch column"]
+) -> Float[Tensor, "*circuit batch"]:
+    return _sum(values, columns) / (columns >= 0).sum(dim=-1)

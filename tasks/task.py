@@ -1,0 +1,114 @@
+"""A task: a behaviour, prompts that call for it, a model that shows it and a metric that measures it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.metrics import metric
+from tasks.prompts import AbstractPromptSource, PromptPairs, Tokenizer
+
+_EDGE = re.compile(r"(input|a\d+\.h\d+|m\d+)->(a\d+\.h\d+<[qkv]>|m\d+|logits)")
+
+
+@final
+@dataclass(frozen=True)
+class About:
+    """A behaviour in one sentence, and the publication it comes from ("" where there is none)."""
+
+    sentence: str
+    source: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class ReferenceCircuit:
+    """A published circuit of one model: `a9.h6` for heads, `m0` for MLPs, `a5.h3->a9.h6<q>` for edges."""
+
+    model: str
+    version: str
+    source: str
+    heads: tuple[str, ...] = ()
+    mlps: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for names, pattern, example in (
+            (self.heads, re.compile(r"a\d+\.h\d+"), "a9.h6"),
+            (self.mlps, re.compile(r"m\d+"), "m0"),
+            (self.edges, _EDGE, "a5.h3->a9.h6<q>"),
+        ):
+            if wrong := [name for name in names if not pattern.fullmatch(name)]:
+                raise TaskError(
+                    f"a reference circuit names something unknown: got {wrong}, wanted names such as {example!r}; "
+                    f"correct the reference {self.version!r}."
+                )
+
+
+@final
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts to discover a circuit with, and others to judge it by.
+
+    Raises: BadPrompts if a side has fewer than 2 prompts or a clean prompt is on both.
+    """
+
+    discovery: PromptPairs
+    judgement: PromptPairs
+
+    def __post_init__(self) -> None:
+        if min(len(self.discovery), len(self.judgement)) < 2:
+            raise BadPrompts(
+                Problem(
+                    "there are too few prompts",
+                    f"{len(self.discovery)} for discovery and {len(self.judgement)} for judgement",
+                    "at least 2 for each",
+                    "ask for or write more prompts (4 at least)",
+                )
+            )
+        if shared := {p.clean for p in self.discovery.pairs} & {p.clean for p in self.judgement.pairs}:
+            raise BadPrompts(
+                Problem(
+                    "prompts for discovery are also used for judgement",
+                    f"{len(shared)} shared clean prompts",
+                    "none",
+                    "split the prompts into disjoint sets",
+                )
+            )
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """What the model is asked to do: prompts, and the metric's name; `model` is the default one.
+
+    Raises: TaskError if the name cannot be part of a folder's name; UnknownMetric.
+    """
+
+    name: str
+    about: About
+    model: str
+    metric: str
+    prompts: AbstractPromptSource
+    references: tuple[ReferenceCircuit, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
+            raise TaskError(
+                f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, '_', '-' "
+                f"and '.', the first a letter or digit; rename the task."
+            )
+        metric(self.metric)
+
+    def build(self, tokenizer: Tokenizer, n: int, seed: int) -> Prompts:
+        """Return at most `n` prompts for discovery and as many others for judgement, drawn with `seed`.
+
+        Raises: BadPrompts if the tokenizer cannot express enough of them.
+        """
+        pairs = self.prompts.pairs(tokenizer, 2 * n, np.random.default_rng(seed))
+        half = len(pairs) // 2
+        return Prompts(pairs.select(range(half)), pairs.select(range(half, len(pairs))))
