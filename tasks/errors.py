@@ -48,7 +48,8 @@ class UnknownTask(TaskError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"unknown task: got {name!r}, wanted a task's name or a path to a .yaml file; {nearest(name, known)}"
+            f"unknown task: got {name!r}, wanted a task's name or the path of a .yaml file; "
+            f"{nearest(name, known)}"
         )
 
 
@@ -71,9 +72,9 @@ class BrokenPlugin(TaskError):
 
     def __init__(self, task: str, distribution: str, got: str) -> None:
         super().__init__(
-            f"the task {task!r} of the installed package {distribution!r} cannot be used: got {got}, wanted a "
-            f"tasks.Task of that name or a function without arguments returning one; repair or uninstall "
-            f"{distribution!r}."
+            f"the task {task!r} of the installed package {distribution!r} cannot be used: got {got}, "
+            f"wanted a tasks.Task of that name or a function without arguments returning one; "
+            f"repair or uninstall {distribution!r}."
         )
 
 
@@ -86,7 +87,7 @@ class BadPrompts(TaskError):
 
 
 class BadBehaviourFile(TaskError):
-    """A behaviour file that cannot be used as it is; `problems` holds every mistake found, in the file's order."""
+    """A behaviour file that cannot be used as it is; `problems` holds every mistake found."""
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems

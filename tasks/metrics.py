@@ -18,8 +18,8 @@ from tasks.errors import TaskError, UnknownMetric
 class Targets:
     """What logits are measured against, one row per prompt.
 
-    `answers` and `distractors` are columns of the logits (-1 pads); `reference` holds the full model's logits on the
-    clean prompts at the scored positions.
+    `answers` and `distractors` are columns of the logits (-1 pads); `reference` holds the full model's
+    logits on the clean prompts at the scored positions.
 
     Raises: TaskError if a prompt has no answer or no distractor.
     """
@@ -33,8 +33,8 @@ class Targets:
             empty = (getattr(self, name) < 0).all(dim=1)
             if empty.any():
                 raise TaskError(
-                    f"prompts without {name} cannot be measured: got none for prompt {int(empty.int().argmax())}, "
-                    f"wanted at least one for each; add {name}."
+                    f"prompts without {name} cannot be measured: got none for prompt "
+                    f"{int(empty.int().argmax())}, wanted at least one for each; add {name}."
                 )
 
 
@@ -70,6 +70,7 @@ class LogitDifference(AbstractMetric):
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
+        """Mean logit over answers - mean logit over distractors."""
         return _mean(logits, targets.answers) - _mean(logits, targets.distractors)
 
 
@@ -90,6 +91,7 @@ class ProbabilityDifference(AbstractMetric):
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
+        """Sum of p over answers - sum of p over distractors."""
         probabilities = logits.softmax(dim=-1)
         return _sum(probabilities, targets.answers) - _sum(probabilities, targets.distractors)
 
@@ -110,6 +112,7 @@ class KLDivergence(AbstractMetric):
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
+        """Sum over the vocabulary of p_full (log p_full - log p)."""
         full = targets.reference.to(logits.dtype).log_softmax(dim=-1)
         return (full.exp() * (full - logits.log_softmax(dim=-1))).sum(dim=-1)
 
@@ -128,6 +131,7 @@ class NegativeLogLikelihood(AbstractMetric):
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
+        """Logsumexp of all logits - logsumexp of the answers."""
         values, given = _columns(logits, targets.answers)
         return logits.logsumexp(dim=-1) - values.masked_fill(~given, -torch.inf).logsumexp(dim=-1)
 
@@ -146,6 +150,7 @@ class Accuracy(AbstractMetric):
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
+        """Whether the argmax of the logits is an answer, as 0 or 1."""
         top = logits.argmax(dim=-1, keepdim=True)
         return (top == targets.answers).any(dim=-1).to(logits.dtype)
 
@@ -166,6 +171,7 @@ class L2(AbstractMetric):
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
+        """The norm of logits - reference."""
         # vector_norm's gradient is 0 where the distance is 0; that of sqrt would be nan.
         distance: Tensor = torch.linalg.vector_norm(logits - targets.reference.to(logits.dtype), dim=-1)
         return distance
