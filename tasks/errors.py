@@ -48,8 +48,7 @@ class UnknownTask(TaskError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"unknown task: got {name!r}, wanted a task's name or the path of a .yaml file; "
-            f"{nearest(name, known)}"
+            f"unknown task: got {name!r}, wanted a task's name or the path of a .yaml file; {nearest(name, known)}"
         )
 
 

@@ -105,9 +105,7 @@ class KLDivergence(AbstractMetric):
     sign = -1
     needs_vocabulary = True
     differentiable = True
-    meaning = (
-        "KL(full model || circuit) of the next token, in nats; lower: closer to the full model, 0 at best"
-    )
+    meaning = "KL(full model || circuit) of the next token, in nats; lower: closer to the full model, 0 at best"
 
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -164,9 +162,7 @@ class L2(AbstractMetric):
     sign = -1
     needs_vocabulary = True
     differentiable = True
-    meaning = (
-        "Euclidean distance of the logits from the full model's; lower: closer to the full model, 0 at best"
-    )
+    meaning = "Euclidean distance of the logits from the full model's; lower: closer to the full model, 0 at best"
 
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets

@@ -1,4 +1,4 @@
-"""Contrastive prompts: from text pairs to checked tokens in batches of equal length."""
+"""Contrastive prompts: drawn from templates or listed by a user, run in batches of equal length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
 import torch
@@ -16,68 +16,18 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.tokenisation import TextPair as TextPair
+from tasks.tokenisation import Tokenizer as Tokenizer
+from tasks.tokenisation import TokenPair, tokenise
 
 _PATIENCE = 2000
 """Rejected draws in a row after which a template is taken to have no more prompts for this tokenizer."""
 
 
-class Tokenizer(Protocol):
-    """What is needed of a tokenizer; any Hugging Face tokenizer fits."""
-
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]: ...
-
-    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]: ...
-
-
-@final
-@dataclass(frozen=True)
-class TextPair:
-    """A clean prompt which calls for the behaviour and a corrupt twin which does not.
-
-    Answers and distractors continue the clean prompt, so they carry their own leading space (`" Mary"`).
-    `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
-    predicted there; -1 is the last. `template` names the wording a pair was drawn from.
-
-    Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings.
-    """
-
-    clean: str
-    corrupt: str
-    answers: tuple[str, ...]
-    distractors: tuple[str, ...]
-    position: int = -1
-    template: str = ""
-
-    def __post_init__(self) -> None:
-        for name, words in (("answers", self.answers), ("distractors", self.distractors)):
-            if not isinstance(words, tuple) or not words or not all(isinstance(w, str) and w for w in words):
-                raise BadPrompts(
-                    Problem(
-                        f"the {name} of a prompt cannot be read",
-                        repr(words),
-                        "a tuple of at least one non-empty string",
-                        f'write {name}=(" word",)',
-                    )
-                )
-
-
-@final
-@dataclass(frozen=True)
-class TokenPair:
-    """A text pair in one tokenizer's tokens, checked; `position` counts from 0, special tokens included."""
-
-    clean: tuple[int, ...]
-    corrupt: tuple[int, ...]
-    position: int
-    answers: tuple[int, ...]
-    distractors: tuple[int, ...]
-    text: TextPair
-
-
 @final
 @dataclass(frozen=True)
 class AnswerColumns:
-    """The only vocabulary columns that a prompt's answers and distractors look at.
+    """The vocabulary columns of a prompt's answers and distractors, all that a metric of them looks at.
 
     `tokens[i, c]` is the token of column c of row i; `answers` and `distractors` are column numbers (-1 pads).
     """
@@ -90,7 +40,10 @@ class AnswerColumns:
 @final
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompt pairs of one length, ready for a model; -1 pads ragged answers, `index` is the row's place in its PromptPairs."""
+    """Prompt pairs of one length, ready for a model.
+
+    -1 pads answers and distractors; `positions` are >= 0; `index` is the row's place in its PromptPairs.
+    """
 
     clean: Int[Tensor, "batch pos"]
     corrupt: Int[Tensor, "batch pos"]
@@ -104,8 +57,8 @@ class PromptBatch:
         if len(rows) != 1 or self.clean.shape != self.corrupt.shape:
             raise TaskError(
                 f"a batch's tensors do not align: got {sorted(rows)} rows and prompts of shape "
-                f"{tuple(self.clean.shape)} and {tuple(self.corrupt.shape)}, wanted one row per prompt in all of "
-                f"them; build batches with PromptPairs.batches()."
+                f"{tuple(self.clean.shape)} and {tuple(self.corrupt.shape)}, wanted one row per prompt in "
+                f"all of them; build batches with PromptPairs.batches()."
             )
 
     def __len__(self) -> int:
@@ -149,7 +102,7 @@ class PromptPairs:
         return PromptPairs(tuple(self.pairs[index] for index in indices))
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 (hex) of everything a model and a metric see: tokens, positions, answers, distractors."""
+        """Return the SHA-256 (hex) of what model and metric see: tokens, positions, answers, distractors."""
         seen = [[p.clean, p.corrupt, p.position, p.answers, p.distractors] for p in self.pairs]
         return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
 
@@ -159,9 +112,7 @@ class PromptPairs:
         Raises: TaskError if `size` is less than 1.
         """
         if size is not None and size < 1:
-            raise TaskError(
-                f"a batch cannot be that small: got {size}, wanted at least 1; leave size out for no limit."
-            )
+            raise TaskError(f"a batch cannot be that small: got {size}, wanted at least 1; leave it out for no limit.")
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, pair in enumerate(self.pairs):
             by_length[len(pair.clean)].append(index)
@@ -202,6 +153,7 @@ class TemplatePrompts(AbstractPromptSource):
     draw: Callable[[np.random.Generator], TextPair]
 
     def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
+        """Return `count` prompts, skipping draws that the tokenizer cannot express."""
         found: dict[tuple[int, ...], TokenPair] = {}
         tried: set[str] = set()
         reasons: Counter[str] = Counter()
@@ -238,11 +190,12 @@ class ListedPrompts(AbstractPromptSource):
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.places):
             raise TaskError(
-                f"prompts and their places do not align: got {len(self.texts)} prompts and {len(self.places)} places, "
-                f"wanted one place per prompt; give each prompt its place."
+                f"prompts and their places do not align: got {len(self.texts)} prompts and "
+                f"{len(self.places)} places, wanted one place per prompt; give each prompt its place."
             )
 
     def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
+        """Return at most `count` of the prompts, or raise with everything wrong with any of them."""
         found: dict[tuple[int, ...], TokenPair] = {}
         first: dict[tuple[int, ...], str] = {}
         problems: list[Problem] = []
@@ -269,153 +222,6 @@ class ListedPrompts(AbstractPromptSource):
         return PromptPairs(tuple(found.values())).select(order)
 
 
-def tokenise(text: TextPair, tokenizer: Tokenizer) -> tuple[TokenPair | None, tuple[Problem, ...]]:
-    """Return the pair in tokens, or None and every reason why this tokenizer cannot express it.
-
-    Special tokens are those the tokenizer itself puts before a text, once; what it puts after a text (EOS) is
-    left out, as the answer goes there.
-    """
-    clean = _Encoded.of(text.clean, tokenizer)
-    corrupt = _Encoded.of(text.corrupt, tokenizer)
-    problems = [*clean.problems("clean", tokenizer), *corrupt.problems("corrupt", tokenizer)]
-
-    def shown(ids: Sequence[int]) -> str:
-        return f"{len(ids)} tokens {tokenizer.convert_ids_to_tokens(list(ids))}"
-
-    if clean.ids == corrupt.ids:
-        problems.append(
-            Problem(
-                "clean and corrupt prompt are identical",
-                f"{shown(clean.ids)} for both",
-                "prompts that differ",
-                "change what the behaviour depends on in the corrupt prompt",
-            )
-        )
-    elif len(clean.ids) != len(corrupt.ids):
-        problems.append(
-            Problem(
-                "clean and corrupt prompt differ in length",
-                f"{shown(clean.ids)} and {shown(corrupt.ids)}",
-                "as many tokens in both",
-                "replace words only by words of as many tokens",
-            )
-        )
-    own = len(clean.ids) - clean.start
-    if not -own <= text.position < own:
-        problems.append(
-            Problem(
-                "the scored position is outside the prompt",
-                f"{text.position} in {shown(clean.ids[clean.start :])}",
-                f"{-own} to {own - 1}" if own else "a prompt with tokens",
-                "use -1 for the last token",
-            )
-        )
-    answers = _continuations("answer", text.answers, clean, tokenizer, problems)
-    distractors = _continuations("distractor", text.distractors, clean, tokenizer, problems)
-    if both := sorted(set(answers) & set(distractors)):
-        problems.append(
-            Problem(
-                "an answer is a distractor too",
-                f"{tokenizer.convert_ids_to_tokens(both)} in both",
-                "answers that differ from the distractors",
-                "remove it from one of the two",
-            )
-        )
-    if problems:
-        return None, tuple(problems)
-    position = clean.start + text.position % own
-    return TokenPair(clean.ids, corrupt.ids, position, answers, distractors, text), ()
-
-
-@final
-@dataclass(frozen=True)
-class _Encoded:
-    """A text's tokens: special tokens first, then from `start` its own; `tail` tokens after it were cut off."""
-
-    text: str
-    ids: tuple[int, ...]
-    start: int
-    tail: int
-
-    @staticmethod
-    def of(text: str, tokenizer: Tokenizer) -> _Encoded:
-        whole = tuple(tokenizer.encode(text, add_special_tokens=True))
-        own = tuple(tokenizer.encode(text, add_special_tokens=False))
-        starts = (start for start in range(len(whole) - len(own) + 1) if whole[start:][: len(own)] == own)
-        start = next(starts, None)
-        if start is None:
-            raise BadPrompts(
-                Problem(
-                    "this tokenizer writes a text differently with and without special tokens",
-                    f"{tokenizer.convert_ids_to_tokens(list(whole))} and "
-                    f"{tokenizer.convert_ids_to_tokens(list(own))}",
-                    "special tokens only before or after the text's own tokens",
-                    "use another tokenizer",
-                )
-            )
-        end = start + len(own)
-        return _Encoded(text, whole[:end], start, len(whole) - end)
-
-    def problems(self, side: str, tokenizer: Tokenizer) -> list[Problem]:
-        tokens = tokenizer.convert_ids_to_tokens(list(self.ids))
-        found = []
-        if 0 < self.start < len(self.ids) and self.ids[self.start] == self.ids[self.start - 1]:
-            found.append(
-                Problem(
-                    f"the {side} prompt starts with a special token twice",
-                    f"{tokens[: self.start + 1]}",
-                    "it once, as the tokenizer adds it",
-                    f"remove {tokens[self.start]!r} from the prompt's text",
-                )
-            )
-        unknown: int | None = getattr(tokenizer, "unk_token_id", None)
-        # GPT-2 calls its end-of-text token "unknown" too, so a text that spells it out has none.
-        if (
-            unknown in self.ids[self.start :]
-            and tokenizer.convert_ids_to_tokens([unknown])[0] not in self.text
-        ):
-            found.append(
-                Problem(
-                    f"the {side} prompt has a word that the tokenizer does not know",
-                    f"{self.text!r} -> {tokens}",
-                    "known words only",
-                    "use words of the model's vocabulary",
-                )
-            )
-        return found
-
-
-def _continuations(
-    role: str, words: tuple[str, ...], clean: _Encoded, tokenizer: Tokenizer, problems: list[Problem]
-) -> tuple[int, ...]:
-    """Return the one token by which each word continues the clean prompt; add a problem for each that is not one."""
-    unknown: int | None = getattr(tokenizer, "unk_token_id", None)
-    known = []
-    for word in words:
-        whole = tuple(tokenizer.encode(clean.text + word, add_special_tokens=True))
-        joined = whole[: len(whole) - clean.tail]
-        added = list(joined[len(clean.ids) :])
-        got = f"{word!r} -> {tokenizer.convert_ids_to_tokens(added)}"
-        if joined[: len(clean.ids)] != clean.ids:
-            what = f"the {role} changes the tokens of the prompt before it"
-            got = f"{word!r} -> {tokenizer.convert_ids_to_tokens(list(joined))}"
-            remedy = "start it with a space and let the prompt end without one"
-        elif len(added) != 1:
-            what = f"the {role} is not one token"
-            remedy = "use a word that this tokenizer writes as one token"
-        elif added[0] == unknown and tokenizer.convert_ids_to_tokens(added)[0] not in word:
-            what = f"the {role} is a word that the tokenizer does not know"
-            remedy = "use a word of the model's vocabulary"
-        elif added[0] in known:
-            what = f"a {role} is given twice"
-            remedy = "name each once"
-        else:
-            known.append(added[0])
-            continue
-        problems.append(Problem(what, got, "one token of its own after the clean prompt", remedy))
-    return tuple(known)
-
-
 def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str, Problem]) -> BadPrompts:
     causes = [
         f"{times} x {what}" + (f" ({examples[what].got})" if what in examples else "")
@@ -426,9 +232,7 @@ def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str
             "too few different prompts can be drawn for this tokenizer",
             f"{found} of {count} before {_PATIENCE} draws in a row were rejected: {', '.join(causes)}",
             f"{count // 2} for discovery and as many others for judgement",
-            f"ask for at most {found // 2} prompts"
-            if found >= 4
-            else "use a model whose tokenizer writes them",
+            f"ask for at most {found // 2} prompts" if found >= 4 else "use a model whose tokenizer writes them",
         )
     )
 

@@ -44,8 +44,8 @@ class ReferenceCircuit:
         ):
             if wrong := [name for name in names if not pattern.fullmatch(name)]:
                 raise TaskError(
-                    f"a reference circuit names something unknown: got {wrong}, wanted names such as {example!r}; "
-                    f"correct the reference {self.version!r}."
+                    f"a reference circuit names something unknown: got {wrong}, wanted names such as "
+                    f"{example!r}; correct the reference {self.version!r}."
                 )
 
 
@@ -99,8 +99,8 @@ class Task:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
             raise TaskError(
-                f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, '_', '-' "
-                f"and '.', the first a letter or digit; rename the task."
+                f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, "
+                f"'_', '-' and '.', the first a letter or digit; rename the task."
             )
         metric(self.metric)
 
