@@ -12,6 +12,9 @@ from tasks.errors import BadPrompts, Problem, TaskError
 from tasks.metrics import metric
 from tasks.prompts import AbstractPromptSource, PromptPairs, Tokenizer
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""What a task may be called: its name becomes part of a folder's name."""
+
 _EDGE = re.compile(r"(input|a\d+\.h\d+|m\d+)->(a\d+\.h\d+<[qkv]>|m\d+|logits)")
 
 
@@ -97,7 +100,7 @@ class Task:
     references: tuple[ReferenceCircuit, ...] = ()
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
+        if not re.fullmatch(NAME, self.name):
             raise TaskError(
                 f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, "
                 f"'_', '-' and '.', the first a letter or digit; rename the task."

@@ -1,0 +1,196 @@
+"""A behaviour file: the YAML in which a user describes a task, with its prompts inside or in a table beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+
+from tasks.errors import BadBehaviourFile, Problem, nearest
+from tasks.metrics import metric_names
+from tasks.prompts import ListedPrompts
+from tasks.records import Field, Keys, Record, describe, read_table, read_yaml
+from tasks.task import NAME, About, Task
+from tasks.tokenisation import TextPair
+
+_FILE_KEYS = Keys(required=("name", "model", "metric", "prompts"), optional=("about",))
+_PROMPT_KEYS = Keys(required=("clean", "corrupt", "answer", "distractor"), optional=("position", "template"))
+
+
+_EXAMPLE = Template("""\
+# A behaviour, shown by pairs of prompts. Find its circuit with `acdc discover` and this file's path.
+
+name: "$name"
+about: Makes the verb agree with its subject, not with a nearer noun.
+
+# A shipped model (`acdc models`), a folder with a checkpoint, or a name on the Hugging Face hub.
+model: $model
+
+# What is measured: logit_difference, probability_difference, kl, nll, accuracy or l2.
+metric: logit_difference
+
+# At least 4 prompts, better 50; half of them find the circuit, the others judge it.
+# clean        calls for the behaviour
+# corrupt      is as long in tokens, but what the answer depends on has been changed
+# answer       the token that should come next, with its leading space; or a list of them
+# distractor   the token that must not come next; or a list of them
+# position     (optional) counts the prompt's tokens; the token after it is predicted; -1, the last, if left out
+# template     (optional) a name for prompts of the same wording
+# Instead of the list, `prompts: prompts.jsonl` or `prompts: prompts.csv` reads a table with these fields from the
+# folder of this file.
+prompts:
+  - {clean: "The keys near the cabinet", corrupt: "The key near the cabinet", answer: " are", distractor: " is"}
+  - {clean: "The cabinet near the keys", corrupt: "The cabinets near the keys", answer: " is", distractor: " are"}
+  - {clean: "The book behind the lamps", corrupt: "The books behind the lamps", answer: " is", distractor: " are"}
+  - {clean: "The books behind the lamp", corrupt: "The book behind the lamp", answer: " are", distractor: " is"}
+  - {clean: "The teacher beside the cars", corrupt: "The teachers beside the cars", answer: " is", distractor: " are"}
+  - {clean: "The doctors near the bridge", corrupt: "The doctor near the bridge", answer: " are", distractor: " is"}
+  - {clean: "The dog under the tables", corrupt: "The dogs under the tables", answer: " is", distractor: " are"}
+  - {clean: "The cats by the window", corrupt: "The cat by the window", answer: " are", distractor: " is"}
+  - {clean: "The bird above the trees", corrupt: "The birds above the trees", answer: " is", distractor: " are"}
+  - {clean: "The boats near the river", corrupt: "The boat near the river", answer: " are", distractor: " is"}
+  - {clean: "The singer behind the doors", corrupt: "The singers behind the doors", answer: " is", distractor: " are"}
+  - {clean: "The pictures beside the bed", corrupt: "The picture beside the bed", answer: " are", distractor: " is"}
+  - {clean: "The pilot by the planes", corrupt: "The pilots by the planes", answer: " is", distractor: " are"}
+  - {clean: "The farmers near the school", corrupt: "The farmer near the school", answer: " are", distractor: " is"}
+  - {clean: "The cup under the chairs", corrupt: "The cups under the chairs", answer: " is", distractor: " are"}
+  - {clean: "The letters behind the phone", corrupt: "The letter behind the phone", answer: " are", distractor: " is"}
+""")
+
+
+def load_behaviour_file(path: str | Path) -> Task:
+    """Return the task that a behaviour file describes.
+
+    Raises: BadBehaviourFile with every mistake in the file and in its table of prompts.
+    """
+    path = Path(path)
+    problems: list[Problem] = []
+    record = read_yaml(path, problems)
+    if record is None:
+        raise BadBehaviourFile(*problems)
+    problems.extend(_FILE_KEYS.check(record))
+    name = _text(record, "name", problems)
+    if name and not re.fullmatch(NAME, name):
+        wanted = "letters, digits, '_', '-' and '.', the first a letter or digit"
+        place = record.fields["name"].place
+        problems.append(Problem("this name cannot be part of a folder's name", repr(name), wanted, "rename it", place))
+    model = _text(record, "model", problems)
+    metric = _text(record, "metric", problems)
+    if metric and metric not in metric_names():
+        place = record.fields["metric"].place
+        remedy = nearest(metric, metric_names())
+        problems.append(Problem("unknown metric", repr(metric), "a metric's name", remedy, place))
+    sentence = _text(record, "about", problems) or f"The behaviour described in {path.name}."
+    prompts = _prompts(record, path, problems)
+    if problems:
+        raise BadBehaviourFile(*problems)
+    return Task(name, About(sentence), model, metric, prompts)
+
+
+def example(name: str, model: str = "everyday-4l") -> str:
+    """Return a commented behaviour file which runs as it is; what a task cannot be called is left out of its name."""
+    return _EXAMPLE.substitute(name=re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "my_behaviour", model=model)
+
+
+def _prompts(record: Record, path: Path, problems: list[Problem]) -> ListedPrompts:
+    """Return the usable prompts of a behaviour file, and add a problem for each of the others."""
+    match record.fields.get("prompts"):
+        case None:
+            return ListedPrompts((), ())
+        case Field(str(table), place) if table:
+            rows = read_table(path.parent / table, _PROMPT_KEYS, problems)
+        case Field(list(items), place):
+            rows = [row for item in items if (row := _inline(item, problems))]
+        case Field(value, place):
+            wanted = "a list of prompts or the path of a .jsonl or .csv file"
+            problems.append(
+                Problem("'prompts' is of the wrong kind", describe(value), wanted, "list at least 4", place)
+            )
+            return ListedPrompts((), ())
+    told = len(problems)
+    pairs = [(pair, row.place) for row in rows if (pair := _pair(row, problems))]
+    first: dict[str, str] = {}
+    for pair, here in pairs:
+        if pair.clean in first:
+            got = f"the clean prompt of {first[pair.clean]} again"
+            problems.append(Problem("this prompt is given twice", got, "every clean prompt once", "remove one", here))
+        first.setdefault(pair.clean, here)
+    if len(rows) < 4 and len(problems) == told:
+        wanted = "at least 4: 2 for discovery and 2 for judgement"
+        problems.append(Problem("there are too few prompts", str(len(rows)), wanted, "write more", place))
+    return ListedPrompts(tuple(pair for pair, _ in pairs), tuple(here for _, here in pairs))
+
+
+def _inline(item: Field, problems: list[Problem]) -> Record | None:
+    if isinstance(item.value, Record):
+        problems.extend(_PROMPT_KEYS.check(item.value))
+        return item.value
+    wanted = "a mapping with " + ", ".join(_PROMPT_KEYS.required)
+    problems.append(
+        Problem("this prompt is of the wrong kind", describe(item.value), wanted, "name its fields", item.place)
+    )
+    return None
+
+
+def _pair(row: Record, problems: list[Problem]) -> TextPair | None:
+    """Return the prompt that a row describes, or None and add every problem that needs no tokenizer to be seen."""
+    told = len(problems)
+    clean, corrupt = _text(row, "clean", problems), _text(row, "corrupt", problems)
+    answers, distractors = _words(row, "answer", problems), _words(row, "distractor", problems)
+    position = _position(row, problems)
+    template = _text(row, "template", problems)
+    if clean and clean == corrupt:
+        wanted, remedy = "prompts that differ", "change what the behaviour depends on in the corrupt prompt"
+        problems.append(Problem("clean and corrupt prompt are identical", repr(clean), wanted, remedy, row.place))
+    if both := sorted(set(answers) & set(distractors)):
+        wanted, remedy = "answers that differ from the distractors", "remove it from one of the two"
+        problems.append(Problem("an answer is a distractor too", f"{both} in both", wanted, remedy, row.place))
+    if len(problems) > told or not (clean and corrupt and answers and distractors):
+        return None
+    return TextPair(clean, corrupt, answers, distractors, position, template)
+
+
+def _text(record: Record, key: str, problems: list[Problem]) -> str:
+    """Return a field's text; "" where it is not given (which the keys' check tells) or is no text (told here)."""
+    field = record.fields.get(key)
+    if field is None:
+        return ""
+    return _checked_text(key, field, problems)
+
+
+def _words(record: Record, key: str, problems: list[Problem]) -> tuple[str, ...]:
+    """Return a field that holds one text or a list of texts."""
+    match record.fields.get(key):
+        case None:
+            return ()
+        case Field(list(items), place) if not items:
+            problems.append(Problem(f"{key!r} holds nothing", "an empty list", "at least one text", "write one", place))
+            return ()
+        case Field(list(items)):
+            return tuple(_checked_text(key, item, problems) for item in items)
+        case field:
+            return (_checked_text(key, field, problems),)
+
+
+def _checked_text(key: str, field: Field, problems: list[Problem]) -> str:
+    if isinstance(field.value, str) and field.value:
+        return field.value
+    got = describe(field.value)
+    problems.append(
+        Problem(f"{key!r} is not a text", got, "a text of at least one character", "write it in quotes", field.place)
+    )
+    return ""
+
+
+def _position(record: Record, problems: list[Problem]) -> int:
+    match record.fields.get("position"):
+        case None:
+            return -1
+        case Field(int(number)) if not isinstance(number, bool):
+            return number
+        case Field(str(text)) if re.fullmatch(r"-?\d{1,9}", text):
+            return int(text)
+        case Field(value, place):
+            remedy = "write -1 for the last token or leave it out"
+            problems.append(Problem("'position' is not a place", describe(value), "a whole number", remedy, place))
+            return -1

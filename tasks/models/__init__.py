@@ -1,0 +1,22 @@
+"""The shipped models: ordinary Hugging Face checkpoints in folders beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.errors import UnknownShippedModel
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Return the names of the models that come with the package."""
+    return tuple(sorted(checkpoint.parent.name for checkpoint in Path(__file__).parent.glob("*/model.safetensors")))
+
+
+def shipped_model(name: str) -> Path:
+    """Return the folder of the shipped model of this name.
+
+    Raises: UnknownShippedModel, with the nearest names.
+    """
+    if name not in shipped_models():
+        raise UnknownShippedModel(name, shipped_models())
+    return Path(__file__).parent / name

@@ -1,0 +1,222 @@
+"""Records of named fields read from YAML, JSONL and CSV, every field with its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, final
+
+import yaml
+
+from tasks.errors import Problem, nearest
+
+Value: TypeAlias = "str | int | float | bool | list[Field] | Record | None"
+
+
+@final
+@dataclass(frozen=True)
+class Field:
+    """A value and where it stands (`file:line`)."""
+
+    value: Value
+    place: str
+
+
+@final
+@dataclass(frozen=True)
+class Record:
+    """Named fields that stand together."""
+
+    fields: Mapping[str, Field]
+    place: str
+
+
+@final
+@dataclass(frozen=True)
+class Keys:
+    """The names that a record must have and those it may have."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    def check(self, record: Record) -> list[Problem]:
+        """Return a problem for every unknown and every missing name."""
+        known = (*self.required, *self.optional)
+        unknown = [
+            Problem("unknown key", repr(key), "one of the known keys", nearest(key, known), field.place)
+            for key, field in record.fields.items()
+            if key not in known
+        ]
+        missing = [
+            Problem("missing key", "none", repr(key), f"add {key!r}", record.place)
+            for key in self.required
+            if key not in record.fields
+        ]
+        return unknown + missing
+
+
+def describe(value: Value) -> str:
+    """Name a value in a message."""
+    match value:
+        case "":
+            return "an empty text"
+        case str():
+            return repr(value)
+        case None:
+            return "nothing"
+        case list():
+            return f"a list of {len(value)}"
+        case Record():
+            return "a mapping"
+        case _:
+            return json.dumps(value)
+
+
+def read_yaml(path: Path, problems: list[Problem]) -> Record | None:
+    """Return a YAML file's one mapping, or None and add why there is none.
+
+    A plain scalar is the text as it is written (`no` is a word, `7` a digit); an empty one is None.
+    """
+    text = _read_text(path, "the behaviour file", problems)
+    if text is None:
+        return None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = None if node is None else _yaml_field(node, path, problems).value
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        got = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        got = got or " ".join(str(error).split())
+        problems.append(
+            Problem("this is not YAML", got, "valid YAML", "put texts in quotes and check the indents", place)
+        )
+        return None
+    if isinstance(value, Record):
+        return value
+    got = "an empty file" if node is None else describe(value)
+    problems.append(
+        Problem("this is no behaviour file", got, "`key: value` lines", "start from `acdc init`", str(path))
+    )
+    return None
+
+
+def read_table(path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
+    """Return the rows of a .jsonl or .csv file; add every problem with its form and its keys."""
+    match path.suffix.lower():
+        case ".jsonl":
+            read = _read_jsonl
+        case ".csv":
+            read = _read_csv
+        case suffix:
+            got = repr(suffix) if suffix else "no ending"
+            remedy = "list the prompts in the file itself or in one of these"
+            problems.append(
+                Problem("prompts cannot be read from this kind of file", got, ".jsonl or .csv", remedy, str(path))
+            )
+            return []
+    text = _read_text(path, "the file of prompts", problems)
+    return [] if text is None else read(text, path, keys, problems)
+
+
+def _read_text(path: Path, what: str, problems: list[Problem]) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = f"the byte 0x{error.object[error.start]:02x}"
+        problems.append(Problem(f"{what} is not UTF-8", byte, "UTF-8 text", "save it as UTF-8", f"{path}:{line}"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        problems.append(Problem(f"{what} cannot be read", reason, "a readable file", "correct the path", str(path)))
+    return None
+
+
+def _yaml_field(node: yaml.Node, path: Path, problems: list[Problem]) -> Field:
+    place = f"{path}:{node.start_mark.line + 1}"
+    if isinstance(node, yaml.SequenceNode):
+        return Field([_yaml_field(item, path, problems) for item in node.value], place)
+    if not isinstance(node, yaml.MappingNode):
+        return Field(None if node.tag == "tag:yaml.org,2002:null" else str(node.value), place)
+    fields: dict[str, Field] = {}
+    for key, value in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else describe(_yaml_field(key, path, problems).value)
+        here = f"{path}:{key.start_mark.line + 1}"
+        if name in fields:
+            problems.append(
+                Problem("a key is given twice", repr(name), "every key once", "remove one of the two", here)
+            )
+        fields[name] = Field(_yaml_field(value, path, problems).value, here)
+    return Field(Record(fields, place), place)
+
+
+def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        place = f"{path}:{number}"
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            wanted = "one JSON object per line"
+            problems.append(Problem("this row is not JSON", str(error), wanted, "correct the line", place))
+            continue
+        row = _json_value(value, place)
+        if isinstance(row, Record):
+            problems.extend(keys.check(row))
+            rows.append(row)
+        else:
+            wanted = 'an object such as {"clean": "...", ...}'
+            problems.append(Problem("this row is not an object", describe(row), wanted, "name its fields", place))
+    return rows
+
+
+def _json_value(value: Any, place: str) -> Value:
+    match value:
+        case dict():
+            return Record({key: Field(_json_value(item, place), place) for key, item in value.items()}, place)
+        case list():
+            return [Field(_json_value(item, place), place) for item in value]
+        case str() | int() | float() | None:
+            return value
+        case _:
+            raise AssertionError(f"json.loads returned a {type(value).__name__}")
+
+
+def _read_csv(text: str, path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Record] = []
+    header: list[str] | None = None
+    while True:
+        place = f"{path}:{reader.line_num + 1}"
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            remedy = 'put texts with commas in quotes and write " as ""'
+            problems.append(Problem("this row is not CSV", str(error), "comma-separated values", remedy, place))
+            return rows
+        if cells is None:
+            break
+        if header is None:
+            header = cells
+            problems.extend(keys.check(Record({name: Field(name, place) for name in header}, place)))
+        elif len(cells) == len(header):
+            # An empty cell of an optional column is a field that is not given.
+            named = zip(header, cells, strict=True)
+            fields = {name: Field(cell, place) for name, cell in named if cell or name in keys.required}
+            rows.append(Record(fields, place))
+        elif cells:
+            got, wanted = f"{len(cells)} cells", f"{len(header)} as in the header"
+            problems.append(
+                Problem("this row has too many or too few cells", got, wanted, "quote texts with commas", place)
+            )
+    if header is None:
+        problems.append(
+            Problem("the file of prompts is empty", "no header", ", ".join(keys.required), "write one", str(path))
+        )
+    return rows
