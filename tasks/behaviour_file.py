@@ -83,13 +83,19 @@ def load_behaviour_file(path: str | Path) -> Task:
     sentence = _text(record, "about", problems) or f"The behaviour described in {path.name}."
     prompts = _prompts(record, path, problems)
     if problems:
-        raise BadBehaviourFile(*problems)
+        raise BadBehaviourFile(*sorted(problems, key=lambda problem: _reading_order(problem, path)))
     return Task(name, About(sentence), model, metric, prompts)
 
 
 def example(name: str, model: str = "everyday-4l") -> str:
     """Return a commented behaviour file which runs as it is; what a task cannot be called is left out of its name."""
     return _EXAMPLE.substitute(name=re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "my_behaviour", model=model)
+
+
+def _reading_order(problem: Problem, path: Path) -> tuple[bool, int]:
+    """Return what sorts problems by line, those of the behaviour file before those of its table."""
+    file, _, line = problem.place.rpartition(":")
+    return file != str(path), int(line) if line.isdecimal() else 0
 
 
 def _prompts(record: Record, path: Path, problems: list[Problem]) -> ListedPrompts:

@@ -28,7 +28,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
-        return f"{where}{self.what}: got {self.got}, wanted {self.wanted}; {self.remedy}."
+        end = "" if self.remedy.endswith("?") else "."
+        return f"{where}{self.what}: got {self.got}, wanted {self.wanted}; {self.remedy}{end}"
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

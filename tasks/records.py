@@ -52,7 +52,7 @@ class Keys:
             if key not in known
         ]
         missing = [
-            Problem("missing key", "none", repr(key), f"add {key!r}", record.place)
+            Problem("missing key", "nothing", repr(key), f"add {key!r}", record.place)
             for key in self.required
             if key not in record.fields
         ]
@@ -131,7 +131,7 @@ def _read_text(path: Path, what: str, problems: list[Problem]) -> str | None:
         byte = f"the byte 0x{error.object[error.start]:02x}"
         problems.append(Problem(f"{what} is not UTF-8", byte, "UTF-8 text", "save it as UTF-8", f"{path}:{line}"))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = f"{(error.strerror or str(error)).lower()!r} from the system"
         problems.append(Problem(f"{what} cannot be read", reason, "a readable file", "correct the path", str(path)))
     return None
 

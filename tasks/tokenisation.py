@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 from tasks.errors import BadPrompts, Problem
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """What is needed of a tokenizer; any Hugging Face tokenizer fits."""
 
