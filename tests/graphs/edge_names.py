@@ -1,0 +1,49 @@
+"""Which senders every receiver reads, in names: written out here a second time, so as not to trust `graphs` for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The size of a transformer, and whether attention and MLP of a layer read the same residual."""
+
+    n_layers: int
+    n_heads: int
+    has_mlp: bool = True
+    parallel: bool = False
+
+    def heads(self, layer: int) -> list[str]:
+        return [f"a{layer}.h{head}" for head in range(self.n_heads)]
+
+    def before(self, layer: int) -> list[str]:
+        """The senders before a layer, in the order in which they write."""
+        senders = ["input"]
+        for earlier in range(layer):
+            senders += self.heads(earlier)
+            if self.has_mlp:
+                senders.append(f"m{earlier}")
+        return senders
+
+    def reads(self) -> dict[str, list[str]]:
+        """For every receiver, the senders before it."""
+        reads = {}
+        for layer in range(self.n_layers):
+            for slot in "qkv":
+                for head in self.heads(layer):
+                    reads[f"{head}<{slot}>"] = self.before(layer)
+            if self.has_mlp:
+                reads[f"m{layer}"] = self.before(layer) + ([] if self.parallel else self.heads(layer))
+        return reads | {"logits": self.before(self.n_layers)}
+
+    def edges(self) -> list[str]:
+        """Every edge, by receiver and then by sender."""
+        return [f"{sender}->{receiver}" for receiver, senders in self.reads().items() for sender in senders]
+
+    def attention_layers_before(self, receiver: str) -> int:
+        """How many layers' attention has written to the residual stream when the receiver reads it."""
+        if receiver == "logits":
+            return self.n_layers
+        layer = int(receiver[1:].split(".")[0])
+        return layer + (receiver.startswith("m") and not self.parallel)

@@ -1,0 +1,113 @@
+"""The oracle for native bridges, which cannot hook q, k and v apart: a plain forward pass written from the weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+from transformer_lens.model_bridge import TransformerBridge
+
+from tests.graphs.edge_names import Anatomy
+from tests.graphs.oracle import Outputs, ablate
+
+
+def native_oracle_logits(
+    bridge: TransformerBridge,
+    clean: Int[Tensor, "batch pos"],
+    corrupt: Int[Tensor, "batch pos"],
+    positions: Int[Tensor, " batch"],
+    edges: set[str],
+    ablation: str,
+) -> Float[Tensor, "batch vocab"]:
+    """The circuit's logits at the scored positions.
+
+    Raises: ValueError for an edge that the model does not have or an ablation that does not exist.
+    """
+    everything = set(native_anatomy_of(bridge).edges())
+    if unknown := edges - everything:
+        raise ValueError(f"the model has no edges {sorted(unknown)}")
+    with torch.no_grad():
+        corrupt_outputs, _ = forward(bridge, corrupt, everything, {})
+        _, logits = forward(bridge, clean, edges, ablate(corrupt_outputs, ablation))
+    return logits[torch.arange(len(positions)), positions]
+
+
+def native_anatomy_of(bridge: TransformerBridge) -> Anatomy:
+    """The bridge's size."""
+    cfg = bridge.cfg
+    return Anatomy(n_layers=cfg.n_layers, n_heads=cfg.n_heads, has_mlp=not cfg.attn_only)
+
+
+def forward(
+    bridge: TransformerBridge, tokens: Int[Tensor, "batch pos"], edges: set[str], ablated: Outputs
+) -> tuple[Outputs, Float[Tensor, "batch pos vocab"]]:
+    """One forward pass with these edges: every sender's output, and the logits."""
+    cfg, anatomy = bridge.cfg, native_anatomy_of(bridge)
+    weights = {
+        name.replace("_original_component.", ""): weight for name, weight in bridge.original_model.named_parameters()
+    }
+    reads = anatomy.reads()
+    n_pos = tokens.shape[1]
+    positions = torch.arange(n_pos)
+    visible = (positions[:, None] >= positions) | (cfg.attention_dir != "causal")  # [query key]
+    outputs: Outputs = {"input": weights["tok_embed.weight"][tokens] + weights["pos.weight"][:n_pos]}
+
+    def read(receiver: str) -> Float[Tensor, "batch pos d_model"]:
+        total = torch.zeros_like(outputs["input"])
+        for layer in range(anatomy.attention_layers_before(receiver)):
+            total = total + weights[f"layers.{layer}.attn.o.bias"]
+        for sender in reads[receiver]:
+            total = total + (outputs if f"{sender}->{receiver}" in edges else ablated)[sender]
+        return total
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        if f"{name}.weight" not in weights:
+            return x
+        x = x - x.mean(-1, keepdim=True)
+        x = x / (x.square().mean(-1, keepdim=True) + cfg.eps).sqrt()
+        return x * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def head_slice(head: int) -> slice:
+        return slice(head * cfg.d_head, (head + 1) * cfg.d_head)
+
+    def project(layer: int, head: int, slot: str) -> Float[Tensor, "batch pos d_head"]:
+        x = norm(read(f"a{layer}.h{head}<{slot}>"), f"layers.{layer}.ln1")
+        name, rows = f"layers.{layer}.attn.{slot}", head_slice(head)
+        return x @ weights[f"{name}.weight"][rows].T + weights[f"{name}.bias"][rows]
+
+    def attend(layer: int, head: int) -> Float[Tensor, "batch pos d_model"]:
+        q, k, v = (project(layer, head, slot) for slot in "qkv")
+        scores = q @ k.transpose(-2, -1) / math.sqrt(cfg.d_head)
+        pattern = scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
+        return pattern @ v @ weights[f"layers.{layer}.attn.o.weight"][:, head_slice(head)].T
+
+    def mlp(layer: int) -> Float[Tensor, "batch pos d_model"]:
+        name = f"layers.{layer}.mlp"
+        x = norm(read(f"m{layer}"), f"layers.{layer}.ln2")
+        x = activate(x @ weights[f"{name}.fc_in.weight"].T + weights[f"{name}.fc_in.bias"], cfg.act_fn)
+        return norm(x, f"{name}.ln") @ weights[f"{name}.fc_out.weight"].T + weights[f"{name}.fc_out.bias"]
+
+    for layer in range(anatomy.n_layers):
+        for head, sender in enumerate(anatomy.heads(layer)):
+            outputs[sender] = attend(layer, head)
+        if anatomy.has_mlp:
+            outputs[f"m{layer}"] = mlp(layer)
+    return outputs, norm(read("logits"), "ln_out") @ weights["head.weight"].T
+
+
+def activate(x: Tensor, name: str) -> Tensor:
+    """The activation function of that name; `solu_ln` is followed by a norm of its own."""
+    match name:
+        case "relu":
+            return x.clamp(min=0)
+        case "gelu":
+            return x * (1 + torch.erf(x / math.sqrt(2))) / 2
+        case "gelu_new":
+            return functional.gelu(x, approximate="tanh")
+        case "solu_ln":
+            return x * x.softmax(dim=-1)
+        case _:
+            raise ValueError(f"the oracle knows no activation {name!r}")
