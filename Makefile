@@ -1,0 +1,51 @@
+# One command for each thing one does here. Needs only Python 3.10 or later, make and a C compiler.
+
+PYTHON ?= python3
+VENV := .venv
+# `make check BIN=/some/venv/bin` checks with an environment of your own; then nothing is installed.
+BIN := $(VENV)/bin
+
+READY := $(VENV)/.installed-demo
+READY_TO_TEST := $(VENV)/.installed-test
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## install into .venv and find the circuit of a first behaviour
+	$(VENV)/bin/acdc discover periodic
+
+test: $(READY_TO_TEST) check ## install with the test tools into .venv and check everything
+
+check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint, types and tests (with coverage)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+
+format: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## rewrite the code in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The mark `.unfinished` outlives an installation that was cut short, and the next one then starts from nothing.
+# Torch for Linux comes with several GB of CUDA libraries; where there is no GPU, this avoids them:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
+define install
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	echo "$(PYTHON) is not Python 3.10 or later (it says: $$($(PYTHON) --version 2>&1));" \
+		"name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+@if [ -e $(VENV)/.unfinished ]; then rm -rf $(VENV); fi
+@mkdir -p $(VENV) && touch $(VENV)/.unfinished
+$(PYTHON) -m venv $(VENV)
+$(VENV)/bin/python -m pip install --quiet 'pip>=23.1'
+$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '$(1)'
+@touch $(2) && rm $(VENV)/.unfinished
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call install,.,$@)
+
+$(READY_TO_TEST): pyproject.toml constraints.txt
+	$(call install,.[test],$@ $(READY))

@@ -1,0 +1,101 @@
+"""The packages depend on each other in one direction only, and importing them costs next to nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {"tasks": {"tasks"}, "graphs": {"graphs"}, "acdc": {"acdc", "graphs", "tasks"}}
+OURS = {*MAY_IMPORT, "tests"}
+HEAVY = {"torch", "transformers", "transformer_lens"}
+LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
+
+
+def imported(source: str, package: str) -> Iterator[str]:
+    """The dotted name of everything that a module of `package` imports, at its top or anywhere inside."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str() as module, level=0):
+                yield module
+            case ast.ImportFrom():
+                yield package
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in LOADERS:
+                yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str))
+
+
+def roots(path: Path) -> set[str]:
+    """The top-level packages that a module of ours imports."""
+    package = path.relative_to(ROOT).parts[0]
+    return {re.split("[.:]", name)[0] for name in imported(path.read_text(encoding="utf-8"), package)}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The heavy packages that a fresh interpreter has loaded after `statement`."""
+    script = f"import sys\n{statement}\nprint('loaded:', *sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].removeprefix("loaded:").split())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import graphs",
+        "import graphs.nodes as n",
+        "from graphs.nodes import Node",
+        "def f():\n    from graphs import Node",
+        "if TYPE_CHECKING:\n    import graphs",
+        "importlib.import_module('graphs.model')",
+        "resolve_name('graphs:Node')",
+    ],
+)
+def test_every_way_of_importing_is_seen(source: str) -> None:
+    assert {re.split("[.:]", name)[0] for name in imported(source, "tasks")} == {"graphs"}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_go_in_one_direction(package: str) -> None:
+    files = modules(package)
+    assert files, f"{package} has no modules: is the test looking in the right place?"
+    forbidden = OURS - MAY_IMPORT[package]
+    assert {str(path.relative_to(ROOT)): roots(path) & forbidden for path in files if roots(path) & forbidden} == {}
+
+
+def test_one_door_leads_to_transformer_lens() -> None:
+    users = [path for package in MAY_IMPORT for path in modules(package) if "transformer_lens" in roots(path)]
+    assert users, "nobody imports transformer_lens: is the test still looking for the right name?"
+    assert [path for path in users if ROOT / "graphs" / "model" not in path.parents] == []
+
+
+def test_a_heavy_import_is_noticed() -> None:
+    assert loaded_by("import tasks.metrics") == {"torch"}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    assert loaded_by(f"import {package}; dir({package})") == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    help_shown = """
+from acdc.cli import main
+sys.argv = ["acdc", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+    assert loaded_by(help_shown) == set()
