@@ -155,7 +155,7 @@ class TemplatePrompts(AbstractPromptSource):
     def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return `count` prompts, skipping draws that the tokenizer cannot express."""
         found: dict[tuple[int, ...], TokenPair] = {}
-        tried: set[str] = set()
+        accepted: set[str] = set()
         reasons: Counter[str] = Counter()
         examples: dict[str, Problem] = {}
         in_a_row = 0
@@ -163,11 +163,11 @@ class TemplatePrompts(AbstractPromptSource):
             text = self.draw(rng)
             pair: TokenPair | None = None
             problems: tuple[Problem, ...] = ()
-            if text.clean not in tried:
-                tried.add(text.clean)
+            if text.clean not in accepted:  # spares the tokenizer the work where few prompts are left to find
                 pair, problems = tokenise(text, tokenizer)
             if pair is not None and pair.clean not in found:
                 found[pair.clean] = pair
+                accepted.add(text.clean)
                 in_a_row = 0
                 continue
             in_a_row += 1
