@@ -29,7 +29,7 @@ class Circuit:
 
     `scores` holds a signed number for some or all of its edges (what the sign means is the provenance's to say: for
     every algorithm of `acdc`, positive means that removing the edge weakens the behaviour). `provenance` is plain JSON
-    data: model, task, prompts, ablation, metric, algorithm, faithfulness. Two circuits are equal when graph and edges are.
+    data: model, task, prompts, ablation, metric, algorithm, faithfulness. Circuits are equal when graph and edges are.
 
     Raises: NotInGraph when an edge, or the edge of a score, is not the graph's or not the circuit's.
     """
@@ -48,9 +48,7 @@ class Circuit:
             )
         stray = sorted(edge.name for edge in self.scores if edge not in self.edges)
         if stray:
-            raise NotInGraph(
-                f"scores are given for {len(stray)} edges outside the circuit, the first being {stray[0]}"
-            )
+            raise NotInGraph(f"scores are given for {len(stray)} edges outside the circuit, the first being {stray[0]}")
 
     # Making circuits
 
@@ -165,7 +163,7 @@ class Circuit:
     # Files
 
     def to_json(self) -> dict[str, Any]:
-        """The circuit as plain JSON data under the schema `acdc.circuit/1`; `from_json` gives back exactly this circuit."""
+        """The circuit as plain JSON data of schema `acdc.circuit/1`; `from_json` gives back exactly this circuit."""
         size = {name: getattr(self.graph, name) for name in self.graph.__dataclass_fields__}
         counts = {
             "edges": self.graph.n_edges,
@@ -193,14 +191,10 @@ class Circuit:
             if any(score is not None and not isinstance(score, (int, float)) for score in scores.values()):
                 raise TypeError("a score is not a number")
             known = {edge: float(score) for edge, score in scores.items() if score is not None}
-            provenance = {
-                key: value for key, value in data.items() if key not in ("schema", "graph", "edges")
-            }
+            provenance = {key: value for key, value in data.items() if key not in ("schema", "graph", "edges")}
             return cls(graph, frozenset(scores), known, provenance)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadCircuitFile(
-                f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again"
-            ) from error
+            raise BadCircuitFile(f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the circuit's JSON, whole or not at all."""
@@ -224,11 +218,11 @@ class Circuit:
             ) from error
         return cls.from_json(data, str(path))
 
-    def networkx(self) -> networkx.MultiDiGraph:
+    def networkx(self) -> networkx.MultiDiGraph[str]:
         """The circuit for networkx: nodes by name, one edge per slot, with its slot and, where known, its score."""
         import networkx
 
-        graph = networkx.MultiDiGraph()
+        graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
         graph.add_nodes_from((node.name, {"kind": node.kind, "layer": node.layer}) for node in self.nodes())
         for edge in self.ordered():
             score = {"score": self.scores[edge]} if edge in self.scores else {}

@@ -103,13 +103,12 @@ class ComputationalGraph:
         mlp = "no MLPs" if not self.has_mlp else "parallel MLPs" if self.parallel else "MLPs"
         return f"{self.n_layers} layers, {self.n_heads} heads per layer and {mlp}"
 
-    def networkx(self) -> networkx.MultiDiGraph:
+    def networkx(self) -> networkx.MultiDiGraph[str]:
         """The whole graph for networkx: nodes by name, one edge per slot, keyed by the edge's name."""
         import networkx
 
-        graph = networkx.MultiDiGraph()
+        graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
         graph.add_nodes_from(node.name for node in (*self.senders, LOGITS))
-        graph.add_edges_from(
-            (e.sender.name, e.receiver.name, e.name, {"slot": e.slot or ""}) for e in self.edges()
-        )
+        for edge in self.edges():
+            graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "")
         return graph

@@ -25,8 +25,7 @@ def to_mib(circuit: Circuit) -> dict[str, Any]:
         },
         "nodes": {node.name: {"in_graph": node in nodes} for node in (*graph.senders, LOGITS)},
         "edges": {
-            edge.name: {"score": circuit.scores.get(edge, 0.0), "in_graph": edge in circuit}
-            for edge in graph.edges()
+            edge.name: {"score": circuit.scores.get(edge, 0.0), "in_graph": edge in circuit} for edge in graph.edges()
         },
     }
 
@@ -45,9 +44,7 @@ def from_mib(data: dict[str, Any]) -> Circuit:
             parallel=size["parallel_attn_mlp"],
             has_mlp="m0" in data["nodes"],
         )
-        kept = {
-            Edge.parse(name): float(row["score"]) for name, row in data["edges"].items() if row["in_graph"]
-        }
+        kept = {Edge.parse(name): float(row["score"]) for name, row in data["edges"].items() if row["in_graph"]}
         return Circuit(graph, frozenset(kept), kept)
     except (KeyError, TypeError, ValueError) as error:
         raise BadCircuitFile(

@@ -1,0 +1,176 @@
+"""The arithmetic of a transformer as pure functions of its weights.
+
+Axes: `head` first, then any batch axes, then `pos` and `d_model` or `d_head`; so that one batched matrix product serves
+all heads, and a head that is not in play costs nothing. Nothing here knows about circuits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+NormKind = Literal["layer", "rms", "none"]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """LayerNorm, RMSNorm or nothing, over the last axis; in the tensor's precision, at least float32."""
+
+    kind: NormKind
+    weight: Float[Tensor, " d"] | None = None
+    bias: Float[Tensor, " d"] | None = None
+    eps: float = 0.0
+
+    def __call__(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+        """The normalised x."""
+        match self.kind:
+            case "none":
+                return x
+            case "layer":
+                return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+            case "rms":
+                return x * self.scale(x)
+
+    def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+        """What an RMSNorm multiplies x by, its weight included."""
+        assert self.kind == "rms"
+        wide = x if x.dtype == torch.float64 else x.float()
+        factor = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps).to(x.dtype)
+        return factor.expand_as(x) if self.weight is None else factor * self.weight
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the sequence queries sit and what they may see, for one layer.
+
+    `rotation` holds the cosines and sines of rotary embedding; `allowed` which keys each query may read.
+    The batch axis is 1 when all prompts share them.
+    """
+
+    allowed: Bool[Tensor, "batch query key"]
+    rotation: tuple[Float[Tensor, "batch query rotary"], Float[Tensor, "batch query rotary"]] | None = None
+
+    def at(self, positions: Int[Tensor, " prompt"]) -> Place:
+        """The same for one query position per prompt."""
+        rotation = self.rotation and (self.rotation[0][0, positions, None], self.rotation[1][0, positions, None])
+        return Place(self.allowed[0, positions, None], rotation)
+
+    def rotate(self, x: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_head"]:
+        """x turned by its position (Su et al. 2021, half-split layout); dimensions past the rotary ones stay."""
+        if self.rotation is None:
+            return x
+        cos, sin = self.rotation
+        turned, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
+        first, second = turned.chunk(2, dim=-1)
+        turned = turned * cos + torch.cat((-second, first), dim=-1) * sin
+        return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What turns the normed residual into one head's queries, keys or values, for every head of a layer."""
+
+    weight: Float[Tensor, "head d_model d_head"]
+    bias: Float[Tensor, "head d_head"] | None
+    norm: Norm
+
+    def __call__(
+        self, normed: Float[Tensor, "selected *batch pos d_model"], heads: Int[Tensor, " selected"] | None = None
+    ) -> Float[Tensor, "selected *batch pos d_head"]:
+        """The projection of each selected head (None: all) of that head's own normed input."""
+        weight = self.weight if heads is None else self.weight[heads]
+        bias = None if self.bias is None else self.bias if heads is None else self.bias[heads]
+        flat = normed.flatten(1, -2)
+        out = torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias[:, None], flat, weight)
+        return self.norm(out.view(*normed.shape[:-1], weight.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention layer, head by head.
+
+    `post_norm` is the norm that Gemma puts after the sum of the heads; `output_bias` belongs to no head.
+    """
+
+    norm: Norm
+    query: Projection
+    key: Projection
+    value: Projection
+    output: Float[Tensor, "head d_head d_model"]
+    output_bias: Float[Tensor, " d_model"]
+    scale: float
+    soft_cap: float | None
+    post_norm: Norm | None
+
+    def attend(
+        self,
+        q: Float[Tensor, "head *batch query d_head"],
+        k: Float[Tensor, "head *#batch key d_head"],
+        v: Float[Tensor, "head *#batch key d_head"],
+        place: Place,
+    ) -> Float[Tensor, "head *batch query d_head"]:
+        """The value each query gathers: softmax of the scaled, capped and masked scores, times the values."""
+        scores = (q * self.scale) @ k.transpose(-2, -1)
+        if self.soft_cap is not None:
+            scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
+        pattern = scores.masked_fill(~place.allowed, -torch.inf).softmax(dim=-1)
+        return pattern @ v
+
+    def write(
+        self, z: Float[Tensor, "selected *batch pos d_head"], heads: Int[Tensor, " selected"] | None = None
+    ) -> Float[Tensor, "selected *batch pos d_model"]:
+        """What each selected head adds to the residual stream, before any post norm."""
+        output = self.output if heads is None else self.output[heads]
+        return torch.bmm(z.flatten(1, -2), output).view(*z.shape[:-1], output.shape[-1])
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """One MLP with its norms: plain (`gate` is None) or gated; `inner_norm` as in SoLU models."""
+
+    norm: Norm
+    into: tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, " d_mlp"] | None]
+    gate: tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, " d_mlp"] | None] | None
+    out: tuple[Float[Tensor, "d_model d_mlp"], Float[Tensor, " d_model"] | None]
+    activation: Callable[[Tensor], Tensor]
+    inner_norm: Norm
+    post_norm: Norm
+
+    def __call__(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """What the MLP adds to the residual stream it reads."""
+        normed = self.norm(residual)
+        hidden = F.linear(normed, *self.into)
+        hidden = (
+            self.activation(hidden) if self.gate is None else self.activation(F.linear(normed, *self.gate)) * hidden
+        )
+        return self.post_norm(F.linear(self.inner_norm(hidden), *self.out))
+
+
+@dataclass(frozen=True)
+class Unembedding:
+    """The final norm and the map from the residual stream to logits."""
+
+    norm: Norm
+    weight: Float[Tensor, "vocab d_model"]
+    bias: Float[Tensor, " vocab"] | None
+    soft_cap: float | None
+
+    def __call__(
+        self,
+        residual: Float[Tensor, "*batch prompt d_model"],
+        columns: Int[Tensor, "prompt column"] | None = None,
+    ) -> Float[Tensor, "*batch prompt column"]:
+        """The logits of the whole vocabulary, or only of each prompt's own `columns`."""
+        normed = self.norm(residual)
+        if columns is None:
+            logits = F.linear(normed, self.weight, self.bias)
+        else:
+            logits = torch.einsum("...pd,pcd->...pc", normed, self.weight[columns])
+            logits = logits if self.bias is None else logits + self.bias[columns]
+        return logits if self.soft_cap is None else self.soft_cap * torch.tanh(logits / self.soft_cap)

@@ -1,0 +1,168 @@
+"""A loaded model: its computational graph, the functional parts of every layer, and its tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from graphs.computation import ComputationalGraph
+from graphs.errors import BadTokens
+from graphs.model.parts import Attention, Mlp, Place, Unembedding
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer; `mlp` is None in attention-only models."""
+
+    attention: Attention
+    mlp: Mlp | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which weights these are: the name or path they were asked for by, and the hub revision, if one was."""
+
+    name: str
+    revision: str | None = None
+    n_context: int | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What every sender writes in one run, and each layer's frozen head scale where a norm follows the heads."""
+
+    outputs: Float[Tensor, "sender batch pos d_model"]
+    scales: tuple[Float[Tensor, "batch pos d_model"] | None, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A transformer as a computational graph with the arithmetic of each of its nodes.
+
+    `bridge` is TransformerLens' own view of the same weights, for everything it already does; `tokenizer` is the
+    checkpoint's own, or None when the model came without one.
+    """
+
+    identity: Identity
+    graph: ComputationalGraph
+    layers: tuple[Layer, ...]
+    unembedding: Unembedding
+    bridge: Any
+    tokenizer: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.unembedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' precision, which is also that of the arithmetic."""
+        return self.unembedding.weight.dtype
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether no position reads a later one."""
+        return bool(getattr(self.bridge.cfg, "attention_dir", "causal") == "causal")
+
+    def check(self, tokens: Int[Tensor, "batch pos"]) -> None:
+        """Refuse tokens the model cannot read.
+
+        Raises: BadTokens when they are too long, out of the vocabulary, or none.
+        """
+        vocabulary = self.unembedding.weight.shape[0]
+        if tokens.numel() == 0:
+            raise BadTokens("the prompts are empty; give at least one prompt of at least one token")
+        if int(tokens.min()) < 0 or int(tokens.max()) >= vocabulary:
+            raise BadTokens(
+                f"token {int(tokens.max())} is not in the model's vocabulary of {vocabulary}; "
+                "use the model's own tokenizer"
+            )
+        limit = self.identity.n_context
+        if limit is not None and tokens.shape[1] > limit:
+            raise BadTokens(f"a prompt has {tokens.shape[1]} tokens but the model reads at most {limit}; shorten it")
+
+    def embed(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """What the `input` node writes: the model's own residual stream before its first layer."""
+        with torch.no_grad():
+            residual: Tensor = self.bridge(tokens, stop_at_layer=0)
+        return residual.to(self.dtype)
+
+    def places(self, length: int) -> tuple[Place, ...]:
+        """Per layer, what each position of a sequence of that length may read, and its rotary embedding.
+
+        Taken from what the model itself hands its attention layers, so that sliding windows, local and global
+        frequencies and whatever comes next need no rule here.
+        """
+        seen: list[dict[str, Any]] = []
+        hooks = [
+            block.attn.register_forward_pre_hook(lambda _, __, kwargs: seen.append(kwargs), with_kwargs=True)
+            for block in self.bridge.blocks
+        ]
+        try:
+            with torch.no_grad():
+                self.bridge(torch.zeros(1, length, dtype=torch.long, device=self.device))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        whole = torch.ones(length, length, dtype=torch.bool, device=self.device)
+        causal = whole.tril() if self.is_causal else whole
+        places = []
+        for kwargs in seen:
+            mask, rotation = kwargs.get("attention_mask"), kwargs.get("position_embeddings")
+            if mask is None or mask.dim() != 4:
+                allowed = causal
+            else:
+                allowed = mask[0, 0, :length, :length]
+                allowed = allowed if allowed.dtype == torch.bool else allowed == 0
+                allowed = allowed & causal
+            if rotation is not None:
+                rotation = (rotation[0].to(self.dtype), rotation[1].to(self.dtype))
+            places.append(Place(allowed[None], rotation))
+        return tuple(places)
+
+    def trace(self, start: Float[Tensor, "batch pos d_model"], places: tuple[Place, ...]) -> Trace:
+        """One ordinary run from the embeddings, keeping what every sender writes."""
+        graph = self.graph
+        outputs = start.new_empty(len(graph.senders), *start.shape)
+        outputs[0] = residual = start
+        scales: list[Tensor | None] = []
+        at = 1
+        for layer, place in zip(self.layers, places, strict=True):
+            attention = layer.attention
+            normed = attention.norm(residual).expand(graph.n_heads, *residual.shape)
+            q, k, v = attention.query(normed), attention.key(normed), attention.value(normed)
+            heads = attention.write(attention.attend(place.rotate(q), place.rotate(k), v, place))
+            scale = None if attention.post_norm is None else attention.post_norm.scale(heads.sum(0))
+            heads = heads if scale is None else heads * scale
+            scales.append(scale)
+            after = residual + heads.sum(0) + attention.output_bias
+            outputs[at : at + graph.n_heads] = heads
+            at += graph.n_heads
+            if layer.mlp is not None:
+                outputs[at] = layer.mlp(residual if graph.parallel else after)
+                after = after + outputs[at]
+                at += 1
+            residual = after
+        return Trace(outputs, tuple(scales))
+
+    def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
+        """The model's logits by our own arithmetic, at every position."""
+        self.check(tokens)
+        outputs = self.trace(self.embed(tokens), self.places(tokens.shape[1])).outputs
+        residual = outputs.sum(0) + sum(layer.attention.output_bias for layer in self.layers)
+        return self.unembedding(residual)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights, in the order of their names, whatever device they are on."""
+        digest = hashlib.sha256()
+        for name, weight in sorted(self.bridge.original_model.state_dict().items()):
+            digest.update(name.encode())
+            flat = weight.detach().contiguous().cpu().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()

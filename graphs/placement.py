@@ -1,0 +1,73 @@
+"""Where the nodes of a circuit stand on the page: one row per step of the computation, neighbours near each other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from graphs.circuit import Circuit
+from graphs.nodes import INPUT, LOGITS, Node
+
+_SWEEPS = 40
+
+
+class Row(NamedTuple):
+    """Nodes that neither read nor feed one another, from left to right."""
+
+    label: str
+    nodes: tuple[Node, ...]
+
+
+def rows(circuit: Circuit) -> tuple[Row, ...]:
+    """The circuit's nodes from `input` up to `logits`: per layer the heads and above them the MLP.
+
+    In a parallel model the MLP stands beside the heads. Rows without a node of the circuit are left out.
+    """
+    found: dict[tuple[int, bool], list[Node]] = {}
+    for node in circuit.nodes():
+        above = node.kind == "mlp" and not circuit.graph.parallel
+        layer = circuit.graph.n_layers if node == LOGITS else node.layer
+        found.setdefault((layer, above), []).append(node)
+    return tuple(Row(_label(nodes[0], above), tuple(nodes)) for (_, above), nodes in sorted(found.items()))
+
+
+def columns(circuit: Circuit) -> dict[Node, float]:
+    """The horizontal place of each node, at least 1 apart within a row and near the mean of the nodes it is joined to.
+
+    Nodes of short rows stand up to 2 apart, so that edges find room between them.
+
+    Source: Sugiyama et al. 1981 (barycentre sweeps), the places of a row being the least-squares ones in its order.
+    """
+    joined: dict[Node, list[Node]] = {}
+    for edge in circuit.ordered():
+        joined.setdefault(edge.sender, []).append(edge.receiver)
+        joined.setdefault(edge.receiver, []).append(edge.sender)
+    stack = rows(circuit)
+    place = {node: i - (len(row.nodes) - 1) / 2 for row in stack for i, node in enumerate(row.nodes)}
+    longest = max((len(row.nodes) for row in stack), default=1)
+    for sweep in range(_SWEEPS):
+        for row in stack if sweep % 2 == 0 else reversed(stack):
+            apart = min(longest / len(row.nodes), 2.0)
+            # Rounded, so that the last bit of a sum never decides the order of two nodes that want the same place.
+            wish = {node: round(sum(place[n] for n in joined[node]) / len(joined[node]), 6) for node in row.nodes}
+            order = sorted(row.nodes, key=lambda node: (wish[node], node))
+            place |= dict(zip(order, _spread([wish[node] for node in order], apart), strict=True))
+    return place
+
+
+def _label(first: Node, above: bool) -> str:
+    if first in (INPUT, LOGITS):
+        return ""
+    return f"layer {first.layer} MLP" if above else f"layer {first.layer}"
+
+
+def _spread(wishes: list[float], apart: float) -> list[float]:
+    """The places nearest to ascending wishes in least squares that keep their distance (pool adjacent violators)."""
+    pools: list[tuple[float, int]] = []
+    for index, wish in enumerate(wishes):
+        mean, size = wish - index * apart, 1
+        while pools and pools[-1][0] >= mean:
+            other, count = pools.pop()
+            mean, size = (mean * size + other * count) / (size + count), size + count
+        pools.append((mean, size))
+    level = [mean for mean, size in pools for _ in range(size)]
+    return [start + index * apart for index, start in enumerate(level)]

@@ -1,0 +1,186 @@
+"""The clean and the ablated run between which every circuit of a batch of prompts lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from typing_extensions import assert_never
+
+from graphs.ablation import Ablation
+from graphs.computation import ComputationalGraph
+from graphs.errors import BadTokens
+from graphs.model.parts import Place
+from graphs.model.transformer import Model
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Clean and corrupt prompts of one length, and the position of each at which logits are read.
+
+    Raises: BadTokens when they do not fit each other.
+    """
+
+    clean: Int[Tensor, "batch pos"]
+    corrupt: Int[Tensor, "batch pos"]
+    positions: Int[Tensor, " batch"]
+
+    def __post_init__(self) -> None:
+        if self.clean.shape != self.corrupt.shape:
+            raise BadTokens(
+                f"clean prompts have shape {tuple(self.clean.shape)}, corrupt ones {tuple(self.corrupt.shape)}; "
+                "every pair must be of one length, and a batch of one length throughout"
+            )
+        length = self.clean.shape[1]
+        if len(self.positions) and not 0 <= int(self.positions.min()) <= int(self.positions.max()) < length:
+            raise BadTokens(f"scored positions {self.positions.tolist()} are not all inside prompts of {length} tokens")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The run without any edge: what missing edges carry, and the residual stream they make.
+
+    `residuals` is keyed by how many senders its reader reads; attention biases, which belong to no node, are included.
+    """
+
+    outputs: Float[Tensor, "sender #batch #pos d_model"]
+    residuals: dict[int, Float[Tensor, "batch pos d_model"]]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the executors start from.
+
+    `delta` is what each sender writes in the clean run less what its missing edges carry; `scales` are the frozen head
+    scales of the clean run.
+    """
+
+    model: Model
+    delta: Float[Tensor, "sender batch pos d_model"]
+    floor: Floor
+    positions: Int[Tensor, " batch"]
+    places: tuple[Place, ...]
+    scales: tuple[Float[Tensor, "batch pos d_model"] | None, ...]
+
+    @property
+    def graph(self) -> ComputationalGraph:
+        """The model's computational graph."""
+        return self.model.graph
+
+    @cached_property
+    def scored_places(self) -> tuple[Place, ...]:
+        """`places` for queries at the scored positions only."""
+        return tuple(place.at(self.positions) for place in self.places)
+
+    def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
+        """x at each prompt's scored position, or x itself where it is already there."""
+        if x.shape[-2] == 1:
+            return x
+        rows = torch.arange(len(self.positions), device=x.device)
+        return x[..., rows, self.positions, :].unsqueeze(-2)
+
+    def reference(self) -> Float[Tensor, "batch vocab"]:
+        """The full model's logits on the clean prompts at the scored positions."""
+        total = len(self.graph.senders)
+        residual = self.scored(self.floor.residuals[total]) + self.scored(self.delta).sum(0)
+        return self.model.unembedding(residual.squeeze(-2))
+
+
+def prepare(
+    model: Model,
+    prompts: Prompts,
+    ablation: Ablation,
+    means: Float[Tensor, "sender 1 pos d_model"] | None = None,
+) -> Runs:
+    """The runs of a batch of prompts, with `means` from `mean_outputs` for the mean ablations (None: of this batch).
+
+    In a causal model what follows the last scored position is cut off, since nothing that is scored can read it.
+
+    Raises: BadTokens.
+    """
+    model.check(prompts.clean)
+    model.check(prompts.corrupt)
+    end = int(prompts.positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
+    clean, corrupt = prompts.clean[:, :end].to(model.device), prompts.corrupt[:, :end].to(model.device)
+    places = model.places(end)
+    with torch.no_grad():
+        ran = model.trace(model.embed(clean), places)
+        ablated = _ablated(model, corrupt, places, ablation, means)
+        floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]))
+        delta = ran.outputs.sub_(ablated)
+    return Runs(model, delta, floor, prompts.positions.to(model.device), places, ran.scales)
+
+
+def mean_outputs(
+    model: Model, batches: Sequence[Int[Tensor, "_ _"]], ablation: Ablation
+) -> Float[Tensor, "sender 1 pos d_model"] | None:
+    """The mean of every sender's output over all these corrupt prompts, for the mean ablations; None for the others.
+
+    The position axis is 1 for the mean over positions too, and otherwise as long as the longest prompt, each position
+    averaged over the prompts that reach it.
+    """
+    match ablation:
+        case Ablation.RESAMPLE | Ablation.ZERO:
+            return None
+        case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
+            pass
+        case _:
+            assert_never(ablation)
+    longest = max(batch.shape[1] for batch in batches)
+    total = torch.zeros(
+        len(model.graph.senders), 1, longest, model.graph.d_model, dtype=torch.float64, device=model.device
+    )
+    count = torch.zeros(longest, 1, dtype=torch.float64, device=model.device)
+    with torch.no_grad():
+        for batch in batches:
+            tokens = batch.to(model.device)
+            outputs = model.trace(model.embed(tokens), model.places(tokens.shape[1])).outputs
+            total[:, 0, : tokens.shape[1]] += outputs.sum(1, dtype=torch.float64)
+            count[: tokens.shape[1]] += len(tokens)
+    if ablation is Ablation.MEAN:
+        total, count = total.sum(2, keepdim=True), count.sum(0, keepdim=True)
+    return (total / count).to(model.dtype)
+
+
+def _ablated(
+    model: Model,
+    corrupt: Int[Tensor, "batch pos"],
+    places: tuple[Place, ...],
+    ablation: Ablation,
+    means: Float[Tensor, "sender 1 pos d_model"] | None,
+) -> Float[Tensor, "sender #batch #pos d_model"]:
+    match ablation:
+        case Ablation.RESAMPLE:
+            return model.trace(model.embed(corrupt), places).outputs
+        case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
+            means = means if means is not None else mean_outputs(model, [corrupt], ablation)
+            assert means is not None
+            return means if means.shape[2] == 1 else means[:, :, : corrupt.shape[1]]
+        case Ablation.ZERO:
+            width = model.graph.d_model
+            return torch.zeros(len(model.graph.senders), 1, 1, width, dtype=model.dtype, device=model.device)
+        case _:
+            assert_never(ablation)
+
+
+def _residuals(
+    model: Model, ablated: Float[Tensor, "sender #batch #pos d_model"], shape: torch.Size
+) -> dict[int, Float[Tensor, "batch pos d_model"]]:
+    graph = model.graph
+    residual = ablated[0].expand(shape).clone()
+    residuals, read = {}, 1
+    for layer in model.layers:
+        residuals[read] = residual
+        residual = residual + ablated[read : read + graph.n_heads].sum(0) + layer.attention.output_bias
+        read += graph.n_heads
+        if layer.mlp is not None:
+            if not graph.parallel:
+                residuals[read] = residual
+            residual = residual + ablated[read]
+            read += 1
+    residuals[read] = residual
+    return residuals
