@@ -52,15 +52,6 @@ class PromptBatch:
     distractors: Int[Tensor, "batch distractor"]
     index: Int[Tensor, " batch"]
 
-    def __post_init__(self) -> None:
-        rows = {len(getattr(self, name)) for name in self.__dataclass_fields__}
-        if len(rows) != 1 or self.clean.shape != self.corrupt.shape:
-            raise TaskError(
-                f"a batch's tensors do not align: got {sorted(rows)} rows and prompts of shape "
-                f"{tuple(self.clean.shape)} and {tuple(self.corrupt.shape)}, wanted one row per prompt in "
-                f"all of them; build batches with PromptPairs.batches()."
-            )
-
     def __len__(self) -> int:
         return len(self.index)
 

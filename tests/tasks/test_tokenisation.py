@@ -1,0 +1,142 @@
+"""Text pairs become the tokens they should, and every reason why they cannot is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.errors import BadPrompts
+from tasks.tokenisation import TextPair, TokenPair, tokenise
+from tests.tasks.toy_tokenizer import BOS, ToyTokenizer
+
+WORDS = ("a", " a", " b", " c", " red", "re", "x")
+GOOD = TextPair("a b", "a c", (" red",), (" b",))
+
+
+def tokens(text: TextPair, tokenizer: ToyTokenizer) -> TokenPair:
+    pair, problems = tokenise(text, tokenizer)
+    assert not problems
+    assert pair is not None
+    return pair
+
+
+def whats(text: TextPair, tokenizer: ToyTokenizer | None = None) -> list[str]:
+    pair, problems = tokenise(text, tokenizer or ToyTokenizer(WORDS))
+    assert pair is None
+    return [problem.what for problem in problems]
+
+
+def test_a_good_pair_is_its_tokens() -> None:
+    toy = ToyTokenizer(WORDS)
+    pair = tokens(GOOD, toy)
+    assert toy.convert_ids_to_tokens([*pair.clean]) == ["a", " b"]
+    assert toy.convert_ids_to_tokens([*pair.corrupt]) == ["a", " c"]
+    assert toy.convert_ids_to_tokens([*pair.answers, *pair.distractors]) == [" red", " b"]
+    assert pair.position == 1
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("eos", [False, True])
+def test_the_start_token_comes_once_and_the_end_token_never(bos: bool, eos: bool) -> None:
+    plain, special = tokens(GOOD, ToyTokenizer(WORDS)), tokens(GOOD, ToyTokenizer(WORDS, bos=bos, eos=eos))
+    start = (BOS,) if bos else ()
+    assert special.clean == start + plain.clean
+    assert special.corrupt == start + plain.corrupt
+    assert special.position == plain.position + bos
+    assert (special.answers, special.distractors) == (plain.answers, plain.distractors)
+
+
+@pytest.mark.parametrize(("position", "place"), [(-1, 2), (-2, 1), (0, 1), (1, 2)])
+def test_a_position_counts_the_prompts_own_tokens(position: int, place: int) -> None:
+    text = TextPair("a b", "a c", (" red",), (" b",), position=position)
+    assert tokens(text, ToyTokenizer(WORDS, bos=True)).position == place
+
+
+@pytest.mark.parametrize("position", [-3, 2])
+def test_a_position_outside_the_prompt_is_refused(position: int) -> None:
+    text = TextPair("a b", "a c", (" red",), (" b",), position=position)
+    for toy in (ToyTokenizer(WORDS), ToyTokenizer(WORDS, bos=True, eos=True)):
+        assert whats(text, toy) == ["the scored position is outside the prompt"]
+
+
+def test_prompts_of_different_length_are_refused() -> None:
+    assert whats(TextPair("a b", "a b c", (" red",), (" a",))) == ["clean and corrupt prompt differ in length"]
+
+
+def test_identical_prompts_are_refused() -> None:
+    assert whats(TextPair("a b", "a b", (" red",), (" a",))) == ["clean and corrupt prompt are identical"]
+
+
+def test_an_empty_prompt_is_refused() -> None:
+    assert "the scored position is outside the prompt" in whats(TextPair("", "a", (" red",), (" a",)))
+
+
+def test_an_answer_of_several_tokens_is_refused_with_its_tokens() -> None:
+    _, (problem,) = tokenise(TextPair("a b", "a c", (" hi",), (" a",)), ToyTokenizer(WORDS))
+    assert str(problem) == (
+        "the answer is not one token: got ' hi' -> [' ', 'h', 'i'], wanted one token of its own after the clean "
+        "prompt; use a word that this tokenizer writes as one token."
+    )
+
+
+def test_a_distractor_which_adds_no_token_is_refused() -> None:
+    assert whats(TextPair("a b", "a c", (" red",), ("\n",))) == ["the distractor is not one token"]
+
+
+def test_an_answer_that_merges_with_the_prompt_is_refused() -> None:
+    toy = ToyTokenizer((*WORDS, " x", " xa"))
+    assert whats(TextPair("a b x", "a c x", (" red",), ("a",)), toy) == [
+        "the distractor changes the tokens of the prompt before it"
+    ]
+
+
+def test_the_same_token_as_answer_and_distractor_is_refused() -> None:
+    assert whats(TextPair("a b", "a c", (" red", " a"), (" b", " a"))) == ["an answer is a distractor too"]
+
+
+def test_an_answer_given_twice_is_refused() -> None:
+    assert whats(TextPair("a b", "a c", (" red", " red"), (" b",))) == ["a answer is given twice"]
+
+
+def test_unknown_words_are_refused_where_the_vocabulary_is_closed() -> None:
+    toy = ToyTokenizer(WORDS, closed=True)
+    assert whats(TextPair("a zebra", "a b", (" lion",), (" c",)), toy) == [
+        "the clean prompt has a word that the tokenizer does not know",
+        "the answer is a word that the tokenizer does not know",
+    ]
+
+
+def test_an_unknown_token_that_is_spelled_out_is_meant() -> None:
+    toy = ToyTokenizer(WORDS, closed=True)
+    assert tokens(TextPair("<unk> b", "<unk> c", (" red",), (" b",)), toy).clean[0] == toy.unk_token_id
+
+
+def test_a_start_token_spelled_out_is_refused_only_where_the_tokenizer_adds_it() -> None:
+    text = TextPair("<bos>a b", "<bos>a c", (" red",), (" b",))
+    assert tokens(text, ToyTokenizer(WORDS)).clean[0] == BOS
+    assert whats(text, ToyTokenizer(WORDS, bos=True)) == [
+        "the clean prompt starts with a special token twice",
+        "the corrupt prompt starts with a special token twice",
+    ]
+
+
+def test_every_problem_of_a_pair_is_told_at_once() -> None:
+    assert whats(TextPair("a b", "a b c", (" hi",), (" hm",), position=5)) == [
+        "clean and corrupt prompt differ in length",
+        "the scored position is outside the prompt",
+        "the answer is not one token",
+        "the distractor is not one token",
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("",), " red", [" red"]])
+def test_answers_are_a_tuple_of_texts(words: object) -> None:
+    with pytest.raises(BadPrompts, match="the answers of a prompt cannot be read"):
+        TextPair.__post_init__(_unchecked(answers=words))
+
+
+def _unchecked(answers: object) -> TextPair:
+    """A pair whose construction was not checked, as from a caller without type checks."""
+    pair = object.__new__(TextPair)
+    for name, value in {"clean": "a", "corrupt": "b", "answers": answers, "distractors": (" b",)}.items():
+        object.__setattr__(pair, name, value)
+    return pair
