@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,6 +50,11 @@ def oracle_logits(
         hooks += overwrite_receivers(anatomy, bridge, edges, outputs, ablate(corrupt_outputs, ablation))
         logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
     return logits[torch.arange(len(positions)), positions]
+
+
+def load_bridge(checkpoint: Path) -> TransformerBridge:
+    """The checkpoint's bridge, in float64 on the CPU; it must have one k and v head per query head."""
+    return TransformerBridge.boot_transformers(str(checkpoint), dtype=torch.float64, device="cpu")
 
 
 def anatomy_of(bridge: TransformerBridge) -> Anatomy:

@@ -12,20 +12,11 @@ from transformer_lens.model_bridge import TransformerBridge
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.exact_float64 import exact_float64
 from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits
-from tests.graphs.oracle import anatomy_of, oracle_logits
+from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits
+from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
 from tests.native_bridges import NATIVES, Native, native_bridge
 
 ABLATIONS = ("resample", "mean", "mean-positional", "zero")
-CLEAN = torch.tensor([[20, 25, 30, 35, 40, 45, 50], [21, 22, 23, 24, 25, 26, 27], [50, 31, 50, 31, 50, 31, 50]])
-CORRUPT = torch.tensor([[24, 25, 31, 35, 44, 45, 51], [41, 42, 43, 44, 45, 46, 47], [52, 33, 20, 36, 50, 22, 50]])
-POSITIONS = torch.tensor([6, 3, 5])
-ROWS = torch.arange(3)
-
-
-def load(checkpoints: Checkpoints, architecture: Architecture) -> TransformerBridge:
-    return TransformerBridge.boot_transformers(
-        str(checkpoints.ungrouped(architecture)), dtype=torch.float64, device="cpu"
-    )
 
 
 def untouched(bridge: TransformerBridge, tokens: Tensor) -> Tensor:
@@ -34,16 +25,11 @@ def untouched(bridge: TransformerBridge, tokens: Tensor) -> Tensor:
     return logits[ROWS, POSITIONS]
 
 
-def random_edges(edges: list[str], density: float, seed: int) -> set[str]:
-    draw = random.Random(seed)
-    return {edge for edge in edges if draw.random() < density}
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_full_circuit_is_the_clean_run_and_the_empty_one_the_corrupt_run(
     checkpoints: Checkpoints, architecture: Architecture
 ) -> None:
-    bridge = load(checkpoints, architecture)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
     clean, corrupt = untouched(bridge, CLEAN), untouched(bridge, CORRUPT)
     everything = set(anatomy_of(bridge).edges())
     for ablation in ABLATIONS:
@@ -58,7 +44,7 @@ def test_the_full_circuit_is_the_clean_run_and_the_empty_one_the_corrupt_run(
 def test_undoing_the_casts_to_float32_changes_the_logits_by_rounding_only(
     checkpoints: Checkpoints, architecture: Architecture
 ) -> None:
-    bridge = load(checkpoints, architecture)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
     exact = untouched(bridge, CLEAN)
     with torch.no_grad():
         torch.testing.assert_close(bridge(CLEAN)[ROWS, POSITIONS], exact, rtol=0, atol=1e-5)
@@ -67,7 +53,7 @@ def test_undoing_the_casts_to_float32_changes_the_logits_by_rounding_only(
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_edge_matters(checkpoints: Checkpoints, architecture: Architecture) -> None:
     """Otherwise agreement with the oracle would say nothing about the edges that do not."""
-    bridge = load(checkpoints, architecture)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
     edges = anatomy_of(bridge).edges()
     clean = untouched(bridge, CLEAN)
     for edge in random.Random(0).sample(edges, 20):
@@ -78,7 +64,7 @@ def test_every_edge_matters(checkpoints: Checkpoints, architecture: Architecture
 def test_with_only_the_input_at_the_logits_and_zeros_elsewhere_the_embedding_is_normed_and_unembedded(
     checkpoints: Checkpoints,
 ) -> None:
-    bridge = load(checkpoints, "gpt2")
+    bridge = load_bridge(checkpoints.path("gpt2"))
     model = bridge.original_model.transformer
     with torch.no_grad():
         final = model.wte(CLEAN) + model.wpe(torch.arange(7)) + sum(block.attn.b_O for block in bridge.blocks)
@@ -88,7 +74,7 @@ def test_with_only_the_input_at_the_logits_and_zeros_elsewhere_the_embedding_is_
 
 
 def test_an_edge_that_the_model_does_not_have_is_refused(checkpoints: Checkpoints) -> None:
-    bridge = load(checkpoints, "gpt_neox")
+    bridge = load_bridge(checkpoints.path("gpt_neox"))
     with pytest.raises(ValueError, match=r"no edges \['a1.h0->m1'\]"):  # the layer is parallel
         oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, {"a1.h0->m1"}, "zero")
 
@@ -106,11 +92,10 @@ def test_the_native_oracle_reproduces_the_clean_and_the_corrupt_run(name: Native
 
 
 def test_the_two_oracles_agree_on_gpt2_rebuilt_as_a_native_model(checkpoints: Checkpoints) -> None:
-    gpt2 = load(checkpoints, "gpt2")
+    gpt2 = load_bridge(checkpoints.path("gpt2"))
     native = native_gpt2(gpt2)
     edges = anatomy_of(gpt2).edges()
-    for seed, ablation in enumerate(ABLATIONS):
-        circuit = random_edges(edges, 0.5, seed)
+    for ablation, circuit in zip(ABLATIONS, random_circuits(edges, 4), strict=True):
         one = oracle_logits(gpt2, CLEAN, CORRUPT, POSITIONS, circuit, ablation)
         other = native_oracle_logits(native, CLEAN, CORRUPT, POSITIONS, circuit, ablation)
         torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
