@@ -1,0 +1,1 @@
+"""The built-in behaviours, one module each; `tasks.get` loads the one that is asked for."""

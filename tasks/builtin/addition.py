@@ -1,0 +1,63 @@
+"""One-digit addition, in digits and in words: `3 + 4 =` -> ` 7`, `three plus four is` -> ` seven`.
+
+The corrupt prompt adds two other digits that have another sum; that sum is the distractor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.builtin.combinations import Combinations
+from tasks.builtin.vocabulary import words
+from tasks.prompts import TemplatePrompts
+from tasks.task import About, Task
+from tasks.tokenisation import TextPair
+
+NUMBERS = words(
+    """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen
+    """
+)
+FIGURES = tuple(str(number) for number in range(19))
+TEMPLATES = {
+    "{} + {} =": FIGURES,
+    "So {} + {} =": FIGURES,
+    "{} plus {} is": NUMBERS,
+    "So {} plus {} is": NUMBERS,
+}
+
+
+def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> TextPair:
+    """Two digits and their sum, from 0 to 18.
+
+    A combination is the first and the second digit, in this order and in either notation.
+    """
+    while True:
+        first, second = (int(digit) for digit in rng.integers(0, 10, 2))
+        if among.admits(str(first), str(second)):
+            break
+    while True:
+        third, fourth = (int(digit) for digit in rng.integers(0, 10, 2))
+        if third + fourth != first + second:
+            break
+    template = list(TEMPLATES)[rng.integers(len(TEMPLATES))]
+    written = TEMPLATES[template]
+    return TextPair(
+        clean=template.format(written[first], written[second]),
+        corrupt=template.format(written[third], written[fourth]),
+        answers=(" " + written[first + second],),
+        distractors=(" " + written[third + fourth],),
+        template=template,
+    )
+
+
+def task() -> Task:
+    """The task `addition`."""
+    return Task(
+        name="addition",
+        about=About("Adds two digits, in digits and in words: 3 + 4 = -> 7, three plus four is -> seven."),
+        model="everyday-4l",
+        metric="logit_difference",
+        prompts=TemplatePrompts(draw),
+    )

@@ -1,0 +1,84 @@
+"""Docstring arguments: `def f(self, load, size, files)` ... `:param load` ... `:param size` ... `:param` -> ` files`.
+
+The corrupt prompt has other names in the signature and yet others in the docstring: nothing in the docstring says which
+argument is next.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.builtin.combinations import Combinations
+from tasks.builtin.vocabulary import words
+from tasks.prompts import TemplatePrompts
+from tasks.task import About, Task
+from tasks.tokenisation import TextPair
+
+ARGUMENTS = words(
+    """
+    action api atom args base block body bound cache call case cell child client code color column command
+    config content count data date default depth dict distance edge error event expr field file files filter
+    first flag format frame func graph group handler header height host image index info input item key kind
+    label last layer length level limit line link list load lock log mask match message method mode model
+    module name node number object offset option order output owner parent path pattern point policy pool
+    port position prefix project query range rate record region request result role root row run scale
+    schema scope section seed series server session shape size source start state status step stream string
+    style table tag target task test text time title token topic total tree type unit url user value vector
+    version view weight width window word
+    """
+)
+FUNCTIONS = words("apply build call check close copy create find get load make move open parse play read save send")
+NOUNS = words(
+    """
+    oil piece crime art bank board boat book bridge chain city cloud coffee corn crowd dance desk dinner
+    dress farm fish food garden gas gold grass hotel island king kitchen lake market metal money moon music
+    ocean paint park plane plant river road rock salt school ship shop snow song storm street sugar summer
+    train truck valley village wall war water wind winter wood
+    """
+)
+
+
+def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> TextPair:
+    """A method of three to five arguments, two of which are documented; the answer is the third.
+
+    A combination is the second and the third argument, in this order.
+    """
+    count = int(rng.integers(3, 6))
+    while True:
+        names = [ARGUMENTS[place] for place in rng.choice(len(ARGUMENTS), 2 * count + 2, replace=False)]
+        arguments, others, strangers = names[:count], names[count : 2 * count], names[2 * count :]
+        if among.admits(arguments[1], arguments[2]):
+            break
+    function = FUNCTIONS[rng.integers(len(FUNCTIONS))]
+    nouns = [NOUNS[place] for place in rng.choice(len(NOUNS), 6)]
+    return TextPair(
+        clean=_method(function, arguments, arguments[:2], nouns),
+        corrupt=_method(function, others, strangers, nouns),
+        answers=(" " + arguments[2],),
+        distractors=tuple(" " + name for name in arguments if name != arguments[2]),
+        template=f"{count} arguments",
+    )
+
+
+def _method(function: str, arguments: list[str], documented: list[str], nouns: list[str]) -> str:
+    return (
+        f"def {function}(self, {', '.join(arguments)}):\n"
+        f'    """{nouns[0]} {nouns[1]}\n\n'
+        f"    :param {documented[0]}: {nouns[2]} {nouns[3]}\n"
+        f"    :param {documented[1]}: {nouns[4]} {nouns[5]}\n"
+        f"    :param"
+    )
+
+
+def task() -> Task:
+    """The task `docstring`."""
+    return Task(
+        name="docstring",
+        about=About(
+            "Documents the next argument: def port(self, load, size, files) ... :param size ... :param -> files.",
+            "Heimersheim & Janiak 2023, A circuit for Python docstrings in a 4-layer attention-only transformer",
+        ),
+        model="everyday-4l",
+        metric="logit_difference",
+        prompts=TemplatePrompts(draw),
+    )

@@ -1,0 +1,79 @@
+"""Greater-than: `The war lasted from the year 1732 to the year 17` -> two digits greater than 32.
+
+The corrupt prompt starts in the year `01`, from which nearly every year is later: it keeps the sentence and the century
+and loses the bound.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.builtin.combinations import Combinations
+from tasks.builtin.vocabulary import words
+from tasks.prompts import TemplatePrompts
+from tasks.task import About, ReferenceCircuit, Task
+from tasks.tokenisation import TextPair
+
+NOUNS = words(
+    """
+    abduction accord affair agreement attack battle campaign challenge chaos clash competition conflict
+    conquest contract crisis cycle deal debate defense demonstration dispute domination dynasty effort
+    empire engagement expedition exploration fight growth incident journey marriage mission occupation
+    operation peace plan practice process program progress project pursuit quest raid reform reign
+    relationship revolt romance rule siege strike struggle survey test trial voyage war work
+    """
+)
+CENTURIES = tuple(range(11, 18))
+FIRST_YEAR, LAST_YEAR = 2, 98  # as in the paper: there are always years on both sides of the bound
+
+
+def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> TextPair:
+    """A time span whose end is to be completed; every later year of the century is an answer.
+
+    A combination is the century and the year in it that the span starts with.
+    """
+    while True:
+        century, year = int(rng.choice(CENTURIES)), int(rng.integers(FIRST_YEAR, LAST_YEAR + 1))
+        if among.admits(str(century), f"{year:02}"):
+            break
+    noun = NOUNS[rng.integers(len(NOUNS))]
+    span = f"The {noun} lasted from the year {century}{{:02}} to the year {century}"
+    return TextPair(
+        clean=span.format(year),
+        corrupt=span.format(1),
+        answers=tuple(f"{later:02}" for later in range(year + 1, 100)),
+        # The year 00 is left out: a number such as 1700 is one token in many tokenizers.
+        distractors=tuple(f"{earlier:02}" for earlier in range(1, year + 1)),
+        template=noun,
+    )
+
+
+def task() -> Task:
+    """The task `greater_than`."""
+    source = "Hanna et al. 2023, How does GPT-2 compute greater-than?, arXiv:2305.00586"
+    return Task(
+        name="greater_than",
+        about=About(
+            "Ends a time span after its start: The war lasted from the year 1732 to the year 17 -> 33 or later.",
+            source,
+        ),
+        model="everyday-4l",
+        metric="probability_difference",
+        prompts=TemplatePrompts(draw),
+        references=(
+            ReferenceCircuit(
+                model="gpt2",
+                version="hanna-2023",
+                source=source,
+                heads=("a5.h1", "a5.h5", "a6.h9", "a7.h10", "a8.h8", "a8.h11", "a9.h1"),
+                mlps=("m8", "m9", "m10", "m11"),
+            ),
+            ReferenceCircuit(
+                model="gpt2",
+                version="conmy-2023",
+                source="Conmy et al. 2023, Towards Automated Circuit Discovery, arXiv:2304.14997",
+                heads=("a0.h1", "a0.h3", "a0.h5", "a5.h5", "a6.h1", "a6.h9", "a7.h10", "a8.h11", "a9.h1"),
+                mlps=("m0", "m1", "m2", "m3", "m8", "m9", "m10", "m11"),
+            ),
+        ),
+    )

@@ -1,0 +1,160 @@
+"""Every built-in behaviour draws prompts that call for it, and corrupt twins that do not."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import tasks
+from tasks.builtin.combinations import Combinations, is_held_out
+from tasks.registry import BUILTIN
+from tasks.tokenisation import TextPair, Tokenizer
+
+
+def drawn(name: str, among: Combinations = Combinations.ALL, count: int = 200) -> list[TextPair]:
+    rng = np.random.default_rng(0)
+    draw = import_module(f"tasks.builtin.{name}").draw
+    return [draw(rng, among) for _ in range(count)]
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z]+|\d+", text)
+
+
+@pytest.fixture(scope="module", params=BUILTIN)
+def task(request: pytest.FixtureRequest) -> tasks.Task:
+    return tasks.get(request.param)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(task: tasks.Task) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tasks.shipped_model(task.model))
+
+
+def test_the_default_models_tokenizer_expresses_every_prompt(task: tasks.Task, tokenizer: Tokenizer) -> None:
+    prompts = task.build(tokenizer, 64, seed=0)
+    assert (len(prompts.discovery), len(prompts.judgement)) == (64, 64)
+
+
+def test_a_seed_fixes_the_prompts(task: tasks.Task, tokenizer: Tokenizer) -> None:
+    first, again, other = (task.build(tokenizer, 8, seed=seed).discovery.fingerprint() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_every_task_says_what_it_is(task: tasks.Task) -> None:
+    assert "->" in task.about.sentence
+    assert task.name == "periodic" or task.name == "addition" or "20" in task.about.source
+
+
+def test_prompts_have_several_templates(task: tasks.Task, tokenizer: Tokenizer) -> None:
+    assert len(set(task.build(tokenizer, 64, seed=0).discovery.templates)) >= 3
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_corrupt_prompts_do_not_end_in_the_clean_answer_as_a_rule(name: str) -> None:
+    """What follows from the corrupt prompt is another answer, or none."""
+    answered = [expected(name, pair.corrupt) for pair in drawn(name)]
+    clean = [pair.answers for pair in drawn(name)]
+    assert not any(set(found) == set(right) for found, right in zip(answered, clean, strict=True))
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_clean_prompts_call_for_their_answers(name: str) -> None:
+    for pair in drawn(name):
+        assert set(expected(name, pair.clean)) == set(pair.answers), pair
+
+
+def expected(name: str, prompt: str) -> tuple[str, ...]:
+    """The right answers to a prompt, found from its text alone and not as the draws find them; () if there is none."""
+    seen = words(prompt)
+    match name:
+        case "periodic":
+            period = next(p for p in range(1, 6) if all(a == b for a, b in zip(seen, seen[p:], strict=False)))
+            return (" " + seen[-period],)
+        case "induction":
+            before = [place for place, word in enumerate(seen[:-1]) if word == seen[-1]]
+            return tuple(" " + seen[place + 1] for place in before)
+        case "ioi":
+            names = Counter(word for word in seen if word in import_module("tasks.builtin.ioi").NAMES)
+            once = [word for word, times in names.items() if times == 1]
+            return (" " + once[0],) if len(once) == 1 else ()
+        case "greater_than":
+            start = int(seen[-5][2:])
+            return tuple(f"{year:02}" for year in range(start + 1, 100))
+        case "docstring":
+            arguments, documented = (
+                prompt.split("(self, ")[1].split("):")[0].split(", "),
+                re.findall(r"param (\w+)", prompt),
+            )
+            return (" " + arguments[len(documented)],) if documented == arguments[: len(documented)] else ()
+        case "agreement":
+            nouns = import_module("tasks.builtin.agreement").NOUNS
+            subject = next(word for word in seen if word in nouns or word in nouns.values())
+            singular, plural = ("was", "were") if seen[0] in ("Yesterday", "Last") else ("is", "are")
+            return (" " + (singular if subject in nouns else plural),)
+        case "addition":
+            spelt = import_module("tasks.builtin.addition").NUMBERS
+            if "=" in prompt:
+                return (" " + str(sum(int(word) for word in seen if word.isdigit())),)
+            return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
+    raise AssertionError(f"no such task: {name}")
+
+
+@pytest.mark.parametrize("name", ["periodic", "agreement", "addition"])
+def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
+    for pair in drawn(name):
+        assert expected(name, pair.corrupt) == pair.distractors
+
+
+def test_the_corrupt_prompts_of_periodic_repeat_at_another_distance() -> None:
+    for pair in drawn("periodic"):
+        clean, corrupt = words(pair.clean), words(pair.corrupt)
+        assert len(clean) == len(corrupt)
+        assert {len(set(clean)), len(set(corrupt))} == {2, 3}
+        assert not set(clean) & set(corrupt)
+
+
+def test_nothing_repeats_in_the_corrupt_prompts_of_induction() -> None:
+    for pair in drawn("induction"):
+        assert len(set(words(pair.corrupt))) == len(words(pair.corrupt))
+
+
+def test_the_corrupt_prompts_of_ioi_name_three_other_people() -> None:
+    names = set(import_module("tasks.builtin.ioi").NAMES)
+    for pair in drawn("ioi"):
+        clean, corrupt = set(words(pair.clean)) & names, set(words(pair.corrupt)) & names
+        assert (len(clean), len(corrupt), clean & corrupt) == (2, 3, set())
+
+
+def test_the_corrupt_prompts_of_greater_than_start_in_the_first_year() -> None:
+    assert all(re.search(r"year \d\d01 to", pair.corrupt) for pair in drawn("greater_than"))
+
+
+def test_docstring_answers_are_absent_from_the_corrupt_prompt() -> None:
+    for pair in drawn("docstring"):
+        assert pair.answers[0].strip() not in words(pair.corrupt)
+
+
+@pytest.mark.parametrize("among", [Combinations.TRAINED, Combinations.HELD_OUT])
+def test_addition_draws_only_what_is_admitted(among: Combinations) -> None:
+    for pair in drawn("addition", among):
+        figures = [word for word in words(pair.clean) if word.isdigit()]
+        if figures:
+            assert is_held_out(*figures) == (among is Combinations.HELD_OUT)
+
+
+def test_every_combination_is_either_trained_or_held_out() -> None:
+    pairs = [(str(a), str(b)) for a in range(40) for b in range(40)]
+    assert all(Combinations.TRAINED.admits(*pair) != Combinations.HELD_OUT.admits(*pair) for pair in pairs)
+    assert all(Combinations.ALL.admits(*pair) for pair in pairs)
+    assert 0.08 < sum(is_held_out(*pair) for pair in pairs) / len(pairs) < 0.12
+
+
+def test_what_is_held_out_never_changes() -> None:
+    assert [is_held_out("a", "b"), is_held_out("b", "a"), is_held_out("6", "9")] == [False, False, True]
