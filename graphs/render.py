@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import math
-import shutil
-import subprocess
-import sys
 import textwrap
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import graphviz
 
 from graphs.circuit import Circuit, write_atomically
+from graphs.drawing import Form, drawn
 from graphs.errors import RenderError
 from graphs.nodes import SLOTS, Node, Slot
 from graphs.placement import columns, rows
 
-if TYPE_CHECKING:
-    import graphviz
-
-SUFFIXES = (".dot", ".svg", ".png", ".pdf")
+_FORMS: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 
 # Blue and vermilion stay apart under every common colour blindness, and negative edges are dashed besides, so that
 # the sign also survives a grey print. Each pair runs from the weakest score to the strongest.
@@ -35,33 +29,15 @@ _INK, _FAINT, _LINE = "#22303C", "#75828D", "#5D6D7B"
 # Up to this many edges are led around the nodes in their way, which takes seconds; the time grows with the square of
 # their number, and a denser picture reads no better for it, so beyond they are drawn straight.
 _LED_AROUND = 500
-_TIME_LIMIT = 600.0
-
-# Twice the pixels of a plain screen: small circuits print well, and the largest stay under the 32,767 that cairo draws.
-_PNG_DPI = "144"
-
-# Runs in a child interpreter: Graphviz and fontconfig write warnings to the process's standard error and a fault in
-# their C code ends the process, and neither may happen to whoever asked for a picture.
-_BUNDLED = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[2])
-import pygraphviz
-graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-if sys.argv[1] == "png":
-    graph.graph_attr["dpi"] = sys.argv[3]
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="neato"))
-"""
 
 
 def dot(circuit: Circuit, *, title: str | None = None) -> str:
     """The circuit as DOT text, the same text for the same circuit on every machine.
 
-    Layers go up from `input` to `logits`. A head shows which of its q, k and v inputs are fed, and each edge ends in the
-    one it feeds. Width and depth of colour grow with the square root of |score| over the circuit's largest; blue is a
-    positive score (removing the edge hurts the behaviour), dashed vermilion a negative one, grey no score.
+    Layers go up from `input` to `logits`. A head shows which of its q, k and v inputs are fed, and each edge ends in
+    the one it feeds. Width and depth of colour grow with the square root of |score| over the largest in the circuit;
+    blue is a positive score (removing the edge hurts the behaviour), dashed vermilion a negative one, grey no score.
     """
-    import graphviz
-
     edges = circuit.ordered()
     picture = graphviz.Digraph(
         "circuit",
@@ -77,7 +53,7 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
             "bgcolor": "white",
             "pad": "0.3",
             "outputorder": "edgesfirst",
-            "tooltip": title or "circuit",
+            "tooltip": graphviz.escape(_plain(title or "circuit")),
         },
         node_attr={"fontname": "Helvetica", "fontsize": "12", "fontcolor": _INK, "color": _LINE},
         edge_attr={"arrowsize": "0.6"},
@@ -87,7 +63,7 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
     for edge in edges:
         port = edge.receiver.name if edge.slot is None else f"{edge.receiver.name}:{edge.slot}:s"
         score = circuit.scores.get(edge)
-        words = edge.name if score is None else f"{edge.name}  {score:+.4g}"
+        words = edge.name if score is None else f"{edge.name} (score {score:+.4g})"
         picture.edge(edge.sender.name, port, **_line(score, strongest, len(edges)), tooltip=words)
     return str(picture.source)
 
@@ -95,63 +71,25 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
 def render(circuit: Circuit, path: Path | str, *, title: str | None = None) -> None:
     """Draw the circuit into a .dot, .svg, .png or .pdf file, whole or not at all.
 
-    The Graphviz that pygraphviz's wheels bundle comes first, so that a circuit looks the same on every machine; a
-    system `dot` is the better choice, and used, when pygraphviz cannot be imported or its Graphviz cannot draw the
-    format (some builds lack PDF). Either runs in a process of its own.
+    `graphs.drawing` says which Graphviz draws it; a .dot file needs none.
 
     Raises: RenderError when the suffix is none of these, no engine can draw the picture, or the file cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix != ".dot" and suffix not in _FORMS:
         raise RenderError(
             f"a circuit cannot be drawn into {path}: got the suffix {path.suffix!r}, wanted one of "
-            f"{', '.join(SUFFIXES)}; rename the file"
+            f"{', '.join(('.dot', *_FORMS))}; rename the file"
         )
     text = dot(circuit, title=title)
-    content = text.encode() if suffix == ".dot" else _drawn(text, suffix.removeprefix("."))
+    content = text.encode() if suffix == ".dot" else drawn(text, _FORMS[suffix])
     try:
         write_atomically(path, content)
     except OSError as error:
         raise RenderError(
             f"the picture cannot be written to {path}: {error.strerror}; name a file in a directory you can write to"
         ) from error
-
-
-# Drawing
-
-
-def _drawn(text: str, form: str) -> bytes:
-    """The picture's bytes from the first engine that can draw it."""
-    refusals = []
-    for name, command in _engines(form):
-        try:
-            done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_TIME_LIMIT, check=False)
-        except subprocess.TimeoutExpired:
-            refusals.append(f"{name} took longer than {_TIME_LIMIT:.0f} s")
-            continue
-        except OSError as error:
-            refusals.append(f"{name} did not start: {error.strerror}")
-            continue
-        if done.returncode == 0 and done.stdout:
-            return done.stdout
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        refusals.append(f"{name} ended with status {done.returncode}" + (f", saying {said[-1]!r}" if said else ""))
-    why = "; ".join(refusals) or "neither the Python package pygraphviz nor a program `dot` was found"
-    raise RenderError(
-        f"the circuit could not be drawn as {form}: {why}; run `pip install --force-reinstall pygraphviz`, "
-        "or ask for a .dot file, which needs no Graphviz"
-    )
-
-
-def _engines(form: str) -> list[tuple[str, list[str]]]:
-    """The commands that turn DOT on standard input into a picture on standard output, the preferred one first."""
-    engines = []
-    if importlib.util.find_spec("pygraphviz") is not None:
-        engines.append(("pygraphviz", [sys.executable, "-c", _BUNDLED, form, json.dumps(sys.path), _PNG_DPI]))
-    if (system := shutil.which("dot")) is not None:
-        engines.append((system, [system, f"-T{form}", *([f"-Gdpi={_PNG_DPI}"] if form == "png" else [])]))
-    return engines
 
 
 # Nodes
@@ -241,7 +179,7 @@ def _heading(circuit: Circuit, title: str | None) -> str:
         counts.append(_count(mlps, "MLP"))
     lines = [_text(" · ".join(counts), size=11, colour=_LINE)]
     if title:
-        wrapped = "<br/>".join(escape(line) for line in textwrap.wrap(title, 56))
+        wrapped = "<br/>".join(escape(line) for line in textwrap.wrap(_plain(title), 56))
         lines.insert(0, f'<font point-size="16" color="{_INK}"><b>{wrapped}</b></font>')
     body = [f'<td colspan="7">{line}</td>' for line in lines] + ['<td colspan="7" height="4"></td>']
     body += [*_score_legend(circuit), *_slot_legend(circuit), '<td colspan="7" height="12"></td>']
@@ -305,6 +243,11 @@ def _text(words: str, *, size: int, colour: str = _INK) -> str:
 
 def _number(score: float) -> str:
     return f"{score:+.2g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _plain(title: str) -> str:
+    """A title without the control characters that no picture format can hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in title)
 
 
 def _html(markup: str) -> str:
