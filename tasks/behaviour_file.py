@@ -100,6 +100,7 @@ def _reading_order(problem: Problem, path: Path) -> tuple[bool, int]:
 
 def _prompts(record: Record, path: Path, problems: list[Problem]) -> ListedPrompts:
     """Return the usable prompts of a behaviour file, and add a problem for each of the others."""
+    told = len(problems)
     match record.fields.get("prompts"):
         case None:
             return ListedPrompts((), ())
@@ -113,7 +114,6 @@ def _prompts(record: Record, path: Path, problems: list[Problem]) -> ListedPromp
                 Problem("'prompts' is of the wrong kind", describe(value), wanted, "list at least 4", place)
             )
             return ListedPrompts((), ())
-    told = len(problems)
     pairs = [(pair, row.place) for row in rows if (pair := _pair(row, problems))]
     first: dict[str, str] = {}
     for pair, here in pairs:

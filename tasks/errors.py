@@ -34,7 +34,7 @@ class Problem:
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """Say which known names come closest, or name them all where none is close."""
-    close = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    close = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
     return "known: " + ", ".join(known)

@@ -20,7 +20,7 @@ from tasks.tokenisation import TextPair as TextPair
 from tasks.tokenisation import Tokenizer as Tokenizer
 from tasks.tokenisation import TokenPair, tokenise
 
-_PATIENCE = 2000
+_PATIENCE = 1000
 """Rejected draws in a row after which a template is taken to have no more prompts for this tokenizer."""
 
 

@@ -87,14 +87,18 @@ def read_yaml(path: Path, problems: list[Problem]) -> Record | None:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         value = None if node is None else _yaml_field(node, path, problems).value
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        got = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        got = got or " ".join(str(error).split())
-        problems.append(
-            Problem("this is not YAML", got, "valid YAML", "put texts in quotes and check the indents", place)
-        )
+    except yaml.YAMLError as error:
+        place, complaint = str(path), str(error)
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            place = f"{path}:{error.problem_mark.line + 1}"
+            complaint = f"{error.context or ''} {error.problem or ''}"
+        got = f"the complaint {' '.join(complaint.split())!r}"
+        remedy = "put texts in quotes and check the indents"
+        problems.append(Problem("this is not YAML", got, "valid YAML", remedy, place))
+        return None
+    except RecursionError:
+        what, got = "this is nested too deep", "lists or mappings in each other without end"
+        problems.append(Problem(what, got, "one list of prompts", "start from `acdc init`", str(path)))
         return None
     if isinstance(value, Record):
         return value
@@ -163,8 +167,11 @@ def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> l
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
+            got = f"the complaint {str(error)!r}"
+            if isinstance(error, json.JSONDecodeError):  # its own line number is that within the row, always 1
+                got = f"the complaint {error.msg!r} at column {error.colno}"
             wanted = "one JSON object per line"
-            problems.append(Problem("this row is not JSON", str(error), wanted, "correct the line", place))
+            problems.append(Problem("this row is not JSON", got, wanted, "correct the row", place))
             continue
         row = _json_value(value, place)
         if isinstance(row, Record):

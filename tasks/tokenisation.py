@@ -197,11 +197,13 @@ def _continuations(
         elif len(added) != 1:
             what = f"the {role} is not one token"
             remedy = "use a word that this tokenizer writes as one token"
+            if not word.startswith(" "):
+                remedy = f"start it with a space or {remedy}"
         elif added[0] == unknown and tokenizer.convert_ids_to_tokens(added)[0] not in word:
             what = f"the {role} is a word that the tokenizer does not know"
             remedy = "use a word of the model's vocabulary"
         elif added[0] in known:
-            what = f"a {role} is given twice"
+            what = f"the {role} is given twice"
             remedy = "name each once"
         else:
             known.append(added[0])

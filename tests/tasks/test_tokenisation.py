@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import BpeTrainer
+from transformers import PreTrainedTokenizerFast
 
 from tasks.errors import BadPrompts
 from tasks.tokenisation import TextPair, TokenPair, tokenise
@@ -94,7 +100,7 @@ def test_the_same_token_as_answer_and_distractor_is_refused() -> None:
 
 
 def test_an_answer_given_twice_is_refused() -> None:
-    assert whats(TextPair("a b", "a c", (" red", " red"), (" b",))) == ["a answer is given twice"]
+    assert whats(TextPair("a b", "a c", (" red", " red"), (" b",))) == ["the answer is given twice"]
 
 
 def test_unknown_words_are_refused_where_the_vocabulary_is_closed() -> None:
@@ -126,6 +132,42 @@ def test_every_problem_of_a_pair_is_told_at_once() -> None:
         "the answer is not one token",
         "the distractor is not one token",
     ]
+
+
+def test_a_tokenizer_that_writes_texts_in_two_ways_is_refused() -> None:
+    class Fickle(ToyTokenizer):
+        def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+            own = super().encode(text, add_special_tokens=False)
+            return own[::-1] if add_special_tokens else own
+
+    with pytest.raises(BadPrompts, match="this tokenizer writes a text differently with and without special tokens"):
+        tokenise(GOOD, Fickle(WORDS))
+
+
+@pytest.mark.parametrize("template", ["$A", "<s> $A", "<s> $A </s>", "$A </s>"])
+def test_a_byte_pair_tokenizer_of_hugging_face_fits(template: str) -> None:
+    backend = Tokenizer(BPE())
+    backend.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    backend.train_from_iterator(
+        ["When Mary and John met , Mary left"] * 9,
+        BpeTrainer(special_tokens=["<s>", "</s>"], show_progress=False, initial_alphabet=ByteLevel.alphabet()),
+    )
+    backend.post_processor = TemplateProcessing(single=template, special_tokens=[("<s>", 0), ("</s>", 1)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+
+    text = TextPair("When Mary and John met, Mary left", "When Mary and John met, John left", (" John",), (" Mary",))
+    pair, problems = tokenise(text, tokenizer)
+    assert not problems
+    assert pair is not None
+    start = ["<s>"] if "<s>" in template else []
+    expected = [*start, "When", "ĠMary", "Ġand", "ĠJohn", "Ġmet", ",", "ĠMary", "Ġleft"]
+    assert tokenizer.convert_ids_to_tokens(list(pair.clean)) == expected
+    assert tokenizer.convert_ids_to_tokens([*pair.answers, *pair.distractors]) == ["ĠJohn", "ĠMary"]
+    assert pair.position == len(expected) - 1
+
+    _, problems = tokenise(TextPair(text.clean, text.corrupt, ("John",), (" Bob",)), tokenizer)
+    assert [problem.what for problem in problems] == ["the answer is not one token", "the distractor is not one token"]
+    assert [problem.remedy.startswith("start it with a space") for problem in problems] == [True, False]
 
 
 @pytest.mark.parametrize("words", [(), ("",), " red", [" red"]])
