@@ -83,11 +83,13 @@ class Runs:
         rows = torch.arange(len(self.positions), device=x.device)
         return x[..., rows, self.positions, :].unsqueeze(-2)
 
+    def clean_residual(self, read: int) -> Float[Tensor, "batch pos d_model"]:
+        """The clean run's residual stream where it is the sum of the first `read` senders."""
+        return self.floor.residuals[read] + self.delta[:read].sum(0)
+
     def reference(self) -> Float[Tensor, "batch vocab"]:
         """The full model's logits on the clean prompts at the scored positions."""
-        total = len(self.graph.senders)
-        residual = self.scored(self.floor.residuals[total]) + self.scored(self.delta).sum(0)
-        return self.model.unembedding(residual.squeeze(-2))
+        return self.model.unembedding(self.scored(self.clean_residual(len(self.graph.senders))).squeeze(-2))
 
 
 def prepare(

@@ -110,7 +110,7 @@ class Attention:
 
     def attend(
         self,
-        q: Float[Tensor, "head *batch query d_head"],
+        q: Float[Tensor, "head *#batch query d_head"],
         k: Float[Tensor, "head *#batch key d_head"],
         v: Float[Tensor, "head *#batch key d_head"],
         place: Place,
