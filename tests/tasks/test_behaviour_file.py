@@ -9,6 +9,7 @@ import pytest
 from tasks.behaviour_file import example, load_behaviour_file
 from tasks.builtin.agreement import NOUNS, PREPOSITIONS
 from tasks.errors import BadBehaviourFile, Problem
+from tasks.metrics import metric_names
 from tasks.prompts import ListedPrompts
 from tasks.task import Task
 from tasks.tokenisation import TextPair
@@ -327,6 +328,10 @@ def test_the_example_is_a_task_of_enough_prompts(tmp_path: Path) -> None:
     task = load(tmp_path, example("mine"))
     assert (task.name, task.model, task.metric) == ("mine", "everyday-4l", "logit_difference")
     assert len(listed(task).texts) >= 12
+
+
+def test_the_example_names_every_metric() -> None:
+    assert all(name in example("mine") for name in metric_names())
 
 
 def test_the_example_has_only_words_that_its_model_was_trained_on(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import BadPrompts, TaskError
@@ -68,6 +68,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(rows(), st.none() | st.integers(1, 5))
 def test_batches_hold_every_prompt_once_unpadded_and_in_order(drawn: list[Row], size: int | None) -> None:
     pairs = built(drawn)
@@ -86,6 +87,7 @@ def test_batches_hold_every_prompt_once_unpadded_and_in_order(drawn: list[Row], 
             assert given_values(batch.distractors[row]) == pair.distractors
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(rows())
 def test_answer_columns_name_the_same_tokens(drawn: list[Row]) -> None:
     for batch in built(drawn).batches():
@@ -97,6 +99,7 @@ def test_answer_columns_name_the_same_tokens(drawn: list[Row]) -> None:
                 assert ((before[row] < 0) == (after[row] < 0)).all()
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(rows(), st.data())
 def test_selection_takes_places_in_the_order_asked_for(drawn: list[Row], data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(drawn) - 1)))
@@ -107,6 +110,7 @@ def test_selection_takes_places_in_the_order_asked_for(drawn: list[Row], data: s
     assert chosen.texts() == tuple(pairs.texts()[place] for place in places)
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(rows())
 def test_a_fingerprint_is_blind_to_everything_but_what_model_and_metric_see(drawn: list[Row]) -> None:
     pairs = built(drawn)
