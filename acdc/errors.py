@@ -1,0 +1,28 @@
+"""What can go wrong in `acdc` itself; `tasks` and `graphs` have trees of their own.
+
+AcdcError (ValueError)
+|-- UnmeasurableBehaviour   corrupting the prompts does not change the metric, so there is nothing to attribute
+|-- UnreachableGoal         no circuit meets what was asked for
+|-- WrongModel              a circuit is asked to run on a model it was not found on
+`-- BadSetting              a setting outside its range
+"""
+
+
+class AcdcError(ValueError):
+    """Any error a caller of `acdc` can cause; the message says what, got, wanted and remedy."""
+
+
+class UnmeasurableBehaviour(AcdcError):
+    """Corrupting the prompts does not change the metric, so there is nothing to attribute."""
+
+
+class UnreachableGoal(AcdcError):
+    """No circuit meets what was asked for."""
+
+
+class WrongModel(AcdcError):
+    """A circuit is asked to run on a model it was not found on."""
+
+
+class BadSetting(AcdcError):
+    """A setting outside its range."""
