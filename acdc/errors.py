@@ -4,6 +4,7 @@ AcdcError (ValueError)
 |-- UnmeasurableBehaviour   corrupting the prompts does not change the metric, so there is nothing to attribute
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
+|-- UnknownModel            a name that is no model's
 `-- BadSetting              a setting outside its range
 """
 
@@ -22,6 +23,10 @@ class UnreachableGoal(AcdcError):
 
 class WrongModel(AcdcError):
     """A circuit is asked to run on a model it was not found on."""
+
+
+class UnknownModel(AcdcError):
+    """A name that is no shipped model's, no directory and no hub name."""
 
 
 class BadSetting(AcdcError):

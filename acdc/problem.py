@@ -95,7 +95,7 @@ class Problem:
             raise UnmeasurableBehaviour(
                 f"ablating the whole model changes the {self.metric.name} of these prompts by only {change.mean():.3g} "
                 f"(noise {noise:.3g}), so no circuit can be told from none; use corrupt prompts that break the "
-                "behaviour, another metric (--metric), another ablation (--ablation), or a model that shows the behaviour"
+                "behaviour, another metric (--metric) or ablation (--ablation), or a model that shows the behaviour"
             )
         return float(full.mean()), float(none.mean())
 

@@ -5,7 +5,7 @@ Source: Conmy et al. 2023 (arXiv:2304.14997), Algorithm 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -77,19 +77,16 @@ class GreedyPruning:
                 pruned: Pruned = stop.value
                 return pruned
 
-    def walk(self, problem: Problem) -> Iterator[Step]:
-        """The same, receiver by receiver; the generator's return value is the `Pruned`."""
-        with torch.no_grad():
-            trials = [_Trials(batch, problem.metric) for batch in problem.batches]
-            return (yield from self._walk(problem, trials))
-
-    def _walk(self, problem: Problem, trials: list[_Trials]) -> Iterator[Step]:
-        graph = problem.graph
+    @torch.no_grad()
+    def walk(self, problem: Problem) -> Generator[Step, None, Pruned]:
+        """The same, receiver by receiver; the generator returns the `Pruned`."""
+        graph, trials = problem.graph, [_Trials(batch, problem.metric) for batch in problem.batches]
         scores: dict[Edge, float] = {}
-        now = _mean(problem, [trial.current for trial in trials])
+        now = _mean(problem, [trial.current for trial in trials])[0]
         tested, evaluated, closest, size = 0, 0, float("inf"), self.batch or 16
         for done, receiver in enumerate(reversed(graph.receivers), start=1):
-            if not all([trial.executor.begin(receiver) for trial in trials]):
+            reaching = [trial.executor.begin(receiver) for trial in trials]  # each must begin, whatever the others say
+            if not all(reaching):
                 yield Step(receiver, 0, 0, done, len(graph.receivers))
                 continue
             left = list(range(graph.reads(receiver)))[::-1]
@@ -147,8 +144,6 @@ class _Trials:
         return self.metric(self.logits, self.targets)
 
 
-def _mean(problem: Problem, values: list[Tensor]) -> Float[Tensor, "..."]:
+def _mean(problem: Problem, values: list[Tensor]) -> Float[Tensor, " trial"]:
     """The mean over all prompts, in float64 so that it does not depend on the batches."""
-    total = sum(value.double().sum(-1) for value in values) / len(problem.pairs)
-    assert isinstance(total, Tensor)
-    return total.squeeze(0) if len(total) == 1 and total.dim() == 1 else total
+    return torch.stack([value.double().sum(-1) for value in values]).sum(0).cpu() / len(problem.pairs)

@@ -1,0 +1,83 @@
+"""Models by name: those shipped with the package, checkpoint directories, and the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tasks
+from acdc.errors import UnknownModel
+
+if TYPE_CHECKING:
+    from acdc.setup import Setup
+    from graphs.model import Model
+
+# a hub name is `owner/name`, or one of the few that the hub knows without an owner; each with `@revision` if wanted
+_HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_OWNERLESS = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A model that comes with the package: its name, directory, size, and what its card says it does."""
+
+    name: str
+    path: Path
+    layers: int
+    heads: int
+    megabytes: float
+    about: str
+
+
+def available() -> tuple[Shipped, ...]:
+    """The models that come with the package."""
+    return tuple(_shipped(name) for name in tasks.shipped_models())
+
+
+def resolve(name: str) -> str:
+    """What to load a model of that name from: a shipped one's directory, a directory, or a hub name with its revision.
+
+    Raises: UnknownModel, with the nearest names, for what can be none of these.
+    """
+    known = tasks.shipped_models()
+    if name in known:
+        return str(tasks.shipped_model(name))
+    if Path(name).is_dir() or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
+        return name
+    close = get_close_matches(name.lower(), [*known, *_OWNERLESS], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"shipped models: {', '.join(known)}"
+    raise UnknownModel(
+        f"no model called {name!r}; wanted a shipped model, a checkpoint directory or a hub name such as "
+        f"'gpt2' or 'EleutherAI/pythia-70m@step3000'; {hint}"
+    )
+
+
+def load_named(name: str, setup: Setup) -> Model:
+    """The model of that name on the setup's device, in its precision.
+
+    Raises: UnknownModel, BadSetting for a device this machine lacks, and what `graphs.model.load` raises.
+    """
+    import torch
+
+    from acdc.errors import BadSetting
+    from graphs.model import load
+
+    try:
+        torch.empty(0, device=setup.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadSetting(f"the device {setup.device!r} cannot be used here ({reason}); try --device cpu") from error
+    return load(resolve(name), device=setup.device, dtype=setup.torch_dtype)
+
+
+def _shipped(name: str) -> Shipped:
+    path = tasks.shipped_model(name)
+    config = json.loads((path / "config.json").read_text("utf-8"))
+    card = (path / "README.md").read_text("utf-8").splitlines()
+    about = next((line for line in card if line.strip() and not line.startswith(("#", "---", "<"))), "")
+    size = (path / "model.safetensors").stat().st_size / 1e6
+    return Shipped(name, path, config["n_layer"], config["n_head"], size, about.strip())
