@@ -81,10 +81,8 @@ PUBLIC = {
     ],
 }
 EVERY_PACKAGE = pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
-EVERY_NAME = pytest.mark.parametrize(
-    ("package", "name"),
-    [pytest.param(package, name, id=f"{package.__name__}.{name}") for package in PUBLIC for name in PUBLIC[package]],
-)
+PAIRS = [(package, name) for package in PUBLIC for name in PUBLIC[package]]
+EVERY_NAME = pytest.mark.parametrize(("package", "name"), PAIRS, ids=[f"{p.__name__}.{name}" for p, name in PAIRS])
 
 
 def declared(package: ModuleType) -> Iterator[tuple[str, str]]:
