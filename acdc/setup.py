@@ -18,8 +18,8 @@ DTYPES = ("float64", "float32", "bfloat16", "float16")
 class Setup:
     """The choices that a measurement depends on.
 
-    `metric` is a metric's name (None: the task's own), `ablation` an `Ablation` or its value, `prompts` how many prompts
-    to discover with and as many others to judge by, `seed` what they are drawn with.
+    `metric` is a metric's name (None: the task's own), `ablation` an `Ablation` or its value, `prompts` how many
+    prompts to discover with and as many others to judge by, `seed` what they are drawn with.
 
     Raises: BadSetting when a value is none of these; UnknownMetric.
     """

@@ -63,6 +63,8 @@ class Executor:
                     f"a circuit of a model with {circuit.graph.describe()} cannot run on one with {graph.describe()}; "
                     "load the model the circuit was found on"
                 )
+        if not circuits:
+            raise DifferentGraphs("no circuit was given to run; give at least one")
         # per circuit: what every sender writes, the inputs of one layer's heads in three slots, and a few like them
         one = self.runs.delta[0].numel() * self.runs.delta.element_size() * (len(graph.senders) + 6 * graph.n_heads)
         size = max(1, max_bytes // one)

@@ -88,7 +88,7 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     metric, kl, accuracy = (Levels(*(float(v) for v in rows.mean(axis=1))) for rows in values)
     spread = numpy.quantile(values[1, 1], [0.5, 0.95, 1.0])
     return Faithfulness(
-        normalised=_bootstrap(*values[0], seed=seed),
+        normalised=_bootstrap(values[0, 0], values[0, 1], values[0, 2], seed),
         metric=metric,
         kl=kl,
         kl_tail=Tail(*(float(v) for v in spread)),

@@ -60,12 +60,18 @@ def load(
         except (OSError, ValueError) as error:
             raise _unloadable(where, revision, error) from error
         original = original.to(torch.device(device)).eval()  # type: ignore[arg-type]  # wrongly wrapped upstream
-        tokens = _sample_tokens(config.vocab_size, torch.device(device))
-        with torch.no_grad():
-            wanted = original(tokens).logits
-        bridge = build_bridge_from_module(original, type(original).__name__, hf_config=original.config)
-    name = where if not Path(where).exists() else Path(where).name
-    return _verified(bridge, tokenizer, Identity(name, revision, _context(config)), tokens, wanted)
+        tokens = _sample_tokens(config.vocab_size, _context(config), torch.device(device))
+        try:
+            with torch.no_grad():
+                wanted = original(tokens).logits
+            bridge = build_bridge_from_module(original, type(original).__name__, hf_config=original.config)
+        except (AssertionError, RuntimeError) as error:
+            raise UnsupportedModel(
+                f"{where} cannot be run with the configuration it has: {type(error).__name__} {error}; "
+                "see the fields of its config.json that differ from its architecture's defaults"
+            ) from error
+    identity = Identity(where, revision, _context(config))
+    return _verified(bridge, tokenizer, identity, tokens, wanted)
 
 
 def from_bridge(bridge: Any, name: str = "bridge", tokenizer: Any = None) -> Model:
@@ -74,9 +80,8 @@ def from_bridge(bridge: Any, name: str = "bridge", tokenizer: Any = None) -> Mod
     Raises: UnsupportedModel.
     """
     architecture(bridge)
-    tokens = _sample_tokens(bridge.cfg.d_vocab, next(bridge.original_model.parameters()).device)
-    if bridge.cfg.n_ctx is not None:
-        tokens = tokens[:, : bridge.cfg.n_ctx]
+    device = next(bridge.original_model.parameters()).device
+    tokens = _sample_tokens(bridge.cfg.d_vocab, bridge.cfg.n_ctx, device)
     with torch.no_grad():
         wanted = bridge(tokens)
     identity = Identity(name, None, bridge.cfg.n_ctx)
@@ -105,9 +110,9 @@ def _verified(
     return model
 
 
-def _sample_tokens(vocabulary: int, device: torch.device) -> Int[Tensor, "batch pos"]:
+def _sample_tokens(vocabulary: int, limit: int | None, device: torch.device) -> Int[Tensor, "batch pos"]:
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(vocabulary, (2, 12), generator=generator).to(device)
+    return torch.randint(vocabulary, (2, min(12, limit or 12)), generator=generator).to(device)
 
 
 def _context(config: Any) -> int | None:

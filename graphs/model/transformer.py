@@ -25,7 +25,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Identity:
-    """Which weights these are: the name or path they were asked for by, and the hub revision, if one was."""
+    """Which weights these are: the directory or hub name they came from, and the hub revision, if one was given.
+
+    `n_context` is the most tokens the model reads, None where there is no limit.
+    """
 
     name: str
     revision: str | None = None

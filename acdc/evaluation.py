@@ -1,0 +1,66 @@
+"""Does a circuit from a file still hold: on its own prompts, on others, or on another checkpoint?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tasks
+from acdc.discovery import problems
+from acdc.errors import WrongModel
+from acdc.judges.faithfulness import Faithfulness, faithfulness
+from acdc.setup import Setup
+from graphs.circuit import Circuit
+from graphs.errors import BadCircuitFile
+
+
+def evaluate(
+    circuit: str | Path | Circuit,
+    *,
+    task: str | Path | None = None,
+    model: str | None = None,
+    setup: Setup | None = None,
+) -> Faithfulness:
+    """Measure a circuit on judgement prompts.
+
+    What is left out is what the circuit's own record says: its task, its model, and its setup.
+
+    Raises: WrongModel when the model's graph is not the circuit's; BadCircuitFile when the record does not say what is
+    left out; and as `discover`.
+    """
+    circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
+    setup = recorded_setup(circuit) if setup is None else setup
+    chosen = tasks.get(str(task or _recorded(circuit, "task", "file") or _recorded(circuit, "task", "name")))
+    name = model or str(_recorded(circuit, "model", "name"))
+    _, judgement = problems(chosen, name, setup)
+    if judgement.graph != circuit.graph:
+        raise WrongModel(
+            f"the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, but {name} "
+            f"has {judgement.graph.describe()} and width {judgement.graph.d_model}; give the circuit's own model (--model)"
+        )
+    return faithfulness(judgement, circuit, setup.seed)
+
+
+def recorded_setup(circuit: Circuit) -> Setup:
+    """The setup a circuit was discovered with, on the CPU.
+
+    Raises: BadCircuitFile when the circuit's record does not hold one.
+    """
+    return Setup(
+        metric=str(_recorded(circuit, "metric", "name")),
+        ablation=str(_recorded(circuit, "ablation")),
+        prompts=int(str(_recorded(circuit, "prompts", "count"))),
+        seed=int(str(_recorded(circuit, "prompts", "seed"))),
+        dtype=str(_recorded(circuit, "model", "dtype")),
+    )
+
+
+def _recorded(circuit: Circuit, *keys: str) -> object:
+    value: object = circuit.provenance
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            raise BadCircuitFile(
+                f"the circuit's record lacks {'.'.join(keys)}, so it does not say what to measure it with; "
+                "give --task and --model, and in Python a Setup"
+            )
+        value = value[key]
+    return value
