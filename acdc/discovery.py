@@ -94,9 +94,7 @@ def problems(task: Task, model: str, setup: Setup) -> tuple[Problem, Problem]:
     )
 
 
-def default_directory(result: Result) -> Path:
-    """Where the command line keeps a result unless told otherwise: `runs/<task>-<model>`."""
-    provenance = result.circuit.provenance
-    model = str(provenance["model"]["name"])
-    model = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--")
-    return Path("runs") / f"{provenance['task']['name']}-{model}"
+def default_directory(task: str, model: str) -> Path:
+    """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
+    name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--")
+    return Path("runs") / f"{task}-{name}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from typing_extensions import assert_never
 
-from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.errors import UnreachableGoal
 from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
-from acdc.problem import Problem
-from graphs.circuit import Circuit
+
+if TYPE_CHECKING:
+    from acdc.algorithms.greedy import Pruned
+    from acdc.problem import Problem
+    from graphs.circuit import Circuit
 
 _HALVINGS = 24
 _REFINEMENTS = 3
@@ -123,6 +126,8 @@ class ThresholdSweep:
 def _run(
     problem: Problem, threshold: float, number: int
 ) -> Generator[Progress, None, tuple[CurvePoint, Circuit, Pruned]]:
+    from acdc.algorithms.greedy import GreedyPruning
+
     walk, tested, kept = GreedyPruning(threshold).walk(problem), 0, 0
     while True:
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy
-import numpy.typing
+if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
 
-from acdc.problem import Problem
-from graphs.circuit import Circuit
-from tasks.metrics import Accuracy, KLDivergence
+    from acdc.problem import Problem
+    from graphs.circuit import Circuit
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -81,6 +81,11 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     Source: the normalised form is that of Wang et al. 2022, section 4, as MIB (Mueller et al. 2025) normalises it.
     """
+    import numpy
+
+    from graphs.circuit import Circuit
+    from tasks.metrics import Accuracy, KLDivergence
+
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     circuits = [Circuit.full(problem.graph), circuit, Circuit.empty(problem.graph)]
     metrics = [problem.metric, KLDivergence(), Accuracy()]
@@ -107,6 +112,8 @@ def _bootstrap(
 
     Source: Efron and Tibshirani 1993, chapter 13; ratio of means, never mean of ratios: Miller et al. 2024.
     """
+    import numpy
+
     draws = numpy.random.default_rng(seed).integers(len(full), size=(RESAMPLES, len(full)))
     kept, whole = circuit - none, full - none
     ratios = kept[draws].mean(axis=1) / whole[draws].mean(axis=1)
