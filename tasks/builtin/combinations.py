@@ -17,13 +17,17 @@ class Combinations(Enum):
 
     def admits(self, *parts: str) -> bool:
         """Whether a draw may combine these words, in this order."""
+        return self.takes(is_held_out(*parts))
+
+    def takes(self, held_out: bool) -> bool:
+        """Whether a draw may use a combination that is, or is not, held out."""
         match self:
             case Combinations.ALL:
                 return True
             case Combinations.TRAINED:
-                return not is_held_out(*parts)
+                return not held_out
             case Combinations.HELD_OUT:
-                return is_held_out(*parts)
+                return held_out
             case _:
                 assert_never(self)
 

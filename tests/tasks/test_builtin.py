@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from importlib import import_module
+from itertools import product
 
 import numpy as np
 import pytest
 
 import tasks
+from tasks.builtin import addition
 from tasks.builtin.combinations import Combinations, is_held_out
 from tasks.registry import BUILTIN
 from tasks.tokenisation import TextPair, Tokenizer
@@ -146,7 +148,13 @@ def test_addition_draws_only_what_is_admitted(among: Combinations) -> None:
     for pair in drawn("addition", among):
         figures = [word for word in words(pair.clean) if word.isdigit()]
         if figures:
-            assert is_held_out(*figures) == (among is Combinations.HELD_OUT)
+            assert addition.held_out(*map(int, figures)) == (among is Combinations.HELD_OUT)
+
+
+def test_every_sum_is_trained_in_one_order_at_least() -> None:
+    held_out = {pair for pair in product(range(10), repeat=2) if addition.held_out(*pair)}
+    assert 10 <= len(held_out) <= 20
+    assert not held_out & {(second, first) for first, second in held_out}
 
 
 def test_every_combination_is_either_trained_or_held_out() -> None:
