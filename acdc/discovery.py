@@ -17,6 +17,7 @@ from acdc.record import Asked, record
 from acdc.setup import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
+from graphs.model import Model
 from tasks.metrics import metric
 from tasks.task import Task
 
@@ -51,10 +52,11 @@ def discover(
     """
     if method not in METHODS:
         raise BadSetting(f"unknown method {method!r}; wanted one of {', '.join(METHODS)}")
-    file = str(Path(task).resolve()) if not isinstance(task, Task) and Path(task).is_file() else None
-    task = task if isinstance(task, Task) else tasks.get(str(task))
+    by_name = isinstance(task, Task) or task in tasks.names()  # even where a file of that name lies about
+    file = None if by_name else str(Path(task).resolve())
+    task = task if isinstance(task, Task) else tasks.get(task)
     asked = Asked(task, file, model or task.model)
-    discovery, judgement = problems(task, asked.model, setup)
+    discovery, judgement = problems(task, load_named(asked.model, setup), setup)
     walk = ThresholdSweep(goal).walk(discovery)
     while True:
         try:
@@ -80,17 +82,16 @@ def discover(
     return Result(replace(swept.circuit, provenance=provenance), judged, swept.curve)
 
 
-def problems(task: Task, model: str, setup: Setup) -> tuple[Problem, Problem]:
+def problems(task: Task, model: Model, setup: Setup) -> tuple[Problem, Problem]:
     """The discovery and the judgement problem of a task on a model.
 
-    Raises: as `discover`.
+    Raises: BadPrompts when the model's tokenizer cannot express enough prompts.
     """
-    loaded = load_named(model, setup)
-    prompts = task.build(loaded.tokenizer, setup.prompts, setup.seed)
+    prompts = task.build(model.tokenizer, setup.prompts, setup.seed)
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     return (
-        Problem(loaded, prompts.discovery, measured, ablation),
-        Problem(loaded, prompts.judgement, measured, ablation),
+        Problem(model, prompts.discovery, measured, ablation),
+        Problem(model, prompts.judgement, measured, ablation),
     )
 
 

@@ -8,15 +8,17 @@ import tasks
 from acdc.discovery import problems
 from acdc.errors import WrongModel
 from acdc.judges.faithfulness import Faithfulness, faithfulness
+from acdc.models import load_named
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
+from tasks.task import Task
 
 
 def evaluate(
     circuit: str | Path | Circuit,
     *,
-    task: str | Path | None = None,
+    task: str | Path | Task | None = None,
     model: str | None = None,
     setup: Setup | None = None,
 ) -> Faithfulness:
@@ -29,14 +31,16 @@ def evaluate(
     """
     circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
     setup = recorded_setup(circuit) if setup is None else setup
-    chosen = tasks.get(str(task or _recorded(circuit, "task", "file") or _recorded(circuit, "task", "name")))
+    task = task or str(_recorded(circuit, "task", "file") or _recorded(circuit, "task", "name"))
+    task = task if isinstance(task, Task) else tasks.get(task)
     name = model or str(_recorded(circuit, "model", "name"))
-    _, judgement = problems(chosen, name, setup)
-    if judgement.graph != circuit.graph:
+    loaded = load_named(name, setup)
+    if loaded.graph != circuit.graph:
         raise WrongModel(
             f"the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, but {name} "
-            f"has {judgement.graph.describe()} and width {judgement.graph.d_model}; give the circuit's own model (--model)"
+            f"has {loaded.graph.describe()} and width {loaded.graph.d_model}; give the circuit's own model (--model)"
         )
+    _, judgement = problems(task, loaded, setup)
     return faithfulness(judgement, circuit, setup.seed)
 
 
@@ -45,13 +49,12 @@ def recorded_setup(circuit: Circuit) -> Setup:
 
     Raises: BadCircuitFile when the circuit's record does not hold one.
     """
-    return Setup(
-        metric=str(_recorded(circuit, "metric", "name")),
-        ablation=str(_recorded(circuit, "ablation")),
-        prompts=int(str(_recorded(circuit, "prompts", "count"))),
-        seed=int(str(_recorded(circuit, "prompts", "seed"))),
-        dtype=str(_recorded(circuit, "model", "dtype")),
-    )
+    keys = (("metric", "name"), ("ablation",), ("prompts", "count"), ("prompts", "seed"), ("model", "dtype"))
+    metric, ablation, prompts, seed, dtype = (str(_recorded(circuit, *key)) for key in keys)
+    try:
+        return Setup(metric, ablation, int(prompts), int(seed), dtype=dtype)
+    except ValueError as error:
+        raise BadCircuitFile(f"the circuit's record is damaged: {error}; discover the circuit again") from error
 
 
 def _recorded(circuit: Circuit, *keys: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ class Threshold:
     value: float
 
     def __post_init__(self) -> None:
-        if not self.value > 0:
+        if not 0 < self.value < math.inf:
             raise BadSetting(f"the threshold is {self.value}; wanted a positive number in the metric's units")
 
 

@@ -85,15 +85,15 @@ class Problem:
     def bounds(self) -> tuple[float, float]:
         """The mean metric of the whole model and of no edge at all.
 
-        Raises: UnmeasurableBehaviour when the two differ by less than twice the standard error of their difference
-        or not at all.
+        Raises: UnmeasurableBehaviour unless the whole model is the better one, by more than twice the standard error of
+        their difference.
         """
         full, none = self.measure([Circuit.full(self.graph), Circuit.empty(self.graph)])[0]
-        change = (full - none).numpy()
+        change = ((full - none) * self.metric.sign).numpy()
         noise = 2 * change.std(ddof=1) / numpy.sqrt(len(change)) if len(change) > 1 else 0.0
-        if not abs(change.mean()) > max(noise, 1e-6 * max(1.0, float(full.abs().mean()))):
+        if not change.mean() > max(noise, 1e-6 * max(1.0, float(full.abs().mean()))):
             raise UnmeasurableBehaviour(
-                f"ablating the whole model changes the {self.metric.name} of these prompts by only {change.mean():.3g} "
+                f"ablating the whole model worsens the {self.metric.name} of these prompts by only {change.mean():.3g} "
                 f"(noise {noise:.3g}), so no circuit can be told from none; use corrupt prompts that break the "
                 "behaviour, another metric (--metric) or ablation (--ablation), or a model that shows the behaviour"
             )

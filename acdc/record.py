@@ -15,7 +15,7 @@ from tasks.task import Task
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for, in the words that would ask for it again: the task, its file if it has one, the model's name."""
+    """What was asked for, in the words that would ask for it again: task, its file if it has one, the model's name."""
 
     task: Task
     file: str | None

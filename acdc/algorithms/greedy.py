@@ -5,6 +5,7 @@ Source: Conmy et al. 2023 (arXiv:2304.14997), Algorithm 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ class GreedyPruning:
     all its edges untested. Candidates are tried `batch` at a time at most (0: as many as pays and as fit into
     `max_bytes`), each on top of those before it; the decisions are those of one at a time.
 
-    Raises: BadSetting when the threshold is not positive.
+    Raises: BadSetting when the threshold is not positive and finite or `batch` is negative.
     """
 
     threshold: float
@@ -64,8 +65,10 @@ class GreedyPruning:
     max_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
-        if not self.threshold > 0:
+        if not 0 < self.threshold < math.inf:
             raise BadSetting(f"the threshold is {self.threshold}; wanted a positive number in the metric's units")
+        if self.batch < 0:
+            raise BadSetting(f"cannot try {self.batch} candidates at a time; wanted 1 or more, or 0 to leave it open")
 
     def discover(self, problem: Problem) -> Pruned:
         """The circuit left when every edge has been decided."""
@@ -82,13 +85,13 @@ class GreedyPruning:
         """The same, receiver by receiver; the generator returns the `Pruned`."""
         graph, trials = problem.graph, [_Trials(batch, problem.metric) for batch in problem.batches]
         scores: dict[Edge, float] = {}
-        now = _mean(problem, [trial.current for trial in trials])[0]
         tested, evaluated, closest, size = 0, 0, float("inf"), self.batch or 16
         for done, receiver in enumerate(reversed(graph.receivers), start=1):
             reaching = [trial.executor.begin(receiver) for trial in trials]  # each must begin, whatever the others say
             if not all(reaching):
                 yield Step(receiver, 0, 0, done, len(graph.receivers))
                 continue
+            now = _mean(problem, [trial.current for trial in trials])[0]
             left = list(range(graph.reads(receiver)))[::-1]
             kept_before, tested_here = len(scores), len(left)
             limit = self._limit(receiver, trials)
@@ -102,7 +105,7 @@ class GreedyPruning:
                 closest = min(closest, float((costs[:decided] - self.threshold).abs().min()))
                 evaluated += len(candidates)
                 for trial in trials:
-                    trial.executor.accept(accepted, trial.logits[accepted - 1])
+                    trial.executor.accept(accepted)
                 if accepted:
                     now = values[accepted - 1]
                 if accepted < len(candidates):
@@ -131,7 +134,6 @@ class _Trials:
             self.targets = Targets(needed.answers, needed.distractors, batch.targets.reference)
         self.metric = metric
         self.executor = IncrementalExecutor(batch.runs, columns)
-        self.logits = self.executor.logits[None]
 
     @property
     def current(self) -> Float[Tensor, "1 prompt"]:
@@ -140,8 +142,7 @@ class _Trials:
 
     def run(self, receiver: Receiver, senders: list[int]) -> Float[Tensor, "trial prompt"]:
         """The metric after each removal, each on top of those before it."""
-        self.logits = self.executor.try_removals(receiver, senders)
-        return self.metric(self.logits, self.targets)
+        return self.metric(self.executor.try_removals(receiver, senders), self.targets)
 
 
 def _mean(problem: Problem, values: list[Tensor]) -> Float[Tensor, " trial"]:

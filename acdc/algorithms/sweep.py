@@ -79,7 +79,8 @@ class ThresholdSweep:
                 if self._is_fine_enough(runs[below][0]):
                     break
                 above, below = below, below / 2
-            for number in range(len(runs) + 1, len(runs) + 1 + _REFINEMENTS * math.isfinite(above)):
+            bracketed = below in runs and math.isfinite(above)  # else there is no last step to close in on
+            for number in range(len(runs) + 1, len(runs) + 1 + _REFINEMENTS * bracketed):
                 middle = math.sqrt(above * below)
                 runs[middle] = yield from _run(problem, middle, number)
                 above, below = (above, middle) if self._is_fine_enough(runs[middle][0]) else (middle, below)
@@ -105,8 +106,8 @@ class ThresholdSweep:
                 if not fine:
                     best = max(point.faithfulness for point in curve)
                     raise UnreachableGoal(
-                        f"no circuit keeps {fraction:.0%} of the behaviour: got at most {best:.0%} at the smallest "
-                        f"threshold, {curve[-1].threshold:.2g}; ask for less (--faithfulness) or give --threshold"
+                        f"no circuit keeps {fraction:.0%} of the behaviour: got at most {best:.0%} down to a threshold "
+                        f"of {curve[-1].threshold:.2g}; ask for less (--faithfulness) or give --threshold"
                     )
                 return min(fine, key=lambda point: (point.edges, -point.faithfulness))
             case Edges(count):

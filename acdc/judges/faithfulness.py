@@ -110,13 +110,17 @@ def _bootstrap(
 ) -> Interval:
     """The ratio of means with its percentile interval, every resample drawing the three numbers of a prompt together.
 
+    Resamples that happen to hold only prompts which ablation leaves as they are have no ratio and do not count.
+
     Source: Efron and Tibshirani 1993, chapter 13; ratio of means, never mean of ratios: Miller et al. 2024.
     """
     import numpy
 
     draws = numpy.random.default_rng(seed).integers(len(full), size=(RESAMPLES, len(full)))
     kept, whole = circuit - none, full - none
-    ratios = kept[draws].mean(axis=1) / whole[draws].mean(axis=1)
+    kept_means, whole_means = kept[draws].mean(axis=1), whole[draws].mean(axis=1)
+    defined = whole_means != 0
+    ratios = kept_means[defined] / whole_means[defined]
     tail = (1 - CONFIDENCE) / 2
     low, high = numpy.quantile(ratios, [tail, 1 - tail])
     return Interval(float(kept.mean() / whole.mean()), float(low), float(high))
