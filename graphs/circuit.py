@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing
 
 SCHEMA = "acdc.circuit/1"
+_OWN_KEYS = frozenset({"schema", "graph", "edges"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Circuit:
     every algorithm of `acdc`, positive means that removing the edge weakens the behaviour). `provenance` is plain JSON
     data: model, task, prompts, ablation, metric, algorithm, faithfulness. Circuits are equal when graph and edges are.
 
-    Raises: NotInGraph when an edge, or the edge of a score, is not the graph's or not the circuit's.
+    Raises: NotInGraph when an edge, or the edge of a score, is not the graph's or not the circuit's; ValueError when
+    the provenance uses a key of the file that is the circuit's own.
     """
 
     graph: ComputationalGraph
@@ -49,6 +51,9 @@ class Circuit:
         stray = sorted(edge.name for edge in self.scores if edge not in self.edges)
         if stray:
             raise NotInGraph(f"scores are given for {len(stray)} edges outside the circuit, the first being {stray[0]}")
+        taken = sorted(_OWN_KEYS & self.provenance.keys())
+        if taken:
+            raise ValueError(f"provenance cannot have the keys {taken}, which a circuit file needs; rename them")
 
     # Making circuits
 
@@ -188,10 +193,12 @@ class Circuit:
             sizes = {name: data["graph"][name] for name in ComputationalGraph.__dataclass_fields__}
             graph = ComputationalGraph(**sizes)
             scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}
+            if len(scores) < len(data["edges"]):
+                raise ValueError("an edge is listed twice")
             if any(score is not None and not isinstance(score, (int, float)) for score in scores.values()):
                 raise TypeError("a score is not a number")
             known = {edge: float(score) for edge, score in scores.items() if score is not None}
-            provenance = {key: value for key, value in data.items() if key not in ("schema", "graph", "edges")}
+            provenance = {key: value for key, value in data.items() if key not in _OWN_KEYS}
             return cls(graph, frozenset(scores), known, provenance)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadCircuitFile(f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again") from error

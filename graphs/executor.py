@@ -32,7 +32,7 @@ class Executor:
         corrupt: Int[Tensor, "batch pos"],
         positions: Int[Tensor, " batch"],
         ablation: Ablation = Ablation.RESAMPLE,
-        means: Float[Tensor, "sender 1 pos d_model"] | None = None,
+        means: Float[Tensor, "sender 1 _ d_model"] | None = None,
     ) -> None:
         self.runs = prepare(model, Prompts(clean, corrupt, positions), ablation, means)
 

@@ -5,6 +5,9 @@ and everything downstream is already decided; so a candidate removal changes wha
 only what it reaches over kept edges. Several candidates run at once, each on top of those before it, so that accepting
 the first n of them is a matter of keeping the n-th row. What only the scored position can be read from is computed at
 the scored position only.
+
+Between receivers the state is worked out anew from the kept edges, so that it depends on them alone, to the last bit:
+a run that was interrupted goes on exactly as it would have.
 """
 
 from __future__ import annotations
@@ -24,41 +27,49 @@ class IncrementalExecutor:
     """A circuit that starts as the whole model and loses edges, receiver by receiver, from the logits back.
 
     Call `begin` for every receiver in reverse topological order; then `try_removals` of some of its senders and
-    `accept` of the first few of them, as often as wanted.
+    `accept` of the first few of them, as often as wanted. Started with a circuit's mask and `decided` receivers, it
+    goes on from there; with all receivers decided, any of them may be put on trial again, in any order.
     """
 
-    def __init__(self, runs: Runs, columns: Int[Tensor, "batch column"] | None = None) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        columns: Int[Tensor, "batch column"] | None = None,
+        kept: Bool[Tensor, "receiver sender"] | None = None,
+        decided: int = 0,
+    ) -> None:
         graph = runs.graph
         self.runs = runs
         self.columns = columns
-        self.kept: Bool[Tensor, "receiver sender"] = torch.zeros(
-            len(graph.receivers), len(graph.senders), dtype=torch.bool
-        )
-        for index, receiver in enumerate(graph.receivers):
+        self.kept = kept.clone() if kept is not None else torch.zeros(len(graph.receivers), len(graph.senders)).bool()
+        for index, receiver in list(enumerate(graph.receivers))[: len(graph.receivers) - decided]:
             self.kept[index, : graph.reads(receiver)] = True
+        self._scored_delta = runs.scored(runs.delta)
         self._stages: list[AbstractStage] = []  # in topological order
+        self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
+        self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
         self._read_widely = torch.zeros(len(graph.receivers), dtype=torch.bool)
         self._entered: set[tuple[str, int]] = set()
-        self._final = runs.scored(runs.clean_residual(len(graph.senders)))
+        self._unsettled: int | None = 0  # the first stage whose state is not that of the kept edges
         self._trial: list[Write] = []
         self._tried: tuple[int, list[int]] = (0, [])
-        self.logits: Float[Tensor, "batch column"] = self._unembed(self._final)
-
-    def _unembed(self, final: Float[Tensor, "*trial batch 1 d_model"]) -> Float[Tensor, "*trial batch column"]:
-        return self.runs.model.unembedding(final.squeeze(-2), self.columns)
+        for receiver in graph.receivers[::-1][:decided]:
+            self._enter(receiver.node)
+        self._settle()
 
     def begin(self, receiver: Receiver) -> bool:
         """Put a receiver on trial; False if its node reaches nothing, and then all its edges are dropped untested."""
+        self._settle()
         self._enter(receiver.node)
-        if receiver.node == LOGITS or self._stage_of(receiver.node) is not None:
+        if receiver.node == LOGITS or self.runs.graph.sender_index[receiver.node] in self._stage_of:
             return True
         self.kept[self.runs.graph.receiver_index[receiver]] = False
         return False
 
     def bytes_per_trial(self, receiver: Receiver) -> int:
         """About how much memory one candidate removal of this receiver takes."""
-        later = self._stages[self._position(receiver.node) :] if receiver.node != LOGITS else []
         batch, columns = self.logits.shape
+        later = self._stages[self._position(receiver.node) :] if receiver.node != LOGITS else []
         numbers = 2 * sum(stage.size for stage in later) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
         return int(numbers * self.runs.delta.element_size())
 
@@ -69,26 +80,21 @@ class IncrementalExecutor:
 
         With `together` False, after removing each of them alone.
         """
-        runs, row = self.runs, self.runs.graph.receiver_index[receiver]
-        removed = runs.delta[list(senders)]
+        row = self.runs.graph.receiver_index[receiver]
         self._trial, self._tried = [], (row, list(senders))
         if receiver.node == LOGITS:
-            removed = runs.scored(removed)
-            final = self._final - (removed.cumsum(0) if together else removed)
-            self._trial = [Write(self._final, None, final)]
-            return self._unembed(final)
+            removed = self._carried(senders, wide=False)
+            return self._logits(self._final - (removed.cumsum(0) if together else removed))
         start = self._position(receiver.node)
         stage = self._stages[start]
         slot, place = stage.find(row)
-        read = stage.read[slot][place]
-        removed = runs.scored(removed) if read.shape[-2] == 1 else removed
-        arrived = read - (removed.cumsum(0) if together else removed)
+        removed = self._carried(senders, stage.reads_widely(slot))
+        arrived = stage.read[slot][place] - (removed.cumsum(0) if together else removed)
         changes = [self._pass(stage, {slot: (torch.tensor([place]), arrived[None])})]
         for later in self._stages[start + 1 :]:
             arrivals = {}
             for slot, rows in later.receivers.items():
-                wide = later.read[slot].shape[-2] > 1
-                change, touched = self._mix(changes, rows, wide)
+                change, touched = self._mix(changes, rows, later.reads_widely(slot))
                 if change is not None:
                     arrivals[slot] = touched, later.read[slot][touched].unsqueeze(1) + change
             if arrivals:
@@ -96,27 +102,31 @@ class IncrementalExecutor:
         change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), wide=False)
         if change is None:
             return self.logits.expand(len(senders), *self.logits.shape)
-        final = self._final + change[0]
-        self._trial.append(Write(self._final, None, final))
-        return self._unembed(final)
+        return self._logits(self._final + change[0])
 
-    def accept(self, count: int, logits: Float[Tensor, "batch column"]) -> None:
-        """Make the first `count` removals of the last trial, which gave these logits."""
+    def accept(self, count: int) -> None:
+        """Make the first `count` removals of the last trial."""
         if count:
             for write in self._trial:
                 write.keep(count - 1)
             row, senders = self._tried
             self.kept[row, senders[:count]] = False
-            self.logits = logits
+            node = self.runs.graph.receivers[row].node
+            start = len(self._stages) if node == LOGITS else self._position(node)
+            self._unsettled = start if self._unsettled is None else min(start, self._unsettled)
         self._trial = []
+
+    def _logits(self, final: Float[Tensor, "trial batch 1 d_model"]) -> Float[Tensor, "trial batch column"]:
+        logits = self.runs.model.unembedding(final.squeeze(-2), self.columns)
+        self._trial += [Write(self._final, None, final), Write(self.logits, None, logits)]
+        return logits
 
     def _pass(
         self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]]
     ) -> tuple[Int[Tensor, " changed"], Float[Tensor, "changed trial batch pos d_model"]]:
         rows, wrote, writes = stage.recompute(arrivals)
         self._trial += writes
-        change = wrote - stage.wrote[rows].unsqueeze(1)
-        return stage.senders[rows], change
+        return stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1)
 
     def _mix(
         self, changes: list[tuple[Tensor, Tensor]], receivers: Int[Tensor, " receiver"], wide: bool
@@ -126,17 +136,64 @@ class IncrementalExecutor:
         touched = torch.cat(links, dim=1).any(dim=1).nonzero().squeeze(1)
         total: Tensor | None = None
         for link, (_, change) in zip(links, changes, strict=True):
-            link = link[touched]
-            if not link.any():
+            used = link.any(dim=0)
+            if not used.any():
                 continue
             part = change if wide else self.runs.scored(change)
-            used = link.any(dim=0)
-            if not used.all():
-                link, part = link[:, used], part[used.to(part.device)]
-            weights = link.to(part)
-            mixed = (weights @ part.flatten(1)).view(len(link), *part.shape[1:])
+            part = part if used.all() else part[used.to(part.device)]
+            weights = link[touched][:, used].to(part)
+            mixed = (weights @ part.flatten(1)).view(len(weights), *part.shape[1:])
             total = mixed if total is None else total + mixed
         return total, touched
+
+    def _carried(self, senders: Sequence[int], wide: bool) -> Float[Tensor, "sender batch pos d_model"]:
+        """What the edges from these senders carry in the current circuit, over what missing ones would."""
+        carried = (self.runs.delta if wide else self._scored_delta)[list(senders)]
+        for place, sender in enumerate(senders):
+            if not self._intact[sender]:
+                stage, row = self._stage_of[sender]
+                now = stage.wrote[row] - self._floor(sender, stage.wide)
+                carried[place] = now if wide else self.runs.scored(now)
+        return carried
+
+    def _floor(self, sender: int, wide: bool) -> Float[Tensor, "#batch #pos d_model"]:
+        output = self.runs.floor.outputs[sender]
+        return output if wide or output.shape[-2] == 1 else self.runs.scored(output)
+
+    def _settle(self) -> None:
+        """Work out the state from the kept edges, from the first stage that needs it."""
+        if self._unsettled is None:
+            return
+        for stage in self._stages[self._unsettled :]:
+            self._settle_stage(stage)
+        row = torch.tensor([len(self.kept) - 1])
+        self._final = self._read(row, len(self.runs.graph.senders), wide=False)[0]
+        self.logits: Float[Tensor, "batch column"] = self.runs.model.unembedding(self._final.squeeze(-2), self.columns)
+        self._unsettled = None
+
+    def _settle_stage(self, stage: AbstractStage) -> None:
+        graph = self.runs.graph
+        stage.settle(
+            {
+                slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_widely(slot))
+                for slot, rows in stage.receivers.items()
+            }
+        )
+        for row, sender in enumerate(stage.senders.tolist()):
+            inputs = torch.stack([self.kept[rows[row]] for rows in stage.receivers.values()])
+            count = graph.reads(graph.receivers[int(next(iter(stage.receivers.values()))[row])])
+            self._intact[sender] = bool(inputs[:, :count].all()) and bool(self._intact[:count].all())
+
+    def _read(
+        self, receivers: Int[Tensor, " receiver"], count: int, wide: bool
+    ) -> Float[Tensor, "receiver batch pos d_model"]:
+        """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
+        kept = self.kept[receivers]
+        senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
+        floor = self.runs.floor.residuals[count]
+        floor = floor if wide else self.runs.scored(floor)
+        carried = self._carried(senders, wide)
+        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(receivers), *floor.shape) + floor
 
     def _enter(self, node: Node) -> None:
         """Make the stages of a node's layer once everything after them is decided."""
@@ -148,21 +205,17 @@ class IncrementalExecutor:
         senders = torch.tensor([graph.sender_index[member] for member in group])
         alive = self.kept[:, senders].any(dim=0)
         wide = (self.kept[:, senders] & self._read_widely[:, None]).any(dim=0)
-        residual = self.runs.clean_residual(graph.reads(Receiver(node, "q" if node.kind == "head" else None)))
         for is_wide in (False, True):
             members = senders[alive & (wide == is_wide)]
-            if len(members):
-                kind = MlpStage if node.kind == "mlp" else HeadStage
-                stage = kind(self.runs, node.layer, members, residual, is_wide)
-                for slot, rows in stage.receivers.items():
-                    self._read_widely[rows] = is_wide or slot in ("k", "v")
-                self._stages.insert(0, stage)
-
-    def _stage_of(self, node: Node) -> AbstractStage | None:
-        sender = self.runs.graph.sender_index[node]
-        return next((stage for stage in self._stages if sender in stage.senders), None)
+            if not len(members):
+                continue
+            kind = MlpStage if node.kind == "mlp" else HeadStage
+            stage = kind(self.runs, node.layer, members, is_wide)
+            for slot, rows in stage.receivers.items():
+                self._read_widely[rows] = stage.reads_widely(slot)
+            self._stages.insert(0, stage)
+            self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
+            self._settle_stage(stage)
 
     def _position(self, node: Node) -> int:
-        stage = self._stage_of(node)
-        assert stage is not None, f"{node} is not on trial"
-        return self._stages.index(stage)
+        return self._stages.index(self._stage_of[self.runs.graph.sender_index[node]][0])

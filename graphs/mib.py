@@ -30,8 +30,10 @@ def to_mib(circuit: Circuit) -> dict[str, Any]:
     }
 
 
-def from_mib(data: dict[str, Any]) -> Circuit:
+def from_mib(data: dict[str, Any], *, frozen_scale: bool = False) -> Circuit:
     """The circuit of a MIB file: its edges that are `in_graph`, with their scores.
+
+    MIB does not say whether a norm follows the sum of the heads; set `frozen_scale` for Gemma 2 and 3.
 
     Raises: BadCircuitFile when a part is missing or an edge is not the model's.
     """
@@ -43,10 +45,11 @@ def from_mib(data: dict[str, Any]) -> Circuit:
             d_model=size["d_model"],
             parallel=size["parallel_attn_mlp"],
             has_mlp="m0" in data["nodes"],
+            frozen_scale=frozen_scale,
         )
         kept = {Edge.parse(name): float(row["score"]) for name, row in data["edges"].items() if row["in_graph"]}
         return Circuit(graph, frozenset(kept), kept)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadCircuitFile(
             f"this is no circuit in MIB's form: {error!r}; wanted the keys cfg, nodes and edges"
         ) from error

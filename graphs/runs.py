@@ -96,11 +96,12 @@ def prepare(
     model: Model,
     prompts: Prompts,
     ablation: Ablation,
-    means: Float[Tensor, "sender 1 pos d_model"] | None = None,
+    means: Float[Tensor, "sender 1 _ d_model"] | None = None,
 ) -> Runs:
     """The runs of a batch of prompts, with `means` from `mean_outputs` for the mean ablations (None: of this batch).
 
-    In a causal model what follows the last scored position is cut off, since nothing that is scored can read it.
+    The means are those of whole prompts. Apart from them, in a causal model what follows the last scored position is cut
+    off, since nothing that is scored can read it.
 
     Raises: BadTokens.
     """
@@ -109,6 +110,8 @@ def prepare(
     end = int(prompts.positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
     clean, corrupt = prompts.clean[:, :end].to(model.device), prompts.corrupt[:, :end].to(model.device)
     places = model.places(end)
+    if means is None:
+        means = mean_outputs(model, [prompts.corrupt], ablation)
     with torch.no_grad():
         ran = model.trace(model.embed(clean), places)
         ablated = _ablated(model, corrupt, places, ablation, means)
@@ -153,13 +156,12 @@ def _ablated(
     corrupt: Int[Tensor, "batch pos"],
     places: tuple[Place, ...],
     ablation: Ablation,
-    means: Float[Tensor, "sender 1 pos d_model"] | None,
+    means: Float[Tensor, "sender 1 _ d_model"] | None,
 ) -> Float[Tensor, "sender #batch #pos d_model"]:
     match ablation:
         case Ablation.RESAMPLE:
             return model.trace(model.embed(corrupt), places).outputs
         case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
-            means = means if means is not None else mean_outputs(model, [corrupt], ablation)
             assert means is not None
             return means if means.shape[2] == 1 else means[:, :, : corrupt.shape[1]]
         case Ablation.ZERO:

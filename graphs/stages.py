@@ -42,12 +42,21 @@ class AbstractStage(ABC):
 
     senders: Int[Tensor, " row"]
     receivers: dict[str, Int[Tensor, " row"]]
+    wide: bool
     read: dict[str, Float[Tensor, "row batch pos d_model"]]
     wrote: Float[Tensor, "row batch pos d_model"]
 
     @abstractmethod
+    def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+        """Take what all nodes read, and work out the rest."""
+
+    @abstractmethod
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
         """The rows that change, what they write under each trial, and everything that accepting a trial must keep."""
+
+    def reads_widely(self, slot: str) -> bool:
+        """Whether this slot reads every position: keys and values always do."""
+        return self.wide or slot in ("k", "v")
 
     @final
     def find(self, receiver: int) -> tuple[str, int]:
@@ -68,22 +77,18 @@ class AbstractStage(ABC):
 class MlpStage(AbstractStage):
     """The MLP of one layer."""
 
-    def __init__(
-        self,
-        runs: Runs,
-        layer: int,
-        senders: Int[Tensor, " row"],
-        residual: Float[Tensor, "batch pos d_model"],
-        wide: bool,
-    ) -> None:
+    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], wide: bool) -> None:
         mlp = runs.model.layers[layer].mlp
         assert mlp is not None
         self.mlp = mlp
         node = runs.graph.senders[int(senders[0])]
-        self.senders = senders
+        self.senders, self.wide = senders, wide
         self.receivers = {"": torch.tensor([runs.graph.receiver_index[Receiver(node)]])}
-        self.read = {"": (residual if wide else runs.scored(residual))[None].clone()}
-        self.wrote = self.mlp(self.read[""])
+
+    def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+        """One MLP, so one row."""
+        self.read = read
+        self.wrote = self.mlp(read[""])
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
         """One MLP, so one row."""
@@ -96,19 +101,12 @@ class MlpStage(AbstractStage):
 class HeadStage(AbstractStage):
     """Heads of one layer, with their queries, keys and values kept, since a trial may change one of the three only."""
 
-    def __init__(
-        self,
-        runs: Runs,
-        layer: int,
-        senders: Int[Tensor, " row"],
-        residual: Float[Tensor, "batch pos d_model"],
-        wide: bool,
-    ) -> None:
+    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], wide: bool) -> None:
         graph = runs.graph
         nodes = [graph.senders[sender] for sender in senders.tolist()]
         self.attention = runs.model.layers[layer].attention
-        self.heads = torch.tensor([node.head for node in nodes], device=residual.device)
-        self.senders = senders
+        self.heads = torch.tensor([node.head for node in nodes], device=runs.delta.device)
+        self.senders, self.wide = senders, wide
         self.receivers = {
             slot: torch.tensor([graph.receiver_index[Receiver(node, slot)] for node in nodes]) for slot in SLOTS
         }
@@ -116,10 +114,12 @@ class HeadStage(AbstractStage):
         self.queries = self.keys if wide else runs.scored_places[layer]
         scale = runs.scales[layer]
         self.scale = scale if scale is None or wide else runs.scored(scale)
-        at_queries = residual if wide else runs.scored(residual)
-        self.read = {slot: (at_queries if slot == "q" else residual).repeat(len(nodes), 1, 1, 1) for slot in SLOTS}
-        every = torch.arange(len(nodes))
-        self.made = {slot: self._make(slot, read, every) for slot, read in self.read.items()}
+
+    def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+        """All heads at once."""
+        every = torch.arange(len(self.senders))
+        self.read = read
+        self.made = {slot: self._make(slot, residual, every) for slot, residual in read.items()}
         self.wrote = self._write(self.made["q"], self.made["k"], self.made["v"], every)
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:

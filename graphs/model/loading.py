@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.errors import ModelNotFound, ModelUnreachable, UnsupportedModel
+from graphs.errors import GraphsError, ModelNotFound, ModelUnreachable, UnsupportedModel
 from graphs.model.extraction import SUPPORTED, architecture, graph_of, layer_of, unembedding_of
 from graphs.model.transformer import Identity, Model
 
@@ -45,27 +45,32 @@ def load(
         from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
         try:
+            _check_fields(where, transformers.PretrainedConfig.get_config_dict(where, revision=revision)[0])
             config = transformers.AutoConfig.from_pretrained(where, revision=revision)
-            if config.model_type not in SUPPORTED:
-                raise UnsupportedModel(
-                    f"model_type={config.model_type!r} of {where} is not supported; wanted one of "
-                    f"{', '.join(SUPPORTED)}"
-                )
-            original = transformers.AutoModelForCausalLM.from_pretrained(
-                where, revision=revision, dtype=dtype, use_safetensors=True, attn_implementation="eager"
+            original: Any
+            found: dict[str, Any]
+            original, found = transformers.AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]  # a pair, here
+                where,
+                revision=revision,
+                dtype=dtype,
+                use_safetensors=True,
+                attn_implementation="eager",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are listed, for us to refuse
             )
+            _check_weights(where, found)
             tokenizer = transformers.AutoTokenizer.from_pretrained(where, revision=revision)
-        except UnsupportedModel:
+        except GraphsError:
             raise
-        except (OSError, ValueError) as error:
+        except Exception as error:  # a damaged file surfaces as whatever the reader of it stumbles over
             raise _unloadable(where, revision, error) from error
-        original = original.to(torch.device(device)).eval()  # type: ignore[arg-type]  # wrongly wrapped upstream
+        original = original.to(torch.device(device)).eval()
         tokens = _sample_tokens(config.vocab_size, _context(config), torch.device(device))
         try:
             with torch.no_grad():
                 wanted = original(tokens).logits
             bridge = build_bridge_from_module(original, type(original).__name__, hf_config=original.config)
-        except (AssertionError, RuntimeError) as error:
+        except Exception as error:  # likewise for fields that lead its code where nobody went
             raise UnsupportedModel(
                 f"{where} cannot be run with the configuration it has: {type(error).__name__} {error}; "
                 "see the fields of its config.json that differ from its architecture's defaults"
@@ -132,9 +137,39 @@ def _check_directory(path: Path) -> None:
         raise ModelNotFound(f"the directory {path} is no checkpoint: it lacks {'; '.join(missing)}")
 
 
+def _check_fields(where: str, config: dict[str, Any]) -> None:
+    """Refuse by the configuration alone, before transformers makes of it what it can."""
+    model_type = config.get("model_type")
+    if model_type is not None and model_type not in SUPPORTED:
+        raise UnsupportedModel(
+            f"model_type={model_type!r} of {where} is not supported; wanted one of {', '.join(SUPPORTED)}"
+        )
+    if config.get("quantization_config") is not None:
+        raise UnsupportedModel(f"quantization_config of {where} is not supported; load the model unquantised")
+
+
+def _check_weights(where: str, found: dict[str, Any]) -> None:
+    """Refuse weights that transformers would fill with random numbers."""
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ModelNotFound(
+            f"the weights of {where} lack {len(missing)} tensors that its config.json asks for, the first being "
+            f"{missing[0]}; take both files from the same checkpoint"
+        )
+    mismatched = sorted(found["mismatched_keys"])
+    if mismatched:
+        name, got, wanted = mismatched[0]
+        raise ModelNotFound(
+            f"{len(mismatched)} weights of {where} are not of the size that its config.json asks for: {name} is "
+            f"{tuple(got)}, wanted {tuple(wanted)}; take both files from the same checkpoint"
+        )
+
+
 def _unloadable(where: str, revision: str | None, error: Exception) -> Exception:
     at = f" at revision {revision}" if revision else ""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")
+    if not isinstance(error, (OSError, ValueError)):
+        reason = f"{type(error).__name__} {reason}"
     if Path(where).is_dir():
         return ModelNotFound(f"the checkpoint in {where} cannot be read: {reason}")
     chain, link = [], error
