@@ -100,8 +100,8 @@ def prepare(
 ) -> Runs:
     """The runs of a batch of prompts, with `means` from `mean_outputs` for the mean ablations (None: of this batch).
 
-    The means are those of whole prompts. Apart from them, in a causal model what follows the last scored position is cut
-    off, since nothing that is scored can read it.
+    The means are those of whole prompts; the runs of a causal model end at the last scored position, since nothing that
+    is scored can read what follows.
 
     Raises: BadTokens.
     """
