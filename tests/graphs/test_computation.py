@@ -1,0 +1,118 @@
+"""Which senders every receiver reads, and the order in which both stand."""
+
+from __future__ import annotations
+
+import re
+
+import networkx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphs.computation import ComputationalGraph
+from graphs.errors import NotInGraph
+from graphs.nodes import INPUT, LOGITS, Edge, Node, Receiver
+from tests.graphs.edge_names import Anatomy
+
+GPT2_SMALL = ComputationalGraph(n_layers=12, n_heads=12, d_model=768)
+
+mlps = st.sampled_from([{"has_mlp": False}, {}, {"parallel": True}])
+graphs = st.builds(
+    lambda n_layers, n_heads, mlp: ComputationalGraph(n_layers, n_heads, 8, **mlp),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    mlps,
+)
+
+
+def test_gpt2_small_has_the_published_size() -> None:
+    assert (len(GPT2_SMALL.senders), len(GPT2_SMALL.receivers)) == (157, 445)
+    assert GPT2_SMALL.n_edges == len(set(GPT2_SMALL.edges())) == 32_491
+
+
+def test_senders_and_receivers_stand_where_mib_puts_them() -> None:
+    """The index formulas of MIB's edge matrices, H heads per layer."""
+    n_heads = 12
+    sender, receiver = GPT2_SMALL.sender_index, GPT2_SMALL.receiver_index
+    assert sender[INPUT] == 0
+    assert receiver[Receiver(LOGITS)] == 444
+    for layer in range(12):
+        for head in range(n_heads):
+            node = Node("head", layer, head)
+            assert sender[node] == 1 + layer * (n_heads + 1) + head
+            for slot, third in (("q", 0), ("k", 1), ("v", 2)):
+                assert receiver[Receiver(node, slot)] == layer * (3 * n_heads + 1) + third * n_heads + head
+        assert sender[Node("mlp", layer)] == 1 + layer * (n_heads + 1) + n_heads
+        assert receiver[Receiver(Node("mlp", layer))] == layer * (3 * n_heads + 1) + 3 * n_heads
+
+
+@given(graphs)
+def test_every_edge_is_there_and_in_order(graph: ComputationalGraph) -> None:
+    wanted = Anatomy(graph.n_layers, graph.n_heads, graph.has_mlp, graph.parallel).edges()
+    assert [edge.name for edge in graph.edges()] == wanted
+    assert graph.n_edges == len(wanted)
+    assert all(edge in graph for edge in graph.edges())
+
+
+@given(graphs)
+def test_what_a_receiver_reads_is_a_prefix_of_the_senders(graph: ComputationalGraph) -> None:
+    for receiver in graph.receivers:
+        incoming = graph.incoming(receiver)
+        assert [edge.sender for edge in incoming] == list(graph.senders[: graph.reads(receiver)])
+        assert {edge.target for edge in incoming} == {receiver}
+
+
+@pytest.mark.parametrize(
+    ("graph", "n_senders", "n_receivers", "n_edges"),
+    [
+        # per layer the MLP reads what comes before it: sequential 1+2 and 4+2, parallel 1 and 4, attention only none
+        (ComputationalGraph(2, 2, 8), 7, 15, 6 * 1 + 3 + 6 * 4 + 6 + 7),
+        (ComputationalGraph(2, 2, 8, parallel=True), 7, 15, 6 * 1 + 1 + 6 * 4 + 4 + 7),
+        (ComputationalGraph(2, 2, 8, has_mlp=False), 5, 13, 6 * 1 + 6 * 3 + 5),
+    ],
+    ids=["sequential", "parallel", "attention only"],
+)
+def test_small_graphs_have_the_size_counted_by_hand(
+    graph: ComputationalGraph, n_senders: int, n_receivers: int, n_edges: int
+) -> None:
+    assert (len(graph.senders), len(graph.receivers), graph.n_edges) == (n_senders, n_receivers, n_edges)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["m0->a0.h0<q>", "a0.h0->a0.h1<v>", "a0.h0->m0", "a9.h0->logits", "input->m5", "input->a0.h9<q>", "logits->m1"],
+)
+def test_a_parallel_graph_lacks_the_edges_that_go_sideways_or_out_of_it(name: str) -> None:
+    graph = ComputationalGraph(2, 2, 8, parallel=True)
+    assert Edge.parse(name) not in graph
+    assert Edge.parse("a0.h0->m1") in graph
+
+
+def test_an_edge_without_its_slot_is_not_in_the_graph() -> None:
+    assert Edge(INPUT, Node("head", 0, 0)) not in GPT2_SMALL
+    assert "input->logits" not in GPT2_SMALL
+    assert Edge(INPUT, LOGITS) in GPT2_SMALL
+
+
+def test_a_receiver_the_model_does_not_have_is_refused_with_the_size_of_the_model() -> None:
+    graph = ComputationalGraph(2, 3, 8, has_mlp=False)
+    message = "no receiver m0 in this model, which has 2 layers, 3 heads per layer and no MLPs"
+    with pytest.raises(NotInGraph, match=f"^{re.escape(message)}$"):
+        graph.reads(Receiver(Node("mlp", 0)))
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"n_layers": 0}, {"n_heads": 0}, {"d_model": -1}, {"has_mlp": False, "parallel": True}], ids=str
+)
+def test_impossible_sizes_are_refused(sizes: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="graph"):
+        ComputationalGraph(**{"n_layers": 2, "n_heads": 2, "d_model": 8, **sizes})
+
+
+@given(graphs)
+def test_the_networkx_view_has_every_edge_and_no_cycle(graph: ComputationalGraph) -> None:
+    view = graph.networkx()
+    assert {key for _, _, key in view.edges(keys=True)} == {edge.name for edge in graph.edges()}
+    assert set(view) == {node.name for node in (*graph.senders, LOGITS)}
+    assert networkx.is_directed_acyclic_graph(view)
+    assert view.edges["input", "a0.h0", "input->a0.h0<k>"] == {"slot": "k"}
