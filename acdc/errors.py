@@ -5,7 +5,8 @@ AcdcError (ValueError)
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
 |-- UnknownModel            a name that is no model's
-`-- BadSetting              a setting outside its range
+|-- BadSetting              a setting outside its range
+`-- UnwritableOutput        a file or directory that cannot be written
 """
 
 
@@ -31,3 +32,7 @@ class UnknownModel(AcdcError):
 
 class BadSetting(AcdcError):
     """A setting outside its range."""
+
+
+class UnwritableOutput(AcdcError):
+    """A file or directory that cannot be written, or that would be overwritten unasked."""

@@ -1,0 +1,19 @@
+"""The command `acdc`: parse, call, show. What it needs is loaded when a command runs, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (None: the process's own) and return its exit code, as `acdc.cli.exits` names them."""
+    from acdc.cli.commands import command
+    from acdc.cli.exits import report
+
+    try:
+        command().main(None if argv is None else list(argv), prog_name="acdc")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as error:  # every failure becomes a message or a traceback, and an exit code
+        return report(error)
+    return 0

@@ -1,0 +1,82 @@
+"""All commands of `acdc` under one roof."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+import acdc
+from acdc.cli.discover import discover
+from acdc.cli.evaluate import evaluate
+from acdc.cli.init import init
+from acdc.cli.models import models
+from acdc.cli.options import CHOICES
+from acdc.cli.show import show
+from acdc.cli.tasks import tasks
+
+_ROOT = """\b
+A first circuit, in a minute:
+  acdc discover periodic
+  acdc show runs/periodic-periodic-2l
+\b
+A behaviour of your own:
+  acdc init my_behaviour.yaml
+  acdc discover my_behaviour.yaml
+\b
+Exit codes: 0 done, 1 failed check, 2 bad input, 3 environment."""
+
+_DISCOVER = (
+    CHOICES
+    + """
+\b
+Examples:
+  acdc discover periodic
+  acdc discover ioi --edges 40 --ablation mean
+  acdc discover my_behaviour.yaml --model gpt2 --prompts 32 --out found
+  acdc discover periodic --json --quiet > circuit.json"""
+)
+
+_EVALUATE = (
+    CHOICES
+    + """
+\b
+Examples:
+  acdc evaluate runs/periodic-periodic-2l --prompts 256
+  acdc evaluate circuit.json --at-least 0.85 || echo "the circuit broke"
+  acdc evaluate circuit.json --model path/to/other/checkpoint"""
+)
+
+_SHOW = """\b
+Examples:
+  acdc show runs/periodic-periodic-2l --top 50
+  acdc show circuit.json --render circuit.pdf
+  acdc show circuit.json --json | jq '.edges[].edge'"""
+
+
+def command() -> Any:
+    """The command line's parser, made anew at every call."""
+    # Rich's boxes would cut the options' one line of help to half a line in 80 columns.
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+    app.callback(epilog=_ROOT)(_root)
+    app.command()(tasks)
+    app.command()(models)
+    app.command()(init)
+    app.command(epilog=_DISCOVER)(discover)
+    app.command(epilog=_EVALUATE)(evaluate)
+    app.command(epilog=_SHOW)(show)
+    return typer.main.get_command(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"acdc {acdc.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    """Find the part of a transformer that does a given thing: a behaviour in, a circuit out."""

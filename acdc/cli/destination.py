@@ -1,0 +1,91 @@
+"""Where a discovery is written: tried before the work starts, and each file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acdc.errors import UnwritableOutput
+
+if TYPE_CHECKING:
+    from graphs.circuit import Circuit
+    from graphs.errors import RenderError
+
+TEXTS = ("circuit.json", "circuit.dot")
+PICTURES = ("circuit.svg", "circuit.png")
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files that were written, and why there are no pictures among them, if so."""
+
+    files: tuple[Path, ...]
+    undrawn: RenderError | None = None
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A directory to write a circuit and its pictures into; it is created only when there is something to put there."""
+
+    directory: Path
+
+    def check(self) -> None:
+        """Make sure that the directory can be created and written to, and leave no trace of it.
+
+        Raises: UnwritableOutput.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=self._nearest()):
+                pass
+        except OSError as error:
+            raise self._unwritable(error) from error
+        for name in (*TEXTS, *PICTURES):
+            if (self.directory / name).is_dir():
+                raise UnwritableOutput(
+                    f"{self.directory / name} is a directory where a file is to be written; give another one with --out"
+                )
+
+    def write(self, circuit: Circuit, title: str) -> Written:
+        """Write the circuit as JSON, DOT, SVG and PNG; where no picture can be drawn, write the others.
+
+        Raises: UnwritableOutput.
+        """
+        from graphs.errors import RenderError
+        from graphs.render import render
+
+        undrawn, names = None, list(TEXTS)
+        try:
+            with tempfile.TemporaryDirectory(dir=self._nearest(), prefix=".acdc-") as made_in:
+                room = Path(made_in)
+                circuit.save(room / "circuit.json")
+                render(circuit, room / "circuit.dot", title=title)
+                try:
+                    for name in PICTURES:
+                        render(circuit, room / name, title=title)
+                    names += PICTURES
+                except RenderError as error:
+                    undrawn = error
+                self.directory.mkdir(parents=True, exist_ok=True)
+                for name in names:
+                    os.replace(room / name, self.directory / name)
+                for name in {*PICTURES} - {*names}:  # a picture of an earlier circuit
+                    (self.directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return Written(tuple(self.directory / name for name in names), undrawn)
+
+    def _nearest(self) -> Path:
+        """The directory itself, or the nearest one above it that exists."""
+        place = self.directory.absolute()
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        return place
+
+    def _unwritable(self, error: OSError) -> UnwritableOutput:
+        return UnwritableOutput(
+            f"the output directory {self.directory} cannot be written: {error.strerror} ({self._nearest()}); "
+            "give a directory that you can write to with --out"
+        )

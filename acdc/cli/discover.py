@@ -1,0 +1,127 @@
+"""`acdc discover`: a behaviour in, a circuit out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from acdc.cli import terminal
+from acdc.cli.options import AsJson, Device, argument, flag, option
+from acdc.errors import BadSetting
+
+if TYPE_CHECKING:
+    from acdc.goals import Goal
+    from acdc.report.findings import Findings
+
+_SHOWN_EDGES = 10
+
+
+def discover(
+    task: Annotated[str, argument("TASK_OR_FILE", is_="A task's name (see `acdc tasks`) or a behaviour file.")],
+    model: Annotated[
+        str | None,
+        option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the task's]"),
+    ] = None,
+    method: Annotated[str, option("--method", takes="NAME", is_="How to search [acdc]")] = "acdc",
+    faithfulness: Annotated[
+        float | None,
+        option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]"),
+    ] = None,
+    edges: Annotated[
+        int | None, option("--edges", takes="N", is_="Goal: the most faithful circuit of at most N edges")
+    ] = None,
+    threshold: Annotated[
+        float | None, option("--threshold", takes="X", is_="Goal: every edge is worth X units of the metric")
+    ] = None,
+    metric: Annotated[
+        str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")
+    ] = None,
+    ablation: Annotated[
+        str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")
+    ] = "resample",
+    prompts: Annotated[
+        int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")
+    ] = 64,
+    seed: Annotated[int, option("--seed", takes="N", is_="Seed that the prompts are drawn with [0]")] = 0,
+    device: Device = "cpu",
+    dtype: Annotated[
+        str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")
+    ] = "float32",
+    out: Annotated[
+        Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [runs/<task>-<model>]")
+    ] = None,
+    quiet: Annotated[bool, flag("--quiet", "-q", is_="No progress, and only the essential lines")] = False,
+    json: AsJson = False,
+) -> None:
+    """Find the circuit of a behaviour.
+
+    Edges that do not matter are pruned greedily (ACDC, Conmy et al. 2023) at falling thresholds, until the goal is met.
+    What is left is judged on prompts of its own, and written to circuit.json, .dot, .svg and .png.
+    """
+    from acdc.setup import Setup
+
+    goal = _goal(threshold, edges, faithfulness)
+    setup = Setup(metric, ablation, prompts, seed, device, dtype)
+
+    import tasks
+    from acdc.cli.destination import Destination
+    from acdc.cli.progress import watching
+    from acdc.discovery import default_directory
+    from acdc.discovery import discover as find
+    from acdc.report.findings import Findings, warnings
+
+    named = tasks.get(task)
+    destination = Destination(out if out is not None else default_directory(named.name, model or named.model))
+    destination.check()
+    with watching(quiet=quiet) as watch:
+        watch.stage(f"loading {model or named.model}")
+        result = find(task, model, method=method, goal=goal, setup=setup, watch=watch.pruning)
+        watch.stage("drawing the circuit")
+        findings = Findings.of(result.circuit)
+        written = destination.write(result.circuit, findings.origin.title)
+    if json:
+        terminal.write_json(result.circuit.to_json())
+    elif quiet:
+        _show_essentials(findings, written.files[0])
+    else:
+        _show(findings, written.files)
+    for warning in warnings(result.faithfulness):
+        terminal.warn(warning)
+    if written.undrawn:
+        raise written.undrawn
+
+
+def _goal(threshold: float | None, edges: int | None, faithfulness: float | None) -> Goal:
+    from acdc.goals import Edges, KeptFaithfulness, Threshold
+
+    given = {"--threshold": threshold, "--edges": edges, "--faithfulness": faithfulness}
+    asked = [f"{name} {value}" for name, value in given.items() if value is not None]
+    if len(asked) > 1:
+        raise BadSetting(f"a circuit can be found for one goal only: got {' and '.join(asked)}, wanted one; drop one")
+    if threshold is not None:
+        return Threshold(threshold)
+    if edges is not None:
+        return Edges(edges)
+    return KeptFaithfulness() if faithfulness is None else KeptFaithfulness(faithfulness)
+
+
+def _show(findings: Findings, files: tuple[Path, ...]) -> None:
+    from acdc.report.table import account
+
+    terminal.parts(account(findings, _SHOWN_EDGES))
+    directory = files[0].parent
+    again = terminal.quoted(directory)
+    terminal.results().print(
+        f"\nWritten to {directory}: {', '.join(file.name for file in files)}\n"
+        f"Next: acdc show {again} --top 50\n"
+        f"      acdc evaluate {again} --prompts 256",
+        soft_wrap=True,
+    )
+
+
+def _show_essentials(findings: Findings, file: Path) -> None:
+    from acdc.report.table import essence
+
+    out = terminal.results()
+    out.print(essence(findings), soft_wrap=True)
+    out.print(str(file), soft_wrap=True)

@@ -1,0 +1,124 @@
+"""`acdc evaluate`: does a circuit still do what the model does?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from acdc.cli import terminal
+from acdc.cli.exits import Exit
+from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, option
+from acdc.errors import BadSetting
+
+if TYPE_CHECKING:
+    from acdc.judges.faithfulness import Faithfulness
+    from acdc.report.findings import Findings, Origin
+    from acdc.setup import Setup
+    from graphs.circuit import Circuit
+
+
+def evaluate(
+    circuit: CircuitPath,
+    task: Annotated[
+        str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")
+    ] = None,
+    model: Annotated[
+        str | None,
+        option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the circuit's]"),
+    ] = None,
+    metric: Annotated[
+        str | None, option("--metric", takes="NAME", is_="What is measured, see below [the circuit's]")
+    ] = None,
+    ablation: Annotated[
+        str | None,
+        option("--ablation", takes="KIND", is_="What missing edges carry, see below [the circuit's]"),
+    ] = None,
+    prompts: Annotated[int | None, option("--prompts", takes="N", is_="Prompts to judge it on [the circuit's]")] = None,
+    seed: Annotated[
+        int | None, option("--seed", takes="N", is_="Seed that the prompts are drawn with [the circuit's]")
+    ] = None,
+    device: Device = "cpu",
+    dtype: Annotated[
+        str | None,
+        option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [the circuit's]"),
+    ] = None,
+    at_least: Annotated[
+        float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Measure how faithful a circuit is.
+
+    What is not given is as when the circuit was found: the same prompts judge it again, so that the same model gives
+    the same answer.
+    """
+    from acdc.evaluation import evaluate as measure
+    from acdc.report.findings import Findings, warnings
+    from graphs.circuit import Circuit
+
+    if at_least is not None and not 0 < at_least <= 1:
+        raise BadSetting(f"--at-least is {at_least:g}; wanted a fraction above 0 and at most 1, such as 0.9")
+    file = circuit_file(circuit)
+    loaded = Circuit.load(file)
+    findings = Findings.of(loaded, str(file))
+    given = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    setup = replace(_setup(loaded, named=bool(task and model)), device=device, **changes)
+    judged = measure(loaded, task=task, model=model, setup=setup)
+    passed = at_least is None or judged.normalised.value >= at_least
+    if json:
+        check = {} if at_least is None else {"at_least": at_least, "passed": passed}
+        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **check})
+    else:
+        _show(findings, judged, setup, _measured_on(findings.origin, setup, task, model))
+    for warning in warnings(judged):
+        terminal.warn(warning)
+    if not passed:
+        terminal.fail(f"the circuit keeps {judged.normalised.value:.1%}, less than the {at_least:.1%} of --at-least")
+        raise typer.Exit(Exit.FAILED_CHECK)
+
+
+def _setup(circuit: Circuit, *, named: bool) -> Setup:
+    """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
+    from acdc.evaluation import recorded_setup
+    from acdc.setup import Setup
+    from graphs.errors import BadCircuitFile
+
+    try:
+        return recorded_setup(circuit)
+    except BadCircuitFile:
+        if not named:
+            raise
+        terminal.warn("the file does not say how its circuit was found; what is not given here has its usual value")
+        return Setup()
+
+
+def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | None) -> Origin:
+    """What the circuit has been measured on: what it was found on, less what has been given anew."""
+    import tasks
+    from acdc.report.findings import Behaviour, Metric, Model
+    from tasks.metrics import metric
+
+    given = tasks.get(task) if task else None
+    name = setup.metric or (given.metric if given else None)
+    chosen = metric(name) if name else None
+    return replace(
+        found,
+        task=Behaviour(given.name, given.about.sentence) if given else found.task,
+        model=Model(model, dtype=setup.dtype) if model else found.model,
+        metric=Metric(chosen.name, chosen.meaning) if chosen else found.metric,
+    )
+
+
+def _show(findings: Findings, judged: Faithfulness, setup: Setup, measured_on: Origin) -> None:
+    from acdc.report.table import headline, levels, verdict
+
+    terminal.parts(
+        (
+            headline(measured_on),
+            verdict(findings, judged, setup, measured_on.metric),
+            levels(judged, measured_on.metric),
+        )
+    )

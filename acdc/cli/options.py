@@ -1,0 +1,49 @@
+"""Options in one form: a default that is not None stands in brackets at the end of its one line of help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+CHOICES = """\b
+Ablations, what an edge outside the circuit carries:
+  resample         what its sender writes on the corrupt prompt
+  mean             the mean of that over all corrupt prompts and positions
+  mean-positional  the mean of that over the corrupt prompts, by position
+  zero             nothing
+\b
+Metrics:
+  logit_difference        mean logit of the answers - that of the distractors
+  probability_difference  probability of the answers - that of the distractors
+  kl                      KL divergence from the full model, in nats
+  nll                     negative log probability of the answers, in nats
+  accuracy                how often the most likely token is an answer
+  l2                      distance of the logits from the full model's"""
+
+
+def option(*names: str, takes: str, is_: str) -> Any:
+    """An option with a value: what it `takes` in one word, and what it `is_` in one line."""
+    # The parser's own `[default: ...]` would break the line and knows nothing of defaults that depend on the task.
+    return typer.Option(*names, metavar=takes, help=is_, show_default=False)
+
+
+def flag(*names: str, is_: str) -> Any:
+    """An option without a value."""
+    return typer.Option(*names, help=is_, show_default=False)
+
+
+def argument(name: str, *, is_: str) -> Any:
+    """What a command is about."""
+    return typer.Argument(metavar=name, help=is_, show_default=False)
+
+
+AsJson = Annotated[bool, flag("--json", is_="Print JSON on stdout, and nothing else there")]
+CircuitPath = Annotated[Path, argument("CIRCUIT", is_="A circuit.json, or the directory that holds one.")]
+Device = Annotated[str, option("--device", takes="NAME", is_="cpu, cuda, cuda:1, mps, ... [cpu]")]
+
+
+def circuit_file(given: Path) -> Path:
+    """The circuit's file, where its directory may have been given."""
+    return given / "circuit.json" if given.is_dir() else given

@@ -1,0 +1,72 @@
+"""How far a discovery is, on stderr: a bar with the time left on a terminal, a line per pruning run elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich import progress as bars
+
+from acdc.cli import terminal
+
+if TYPE_CHECKING:
+    from acdc.algorithms.sweep import Progress
+
+
+class Watch:
+    """What is going on, for whoever waits."""
+
+    def stage(self, words: str) -> None:
+        """Say what is done now, where no end can be told."""
+
+    def pruning(self, progress: Progress) -> None:
+        """Say how far the pruning run of the moment is."""
+
+
+class _Bar(Watch):
+    def __init__(self, live: bars.Progress) -> None:
+        self._live = live
+        self._task = live.add_task("starting", total=None)
+
+    def stage(self, words: str) -> None:
+        self._live.reset(self._task, description=words, total=None)
+
+    def pruning(self, progress: Progress) -> None:
+        if progress.done == 1:
+            self._live.reset(self._task)
+        self._live.update(self._task, description=_words(progress), total=progress.total, completed=progress.done)
+
+
+class _Lines(Watch):
+    def stage(self, words: str) -> None:
+        terminal.errors().print(words)
+
+    def pruning(self, progress: Progress) -> None:
+        if progress.done == progress.total:
+            terminal.errors().print(_words(progress))
+
+
+@contextmanager
+def watching(*, quiet: bool) -> Iterator[Watch]:
+    """A watch for the time of the work; the bar is gone afterwards, the lines stay."""
+    console = terminal.errors()
+    if quiet:
+        yield Watch()
+    elif not console.is_terminal:
+        yield _Lines()
+    else:
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(bar_width=24),
+            bars.TaskProgressColumn(),
+            bars.TimeRemainingColumn(),
+        )
+        with bars.Progress(*columns, console=console, transient=True) as live:
+            yield _Bar(live)
+
+
+def _words(progress: Progress) -> str:
+    edges = f"{progress.kept:,} edge{'s' if progress.kept != 1 else ''}"
+    so_far = " so far" if progress.done < progress.total else ""
+    return f"run {progress.run} · threshold {progress.threshold:.3g} · {edges}{so_far}"

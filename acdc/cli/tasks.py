@@ -1,0 +1,48 @@
+"""`acdc tasks`: the behaviours that can be asked for by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from acdc.cli import terminal
+from acdc.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from tasks.task import Task
+
+
+def tasks(json: AsJson = False) -> None:
+    """List the behaviours that can be asked for by name."""
+    from acdc.report.table import behaviours
+
+    known = _usable()
+    if json:
+        terminal.write_json([_row(task) for task in known])
+        return
+    terminal.results().print(behaviours(known))
+    terminal.results().print("\nFind the circuit of one: acdc discover TASK\nWrite one of your own:   acdc init FILE.yaml")
+
+
+def _usable() -> list[Task]:
+    """The tasks that load; a broken plugin is told of and does not hide the others."""
+    from tasks.errors import BrokenPlugin
+    from tasks.registry import get, names
+
+    found = []
+    for name in names():
+        try:
+            found.append(get(name))
+        except BrokenPlugin as error:
+            terminal.warn(str(error))
+    return found
+
+
+def _row(task: Task) -> dict[str, str]:
+    about = task.about
+    return {
+        "name": task.name,
+        "model": task.model,
+        "metric": task.metric,
+        "about": about.sentence,
+        "source": about.source,
+    }

@@ -1,0 +1,148 @@
+"""What a circuit file says about its circuit, read back into values that can be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from acdc.algorithms.sweep import CurvePoint
+from acdc.judges.faithfulness import Faithfulness
+from graphs.circuit import Circuit
+from graphs.errors import BadCircuitFile
+
+OVERSHOOT = 1.1
+"""A normalised faithfulness above this is more than chance: parts that worked against the behaviour are gone."""
+HARDLY_SHOWN = 0.8
+"""A model less accurate than this hardly shows the behaviour whose circuit was looked for."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model a circuit is of: by what name, in what precision."""
+
+    name: str
+    revision: str | None = None
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """The task a circuit was found for: by what name, in one sentence."""
+
+    name: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How many prompts there are on one side of the split."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts a circuit was found and judged on: the seed they were drawn with, and how many there were."""
+
+    seed: int
+    discovery: Drawn
+    judgement: Drawn
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The metric a circuit was found with."""
+
+    name: str
+    meaning: str = ""
+
+    @property
+    def words(self) -> str:
+        """The name as people write it, such as `logit difference` or `KL`."""
+        return self.name.upper() if self.name in ("kl", "nll", "l2") else self.name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """The method that found a circuit, the threshold it was pruned at, and what the edges' scores mean."""
+
+    name: str
+    threshold: float | None = None
+    score: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a circuit was looked for with; None where its file does not say."""
+
+    model: Model | None = None
+    task: Behaviour | None = None
+    prompts: Prompts | None = None
+    ablation: str | None = None
+    metric: Metric | None = None
+    algorithm: Algorithm | None = None
+
+    @property
+    def title(self) -> str:
+        """Behaviour and model in a few words."""
+        behaviour = self.task.name if self.task else "a behaviour its file does not name"
+        return f"{behaviour} on {self.model.name}" if self.model else behaviour
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How faithful a circuit was found to be, the sweep that led to it, and what else its file has to say."""
+
+    faithfulness: Faithfulness | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A circuit with everything its file says about it."""
+
+    circuit: Circuit
+    origin: Origin
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, circuit: Circuit, where: str = "the circuit") -> Findings:
+        """Read a circuit's provenance; what a file does not say, or says besides, is no mistake.
+
+        Raises: BadCircuitFile when something it says is not of the kind it must be.
+        """
+        return cls(circuit, _read(Origin, circuit.provenance, where), _read(Outcome, circuit.provenance, where))
+
+
+def warnings(judged: Faithfulness) -> tuple[str, ...]:
+    """What a reader should know before believing a circuit of this faithfulness."""
+    found = []
+    if judged.normalised.value > OVERSHOOT:
+        found.append(
+            f"the circuit overshoots: it shows {judged.normalised.value:.0%} of the behaviour, so it dropped parts "
+            "that work against it; look at KL too, or find it with --metric kl"
+        )
+    if judged.accuracy.full < HARDLY_SHOWN:
+        found.append(
+            f"the model itself hardly shows this behaviour: it is right on {judged.accuracy.full:.0%} of the prompts; "
+            "choose a model that does (--model)"
+        )
+    return tuple(found)
+
+
+def _read(kind: type[T], data: Mapping[str, Any], where: str) -> T:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadCircuitFile(
+            f"what {where} says under {place!r} cannot be understood: {first['msg'].lower()}, got "
+            f"{str(first['input'])[:60]!r}; discover the circuit again or remove that entry"
+        ) from error

@@ -1,0 +1,210 @@
+"""Tables for people: pure functions from values to what a terminal shows. Nothing here prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from acdc.algorithms.sweep import CurvePoint
+from acdc.judges.faithfulness import Faithfulness, Levels
+from acdc.report.findings import Findings, Metric, Origin
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+
+if TYPE_CHECKING:
+    from acdc.models import Shipped
+    from acdc.setup import Setup
+    from tasks.task import Task
+
+
+def account(findings: Findings, top: int) -> Iterator[RenderableType]:
+    """A circuit's whole story, part by part: what it is, how faithful, how it was found, its `top` strongest edges."""
+    origin, outcome = findings.origin, findings.outcome
+    yield headline(origin)
+    yield facts(findings)
+    if outcome.faithfulness:
+        yield levels(outcome.faithfulness, origin.metric)
+    if len(outcome.curve) > 1:
+        yield curve(outcome.curve, origin.algorithm.threshold if origin.algorithm else None)
+    if findings.circuit.edges:
+        yield edges(findings.circuit, top, origin.algorithm.score if origin.algorithm else "")
+    yield from (Text(f"Note: {note}") for note in outcome.notes)
+
+
+def headline(origin: Origin) -> Text:
+    """Behaviour and model in one line, and what the behaviour is in another."""
+    text = Text(origin.title, style="bold")
+    if origin.task and origin.task.about:
+        text.append(f"\n{origin.task.about}", style="not bold")
+    return text
+
+
+def facts(findings: Findings) -> Table:
+    """Size, faithfulness and settings, one line each."""
+    origin, judged = findings.origin, findings.outcome.faithfulness
+    rows = {
+        "circuit": size(findings.circuit),
+        "faithfulness": keeps(judged, origin.metric) if judged else "not measured; `acdc evaluate` does that",
+    }
+    if origin.prompts:
+        seen, new, seed = origin.prompts.discovery.count, origin.prompts.judgement.count, origin.prompts.seed
+        rows["prompts"] = f"{seen:,} to find it and {new:,} others to judge it, drawn with seed {seed}"
+    return _pairs({**rows, "method": _method(origin)})
+
+
+def verdict(findings: Findings, judged: Faithfulness, setup: Setup, metric: Metric | None) -> Table:
+    """A faithfulness just measured, beside the one that the circuit was found with."""
+    before, ablation = findings.outcome.faithfulness, Ablation(setup.ablation).value
+    return _pairs(
+        {
+            "circuit": size(findings.circuit),
+            "faithfulness": keeps(judged, metric),
+            "when found": keeps(before, findings.origin.metric) if before else "not measured",
+            "prompts": f"{setup.prompts:,} at most, drawn with seed {setup.seed}",
+            "method": f"{ablation} ablation, {setup.dtype}",
+        }
+    )
+
+
+def essence(findings: Findings) -> str:
+    """A circuit in one line."""
+    judged = findings.outcome.faithfulness
+    kept = f"; {keeps(judged, findings.origin.metric)}" if judged else ""
+    return f"{findings.origin.title}: {size(findings.circuit)}{kept}"
+
+
+def size(circuit: Circuit) -> str:
+    """How large a circuit is, in words."""
+    edges, of = len(circuit), circuit.graph.n_edges
+    nodes, heads = _count(len(circuit.nodes()), "node"), _count(len(circuit.heads()), "head")
+    return f"{edges:,} of {of:,} edges ({_share(edges / of)}), {nodes}, {heads}"
+
+
+def keeps(judged: Faithfulness, metric: Metric | None) -> str:
+    """How much of the behaviour a circuit keeps, with the confidence interval and the metric that says so."""
+    kept, by = judged.normalised, f", by {metric.words}" if metric else ""
+    return f"keeps {kept.value:.1%} (95% CI {kept.low:.1%} to {kept.high:.1%}){by}"
+
+
+def levels(judged: Faithfulness, metric: Metric | None) -> Table:
+    """The metric, KL and accuracy of the full model, the circuit, and the model with every edge ablated."""
+    table = _table()
+    table.add_column("", no_wrap=True)
+    for name in ("full model", "circuit", "ablated"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", style="dim")
+    if metric is None or metric.name not in ("kl", "accuracy"):
+        lower = "lower is better" if metric and "; lower: " in metric.meaning else ""
+        table.add_row(metric.words if metric else "metric", *_aligned(_of(judged.metric)), lower)
+    worst = f"nats; worst prompt {judged.kl_tail.max:.2f}"
+    table.add_row("KL from the full model", *_aligned(_of(judged.kl)), worst)
+    table.add_row("accuracy", *(f"{value:.1%}" for value in _of(judged.accuracy)), "")
+    return table
+
+
+def curve(points: Sequence[CurvePoint], chosen: float | None) -> RenderableType:
+    """Every pruning run that kept an edge: threshold, size and faithfulness on the discovery prompts."""
+    table = _table()
+    for name in ("threshold", "edges", "faithfulness", "removals tried"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for point in points:
+        here = point.threshold == chosen
+        if point.edges or here:
+            cells = f"{point.threshold:.3g}", f"{point.edges:,}", f"{point.faithfulness:.1%}", f"{point.tested:,}"
+            table.add_row(*cells, "<- chosen" if here else "", style="bold" if here else None)
+    return Group(Text("How small, how faithful: the pruning runs, on the prompts to find it", style="bold"), table)
+
+
+def edges(circuit: Circuit, top: int, meaning: str) -> RenderableType:
+    """The `top` edges (0: all) by |score|, those without a score last; `meaning` is the score's."""
+    ordered = sorted(circuit.ordered(), key=lambda edge: -abs(circuit.scores.get(edge, 0.0)))
+    shown = ordered[:top] if top else ordered
+    table = _table()
+    table.add_column("edge", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    scores = [circuit.scores.get(edge) for edge in shown]
+    for edge, cell in zip(shown, _aligned(scores, signed=True), strict=True):
+        table.add_row(edge.name, cell)
+    what = "Its" if len(shown) == len(ordered) else f"The {len(shown):,} strongest of its"
+    parts: list[RenderableType] = [Text(f"{what} {_count(len(ordered), 'edge')}", style="bold"), table]
+    if meaning and any(score is not None for score in scores):
+        parts.append(Text(f"score: {meaning}", style="dim"))
+    return Group(*parts)
+
+
+def behaviours(known: Sequence[Task]) -> Table:
+    """The tasks: what each is, and below it the default model and metric."""
+    table = _table()
+    table.add_column("task", style="bold", no_wrap=True)
+    table.add_column("what it is; its default model and metric")
+    for task in known:
+        defaults = Text(f"{task.model}, {task.metric}", style="dim")
+        table.add_row(task.name, Group(task.about.sentence, defaults))
+    return table
+
+
+def models(shipped: Sequence[Shipped]) -> Table:
+    """The models that come with the package."""
+    table = _table()
+    table.add_column("model", style="bold", no_wrap=True)
+    for name in ("layers", "heads", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("what it does")
+    for model in shipped:
+        table.add_row(model.name, str(model.layers), str(model.heads), f"{model.megabytes:.1f}", model.about)
+    return table
+
+
+def _table(*, header: bool = True) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=header)
+
+
+def _pairs(rows: Mapping[str, str]) -> Table:
+    """Facts under each other, each with its name; those that are not known are left out."""
+    table = _table(header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, fact in rows.items():
+        if fact:
+            table.add_row(name, fact)
+    return table
+
+
+def _method(origin: Origin) -> str:
+    """How the circuit was found, as far as it is known."""
+    told = []
+    if method := origin.algorithm:
+        told.append(method.name + (f" at threshold {method.threshold:.3g}" if method.threshold is not None else ""))
+    if origin.ablation:
+        told.append(f"{origin.ablation} ablation")
+    if origin.model and origin.model.dtype:
+        told.append(origin.model.dtype)
+    return ", ".join(told)
+
+
+def _of(values: Levels) -> tuple[float, float, float]:
+    return values.full, values.circuit, values.none
+
+
+def _aligned(values: Sequence[float | None], *, signed: bool = False) -> list[str]:
+    """Numbers with as many decimals each as show three digits of the largest, and two at least; "-" for None."""
+    largest = max((abs(value) for value in values if value), default=1.0)
+    decimals = max(2, 2 - math.floor(math.log10(largest)))
+    sign = "+" if signed else ""
+    # adding 0.0 takes the sign off a rounded -0.0
+    return ["-" if value is None else f"{round(value, decimals) + 0.0:{sign},.{decimals}f}" for value in values]
+
+
+def _share(fraction: float) -> str:
+    """A fraction in percent, with at least one digit that is not 0."""
+    return f"{fraction:.1%}" if fraction >= 0.0005 or not fraction else f"{100 * fraction:.1g}%"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
