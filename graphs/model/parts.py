@@ -37,6 +37,20 @@ class Norm:
             case "rms":
                 return x * self.scale(x)
 
+    def pull_back(
+        self, x: Float[Tensor, "*#batch d"], gradient: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch d"]:
+        """The gradient at x of what has this gradient at the norm of x."""
+        if self.kind == "none":
+            return gradient
+        gradient = gradient if self.weight is None else gradient * self.weight
+        centred = x - x.mean(-1, keepdim=True) if self.kind == "layer" else x
+        inverse = torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.eps)
+        normed = centred * inverse
+        radial = normed * (gradient * normed).mean(-1, keepdim=True)
+        mean = gradient.mean(-1, keepdim=True) if self.kind == "layer" else 0.0
+        return (gradient - radial - mean) * inverse
+
     def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """What an RMSNorm multiplies x by, its weight included."""
         assert self.kind == "rms"
@@ -84,11 +98,22 @@ class Projection:
         self, normed: Float[Tensor, "selected *batch pos d_model"], heads: Int[Tensor, " selected"] | None = None
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The projection of each selected head (None: all) of that head's own normed input."""
+        return self.norm(self.linear(normed, heads))
+
+    def linear(
+        self, normed: Float[Tensor, "selected *batch pos d_model"], heads: Int[Tensor, " selected"] | None = None
+    ) -> Float[Tensor, "selected *batch pos d_head"]:
+        """The same before the norm that some models put on queries and keys."""
         weight = self.weight if heads is None else self.weight[heads]
         bias = None if self.bias is None else self.bias if heads is None else self.bias[heads]
         flat = normed.flatten(1, -2)
         out = torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias[:, None], flat, weight)
-        return self.norm(out.view(*normed.shape[:-1], weight.shape[-1]))
+        return out.view(*normed.shape[:-1], weight.shape[-1])
+
+    def pull_back(self, gradient: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_model"]:
+        """The gradient at each head's normed input of what has this gradient at `linear` of it."""
+        out = torch.bmm(gradient.flatten(1, -2), self.weight.transpose(1, 2))
+        return out.view(*gradient.shape[:-1], self.weight.shape[1])
 
 
 @dataclass(frozen=True)

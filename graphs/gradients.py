@@ -1,0 +1,150 @@
+"""The gradient at every receiver of one run, contracted at once with what every sender would change.
+
+Only queries, keys, values (d_head wide), MLP inputs and the final residual are kept for the backward pass; what a
+receiver's residual input would have as gradient follows from its projection and norm, and is used up layer by layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from graphs.nodes import LOGITS, SLOTS, Node, Receiver
+from graphs.runs import Runs
+
+
+@dataclass(frozen=True)
+class _Attended:
+    """One layer's attention in a run: the residual it read, its projections, and the values its heads gathered."""
+
+    residual: Float[Tensor, "batch pos d_model"]
+    made: tuple[Float[Tensor, "head batch pos d_head"], ...]
+    gathered: Float[Tensor, "head batch pos d_head"]
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """One layer's MLP in a run: the residual it read and what it wrote."""
+
+    residual: Float[Tensor, "batch pos d_model"]
+    wrote: Float[Tensor, "batch pos d_model"]
+
+
+class Linearisation:
+    """A run of the whole model that can be differentiated at every receiver.
+
+    It starts from a residual stream, `residual`, that stands where the first `read` senders have been added up; by
+    default from the embeddings of the clean run. `logits` are those at the scored positions, of the whole vocabulary or
+    of `columns`; they carry no gradient history.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        residual: Float[Tensor, "batch pos d_model"] | None = None,
+        read: int = 1,
+        *,
+        columns: Int[Tensor, "batch column"] | None = None,
+    ) -> None:
+        graph = runs.graph
+        self.runs = runs
+        self._steps: list[tuple[int, _Attended | None, _Computed | None]] = []
+        residual = runs.clean_residual(read) if residual is None else residual
+        first, written = divmod(read - 1, graph.n_heads + graph.has_mlp)
+        for index, layer in list(enumerate(runs.model.layers))[first:]:
+            attended, computed, after = None, None, residual
+            if index > first or not written:
+                attended, wrote = self._attend(index, residual)
+                after = residual + wrote
+            if layer.mlp is not None:
+                source = (residual if graph.parallel else after).detach().requires_grad_()
+                with torch.enable_grad():
+                    computed = _Computed(source, layer.mlp(source))
+                after = after + computed.wrote.detach()
+            self._steps.append((index, attended, computed))
+            residual = after
+        self._final = runs.scored(residual).squeeze(-2).detach().requires_grad_()
+        with torch.enable_grad():
+            self._unembedded = runs.model.unembedding(self._final, columns)
+        self.logits: Float[Tensor, "batch column"] = self._unembedded.detach()
+
+    def edge_scores(
+        self, gradient: Float[Tensor, "batch column"], senders: range | None = None
+    ) -> Float[Tensor, "receiver sender"]:
+        """For every edge, by how much a function of the logits would fall if the edge carried what a missing one does.
+
+        To first order: the inner product, over prompts and positions, of the receiver's gradient and the sender's clean
+        output less its ablated one. `gradient` is the function's at `logits`; `senders` (None: all) are those whose
+        edges are wanted, by index, the rest is left 0. Can be called once.
+
+        Source: Nanda 2023 (attribution patching); Syed et al. 2023 (arXiv:2310.10348), equation 2.
+        """
+        runs, graph = self.runs, self.runs.graph
+        self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders))
+        self._senders = range(len(graph.senders)) if senders is None else senders
+        (at_final,) = torch.autograd.grad(self._unembedded, self._final, gradient)
+        self._contract([Receiver(LOGITS)], runs.scored(runs.delta), at_final[None, :, None])
+        flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
+        rows = torch.arange(len(runs.positions), device=flowing.device)
+        flowing[rows, runs.positions] = at_final
+        while self._steps:
+            index, attended, computed = self._steps.pop()
+            before = at_heads = flowing
+            if computed is not None:
+                (at_mlp,) = torch.autograd.grad(computed.wrote, computed.residual, flowing)
+                self._contract([Receiver(Node("mlp", index))], runs.delta, at_mlp[None])
+                before = flowing + at_mlp
+                at_heads = flowing if graph.parallel else before
+            flowing = before
+            if attended is not None:
+                flowing = before + self._pull_back_attention(index, attended, at_heads)
+        return self._scores
+
+    def _attend(
+        self, index: int, residual: Float[Tensor, "batch pos d_model"]
+    ) -> tuple[_Attended, Float[Tensor, "batch pos d_model"]]:
+        runs, attention, place = self.runs, self.runs.model.layers[index].attention, self.runs.places[index]
+        normed = attention.norm(residual).expand(runs.graph.n_heads, *residual.shape)
+        projections = (attention.query, attention.key, attention.value)
+        made = tuple(projection.linear(normed).detach().requires_grad_() for projection in projections)
+        with torch.enable_grad():
+            q, k, v = (projection.norm(part) for projection, part in zip(projections, made, strict=True))
+            gathered = attention.attend(place.rotate(q), place.rotate(k), v, place)
+        wrote = attention.write(gathered.detach()).sum(0)
+        scale = runs.scales[index]
+        wrote = wrote if scale is None else wrote * scale
+        return _Attended(residual, made, gathered), wrote + attention.output_bias
+
+    def _pull_back_attention(
+        self, index: int, attended: _Attended, at_output: Float[Tensor, "batch pos d_model"]
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Score the edges into a layer's heads, and return the gradient that flows on through them."""
+        runs, attention = self.runs, self.runs.model.layers[index].attention
+        scale = runs.scales[index]
+        at_heads = at_output if scale is None else at_output * scale
+        at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, attention.output)
+        through = torch.zeros_like(at_output)
+        gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
+        projections = (attention.query, attention.key, attention.value)
+        for slot, projection, at_made in zip(SLOTS, projections, gradients, strict=True):
+            at_normed = projection.pull_back(at_made)
+            at_read = attention.norm.pull_back(attended.residual, at_normed)
+            heads = [Receiver(Node("head", index, head), slot) for head in range(runs.graph.n_heads)]
+            self._contract(heads, runs.delta, at_read)
+            through = through + at_read.sum(0)
+        return through
+
+    def _contract(
+        self,
+        receivers: list[Receiver],
+        delta: Float[Tensor, "sender batch pos d_model"],
+        gradients: Float[Tensor, "receiver batch pos d_model"],
+    ) -> None:
+        graph = self.runs.graph
+        wanted = range(self._senders.start, min(self._senders.stop, graph.reads(receivers[0])))
+        rows = [graph.receiver_index[receiver] for receiver in receivers]
+        part = delta[wanted.start : wanted.stop].flatten(1)
+        self._scores[rows, wanted.start : wanted.stop] = gradients.flatten(1) @ part.T
