@@ -12,12 +12,15 @@ os.environ.update(
     OMP_NUM_THREADS="1",
 )
 
+import hypothesis
 import pytest
 import torch
 from jaxtyping import install_import_hook
 
 install_import_hook(["acdc", "graphs", "tasks"], "beartype.beartype")
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 from tests.checkpoints import Checkpoints  # noqa: E402  # what the tests import must find the hook in place
 
