@@ -158,7 +158,10 @@ class IncrementalExecutor:
 
     def _floor(self, sender: int, wide: bool) -> Float[Tensor, "#batch #pos d_model"]:
         output = self.runs.floor.outputs[sender]
-        return output if wide or output.shape[-2] == 1 else self.runs.scored(output)
+        if wide or output.shape[-2] == 1:
+            return output
+        # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
+        return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
 
     def _settle(self) -> None:
         """Work out the state from the kept edges, from the first stage that needs it."""
