@@ -52,9 +52,11 @@ def discover(
     """
     if method not in METHODS:
         raise BadSetting(f"unknown method {method!r}; wanted one of {', '.join(METHODS)}")
-    by_name = isinstance(task, Task) or task in tasks.names()  # even where a file of that name lies about
-    file = None if by_name else str(Path(task).resolve())
-    task = task if isinstance(task, Task) else tasks.get(task)
+    file = None
+    if not isinstance(task, Task):
+        if task not in tasks.names():  # a name is a name even where a file is called the same
+            file = str(Path(task).resolve())
+        task = tasks.get(task)
     asked = Asked(task, file, model or task.model)
     discovery, judgement = problems(task, load_named(asked.model, setup), setup)
     walk = ThresholdSweep(goal).walk(discovery)
