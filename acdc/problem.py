@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
@@ -29,6 +29,13 @@ class Batch:
     runs: Runs
     prompts: PromptBatch
     targets: Targets
+
+    def columns(self, metric: AbstractMetric) -> tuple[Int[Tensor, "batch column"] | None, Targets]:
+        """The columns of the vocabulary that a metric looks at (None: all), and its targets among these."""
+        if metric.needs_vocabulary:
+            return None, self.targets
+        needed = self.prompts.columns()
+        return needed.tokens, Targets(needed.answers, needed.distractors, self.targets.reference)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
 from graphs.incremental import IncrementalExecutor
 from graphs.nodes import Edge, Receiver
-from tasks.metrics import AbstractMetric, Targets
+from tasks.metrics import AbstractMetric
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,7 @@ class _Trials:
     """One batch of prompts: its incremental executor, and the logits of the last trial."""
 
     def __init__(self, batch: Batch, metric: AbstractMetric) -> None:
-        columns, self.targets = None, batch.targets
-        if not metric.needs_vocabulary:
-            needed = batch.prompts.columns()
-            columns = needed.tokens
-            self.targets = Targets(needed.answers, needed.distractors, batch.targets.reference)
+        columns, self.targets = batch.columns(metric)
         self.metric = metric
         self.executor = IncrementalExecutor(batch.runs, columns)
 

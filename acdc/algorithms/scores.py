@@ -1,0 +1,31 @@
+"""What scoring algorithms give: the whole graph with a score for every edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from acdc.problem import Problem
+from graphs.circuit import Circuit
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How far a scoring is: pieces of work done, of how many."""
+
+    done: int
+    total: int
+
+
+def score_graph(problem: Problem, scores: Float[Tensor, "receiver sender"]) -> Circuit:
+    """The whole model as a circuit with these scores."""
+    graph = problem.graph
+    rows = scores.tolist()
+    named = {
+        edge: rows[index][place]
+        for index, receiver in enumerate(graph.receivers)
+        for place, edge in enumerate(graph.incoming(receiver))
+    }
+    return Circuit(graph, frozenset(named), named)
