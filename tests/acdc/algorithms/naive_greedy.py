@@ -1,0 +1,61 @@
+"""ACDC as it was published: one edge at a time, and for each one ordinary run of the whole circuit.
+
+Source: Conmy et al. 2023 (arXiv:2304.14997), Algorithm 1, and the code that came with it.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from acdc.problem import Problem
+from graphs.circuit import Circuit
+from graphs.executor import Executor
+from graphs.runs import mean_outputs
+from tasks.metrics import Targets
+
+
+def naive_greedy(problem: Problem, threshold: float) -> dict[str, float]:
+    """The names of the edges that are kept, with what removing each would have cost."""
+    graph, meter = problem.graph, _Meter(problem)
+    kept = {edge.name for edge in graph.edges()}
+    scores: dict[str, float] = {}
+    now = meter.loss(kept)
+    for receiver in reversed(graph.receivers):
+        incoming = [f"{sender.name}->{receiver.name}" for sender in reversed(graph.senders)]
+        incoming = [name for name in incoming if name in kept]
+        has_children = any(name.startswith(f"{receiver.node.name}->") for name in kept)
+        if receiver.name != "logits" and not has_children:
+            kept -= set(incoming)
+            continue
+        for name in incoming:
+            without = meter.loss(kept - {name})
+            if without - now < threshold:
+                kept.remove(name)
+                now = without
+            else:
+                scores[name] = without - now
+    assert set(scores) == kept
+    return scores
+
+
+class _Meter:
+    """The problem's metric as something to minimise, over all its prompts, one length at a time."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        batches = problem.pairs.batches()
+        means = mean_outputs(problem.model, [batch.corrupt for batch in batches], problem.ablation)
+        self.parts = []
+        for batch in batches:
+            tokens = (batch.clean, batch.corrupt, batch.positions)
+            executor = Executor(problem.model, *tokens, problem.ablation, means)
+            with torch.no_grad():
+                logits = problem.model.logits(batch.clean)
+            reference = logits[torch.arange(len(batch)), batch.positions]
+            self.parts.append((executor, Targets(batch.answers, batch.distractors, reference)))
+
+    def loss(self, edges: set[str]) -> float:
+        circuit = Circuit.from_names(self.problem.graph, edges)
+        metric = self.problem.metric
+        values = [metric(executor.run([circuit])[0], targets) for executor, targets in self.parts]
+        return -metric.sign * float(torch.cat(values).mean())
