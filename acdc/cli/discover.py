@@ -68,13 +68,16 @@ def discover(
     from acdc.cli.progress import watching
     from acdc.discovery import default_directory
     from acdc.discovery import discover as find
+    from acdc.models import resolve
     from acdc.report.findings import Findings, warnings
 
     named = tasks.get(task)
-    destination = Destination(out if out is not None else default_directory(named.name, model or named.model))
+    on = model or named.model
+    resolve(on)  # what is misspelt is told before anything is loaded
+    destination = Destination(out if out is not None else default_directory(named.name, on))
     destination.check()
     with watching(quiet=quiet) as watch:
-        watch.stage(f"loading {model or named.model}")
+        watch.stage(f"loading {on}")
         result = find(task, model, method=method, goal=goal, setup=setup, watch=watch.pruning)
         watch.stage("drawing the circuit")
         findings = Findings.of(result.circuit)

@@ -30,12 +30,14 @@ class _Bar(Watch):
         self._task = live.add_task("starting", total=None)
 
     def stage(self, words: str) -> None:
-        self._live.reset(self._task, description=words, total=None)
+        # a task with an end never becomes one without, so each stage is a task of its own
+        self._live.remove_task(self._task)
+        self._task = self._live.add_task(words, total=None)
 
     def pruning(self, progress: Progress) -> None:
-        if progress.done == 1:
-            self._live.reset(self._task)
-        self._live.update(self._task, description=_words(progress), total=progress.total, completed=progress.done)
+        # a new run's time left is guessed from its own pace
+        show = self._live.reset if progress.done == 1 else self._live.update
+        show(self._task, description=_words(progress), total=progress.total, completed=progress.done)
 
 
 class _Lines(Watch):

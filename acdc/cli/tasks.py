@@ -20,7 +20,9 @@ def tasks(json: AsJson = False) -> None:
         terminal.write_json([_row(task) for task in known])
         return
     terminal.results().print(behaviours(known))
-    terminal.results().print("\nFind the circuit of one: acdc discover TASK\nWrite one of your own:   acdc init FILE.yaml")
+    terminal.results().print(
+        "\nFind the circuit of one: acdc discover TASK\nWrite one of your own:   acdc init FILE.yaml"
+    )
 
 
 def _usable() -> list[Task]:

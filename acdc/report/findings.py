@@ -15,6 +15,8 @@ OVERSHOOT = 1.1
 """A normalised faithfulness above this is more than chance: parts that worked against the behaviour are gone."""
 HARDLY_SHOWN = 0.8
 """A model less accurate than this hardly shows the behaviour whose circuit was looked for."""
+ANSWERS_LOST = 0.8
+"""A circuit with less than this part of the model's accuracy keeps the metric by other means than the answers."""
 
 T = TypeVar("T")
 
@@ -130,6 +132,11 @@ def warnings(judged: Faithfulness) -> tuple[str, ...]:
         found.append(
             f"the model itself hardly shows this behaviour: it is right on {judged.accuracy.full:.0%} of the prompts; "
             "choose a model that does (--model)"
+        )
+    if judged.accuracy.circuit < ANSWERS_LOST * judged.accuracy.full:
+        found.append(
+            f"the circuit loses answers: it is right on {judged.accuracy.circuit:.0%} of the prompts, the model on "
+            f"{judged.accuracy.full:.0%}; keep more of the model (--faithfulness), or find the circuit with --metric kl"
         )
     return tuple(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -108,15 +109,19 @@ def levels(judged: Faithfulness, metric: Metric | None) -> Table:
 
 
 def curve(points: Sequence[CurvePoint], chosen: float | None) -> RenderableType:
-    """Every pruning run that kept an edge: threshold, size and faithfulness on the discovery prompts."""
+    """Every circuit that the pruning runs met: threshold, size and faithfulness on the discovery prompts.
+
+    Runs in a row that met the same circuit are one line, and empty circuits none.
+    """
     table = _table()
-    for name in ("threshold", "edges", "faithfulness", "removals tried"):
+    for name in ("threshold", "edges", "faithfulness"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for point in points:
-        here = point.threshold == chosen
-        if point.edges or here:
-            cells = f"{point.threshold:.3g}", f"{point.edges:,}", f"{point.faithfulness:.1%}", f"{point.tested:,}"
+    for (size, kept), alike in groupby(points, key=lambda point: (point.edges, point.faithfulness)):
+        thresholds = [point.threshold for point in alike]
+        here = chosen in thresholds
+        if size or here:
+            cells = f"{chosen if here else thresholds[0]:.3g}", f"{size:,}", f"{kept:.1%}"
             table.add_row(*cells, "<- chosen" if here else "", style="bold" if here else None)
     return Group(Text("How small, how faithful: the pruning runs, on the prompts to find it", style="bold"), table)
 
