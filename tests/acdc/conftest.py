@@ -1,0 +1,25 @@
+"""Small problems on tiny random models, each made once per module."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import graphs
+from acdc.problem import Problem
+from graphs.model import Model
+from tasks.metrics import LogitDifference
+from tests.acdc.behaviours import behaviour
+from tests.checkpoints import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def llama(checkpoints: Checkpoints) -> Model:
+    """A model of two layers and 110 edges in float64."""
+    return graphs.load(checkpoints.path("llama"), dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def measurable(llama: Model) -> Problem:
+    """Six prompts of two lengths, measured by the logit difference."""
+    return Problem(llama, behaviour(llama, (5, 7, 5, 7, 7, 5)), LogitDifference())
