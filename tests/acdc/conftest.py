@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+import acdc
 import graphs
 from acdc.problem import Problem
 from graphs.model import Model
 from tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour
+from tests.acdc.discoveries import periodic
 from tests.checkpoints import Checkpoints
 
 
@@ -23,3 +25,9 @@ def llama(checkpoints: Checkpoints) -> Model:
 def measurable(llama: Model) -> Problem:
     """Six prompts of two lengths, measured by the logit difference."""
     return Problem(llama, behaviour(llama, (5, 7, 5, 7, 7, 5)), LogitDifference())
+
+
+@pytest.fixture(scope="session")
+def found() -> acdc.Result:
+    """A circuit of a shipped model."""
+    return periodic()

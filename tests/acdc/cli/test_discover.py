@@ -119,7 +119,9 @@ def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatc
     ran = acdc("discover", "periodic", "--out", found, *QUICK)
     assert ran.code == 3
     assert "Written to found: circuit.json, circuit.dot\n" in ran.out
-    assert ran.err.splitlines()[-1].startswith("error: the circuit could not be drawn as svg: neither the Python package")
+    assert ran.err.splitlines()[-1].startswith(
+        "error: the circuit could not be drawn as svg: neither the Python package"
+    )
     assert sorted(path.name for path in found.iterdir()) == ["circuit.dot", "circuit.json"]
 
 
@@ -142,15 +144,24 @@ def test_an_interrupted_discovery_leaves_nothing(monkeypatch: pytest.MonkeyPatch
         (["nowhere.yaml"], "nowhere.yaml: the behaviour file cannot be read: got 'no such file or directory'"),
         (["periodic", "--model", "periodic-2"], "no model called 'periodic-2'; wanted a shipped model, a checkpoint"),
         (["periodic", "--method", "eap"], "unknown method 'eap'; wanted one of acdc"),
-        (["periodic", "--metric", "logit_diff"], "unknown metric: got 'logit_diff', wanted a metric's name; did you mean"),
-        (["periodic", "--ablation", "men"], "unknown ablation 'men'; wanted one of resample, mean, mean-positional, zero"),
+        (
+            ["periodic", "--metric", "logit_diff"],
+            "unknown metric: got 'logit_diff', wanted a metric's name; did you mean",
+        ),
+        (
+            ["periodic", "--ablation", "men"],
+            "unknown ablation 'men'; wanted one of resample, mean, mean-positional, zero",
+        ),
         (["periodic", "--dtype", "float"], "unknown dtype 'float'; wanted one of float64, float32, bfloat16, float16"),
         (["periodic", "--device", "tpu"], "the device 'tpu' cannot be used here ("),
         (["periodic", "--prompts", "1"], "1 prompts are too few; wanted at least 2"),
         (["periodic", "--seed", "-3"], "the seed is -3; wanted 0 or a positive number"),
         (["periodic", "--threshold", "0"], "the threshold is 0.0; wanted a positive number in the metric's units"),
         (["periodic", "--edges", "0"], "a circuit of 0 edges does nothing; wanted at least 1"),
-        (["periodic", "--faithfulness", "90"], "the faithfulness to keep is 90.0; wanted a fraction above 0 and at most 1"),
+        (
+            ["periodic", "--faithfulness", "90"],
+            "the faithfulness to keep is 90.0; wanted a fraction above 0 and at most 1",
+        ),
         (
             ["periodic", "--edges", "9", "--threshold", "1"],
             "a circuit can be found for one goal only: got --threshold 1.0 and --edges 9, wanted one; drop one",

@@ -1,0 +1,100 @@
+"""A behaviour in, a circuit out: the same one for the same seed, judged on prompts it was not found on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import acdc
+import tasks
+from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.sweep import Progress
+from acdc.discovery import default_directory, problems
+from acdc.errors import BadSetting, UnknownModel
+from acdc.goals import Threshold
+from acdc.judges.faithfulness import faithfulness
+from acdc.models import load_named
+from acdc.setup import Setup
+from graphs.ablation import Ablation
+from tasks.errors import UnknownTask
+from tests.acdc.discoveries import SETUP, periodic
+
+
+def test_the_circuit_is_that_of_the_discovery_prompts_judged_on_the_others(found: acdc.Result) -> None:
+    model = load_named("periodic-2l", SETUP)
+    discovery, judgement = problems(tasks.get("periodic"), model, SETUP)
+    assert not {pair.clean for pair in discovery.pairs.pairs} & {pair.clean for pair in judgement.pairs.pairs}
+    assert (len(discovery.pairs), len(judgement.pairs)) == (6, 6)
+    circuit = GreedyPruning(0.4).discover(discovery).circuit.pruned()
+    assert 0 < len(found.circuit) < model.graph.n_edges
+    assert found.circuit == circuit
+    assert found.circuit.scores == circuit.scores
+    assert found.faithfulness == faithfulness(judgement, circuit, SETUP.seed)
+    assert found.faithfulness != faithfulness(discovery, circuit, SETUP.seed)
+
+
+def test_a_seed_gives_the_same_circuit_scores_and_faithfulness_again(found: acdc.Result) -> None:
+    again = periodic()
+    assert again == found
+    assert again.circuit.scores == found.circuit.scores
+    assert {**again.circuit.provenance, "created": ""} == {**found.circuit.provenance, "created": ""}
+
+
+def test_another_seed_draws_other_prompts(found: acdc.Result) -> None:
+    other = periodic(replace(SETUP, seed=4))
+    for side in ("discovery", "judgement"):
+        assert other.circuit.provenance["prompts"][side] != found.circuit.provenance["prompts"][side]
+
+
+def test_metric_and_ablation_are_those_of_the_setup() -> None:
+    setup = Setup(metric="kl", ablation="mean", prompts=4)
+    result = acdc.discover("periodic", goal=Threshold(0.5), setup=setup)
+    assert result.circuit.provenance["metric"]["name"] == "kl"
+    assert result.circuit.provenance["ablation"] == "mean"
+    assert result.faithfulness.metric == result.faithfulness.kl
+    problem, _ = problems(tasks.get("periodic"), load_named("periodic-2l", setup), setup)
+    assert problem.ablation is Ablation.MEAN
+
+
+def test_who_watches_hears_of_every_receiver() -> None:
+    heard: list[Progress] = []
+    result = acdc.discover("periodic", goal=Threshold(2.0), setup=Setup(prompts=3), watch=heard.append)
+    total = len(result.circuit.graph.receivers)
+    assert [progress.done for progress in heard] == list(range(1, total + 1))
+
+
+def test_a_task_made_in_python_runs_on_its_own_model(checkpoints_task: tasks.Task) -> None:
+    result = acdc.discover(checkpoints_task, goal=Threshold(1.0), setup=Setup(prompts=3))
+    assert result.circuit.provenance["task"]["name"] == "mine"
+    assert result.circuit.provenance["task"]["file"] is None
+
+
+@pytest.fixture
+def checkpoints_task() -> tasks.Task:
+    """The periodic behaviour by another name that no registry knows."""
+    return replace(tasks.get("periodic"), name="mine")
+
+
+def test_a_file_that_is_called_like_a_task_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "periodic").write_text("not a behaviour file")
+    monkeypatch.chdir(tmp_path)
+    result = acdc.discover("periodic", goal=Threshold(2.0), setup=Setup(prompts=3))
+    assert result.circuit.provenance["task"]["file"] is None
+
+
+def test_an_unknown_method_task_or_model_is_told_the_nearest() -> None:
+    with pytest.raises(BadSetting, match="unknown method 'acd'; wanted one of acdc"):
+        acdc.discover("periodic", method="acd")
+    with pytest.raises(UnknownTask, match="did you mean 'periodic'"):
+        acdc.discover("periodc")
+    with pytest.raises(UnknownModel, match="did you mean periodic-2l"):
+        acdc.discover("periodic", "periodic2l")
+
+
+def test_the_default_directory_names_task_and_model(tmp_path: Path) -> None:
+    assert default_directory("ioi", "gpt2") == Path("runs/ioi-gpt2")
+    assert default_directory("ioi", "Qwen/Qwen2.5-0.5B") == Path("runs/ioi-Qwen--Qwen2.5-0.5B")
+    (tmp_path / "mine").mkdir()
+    assert default_directory("ioi", str(tmp_path / "mine")) == Path("runs/ioi-mine")

@@ -1,0 +1,81 @@
+"""Models go by the name of a shipped one, a directory, or a name on the hub; anything else is told the nearest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import tasks
+from acdc.errors import BadSetting, UnknownModel
+from acdc.models import available, load_named, resolve
+from acdc.setup import Setup
+from graphs.errors import ModelNotFound, ModelUnreachable
+from tests.checkpoints import Checkpoints
+
+
+@pytest.mark.parametrize("name", ["periodic-2l", "everyday-4l"])
+def test_a_shipped_model_goes_by_its_name(name: str) -> None:
+    assert resolve(name) == str(tasks.shipped_model(name))
+    assert (Path(resolve(name)) / "model.safetensors").is_file()
+
+
+def test_a_directory_is_itself(tmp_path: Path) -> None:
+    assert resolve(str(tmp_path)) == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt2", "distilgpt2", "gpt2-xl@main", "Qwen/Qwen2.5-0.5B", "EleutherAI/pythia-70m@step3000", "a/b@refs/pr/1"],
+)
+def test_a_hub_name_is_passed_on_with_its_revision(name: str) -> None:
+    assert resolve(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("periodic2l", r"did you mean periodic-2l"),
+        ("Everyday-4L", r"did you mean everyday-4l"),
+        ("gpt-2", r"did you mean gpt2"),
+        ("zzz", r"shipped models: everyday-4l, periodic-2l$"),
+        ("a/b/c", r"shipped models: "),
+    ],
+)
+def test_any_other_name_is_told_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(UnknownModel, match=rf"no model called '{name}'; wanted a shipped model.*{nearest}"):
+        resolve(name)
+
+
+def test_shipped_models_are_described_by_their_files_and_cards() -> None:
+    shipped = {model.name: model for model in available()}
+    assert set(shipped) == {"periodic-2l", "everyday-4l"}
+    assert (shipped["periodic-2l"].layers, shipped["periodic-2l"].heads) == (2, 4)
+    for model in shipped.values():
+        config = json.loads((model.path / "config.json").read_text())
+        assert (model.layers, model.heads) == (config["n_layer"], config["n_head"])
+        assert model.about in (model.path / "README.md").read_text()
+        assert len(model.about) > 20
+        assert not model.about.startswith("#")
+    assert sum(model.megabytes for model in shipped.values()) < 25
+
+
+def test_a_named_model_has_the_precision_of_the_setup(checkpoints: Checkpoints) -> None:
+    path = str(checkpoints.path("gpt2"))
+    assert load_named(path, Setup(dtype="float64")).dtype == torch.float64
+    assert load_named(path, Setup()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(BadSetting, match=rf"the device '{device}' cannot be used here .*; try --device cpu"):
+        load_named("periodic-2l", Setup(device=device))
+
+
+def test_a_directory_without_a_checkpoint_and_a_hub_without_network_are_two_messages(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="is no checkpoint"):
+        load_named(str(tmp_path), Setup())
+    with pytest.raises(ModelUnreachable, match="hub cannot be reached"):
+        load_named("nobody/nothing-at-all", Setup())
