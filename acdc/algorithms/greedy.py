@@ -6,45 +6,61 @@ Source: Conmy et al. 2023 (arXiv:2304.14997), Algorithm 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from acdc.algorithms.refinement import Refinement
+from acdc.algorithms.trials import Trials
 from acdc.errors import BadSetting
-from acdc.problem import Batch, Problem
+from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.incremental import IncrementalExecutor
 from graphs.nodes import Edge, Receiver
-from tasks.metrics import AbstractMetric
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a walk is, and all it needs to go on from there: `scores` are those of the edges kept so far, by name."""
+
+    decided: int = 0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    tested: int = 0
+    evaluated: int = 0
+    closest: float = math.inf
+    size: int = 0
 
 
 @dataclass(frozen=True)
 class Step:
-    """One receiver decided: how many of its edges were tested and kept, and how many receivers are done of how many."""
+    """One receiver decided: how many of its edges were tested and kept, and how many receivers are done of how many.
+
+    `position` is where the walk could be taken up again.
+    """
 
     receiver: Receiver
     tested: int
     kept: int
     done: int
     total: int
+    position: Position
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """What greedy pruning leaves.
+    """What pruning leaves.
 
     `circuit` is what the walk kept, with each edge's score: how much the metric lost when the edge was removed from the
     circuit of that moment (positive: removing it weakens the behaviour). `tested` counts candidate removals,
     `evaluated` the circuits run for them, and `closest` how near the tightest decision came to the threshold.
+    `one_minimal` says that no single edge of it can be removed within the threshold.
     """
 
     circuit: Circuit
     tested: int
     evaluated: int
     closest: float
+    one_minimal: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,8 @@ class GreedyPruning:
     moment; an edge whose removal improves the metric is always dropped. A receiver's senders are tried from the last
     layer to the first, MLP before heads, heads from the last to the first. A receiver whose node reaches nothing loses
     all its edges untested. Candidates are tried `batch` at a time at most (0: as many as pays and as fit into
-    `max_bytes`), each on top of those before it; the decisions are those of one at a time.
+    `max_bytes`), each on top of those before it; the decisions are those of one at a time. With `refine`, the circuit
+    is then swept until no single edge can be removed within the threshold.
 
     Raises: BadSetting when the threshold is not positive and finite or `batch` is negative.
     """
@@ -63,6 +80,7 @@ class GreedyPruning:
     threshold: float
     batch: int = 0
     max_bytes: int = 1 << 30
+    refine: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < math.inf:
@@ -80,67 +98,40 @@ class GreedyPruning:
                 pruned: Pruned = stop.value
                 return pruned
 
+    def walk(self, problem: Problem, start: Position | None = None) -> Generator[Step, None, Pruned]:
+        """The same, receiver by receiver, from the beginning or a position; the generator returns the `Pruned`."""
+        pruned = yield from self._walk(problem, start or Position(size=self.batch or 16))
+        if not self.refine:
+            return pruned
+        refined = Refinement(self.threshold, self.max_bytes).refine(problem, pruned.circuit)
+        tested = pruned.tested + refined.tested
+        return Pruned(refined.circuit, tested, pruned.evaluated + refined.evaluated, pruned.closest, one_minimal=True)
+
     @torch.no_grad()
-    def walk(self, problem: Problem) -> Generator[Step, None, Pruned]:
-        """The same, receiver by receiver; the generator returns the `Pruned`."""
-        graph, trials = problem.graph, [_Trials(batch, problem.metric) for batch in problem.batches]
-        scores: dict[Edge, float] = {}
-        tested, evaluated, closest, size = 0, 0, float("inf"), self.batch or 16
-        for done, receiver in enumerate(reversed(graph.receivers), start=1):
-            reaching = [trial.executor.begin(receiver) for trial in trials]  # each must begin, whatever the others say
-            if not all(reaching):
-                yield Step(receiver, 0, 0, done, len(graph.receivers))
-                continue
-            now = _mean(problem, [trial.current for trial in trials])[0]
-            left = list(range(graph.reads(receiver)))[::-1]
-            kept_before, tested_here = len(scores), len(left)
-            limit = self._limit(receiver, trials)
+    def _walk(self, problem: Problem, start: Position) -> Generator[Step, None, Pruned]:
+        graph = problem.graph
+        scores = {Edge.parse(name): score for name, score in start.scores.items()}
+        kept = torch.from_numpy(Circuit(graph, frozenset(scores)).mask())
+        trials = Trials(problem, self.max_bytes, kept, start.decided)
+        tested, evaluated, closest, size = start.tested, start.evaluated, start.closest, start.size
+        for done, receiver in list(enumerate(reversed(graph.receivers), start=1))[start.decided :]:
+            left = list(range(graph.reads(receiver)))[::-1] if trials.begin(receiver) else []
+            tested_here, kept_before = len(left), len(scores)
             while left:
-                candidates = left[: min(size, limit)]
-                values = _mean(problem, [trial.run(receiver, candidates) for trial in trials])
-                costs = (torch.cat((now[None], values[:-1])) - values) * problem.metric.sign
-                verdicts = (costs < self.threshold).tolist()
-                accepted = verdicts.index(False) if False in verdicts else len(candidates)
-                decided = min(accepted + 1, len(candidates))
+                costs = trials.costs(receiver, left[: self.batch or min(size, trials.room(receiver))])
+                dear = (costs >= self.threshold).nonzero()
+                accepted = int(dear[0]) if len(dear) else len(costs)
+                trials.accept(accepted)
+                if len(dear):
+                    scores[Edge(graph.senders[left[accepted]], *receiver)] = float(costs[accepted])
+                decided = accepted + bool(len(dear))
                 closest = min(closest, float((costs[:decided] - self.threshold).abs().min()))
-                evaluated += len(candidates)
-                for trial in trials:
-                    trial.executor.accept(accepted)
-                if accepted:
-                    now = values[accepted - 1]
-                if accepted < len(candidates):
-                    edge = Edge(graph.senders[candidates[accepted]], *receiver)
-                    scores[edge] = float(costs[accepted])
+                evaluated += len(costs)
                 left = left[decided:]
                 if not self.batch:
-                    size = size * 2 if accepted == len(candidates) else max(4, size // 2)
+                    size = max(4, size // 2) if len(dear) else min(256, size * 2)
             tested += tested_here
-            yield Step(receiver, tested_here, len(scores) - kept_before, done, len(graph.receivers))
+            named = {edge.name: score for edge, score in scores.items()}
+            position = Position(done, named, tested, evaluated, closest, size)
+            yield Step(receiver, tested_here, len(scores) - kept_before, done, len(graph.receivers), position)
         return Pruned(Circuit(graph, frozenset(scores), scores), tested, evaluated, closest)
-
-    def _limit(self, receiver: Receiver, trials: list[_Trials]) -> int:
-        each = max(trial.executor.bytes_per_trial(receiver) for trial in trials)
-        return max(1, self.max_bytes // each) if not self.batch else self.batch
-
-
-class _Trials:
-    """One batch of prompts: its incremental executor, and the logits of the last trial."""
-
-    def __init__(self, batch: Batch, metric: AbstractMetric) -> None:
-        columns, self.targets = batch.columns(metric)
-        self.metric = metric
-        self.executor = IncrementalExecutor(batch.runs, columns)
-
-    @property
-    def current(self) -> Float[Tensor, "1 prompt"]:
-        """The metric of the circuit of the moment."""
-        return self.metric(self.executor.logits[None], self.targets)
-
-    def run(self, receiver: Receiver, senders: list[int]) -> Float[Tensor, "trial prompt"]:
-        """The metric after each removal, each on top of those before it."""
-        return self.metric(self.executor.try_removals(receiver, senders), self.targets)
-
-
-def _mean(problem: Problem, values: list[Tensor]) -> Float[Tensor, " trial"]:
-    """The mean over all prompts, in float64 so that it does not depend on the batches."""
-    return torch.stack([value.double().sum(-1) for value in values]).sum(0).cpu() / len(problem.pairs)

@@ -1,0 +1,62 @@
+"""Make a circuit one-minimal: no single edge of it can be removed within the threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from acdc.algorithms.trials import Trials
+from acdc.problem import Problem
+from graphs.circuit import Circuit
+from graphs.nodes import Edge
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A one-minimal circuit without dead edges, each edge scored by what removing it from this very circuit costs.
+
+    `tested` counts candidate removals in all sweeps, `evaluated` the circuits run for them, `sweeps` the sweeps, of
+    which the last removed nothing: it is the certificate.
+    """
+
+    circuit: Circuit
+    tested: int
+    evaluated: int
+    sweeps: int
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Sweep the edges from the logits back, dropping each that costs less than `threshold`, until none is dropped."""
+
+    threshold: float
+    max_bytes: int = 1 << 30
+
+    @torch.no_grad()
+    def refine(self, problem: Problem, circuit: Circuit) -> Refined:
+        """The circuit that is left when a whole sweep removes nothing."""
+        graph, tested, evaluated, sweeps = problem.graph, 0, 0, 0
+        while True:
+            circuit = circuit.pruned(problem.ablation)
+            trials = Trials(problem, self.max_bytes, torch.from_numpy(circuit.mask()), len(graph.receivers))
+            scores: dict[Edge, float] = {}
+            for receiver in reversed(graph.receivers):
+                trials.begin(receiver)
+                left = trials.kept[graph.receiver_index[receiver]].nonzero().squeeze(1).tolist()[::-1]
+                while left:
+                    costs = trials.costs(receiver, left[: trials.room(receiver)], together=False)
+                    cheap = (costs < self.threshold).nonzero()
+                    decided = int(cheap[0]) if len(cheap) else len(costs)
+                    for place in range(decided):
+                        scores[Edge(graph.senders[left[place]], *receiver)] = float(costs[place])
+                    tested, evaluated = tested + decided + bool(len(cheap)), evaluated + len(costs)
+                    if len(cheap):
+                        trials.costs(receiver, [left[decided]])
+                        trials.accept(1)
+                        evaluated += 1
+                    left = left[decided + bool(len(cheap)) :]
+            sweeps += 1
+            if len(scores) == len(circuit):
+                return Refined(Circuit(graph, circuit.edges, scores, circuit.provenance), tested, evaluated, sweeps)
+            circuit = Circuit(graph, frozenset(scores), scores, circuit.provenance)
