@@ -42,7 +42,8 @@ class Circuit:
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        foreign = sorted(edge.name for edge in self.edges if edge not in self.graph)
+        places = self.graph.places
+        foreign = sorted(edge.name for edge in self.edges if edge not in places)
         if foreign:
             raise NotInGraph(
                 f"{len(foreign)} edges are not in this model, the first being {foreign[0]}; "
@@ -78,7 +79,7 @@ class Circuit:
     @classmethod
     def from_mask(cls, graph: ComputationalGraph, mask: numpy.typing.NDArray[numpy.bool_]) -> Circuit:
         """The circuit of the edges where `mask` [receiver, sender] is true."""
-        return cls(graph, frozenset(edge for edge in graph.edges() if mask[_place(graph, edge)]))
+        return cls(graph, frozenset(edge for edge, place in graph.places.items() if mask[place]))
 
     # Asking
 
@@ -90,7 +91,7 @@ class Circuit:
 
     def ordered(self) -> tuple[Edge, ...]:
         """The edges by receiver and then by sender, in topological order."""
-        return tuple(sorted(self.edges, key=lambda edge: _place(self.graph, edge)))
+        return tuple(sorted(self.edges, key=self.graph.places.__getitem__))
 
     def nodes(self) -> tuple[Node, ...]:
         """Every node that an edge starts or ends in, in topological order, `logits` last."""
@@ -106,8 +107,8 @@ class Circuit:
         import numpy
 
         mask = numpy.zeros((len(self.graph.receivers), len(self.graph.senders)), dtype=bool)
-        for edge in self.edges:
-            mask[_place(self.graph, edge)] = True
+        if self.edges:
+            mask[tuple(zip(*(self.graph.places[edge] for edge in self.edges), strict=True))] = True
         return mask
 
     # Set algebra; scores follow the left circuit, then the right, and the left one's provenance does not survive
@@ -256,7 +257,3 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _place(graph: ComputationalGraph, edge: Edge) -> tuple[int, int]:
-    return graph.receiver_index[edge.target], graph.sender_index[edge.sender]

@@ -89,14 +89,21 @@ class ComputationalGraph:
             yield from self.incoming(receiver)
 
     @cached_property
+    def places(self) -> dict[Edge, tuple[int, int]]:
+        """The receiver and the sender of every edge, by number, in the order of `edges`."""
+        return {
+            edge: (row, column)
+            for row, receiver in enumerate(self.receivers)
+            for column, edge in enumerate(self.incoming(receiver))
+        }
+
+    @cached_property
     def n_edges(self) -> int:
         """The number of edges (32,491 in gpt2-small)."""
         return sum(self.reads(receiver) for receiver in self.receivers)
 
     def __contains__(self, edge: object) -> bool:
-        if not isinstance(edge, Edge) or edge.target not in self.receiver_index:
-            return False
-        return self.sender_index.get(edge.sender, len(self.senders)) < self.reads(edge.target)
+        return isinstance(edge, Edge) and edge in self.places
 
     def describe(self) -> str:
         """The size of the graph in words, for messages."""
