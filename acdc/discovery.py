@@ -7,12 +7,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import tasks
-from acdc.algorithms.sweep import CurvePoint, Progress, ThresholdSweep
-from acdc.errors import BadSetting
+from acdc.algorithms.attribution import Attribution, IntegratedGradients
+from acdc.algorithms.exact import ExactPatching
+from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.grouped import GroupedPruning
+from acdc.algorithms.selection import Rule
+from acdc.algorithms.sizing import ScoredSearch
+from acdc.algorithms.sweep import ThresholdSweep
+from acdc.checkpoint import Checkpoint
 from acdc.goals import Goal, KeptFaithfulness
 from acdc.judges.faithfulness import Faithfulness, faithfulness
+from acdc.method import Method
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.progress import CurvePoint, Progress
 from acdc.record import Asked, record
 from acdc.setup import Setup
 from graphs.ablation import Ablation
@@ -20,8 +28,6 @@ from graphs.circuit import Circuit
 from graphs.model import Model
 from tasks.metrics import metric
 from tasks.task import Task
-
-METHODS = ("acdc",)
 
 
 @dataclass(frozen=True)
@@ -37,21 +43,23 @@ def discover(
     task: str | Path | Task,
     model: str | None = None,
     *,
-    method: str = "acdc",
-    goal: Goal = KeptFaithfulness(),  # noqa: B008  # a frozen value
+    method: str | Method = Method(),  # noqa: B008  # a frozen value
+    goal: Goal = KeptFaithfulness(),  # noqa: B008  # likewise
     setup: Setup = Setup(),  # noqa: B008  # likewise
     watch: Callable[[Progress], None] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
 ) -> Result:
     """Find the circuit of a behaviour.
 
     `task` is a task, its name or the path of a behaviour file, `model` a model's name (None: the task's own). The
-    circuit is found on the discovery prompts and judged on the judgement prompts. `watch` hears of every receiver
-    decided.
+    circuit is found on the discovery prompts and judged on the judgement prompts. `watch` hears of every piece of work
+    done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to the very
+    circuit it would have found; the file is removed at the end.
 
     Raises: TaskError, GraphsError or AcdcError, with one of their members for each mistake a caller can make.
     """
-    if method not in METHODS:
-        raise BadSetting(f"unknown method {method!r}; wanted one of {', '.join(METHODS)}")
+    method = Method(method) if isinstance(method, str) else method
     file = None
     if not isinstance(task, Task):
         if task not in tasks.names():  # a name is a name even where a file is called the same
@@ -59,29 +67,53 @@ def discover(
         task = tasks.get(task)
     asked = Asked(task, file, model or task.model)
     discovery, judgement = problems(task, load_named(asked.model, setup), setup)
-    walk = ThresholdSweep(goal).walk(discovery)
+    provenance = record(asked, discovery, judgement, setup)
+    algorithm = {"name": method.name, "goal": {"kind": type(goal).__name__, **asdict(goal)}, "settings": asdict(method)}
+    kept = None
+    if checkpoint is not None:
+        same = {key: provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
+        kept = Checkpoint(Path(checkpoint), {**same, "algorithm": algorithm})
+    walk = search(method, goal).walk(discovery, kept.load() if kept and resume else None)
     while True:
         try:
             progress = next(walk)
         except StopIteration as stop:
-            swept = stop.value
+            circuit, account = stop.value
             break
+        if kept and progress.state is not None:
+            kept.save(progress.state)
         if watch is not None:
             watch(progress)
-    judged = faithfulness(judgement, swept.circuit, setup.seed)
-    provenance = record(asked, discovery, judgement, setup) | {
-        "algorithm": {
-            "name": method,
-            "goal": {"kind": type(goal).__name__, **asdict(goal)},
-            "threshold": swept.chosen.threshold,
-            "tested": swept.pruned.tested,
-            "closest_decision": swept.pruned.closest,
-            "score": f"by how much {discovery.metric.name} got worse when the edge was removed; positive: it helps",
-        },
-        "curve": [asdict(point) for point in swept.curve],
+    judged = faithfulness(judgement, circuit, setup.seed)
+    provenance |= {
+        "algorithm": {**algorithm, "threshold": account.chosen.threshold, **account.figures, "score": SCORE},
+        "curve": [asdict(point) for point in account.curve],
         "faithfulness": judged.to_json(),
     }
-    return Result(replace(swept.circuit, provenance=provenance), judged, swept.curve)
+    return Result(replace(circuit, provenance=provenance), judged, account.curve)
+
+
+SCORE = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
+
+
+def search(method: Method, goal: Goal) -> ThresholdSweep | ScoredSearch:
+    """The search that a method makes for a goal."""
+    match method.name:
+        case "acdc":
+            pruning = GreedyPruning(1.0, method.batch, method.max_bytes, method.refine)
+            return ThresholdSweep(goal, pruning)
+        case "eap+acdc":
+            return ThresholdSweep(goal, GroupedPruning(1.0, method.steps, method.max_bytes, method.refine))
+        case "eap":
+            return ScoredSearch(goal, Attribution(), Rule(method.select))
+        case "eap-ig":
+            return ScoredSearch(goal, IntegratedGradients("inputs", method.steps), Rule(method.select))
+        case "eap-ig-activations":
+            return ScoredSearch(goal, IntegratedGradients("activations", method.steps), Rule(method.select))
+        case "exact":
+            return ScoredSearch(goal, ExactPatching(method.max_bytes), Rule(method.select))
+        case _:
+            raise AssertionError(f"a method without a search: {method.name}")
 
 
 def problems(task: Task, model: Model, setup: Setup) -> tuple[Problem, Problem]:

@@ -5,6 +5,7 @@ AcdcError (ValueError)
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
 |-- UnknownModel            a name that is no model's
+|-- BadCheckpoint           nothing to resume, or another discovery's
 |-- BadSetting              a setting outside its range
 `-- UnwritableOutput        a file or directory that cannot be written
 """
@@ -28,6 +29,10 @@ class WrongModel(AcdcError):
 
 class UnknownModel(AcdcError):
     """A name that is no shipped model's, no directory and no hub name."""
+
+
+class BadCheckpoint(AcdcError):
+    """There is nothing to resume, it is damaged, or it is another discovery's."""
 
 
 class BadSetting(AcdcError):

@@ -32,7 +32,7 @@ class Bisection:
 
 @dataclass(frozen=True)
 class GroupedPruning:
-    """Remove a group of edges when their joint removal costs less than `threshold`; else halve it, down to single edges.
+    """Remove a group of edges when their joint removal costs less than `threshold`; else halve it, down to one edge.
 
     The cost is how much worse the mean metric gets, in its units, counted from the circuit of the moment. Groups are
     taken in the order of signed attribution scores (integrated gradients over the inputs, `steps` of them), lowest

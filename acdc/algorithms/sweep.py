@@ -1,56 +1,46 @@
-"""Greedy pruning at a falling series of thresholds, until a goal is met."""
+"""Pruning at a falling series of thresholds, until a goal is met."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from typing_extensions import assert_never
 
+from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step
+from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.errors import UnreachableGoal
 from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
-
-if TYPE_CHECKING:
-    from acdc.algorithms.greedy import Pruned
-    from acdc.problem import Problem
-    from graphs.circuit import Circuit
+from acdc.problem import Problem
+from acdc.progress import Account, CurvePoint, Progress
+from graphs.circuit import Circuit
+from graphs.nodes import Edge
 
 _HALVINGS = 24
 _REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a discovery is: receivers decided in the run of this number (from 1) at this threshold."""
+class Run:
+    """One pruning run: its place on the curve, and what it left, freed of dead edges."""
 
-    run: int
-    threshold: float
-    done: int
-    total: int
-    tested: int
-    kept: int
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """One pruning run: threshold, size of its circuit, how faithful that is on the discovery prompts, edges tested."""
-
-    threshold: float
-    edges: int
-    faithfulness: float
-    tested: int
-
-
-@dataclass(frozen=True)
-class Swept:
-    """The run that meets the goal, with its circuit freed of dead edges, and every run in the order of thresholds."""
-
-    chosen: CurvePoint
-    circuit: Circuit
+    point: CurvePoint
     pruned: Pruned
-    curve: tuple[CurvePoint, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data; `from_json` gives back exactly this run."""
+        edges = {edge.name: self.pruned.circuit.scores[edge] for edge in self.pruned.circuit.ordered()}
+        figures = {name: getattr(self.pruned, name) for name in ("tested", "evaluated", "closest", "one_minimal")}
+        return {"point": asdict(self.point), "edges": edges, "figures": figures}
+
+    @classmethod
+    def from_json(cls, problem: Problem, data: Mapping[str, Any]) -> Run:
+        """The run that `to_json` wrote."""
+        scores = {Edge.parse(name): score for name, score in data["edges"].items()}
+        circuit = Circuit(problem.graph, frozenset(scores), scores)
+        return cls(CurvePoint(**data["point"]), Pruned(circuit, **data["figures"]))
 
 
 @dataclass(frozen=True)
@@ -58,35 +48,85 @@ class ThresholdSweep:
     """Halve the threshold until the goal is met, then close in on the last step geometrically.
 
     The first threshold is half of what ablating the whole model costs. Sizes and faithfulness are those of circuits
-    freed of dead edges, on the problem's own prompts.
+    freed of dead edges, on the problem's own prompts. The threshold of `pruning` itself is never used.
     """
 
     goal: Goal
+    pruning: GreedyPruning | GroupedPruning
 
-    def walk(self, problem: Problem) -> Generator[Progress, None, Swept]:
-        """Every receiver of every run; the generator returns the `Swept`.
+    def walk(
+        self, problem: Problem, state: Mapping[str, Any] | None = None
+    ) -> Generator[Progress, None, tuple[Circuit, Account]]:
+        """Every step of every run, from the beginning or from the state of an earlier progress.
 
         Raises: UnreachableGoal when no threshold meets the goal; UnmeasurableBehaviour.
         """
         full, none = problem.bounds
-        runs: dict[float, tuple[CurvePoint, Circuit, Pruned]] = {}
+        state = state or {}
+        runs = {data["point"]["threshold"]: Run.from_json(problem, data) for data in state.get("runs", ())}
+        met: dict[float, Run] = {}
+
+        def run(threshold: float) -> Generator[Progress, None, Run]:
+            if threshold in runs:
+                met[threshold] = runs[threshold]
+            else:
+                current = state.get("current") or {}
+                start = current["position"] if current.get("threshold") == threshold else None
+                met[threshold] = yield from self._run(problem, threshold, met, start)
+            return met[threshold]
+
         if isinstance(self.goal, Threshold):
-            runs[self.goal.value] = yield from _run(problem, self.goal.value, 1)
+            yield from run(self.goal.value)
         else:
             above, below = math.inf, abs(full - none) / 2
-            for number in range(1, _HALVINGS + 1):
-                runs[below] = yield from _run(problem, below, number)
-                if self._is_fine_enough(runs[below][0]):
+            for _ in range(_HALVINGS):
+                done = yield from run(below)
+                if self._is_fine_enough(done.point):
                     break
                 above, below = below, below / 2
-            bracketed = below in runs and math.isfinite(above)  # else there is no last step to close in on
-            for number in range(len(runs) + 1, len(runs) + 1 + _REFINEMENTS * bracketed):
+            bracketed = below in met and math.isfinite(above)  # else there is no last step to close in on
+            for _ in range(_REFINEMENTS * bracketed):
                 middle = math.sqrt(above * below)
-                runs[middle] = yield from _run(problem, middle, number)
-                above, below = (above, middle) if self._is_fine_enough(runs[middle][0]) else (middle, below)
-        curve = tuple(runs[threshold][0] for threshold in sorted(runs, reverse=True))
+                done = yield from run(middle)
+                above, below = (above, middle) if self._is_fine_enough(done.point) else (middle, below)
+        curve = tuple(met[threshold].point for threshold in sorted(met, reverse=True))
         chosen = self._choose(curve)
-        return Swept(chosen, *runs[chosen.threshold][1:], curve)
+        pruned = met[chosen.threshold].pruned
+        figures = {"tested": pruned.tested, "evaluated": pruned.evaluated, "closest_decision": pruned.closest}
+        if pruned.one_minimal:
+            figures["one_minimal"] = True
+        return pruned.circuit, Account(chosen, curve, figures)
+
+    def _run(
+        self, problem: Problem, threshold: float, met: dict[float, Run], start: Mapping[str, Any] | None
+    ) -> Generator[Progress, None, Run]:
+        stage = f"run {len(met) + 1} · threshold {threshold:.3g}"
+        earlier = [run.to_json() for run in met.values()]
+        pruning = replace(self.pruning, threshold=threshold)
+        if isinstance(pruning, GreedyPruning):
+            walk: Generator[Step | Bisection, None, Pruned] = pruning.walk(
+                problem, Position(**start) if start else None
+            )
+        else:
+            walk = pruning.walk(problem)
+        while True:
+            try:
+                step = next(walk)
+            except StopIteration as stop:
+                pruned: Pruned = stop.value
+                break
+            match step:
+                case Step():
+                    current = {"threshold": threshold, "position": asdict(step.position)}
+                    state = {"runs": earlier, "current": current}
+                    yield Progress(stage, step.done, step.total, len(step.position.scores), state)
+                case Bisection():
+                    yield Progress(stage, step.decided, step.total, step.kept, {"runs": earlier})
+                case _:
+                    assert_never(step)
+        pruned = replace(pruned, circuit=pruned.circuit.pruned(problem.ablation))
+        value = float(problem.normalised(problem.measure([pruned.circuit])[0].mean(-1))[0])
+        return Run(CurvePoint(threshold, len(pruned.circuit), value, pruned.tested), pruned)
 
     def _is_fine_enough(self, point: CurvePoint) -> bool:
         match self.goal:
@@ -102,20 +142,14 @@ class ThresholdSweep:
     def _choose(self, curve: tuple[CurvePoint, ...]) -> CurvePoint:
         match self.goal:
             case KeptFaithfulness(fraction):
-                fine = [point for point in curve if point.faithfulness >= fraction]
-                if not fine:
-                    best = max(point.faithfulness for point in curve)
-                    raise UnreachableGoal(
-                        f"no circuit keeps {fraction:.0%} of the behaviour: got at most {best:.0%} down to a threshold "
-                        f"of {curve[-1].threshold:.2g}; ask for less (--faithfulness) or give --threshold"
-                    )
-                return min(fine, key=lambda point: (point.edges, -point.faithfulness))
+                return smallest_that_keeps(fraction, curve)
             case Edges(count):
                 small = [point for point in curve if 0 < point.edges <= count]
                 if not small:
+                    least = min((point.edges for point in curve if point.edges), default=0)
                     raise UnreachableGoal(
-                        f"no circuit of at most {count} edges was found: the smallest has "
-                        f"{min(point.edges for point in curve if point.edges)}; ask for more edges (--edges)"
+                        f"no circuit of at most {count} edges was found: the smallest has {least}; "
+                        "ask for more edges (--edges)"
                     )
                 return max(small, key=lambda point: (point.faithfulness, -point.edges))
             case Threshold():
@@ -124,20 +158,16 @@ class ThresholdSweep:
                 assert_never(self.goal)
 
 
-def _run(
-    problem: Problem, threshold: float, number: int
-) -> Generator[Progress, None, tuple[CurvePoint, Circuit, Pruned]]:
-    from acdc.algorithms.greedy import GreedyPruning
+def smallest_that_keeps(fraction: float, curve: tuple[CurvePoint, ...]) -> CurvePoint:
+    """The point of fewest edges among those that keep the fraction.
 
-    walk, tested, kept = GreedyPruning(threshold).walk(problem), 0, 0
-    while True:
-        try:
-            step = next(walk)
-        except StopIteration as stop:
-            pruned: Pruned = stop.value
-            break
-        tested, kept = tested + step.tested, kept + step.kept
-        yield Progress(number, threshold, step.done, step.total, tested, kept)
-    circuit = pruned.circuit.pruned(problem.ablation)
-    value = float(problem.normalised(problem.measure([circuit])[0].mean(-1))[0])
-    return CurvePoint(threshold, len(circuit), value, pruned.tested), circuit, pruned
+    Raises: UnreachableGoal when none does.
+    """
+    fine = [point for point in curve if point.faithfulness >= fraction]
+    if not fine:
+        best = max(point.faithfulness for point in curve)
+        raise UnreachableGoal(
+            f"no circuit keeps {fraction:.0%} of the behaviour: got at most {best:.0%} down to a threshold of "
+            f"{curve[-1].threshold:.2g}; ask for less (--faithfulness) or give --threshold"
+        )
+    return min(fine, key=lambda point: (point.edges, -point.faithfulness))

@@ -68,10 +68,11 @@ def command() -> Any:
     return typer.main.get_command(app)
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"acdc {acdc.__version__}")
         raise typer.Exit
+    return asked
 
 
 def _root(

@@ -11,7 +11,7 @@ from rich import progress as bars
 from acdc.cli import terminal
 
 if TYPE_CHECKING:
-    from acdc.algorithms.sweep import Progress
+    from acdc.progress import Progress
 
 
 class Watch:
@@ -28,6 +28,7 @@ class _Bar(Watch):
     def __init__(self, live: bars.Progress) -> None:
         self._live = live
         self._task = live.add_task("starting", total=None)
+        self._stage = ""
 
     def stage(self, words: str) -> None:
         # a task with an end never becomes one without, so each stage is a task of its own
@@ -35,8 +36,9 @@ class _Bar(Watch):
         self._task = self._live.add_task(words, total=None)
 
     def pruning(self, progress: Progress) -> None:
-        # a new run's time left is guessed from its own pace
-        show = self._live.reset if progress.done == 1 else self._live.update
+        # a new stage's time left is guessed from its own pace
+        show = self._live.update if progress.stage == self._stage else self._live.reset
+        self._stage = progress.stage
         show(self._task, description=_words(progress), total=progress.total, completed=progress.done)
 
 
@@ -69,6 +71,8 @@ def watching(*, quiet: bool) -> Iterator[Watch]:
 
 
 def _words(progress: Progress) -> str:
+    if progress.kept is None:
+        return progress.stage
     edges = f"{progress.kept:,} edge{'s' if progress.kept != 1 else ''}"
     so_far = " so far" if progress.done < progress.total else ""
-    return f"run {progress.run} · threshold {progress.threshold:.3g} · {edges}{so_far}"
+    return f"{progress.stage} · {edges}{so_far}"

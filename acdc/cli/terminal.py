@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -15,12 +14,12 @@ from rich.text import Text
 
 def results() -> Console:
     """Stdout, for what was asked for."""
-    return _console(sys.stdout)
+    return _console(stderr=False)
 
 
 def errors() -> Console:
     """Stderr, for progress, warnings and errors."""
-    return _console(sys.stderr)
+    return _console(stderr=True)
 
 
 def parts(of_a_whole: Iterable[RenderableType]) -> None:
@@ -53,7 +52,8 @@ def write_json(data: object) -> None:
     sys.stdout.write(json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
-def _console(stream: TextIO) -> Console:
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to fail
     return Console(file=stream, highlight=False, markup=False, emoji=False)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from acdc.algorithms.sweep import CurvePoint
 from acdc.judges.faithfulness import Faithfulness
+from acdc.progress import CurvePoint
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
 

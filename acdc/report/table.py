@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from acdc.algorithms.sweep import CurvePoint
 from acdc.judges.faithfulness import Faithfulness, Levels
+from acdc.progress import CurvePoint
 from acdc.report.findings import Findings, Metric, Origin
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit

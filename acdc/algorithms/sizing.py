@@ -1,0 +1,83 @@
+"""From a score for every edge to the circuit that meets a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import assert_never
+
+from acdc.algorithms.attribution import Attribution, IntegratedGradients
+from acdc.algorithms.exact import ExactPatching
+from acdc.algorithms.selection import Rule, Selection
+from acdc.algorithms.sweep import smallest_that_keeps
+from acdc.errors import UnreachableGoal
+from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.problem import Problem
+from acdc.progress import Account, CurvePoint, Progress
+from graphs.circuit import Circuit
+
+
+@dataclass(frozen=True)
+class ScoredSearch:
+    """Score all edges, then take as many of the highest absolute scores as the goal asks for.
+
+    By edges: that many, counted after dead ones are gone. By threshold: those whose absolute score is at least that. By
+    faithfulness kept: sizes are doubled until the fraction is kept, and the last doubling is halved down to one edge.
+    """
+
+    goal: Goal
+    scorer: Attribution | IntegratedGradients | ExactPatching
+    rule: Rule
+
+    def walk(
+        self, problem: Problem, state: Mapping[str, Any] | None = None
+    ) -> Generator[Progress, None, tuple[Circuit, Account]]:
+        """The scoring step by step, then the search; it is not taken up from a state but done anew.
+
+        Raises: UnreachableGoal; and as the scorer.
+        """
+        _ = problem.bounds
+        walk = self.scorer.walk(problem)
+        while True:
+            try:
+                step = next(walk)
+            except StopIteration as stop:
+                scored: Circuit = stop.value
+                break
+            yield Progress("scoring all edges", step.done, step.total)
+        selection = Selection.of(scored, self.rule, problem.ablation)
+        met: dict[int, tuple[CurvePoint, Circuit]] = {}
+
+        def meet(circuit: Circuit) -> CurvePoint:
+            value = float(problem.normalised(problem.measure([circuit])[0].mean(-1))[0])
+            lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
+            met[len(circuit)] = CurvePoint(lowest, len(circuit), value, 0), circuit
+            return met[len(circuit)][0]
+
+        match self.goal:
+            case Edges(count):
+                chosen = meet(selection.of_size(count))
+                if not chosen.edges:
+                    raise UnreachableGoal(
+                        f"no circuit of at most {count} edges connects input and logits; ask for more"
+                    )
+            case Threshold(value):
+                chosen = meet(selection.above(value))
+            case KeptFaithfulness(fraction):
+                below, above = 0, 1
+                while meet(selection.first(above)).faithfulness < fraction and above < len(selection.order):
+                    yield Progress(f"sizing: {above} edges keep too little", above, len(selection.order))
+                    below, above = above, min(2 * above, len(selection.order))
+                while above - below > 1:
+                    middle = (below + above) // 2
+                    if meet(selection.first(middle)).faithfulness < fraction:
+                        below = middle
+                    else:
+                        above = middle
+                chosen = smallest_that_keeps(fraction, tuple(point for point, _ in met.values()))
+            case _:
+                assert_never(self.goal)
+        curve = tuple(met[size][0] for size in sorted(met))
+        return met[chosen.edges][1], Account(chosen, curve, {"selection": self.rule.value})

@@ -1,0 +1,58 @@
+"""How a circuit is searched for: which algorithm, and its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from acdc.errors import BadSetting
+
+PRUNING = {
+    "acdc": "greedy pruning from the logits back, every removal measured (Conmy et al. 2023)",
+    "eap+acdc": "groups of the edges that attribution ranks lowest, every removal measured, halved where it fails",
+}
+SCORING = {
+    "eap": "edge attribution patching: one gradient, first order (Nanda 2023; Syed et al. 2023)",
+    "eap-ig": "the same, averaged along the way from corrupt to clean inputs (Hanna et al. 2024)",
+    "eap-ig-activations": "the same, along each layer's activations; slower",
+    "exact": "the exact effect of each edge alone (path patching); slowest",
+}
+METHODS = (*PRUNING, *SCORING)
+SELECTIONS = ("top", "greedy")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One of `METHODS` with its settings.
+
+    `refine` sweeps a pruned circuit until it is one-minimal; `select` is how scored edges are chosen, the highest
+    anywhere ("top") or from the logits back ("greedy"); `steps` is the number of points on a path of integrated
+    gradients; `batch` how many candidates are tried together at most (0: as many as pays); `max_bytes` about how much
+    memory a batch of trials may take.
+
+    Raises: BadSetting when a value is none of these, or does not go with the method.
+    """
+
+    name: str = "acdc"
+    refine: bool = False
+    select: str = "top"
+    steps: int = 5
+    batch: int = 0
+    max_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        if self.name not in METHODS:
+            close = get_close_matches(self.name, METHODS, n=2)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"wanted one of {', '.join(METHODS)}"
+            raise BadSetting(f"unknown method {self.name!r}; {hint}")
+        if self.select not in SELECTIONS:
+            raise BadSetting(f"unknown selection {self.select!r}; wanted {' or '.join(SELECTIONS)}")
+        if self.refine and self.name not in PRUNING:
+            raise BadSetting(
+                f"{self.name} measures no removal, so there is no threshold to refine to; "
+                f"use --refine with {' or '.join(PRUNING)}"
+            )
+        if self.steps < 1:
+            raise BadSetting(f"integrated gradients over {self.steps} steps are none; wanted at least 1 (--steps)")
+        if self.max_bytes < 1 << 20:
+            raise BadSetting(f"{self.max_bytes:,} bytes are too little to run anything; wanted at least 1 MiB")

@@ -1,0 +1,43 @@
+"""How far a discovery is, as it is told to whoever waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One circuit met on the way: its threshold, its size, and how faithful it is on the discovery prompts.
+
+    `tested` counts the candidate removals that led to it, 0 for circuits chosen by scores.
+    """
+
+    threshold: float
+    edges: int
+    faithfulness: float
+    tested: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A piece of work done: of which stage, how many of how many, and how many edges the stage has kept so far.
+
+    `state` is plain JSON data from which the discovery can be taken up again; None where it cannot.
+    """
+
+    stage: str
+    done: int
+    total: int
+    kept: int | None = None
+    state: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a search says of the circuit it found: the point chosen, all points, and the search's own figures."""
+
+    chosen: CurvePoint
+    curve: tuple[CurvePoint, ...]
+    figures: Mapping[str, Any]
