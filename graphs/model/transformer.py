@@ -81,9 +81,10 @@ class Model:
         vocabulary = self.unembedding.weight.shape[0]
         if tokens.numel() == 0:
             raise BadTokens("the prompts are empty; give at least one prompt of at least one token")
-        if int(tokens.min()) < 0 or int(tokens.max()) >= vocabulary:
+        lowest, highest = int(tokens.min()), int(tokens.max())
+        if lowest < 0 or highest >= vocabulary:
             raise BadTokens(
-                f"token {int(tokens.max())} is not in the model's vocabulary of {vocabulary}; "
+                f"token {lowest if lowest < 0 else highest} is not in the model's vocabulary of {vocabulary}; "
                 "use the model's own tokenizer"
             )
         limit = self.identity.n_context
