@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import networkx
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from graphs.computation import ComputationalGraph
 from graphs.errors import NotInGraph
-from graphs.nodes import INPUT, LOGITS, Edge, Node, Receiver
+from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
 from tests.graphs.edge_names import Anatomy
 
 GPT2_SMALL = ComputationalGraph(n_layers=12, n_heads=12, d_model=768)
@@ -40,7 +41,7 @@ def test_senders_and_receivers_stand_where_mib_puts_them() -> None:
         for head in range(n_heads):
             node = Node("head", layer, head)
             assert sender[node] == 1 + layer * (n_heads + 1) + head
-            for slot, third in (("q", 0), ("k", 1), ("v", 2)):
+            for third, slot in enumerate(SLOTS):
                 assert receiver[Receiver(node, slot)] == layer * (3 * n_heads + 1) + third * n_heads + head
         assert sender[Node("mlp", layer)] == 1 + layer * (n_heads + 1) + n_heads
         assert receiver[Receiver(Node("mlp", layer))] == layer * (3 * n_heads + 1) + 3 * n_heads
@@ -104,7 +105,7 @@ def test_a_receiver_the_model_does_not_have_is_refused_with_the_size_of_the_mode
 @pytest.mark.parametrize(
     "sizes", [{"n_layers": 0}, {"n_heads": 0}, {"d_model": -1}, {"has_mlp": False, "parallel": True}], ids=str
 )
-def test_impossible_sizes_are_refused(sizes: dict[str, int]) -> None:
+def test_impossible_sizes_are_refused(sizes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="graph"):
         ComputationalGraph(**{"n_layers": 2, "n_heads": 2, "d_model": 8, **sizes})
 

@@ -102,15 +102,15 @@ def test_cutting_off_what_cannot_be_read_changes_no_circuit(name: Native, ablati
 
 
 def test_only_a_causal_model_is_cut_off_after_the_last_scored_position() -> None:
-    for name, length in (("relu", 3), ("bidirectional", 7)):
-        runs = prepare(from_bridge(native_bridge(name)), Prompts(CLEAN, CORRUPT, EARLY), Ablation.RESAMPLE)
+    for bridge, length in ((native_bridge("relu"), 3), (native_bridge("bidirectional"), 7)):
+        runs = prepare(from_bridge(bridge), Prompts(CLEAN, CORRUPT, EARLY), Ablation.RESAMPLE)
         assert runs.delta.shape[2] == length
 
 
 def test_tokens_after_the_scored_position_matter_to_a_bidirectional_model_only() -> None:
     changed = torch.cat((CLEAN[:, :5], NOISE), dim=1)
-    for name, matters in (("relu", False), ("bidirectional", True)):
-        model = from_bridge(native_bridge(name))
+    for bridge, matters in ((native_bridge("relu"), False), (native_bridge("bidirectional"), True)):
+        model = from_bridge(bridge)
         one, other = (
             Executor(model, clean, CORRUPT, EARLY).run([Circuit.full(model.graph)]) for clean in (CLEAN, changed)
         )

@@ -66,7 +66,8 @@ def test_our_logits_are_those_of_transformers_at_every_position(
     from transformers import AutoModelForCausalLM
 
     model = graphs.load(checkpoints.path(architecture))
-    original = AutoModelForCausalLM.from_pretrained(checkpoints.path(architecture), dtype=torch.float32).eval()
+    original: Any = AutoModelForCausalLM.from_pretrained(checkpoints.path(architecture), dtype=torch.float32)
+    original.eval()
     with torch.no_grad():
         torch.testing.assert_close(model.logits(CLEAN), original(CLEAN).logits, rtol=1e-5, atol=2e-5)
 
