@@ -10,12 +10,12 @@ import pytest
 import acdc
 import tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.algorithms.sweep import Progress
 from acdc.discovery import default_directory, problems
 from acdc.errors import BadSetting, UnknownModel
 from acdc.goals import Threshold
 from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
+from acdc.progress import Progress
 from acdc.setup import Setup
 from graphs.ablation import Ablation
 from tasks.errors import UnknownTask
@@ -85,7 +85,7 @@ def test_a_file_that_is_called_like_a_task_is_not_taken_for_it(tmp_path: Path, m
 
 
 def test_an_unknown_method_task_or_model_is_told_the_nearest() -> None:
-    with pytest.raises(BadSetting, match="unknown method 'acd'; wanted one of acdc"):
+    with pytest.raises(BadSetting, match="unknown method 'acd'; did you mean acdc"):
         acdc.discover("periodic", method="acd")
     with pytest.raises(UnknownTask, match="did you mean 'periodic'"):
         acdc.discover("periodc")

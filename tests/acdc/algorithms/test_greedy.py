@@ -13,7 +13,7 @@ import torch
 
 import graphs
 import tasks
-from acdc.algorithms import greedy
+from acdc.algorithms import trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned, Step
 from acdc.errors import BadSetting
 from acdc.problem import Problem
@@ -116,7 +116,7 @@ def test_the_state_it_ends_in_is_its_circuit_measured_afresh(
             super().__init__(*arguments)
             made.append(self)
 
-    monkeypatch.setattr(greedy, "IncrementalExecutor", Recorded)
+    monkeypatch.setattr(trials, "IncrementalExecutor", Recorded)
     model = load("gemma2")
     problem = Problem(model, behaviour(model, TWO_LENGTHS), KLDivergence(), Ablation.MEAN_POSITIONAL)
     circuit = algorithm.discover(problem).circuit
@@ -207,9 +207,9 @@ def test_a_negative_number_of_candidates_is_refused() -> None:
 def test_on_the_shipped_models_batches_decide_as_one_at_a_time_does(name: str, task: str) -> None:
     model = graphs.load(tasks.shipped_model(name))
     behaviour = tasks.get(task)
-    problem = Problem(model, behaviour.build(model.tokenizer, 8, 0).discovery, metric(behaviour.metric))
+    problem = Problem(model, behaviour.build(model.tokenizer, 4, 0).discovery, metric(behaviour.metric))
     sizes = []
-    for fraction in (0.2, 0.05, 0.02):
+    for fraction in (0.2, 0.1, 0.03):
         threshold = effect(problem) * fraction
         alone, together = (
             GreedyPruning(threshold, batch=1).discover(problem),
