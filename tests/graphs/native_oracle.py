@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformer_lens.model_bridge import TransformerBridge
 
 from tests.graphs.edge_names import Anatomy
-from tests.graphs.oracle import Outputs, ablate
+from tests.graphs.oracle import Carried, Outputs, ablate, of_circuit, weighted
 
 
 def native_oracle_logits(
@@ -26,13 +26,36 @@ def native_oracle_logits(
 
     Raises: ValueError for an edge that the model does not have or an ablation that does not exist.
     """
-    everything = set(native_anatomy_of(bridge).edges())
-    if unknown := edges - everything:
+    if unknown := edges - set(native_anatomy_of(bridge).edges()):
         raise ValueError(f"the model has no edges {sorted(unknown)}")
     with torch.no_grad():
-        corrupt_outputs, _ = forward(bridge, corrupt, everything, {})
-        _, logits = forward(bridge, clean, edges, ablate(corrupt_outputs, ablation))
+        ablated = ablate(native_oracle_outputs(bridge, corrupt), ablation)
+        _, logits = forward(bridge, clean, of_circuit(edges), ablated)
     return logits[torch.arange(len(positions)), positions]
+
+
+def native_oracle_weighted_logits(
+    bridge: TransformerBridge,
+    clean: Int[Tensor, "batch pos"],
+    corrupt: Int[Tensor, "batch pos"],
+    positions: Int[Tensor, " batch"],
+    weights: Float[Tensor, " edge"],
+    ablation: str,
+    start: Outputs | None = None,
+) -> Float[Tensor, "batch vocab"]:
+    """The logits at the scored positions with these weights of all edges; see `oracle_weighted_logits`."""
+    ablated = ablate(native_oracle_outputs(bridge, corrupt), ablation)
+    clean_outputs = None if start is None else native_oracle_outputs(bridge, clean)
+    carried = weighted(native_anatomy_of(bridge), weights, clean_outputs)
+    _, logits = forward(bridge, clean, carried, ablated, start)
+    return logits[torch.arange(len(positions)), positions]
+
+
+def native_oracle_outputs(bridge: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Outputs:
+    """What every sender writes in an untouched run."""
+    with torch.no_grad():
+        outputs, _ = forward(bridge, tokens, lambda edge, out, ablated: out, {})
+    return outputs
 
 
 def native_anatomy_of(bridge: TransformerBridge) -> Anatomy:
@@ -42,9 +65,14 @@ def native_anatomy_of(bridge: TransformerBridge) -> Anatomy:
 
 
 def forward(
-    bridge: TransformerBridge, tokens: Int[Tensor, "batch pos"], edges: set[str], ablated: Outputs
+    bridge: TransformerBridge,
+    tokens: Int[Tensor, "batch pos"],
+    carried: Carried,
+    ablated: Outputs,
+    start: Outputs | None = None,
 ) -> tuple[Outputs, Float[Tensor, "batch pos vocab"]]:
-    """One forward pass with these edges: every sender's output, and the logits."""
+    """One forward pass in which edges carry this: every sender's output (or what `start` says), and the logits."""
+    start = start or {}
     cfg, anatomy = bridge.cfg, native_anatomy_of(bridge)
     weights = {
         name.replace("_original_component.", ""): weight for name, weight in bridge.original_model.named_parameters()
@@ -53,14 +81,15 @@ def forward(
     n_pos = tokens.shape[1]
     positions = torch.arange(n_pos)
     visible = (positions[:, None] >= positions) | (cfg.attention_dir != "causal")  # [query key]
-    outputs: Outputs = {"input": weights["tok_embed.weight"][tokens] + weights["pos.weight"][:n_pos]}
+    embedded = weights["tok_embed.weight"][tokens] + weights["pos.weight"][:n_pos]
+    outputs: Outputs = {"input": start.get("input", embedded)}
 
     def read(receiver: str) -> Float[Tensor, "batch pos d_model"]:
         total = torch.zeros_like(outputs["input"])
         for layer in range(anatomy.attention_layers_before(receiver)):
             total = total + weights[f"layers.{layer}.attn.o.bias"]
         for sender in reads[receiver]:
-            total = total + (outputs if f"{sender}->{receiver}" in edges else ablated)[sender]
+            total = total + carried(f"{sender}->{receiver}", outputs[sender], ablated.get(sender, outputs[sender]))
         return total
 
     def norm(x: Tensor, name: str) -> Tensor:
@@ -92,9 +121,9 @@ def forward(
 
     for layer in range(anatomy.n_layers):
         for head, sender in enumerate(anatomy.heads(layer)):
-            outputs[sender] = attend(layer, head)
+            outputs[sender] = start.get(sender, attend(layer, head))
         if anatomy.has_mlp:
-            outputs[f"m{layer}"] = mlp(layer)
+            outputs[f"m{layer}"] = start.get(f"m{layer}", mlp(layer))
     return outputs, norm(read("logits"), "ln_out") @ weights["head.weight"].T
 
 

@@ -3,11 +3,13 @@
 It shares no code with `graphs`: circuits come as sets of edge names, and every value is what the bridge's forward
 pass computes. A receiver's input is overwritten by the attention output biases before it plus, for every sender
 before it, the sender's output in this very run when the edge is in the circuit and its ablated output when not.
+With weights instead of a circuit it reads w times the one plus (1 - w) times the other, so that the derivative in w
+says what an edge does to first order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tests.graphs.exact_float64 import exact_float64
 
 Outputs = dict[str, Float[Tensor, "batch pos d_model"]]
 Hook = tuple[str, Callable[[Tensor, Any], Tensor | None]]
+Carried = Callable[[str, Tensor, Tensor], Tensor]  # of an edge by name, its sender's output and its ablated output
 Scales = list[Float[Tensor, "batch pos d_model"]] | None  # by layer; None where no norm follows the heads
 
 
@@ -47,9 +50,65 @@ def oracle_logits(
 
         outputs: Outputs = {}
         hooks = note_senders(anatomy, bridge, outputs, head_scales(bridge, clean))
-        hooks += overwrite_receivers(anatomy, bridge, edges, outputs, ablate(corrupt_outputs, ablation))
+        hooks += overwrite_receivers(anatomy, bridge, of_circuit(edges), outputs, ablate(corrupt_outputs, ablation))
         logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
     return logits[torch.arange(len(positions)), positions]
+
+
+def oracle_weighted_logits(
+    bridge: TransformerBridge,
+    clean: Int[Tensor, "batch pos"],
+    corrupt: Int[Tensor, "batch pos"],
+    positions: Int[Tensor, " batch"],
+    weights: Float[Tensor, " edge"],
+    ablation: str,
+    start: Outputs | None = None,
+) -> Float[Tensor, "batch vocab"]:
+    """The logits at the scored positions with these weights of all edges, in the order of `Anatomy.edges`.
+
+    With `start`, these senders write what it says, and a weight of 1 - x takes away x times what the sender writes in
+    the clean run less its ablated output.
+    """
+    anatomy = anatomy_of(bridge)
+    ablated = ablate(oracle_outputs(bridge, corrupt), ablation)
+    carried = weighted(anatomy, weights, None if start is None else oracle_outputs(bridge, clean))
+    with exact_float64(bridge), receivers_apart(bridge):
+        with torch.no_grad():
+            scales = head_scales(bridge, clean)
+        outputs: Outputs = {}
+        hooks = note_senders(anatomy, bridge, outputs, scales, start or {})
+        hooks += overwrite_receivers(anatomy, bridge, carried, outputs, ablated)
+        logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
+    return logits[torch.arange(len(positions)), positions]
+
+
+def oracle_outputs(bridge: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> Outputs:
+    """What every sender writes in an untouched run."""
+    outputs: Outputs = {}
+    with torch.no_grad(), exact_float64(bridge), receivers_apart(bridge):
+        hooks = note_senders(anatomy_of(bridge), bridge, outputs, head_scales(bridge, tokens))
+        bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+    return outputs
+
+
+def of_circuit(edges: set[str]) -> Carried:
+    """An edge of the circuit carries its sender's output, any other the ablated one."""
+    return lambda edge, out, ablated: out if edge in edges else ablated
+
+
+def weighted(anatomy: Anatomy, weights: Float[Tensor, " edge"], clean: Outputs | None) -> Carried:
+    """An edge carries its sender's output, blended with the ablated one by weight.
+
+    Given the `clean` outputs, it carries the output less (1 - weight) times what the clean one has over the ablated.
+    """
+    weight: Mapping[str, Tensor] = dict(zip(anatomy.edges(), weights.unbind(), strict=True))
+
+    def carried(edge: str, out: Tensor, ablated: Tensor) -> Tensor:
+        if clean is None:
+            return weight[edge] * out + (1 - weight[edge]) * ablated
+        return out - (1 - weight[edge]) * (clean[edge.split("->")[0]] - ablated)
+
+    return carried
 
 
 def load_bridge(checkpoint: Path) -> TransformerBridge:
@@ -111,19 +170,23 @@ def head_scales(bridge: TransformerBridge, tokens: Int[Tensor, "batch pos"]) -> 
     ]
 
 
-def note_senders(anatomy: Anatomy, bridge: TransformerBridge, outputs: Outputs, scales: Scales) -> list[Hook]:
-    """Hooks that put every sender's output into `outputs` as the forward pass comes by."""
+def note_senders(
+    anatomy: Anatomy, bridge: TransformerBridge, outputs: Outputs, scales: Scales, start: Outputs | None = None
+) -> list[Hook]:
+    """Hooks that put every sender's output, or what `start` says it is, into `outputs` as the forward pass comes by."""
+    start = start or {}
 
     def note(sender: str) -> Callable[[Tensor, Any], None]:
         def hook(value: Float[Tensor, "batch pos d_model"], hook: Any) -> None:
-            outputs[sender] = value
+            outputs[sender] = start.get(sender, value)
 
         return hook
 
     def note_heads(layer: int) -> Callable[[Tensor, Any], None]:
         def hook(value: Float[Tensor, "batch pos head d_model"], hook: Any) -> None:
             for head, sender in enumerate(anatomy.heads(layer)):
-                outputs[sender] = value[:, :, head] * (1.0 if scales is None else scales[layer])
+                out = value[:, :, head] * (1.0 if scales is None else scales[layer])
+                outputs[sender] = start.get(sender, out)
 
         return hook
 
@@ -136,9 +199,9 @@ def note_senders(anatomy: Anatomy, bridge: TransformerBridge, outputs: Outputs, 
 
 
 def overwrite_receivers(
-    anatomy: Anatomy, bridge: TransformerBridge, edges: set[str], outputs: Outputs, ablated: Outputs
+    anatomy: Anatomy, bridge: TransformerBridge, carried: Carried, outputs: Outputs, ablated: Outputs
 ) -> list[Hook]:
-    """Hooks that give every receiver what the circuit lets it read, from the outputs noted so far in the same run."""
+    """Hooks that give every receiver what its edges carry, from the outputs noted so far in the same run."""
     reads = anatomy.reads()
 
     def read(receiver: str) -> Float[Tensor, "batch pos d_model"]:
@@ -147,7 +210,7 @@ def overwrite_receivers(
             if block.attn.b_O is not None:
                 total = total + block.attn.b_O
         for sender in reads[receiver]:
-            total = total + (outputs if f"{sender}->{receiver}" in edges else ablated)[sender]
+            total = total + carried(f"{sender}->{receiver}", outputs[sender], ablated[sender])
         return total
 
     def overwrite(receiver: str) -> Callable[[Tensor, Any], Tensor]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphs.model.parts import Attention, Mlp, Norm, Place, Projection, Unembedding
+from graphs.model.parts import Attention, Mlp, Norm, NormKind, Place, Projection, Unembedding
 
 HEADS, BATCH, POS, D_MODEL, D_HEAD = 3, 2, 5, 8, 4
 NO_NORM = Norm("none")
@@ -58,6 +58,15 @@ def test_no_norm_changes_nothing() -> None:
 def test_an_rms_norm_of_half_precision_is_worked_out_in_float32() -> None:
     x = torch.full((1, 4), 300.0, dtype=torch.float16)  # whose square overflows
     torch.testing.assert_close(Norm("rms")(x), torch.ones(1, 4, dtype=torch.float16))
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["weight and bias", "bare"])
+@pytest.mark.parametrize("kind", ["layer", "rms", "none"])
+def test_a_norm_pulls_gradients_back_as_autograd_does(kind: NormKind, bare: bool) -> None:
+    norm = Norm(kind, None if bare else drawn(D_MODEL, seed=1), None if bare else drawn(D_MODEL, seed=2), 1e-2)
+    x, gradients = drawn(BATCH, D_MODEL).requires_grad_(), drawn(HEADS, BATCH, D_MODEL, seed=3)
+    wanted = [torch.autograd.grad(norm(x), x, gradient)[0] for gradient in gradients]
+    close(norm.pull_back(x.detach(), gradients), torch.stack(wanted))
 
 
 # Rotary embedding
@@ -128,6 +137,13 @@ def test_a_projection_takes_any_batch_axes() -> None:
     projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), None, NO_NORM)
     x = drawn(HEADS, 4, BATCH, POS, D_MODEL)
     close(projection(x)[:, 1], projection(x[:, 1]))
+
+
+def test_a_projection_pulls_gradients_back_as_autograd_does() -> None:
+    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), drawn(HEADS, D_HEAD, seed=2), NO_NORM)
+    x, gradient = drawn(HEADS, BATCH, POS, D_MODEL).requires_grad_(), drawn(HEADS, BATCH, POS, D_HEAD, seed=3)
+    (wanted,) = torch.autograd.grad(projection.linear(x), x, gradient)
+    close(projection.pull_back(gradient), wanted)
 
 
 # Attention
