@@ -47,6 +47,8 @@ class AbstractMetric(ABC):
     needs_vocabulary: ClassVar[bool]
     """False: only the answers' and distractors' logits matter, so the others need not be computed."""
     differentiable: ClassVar[bool]
+    stationary: ClassVar[bool] = False
+    """Whether the gradient is 0 at the full model's own logits, where the metric is at its best."""
     meaning: ClassVar[str]
 
     @abstractmethod
@@ -105,6 +107,7 @@ class KLDivergence(AbstractMetric):
     sign = -1
     needs_vocabulary = True
     differentiable = True
+    stationary = True
     meaning = "KL(full model || circuit) of the next token, in nats; lower: closer to the full model, 0 at best"
 
     def __call__(
@@ -162,6 +165,7 @@ class L2(AbstractMetric):
     sign = -1
     needs_vocabulary = True
     differentiable = True
+    stationary = True
     meaning = "Euclidean distance of the logits from the full model's; lower: closer to the full model, 0 at best"
 
     def __call__(

@@ -81,7 +81,7 @@ class IntegratedGradients:
                     moved = batch.runs.delta[group.start : group.stop].sum(0)
                     clean = batch.runs.clean_residual(group.stop)
                 for step in range(1, self.steps + 1):
-                    residual = clean - (1 - step / self.steps) * moved
+                    residual = clean - (1 - step / self.steps) * moved if step < self.steps else None
                     scored = group if self.path == "activations" else None
                     total += _edge_scores(problem, batch, residual, group.stop, scored) / self.steps
                     done += 1
@@ -121,7 +121,12 @@ def _edge_scores(
     read: int,
     senders: range | None,
 ) -> Float[Tensor, "receiver sender"]:
-    """One batch's share of the scores, from the gradient of one run."""
+    """One batch's share of the scores, from the gradient of one run: from `residual`, or the clean one (None).
+
+    Where a metric has no gradient, at the clean run, it must not be asked for one: that of a distance is noise there.
+    """
+    if residual is None and problem.metric.stationary:
+        return _zeros(problem)
     columns, targets = batch.columns(problem.metric)
     with torch.no_grad():
         run = Linearisation(batch.runs, residual, read, columns=columns)

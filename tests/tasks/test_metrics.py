@@ -94,6 +94,14 @@ def test_the_full_model_is_at_distance_zero_from_itself_with_zero_gradient(name:
     assert logits.grad.abs().max() < 1e-12
 
 
+@pytest.mark.parametrize("kind", differentiable(), ids=by_name)
+def test_only_a_stationary_metric_has_no_gradient_at_the_full_model(kind: AbstractMetric) -> None:
+    logits = random(2, 4).requires_grad_()
+    kind(logits, Targets(TARGETS.answers, TARGETS.distractors, logits.detach().clone())).sum().backward()
+    assert logits.grad is not None
+    assert kind.stationary == (logits.grad.abs().max().item() < 1e-12)
+
+
 @pytest.mark.parametrize("kind", all_metrics(), ids=by_name)
 def test_the_sign_says_which_way_the_behaviour_grows(kind: AbstractMetric) -> None:
     right = torch.tensor([[0.0, 0.0, 0.0, 9.0]], dtype=torch.float64)
