@@ -18,7 +18,7 @@ from acdc.checkpoint import Checkpoint
 from acdc.goals import Goal, KeptFaithfulness
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
-from acdc.models import load_named
+from acdc.models import is_directory, load_named
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress
 from acdc.record import Asked, record
@@ -65,7 +65,8 @@ def discover(
         if task not in tasks.names():  # a name is a name even where a file is called the same
             file = str(Path(task).resolve())
         task = tasks.get(task)
-    asked = Asked(task, file, model or task.model)
+    name = model or task.model
+    asked = Asked(task, file, str(Path(name).resolve()) if is_directory(name) else name)
     discovery, judgement = problems(task, load_named(asked.model, setup), setup)
     provenance = record(asked, discovery, judgement, setup)
     algorithm = {"name": method.name, "goal": {"kind": type(goal).__name__, **asdict(goal)}, "settings": asdict(method)}

@@ -56,6 +56,11 @@ def resolve(name: str) -> str:
     )
 
 
+def is_directory(name: str) -> bool:
+    """Whether the name is a checkpoint directory's, and not a shipped model's."""
+    return name not in tasks.shipped_models() and Path(name).is_dir()
+
+
 def load_named(name: str, setup: Setup) -> Model:
     """The model of that name on the setup's device, in its precision.
 

@@ -13,6 +13,7 @@ a run that was interrupted goes on exactly as it would have.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +22,15 @@ from torch import Tensor
 from graphs.nodes import LOGITS, Node, Receiver
 from graphs.runs import Runs
 from graphs.stages import AbstractStage, HeadStage, MlpStage, Write
+
+
+@dataclass(frozen=True)
+class _Change:
+    """How much what some senders write changes under each trial: wherever it is read, and at the scored positions."""
+
+    senders: Int[Tensor, " sender"]
+    everywhere: Float[Tensor, "sender trial batch pos d_model"]
+    scored: Float[Tensor, "sender trial batch 1 d_model"]
 
 
 class IncrementalExecutor:
@@ -121,25 +131,25 @@ class IncrementalExecutor:
         self._trial += [Write(self._final, None, final), Write(self.logits, None, logits)]
         return logits
 
-    def _pass(
-        self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]]
-    ) -> tuple[Int[Tensor, " changed"], Float[Tensor, "changed trial batch pos d_model"]]:
+    def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]]) -> _Change:
         rows, wrote, writes = stage.recompute(arrivals)
         self._trial += writes
-        return stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1)
+        change = wrote - stage.wrote[rows].unsqueeze(1)
+        return _Change(stage.senders[rows], change, self.runs.scored(change))
 
     def _mix(
-        self, changes: list[tuple[Tensor, Tensor]], receivers: Int[Tensor, " receiver"], wide: bool
+        self, changes: list[_Change], receivers: Int[Tensor, " receiver"], wide: bool
     ) -> tuple[Tensor | None, Int[Tensor, " touched"]]:
         """How much what these receivers read changes, for those of them that any change reaches."""
-        links = [self.kept[receivers][:, senders] for senders, _ in changes]
+        kept = self.kept[receivers]
+        links = [kept[:, change.senders] for change in changes]
         touched = torch.cat(links, dim=1).any(dim=1).nonzero().squeeze(1)
         total: Tensor | None = None
-        for link, (_, change) in zip(links, changes, strict=True):
+        for link, change in zip(links, changes, strict=True):
             used = link.any(dim=0)
             if not used.any():
                 continue
-            part = change if wide else self.runs.scored(change)
+            part = change.everywhere if wide else change.scored
             part = part if used.all() else part[used.to(part.device)]
             weights = link[touched][:, used].to(part)
             mixed = (weights @ part.flatten(1)).view(len(weights), *part.shape[1:])
@@ -192,6 +202,10 @@ class IncrementalExecutor:
     ) -> Float[Tensor, "receiver batch pos d_model"]:
         """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
         kept = self.kept[receivers]
+        if kept[:, :count].all() and self._intact[:count].all():
+            residual = self.runs.clean_residual(count)
+            residual = residual if wide else self.runs.scored(residual)
+            return residual.repeat(len(receivers), 1, 1, 1)
         senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
         floor = self.runs.floor.residuals[count]
         floor = floor if wide else self.runs.scored(floor)

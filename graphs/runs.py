@@ -83,9 +83,17 @@ class Runs:
         rows = torch.arange(len(self.positions), device=x.device)
         return x[..., rows, self.positions, :].unsqueeze(-2)
 
+    @cached_property
+    def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:
+        residuals, total, start = {}, torch.zeros_like(self.delta[0]), 0
+        for read, floor in self.floor.residuals.items():
+            total = total + self.delta[start:read].sum(0)
+            residuals[read], start = floor + total, read
+        return residuals
+
     def clean_residual(self, read: int) -> Float[Tensor, "batch pos d_model"]:
         """The clean run's residual stream where it is the sum of the first `read` senders."""
-        return self.floor.residuals[read] + self.delta[:read].sum(0)
+        return self._clean_residuals[read]
 
     def reference(self) -> Float[Tensor, "batch vocab"]:
         """The full model's logits on the clean prompts at the scored positions."""

@@ -20,6 +20,7 @@ from graphs.nodes import Edge
 
 _HALVINGS = 24
 _REFINEMENTS = 3
+_NEGLIGIBLE = 1e-4  # of the whole effect: what costs less is no reason for a circuit to grow to the size asked for
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,13 @@ class ThresholdSweep:
             above, below = math.inf, abs(full - none) / 2
             for _ in range(_HALVINGS):
                 done = yield from run(below)
-                if self._is_fine_enough(done.point):
+                exhausted = isinstance(self.goal, Edges) and below < _NEGLIGIBLE * abs(full - none)
+                if self._is_fine_enough(done.point) or exhausted:
                     break
                 above, below = below, below / 2
-            bracketed = below in met and math.isfinite(above)  # else there is no last step to close in on
+            bracketed = (
+                below in met and math.isfinite(above) and not exhausted
+            )  # else there is no last step to close in on
             for _ in range(_REFINEMENTS * bracketed):
                 middle = math.sqrt(above * below)
                 done = yield from run(middle)
