@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.trials import Trials
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.incremental import IncrementalExecutor
 
 
 @dataclass(frozen=True)
@@ -24,26 +24,18 @@ class ExactPatching:
 
     max_bytes: int = 1 << 30
 
+    @torch.no_grad()
     def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
         """The whole graph with a score for every edge, receiver by receiver."""
         graph = problem.graph
-        total = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.float64)
-        work, done = len(graph.receivers) * len(problem.batches), 0
-        for batch in problem.batches:
-            columns, targets = batch.columns(problem.metric)
-            with torch.no_grad():
-                executor = IncrementalExecutor(batch.runs, columns)
-                whole = problem.metric(executor.logits[None], targets).double().sum(-1)
-            for receiver in reversed(graph.receivers):
-                with torch.no_grad():
-                    executor.begin(receiver)
-                    size = max(1, min(64, self.max_bytes // executor.bytes_per_trial(receiver)))
-                    senders = list(range(graph.reads(receiver)))
-                    for start in range(0, len(senders), size):
-                        chunk = senders[start : start + size]
-                        logits = executor.try_removals(receiver, chunk, together=False)
-                        values = problem.metric(logits, targets).double().sum(-1)
-                        total[graph.receiver_index[receiver], chunk] += (whole - values).cpu()
-                done += 1
-                yield Scored(done, work)
-        return score_graph(problem, problem.metric.sign * total / len(problem.pairs))
+        scores = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.float64)
+        trials = Trials(problem, self.max_bytes)
+        for done, receiver in enumerate(reversed(graph.receivers), start=1):
+            trials.begin(receiver)
+            row, left = graph.receiver_index[receiver], list(range(graph.reads(receiver)))
+            while left:
+                costs = trials.costs(receiver, left[: min(64, trials.room(receiver))], together=False)
+                scores[row, left[: len(costs)]] = costs
+                left = left[len(costs) :]
+            yield Scored(done, len(graph.receivers))
+        return score_graph(problem, scores)

@@ -1,0 +1,229 @@
+"""Attribution is the derivative of the independent oracle, averaged over the path and the prompts it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import jaxtyping
+import pytest
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+
+import graphs
+from acdc.algorithms.attribution import Attribution, IntegratedGradients
+from acdc.algorithms.scores import Scored
+from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.problem import Problem
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.model import Model, from_bridge
+from graphs.nodes import LOGITS
+from tasks.metrics import LogitDifference, metric
+from tasks.prompts import PromptPairs
+from tests.acdc.algorithms.walks import ended, finished
+from tests.acdc.behaviours import behaviour
+from tests.checkpoints import Checkpoints
+from tests.graphs.oracle import Outputs, ablate, load_bridge, oracle_outputs, oracle_weighted_logits
+from tests.native_bridges import native_bridge
+
+Scorer = Attribution | IntegratedGradients
+Scores = dict[str, float]
+Point = tuple[Outputs | None, set[str]]
+"""What some senders are said to write, and the senders whose edges are scored there."""
+
+WORSE = {"logit_difference": -1, "probability_difference": -1, "nll": 1, "kl": 1, "l2": 1}
+"""Whether a metric is worse when it is lower (-1) or higher (1)."""
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shape checks, which would take longer than the many runs that they check."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="module")
+def bridge(checkpoints: Checkpoints) -> TransformerBridge:
+    """The oracle's own copy of the model that `measurable` is about."""
+    return load_bridge(checkpoints.ungrouped("llama"))
+
+
+def scores(scorer: Scorer, problem: Problem) -> Scores:
+    circuit = ended(scorer.walk(problem))
+    assert circuit.edges == frozenset(problem.graph.edges())
+    return named(circuit)
+
+
+def named(circuit: Circuit) -> Scores:
+    return {edge.name: circuit.scores[edge] for edge in circuit.ordered()}
+
+
+def oracle_scores(
+    problem: Problem, bridge: TransformerBridge, points: Callable[[Outputs, Outputs], list[Point]], share: float = 1.0
+) -> Scores:
+    """How much worse the mean metric gets with every edge, to first order: summed over the points, times `share`."""
+    edges = [edge.name for edge in problem.graph.edges()]
+    total = torch.zeros(len(edges), dtype=torch.float64)
+    for batch in problem.batches:
+        tokens = batch.prompts
+        clean, corrupt = (oracle_outputs(bridge, side) for side in (tokens.clean, tokens.corrupt))
+        for start, senders in points(clean, ablate(corrupt, problem.ablation.value)):
+            weights = torch.ones(len(edges), dtype=torch.float64, requires_grad=True)
+            logits = oracle_weighted_logits(
+                bridge, tokens.clean, tokens.corrupt, tokens.positions, weights, problem.ablation.value, start
+            )
+            (gradient,) = torch.autograd.grad(problem.metric(logits, batch.targets).sum(), weights)
+            among = torch.tensor([edge.split("->")[0] in senders for edge in edges])
+            total -= WORSE[problem.metric.name] * gradient * among * share / len(problem.pairs)
+    return dict(zip(edges, total.tolist(), strict=True))
+
+
+def at_the_clean_run(clean: Outputs, ablated: Outputs) -> list[Point]:
+    return [(None, set(clean))]
+
+
+def on_the_way(clean: Outputs, ablated: Outputs, senders: set[str], fraction: float) -> Outputs:
+    return {name: ablated[name] + fraction * (clean[name] - ablated[name]) for name in senders}
+
+
+def of_llama(model: Model, metric_name: str, lengths: tuple[int, ...] = (5, 7, 5)) -> Problem:
+    return Problem(model, behaviour(model, lengths), metric(metric_name))
+
+
+def assert_same(got: Scores, wanted: Scores) -> None:
+    assert max(map(abs, wanted.values())) > 0.01
+    assert got == pytest.approx(wanted, rel=0, abs=1e-8)
+
+
+@pytest.mark.parametrize("measured", ["logit_difference", "probability_difference", "nll"])
+def test_edge_attribution_is_the_oracles_derivative(llama: Model, bridge: TransformerBridge, measured: str) -> None:
+    problem = of_llama(llama, measured)
+    assert_same(scores(Attribution(), problem), oracle_scores(problem, bridge, at_the_clean_run))
+
+
+@pytest.mark.parametrize("ablation", [Ablation.MEAN, Ablation.MEAN_POSITIONAL, Ablation.ZERO])
+def test_edge_attribution_is_the_oracles_derivative_whatever_is_ablated(
+    llama: Model, bridge: TransformerBridge, ablation: Ablation
+) -> None:
+    problem = replace(of_llama(llama, "logit_difference", (6, 6, 6)), ablation=ablation)
+    assert_same(scores(Attribution(), problem), oracle_scores(problem, bridge, at_the_clean_run))
+
+
+@pytest.mark.parametrize(
+    ("measured", "ablation"), [("logit_difference", Ablation.ZERO), ("nll", Ablation.RESAMPLE), ("kl", Ablation.MEAN)]
+)
+def test_integrated_gradients_are_the_mean_over_interpolated_embeddings(
+    llama: Model, bridge: TransformerBridge, measured: str, ablation: Ablation
+) -> None:
+    """At 1/3, 2/3 and 3/3 of the way from the ablated to the clean embeddings."""
+
+    def points(clean: Outputs, ablated: Outputs) -> list[Point]:
+        return [(on_the_way(clean, ablated, {"input"}, step / 3), set(clean)) for step in (1, 2, 3)]
+
+    problem = replace(of_llama(llama, measured, (6, 6, 6)), ablation=ablation)
+    assert_same(scores(IntegratedGradients("inputs", 3), problem), oracle_scores(problem, bridge, points, 1 / 3))
+
+
+def test_a_distance_has_no_share_of_the_clean_end(llama: Model, bridge: TransformerBridge) -> None:
+    """Its gradient there is 0 by definition, and noise in fact."""
+
+    def middle(clean: Outputs, ablated: Outputs) -> list[Point]:
+        return [(on_the_way(clean, ablated, {"input"}, 1 / 2), set(clean))]
+
+    problem = of_llama(llama, "l2")
+    assert_same(scores(IntegratedGradients("inputs", 2), problem), oracle_scores(problem, bridge, middle, 1 / 2))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt_neox"])
+def test_activations_move_one_layer_at_a_time_below_what_is_clean(checkpoints: Checkpoints, architecture: str) -> None:
+    name = "llama" if architecture == "llama" else "gpt_neox"
+    model, bridge = graphs.load(checkpoints.path(name), dtype=torch.float64), load_bridge(checkpoints.ungrouped(name))
+    problem = Problem(model, behaviour(model, (5, 6)), LogitDifference())
+    groups: list[set[str]] = [{"input"}]
+    for layer in range(model.graph.n_layers):
+        heads = {f"a{layer}.h{head}" for head in range(4)}
+        groups += [heads | {f"m{layer}"}] if name == "gpt_neox" else [heads, {f"m{layer}"}]
+
+    def points(clean: Outputs, ablated: Outputs) -> list[Point]:
+        points: list[Point] = []
+        for index, group in enumerate(groups):
+            before = {name: clean[name] for earlier in groups[:index] for name in earlier}
+            points += [(before | on_the_way(clean, ablated, group, step / 2), group) for step in (1, 2)]
+        return points
+
+    assert_same(scores(IntegratedGradients("activations", 2), problem), oracle_scores(problem, bridge, points, 1 / 2))
+
+
+@pytest.mark.parametrize("path", ["inputs", "activations"])
+def test_one_step_is_edge_attribution(measurable: Problem, path: str) -> None:
+    scorer = IntegratedGradients("inputs" if path == "inputs" else "activations", 1)
+    assert scores(scorer, measurable) == pytest.approx(scores(Attribution(), measurable), rel=0, abs=1e-10)
+
+
+def test_where_the_model_is_linear_the_score_is_what_removing_the_edge_costs() -> None:
+    """Without a final norm the logits are linear in what they read; positive: removal makes the metric worse."""
+    model = from_bridge(native_bridge("gelu_bare"))
+    problem = Problem(model, behaviour(model, (5, 7, 5)), LogitDifference())
+    full = Circuit.full(model.graph)
+    into_logits = [edge for edge in full.ordered() if edge.receiver == LOGITS]
+    whole, *without = problem.measure([full, *(full.without([edge]) for edge in into_logits)])[0].mean(-1).tolist()
+    costs = [whole - value for value in without]
+    assert min(costs) < 0 < max(costs)
+    for scorer in (Attribution(), IntegratedGradients("activations", 3)):
+        got = ended(scorer.walk(problem)).scores
+        assert [got[edge] for edge in into_logits] == pytest.approx(costs, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("activations", 2)], ids=["eap", "activations"])
+def test_the_split_into_batches_changes_nothing(measurable: Problem, scorer: Scorer, ablation: Ablation) -> None:
+    whole = replace(measurable, ablation=ablation)
+    assert len(whole.batches) == 2
+    for size in (1, 2):
+        split = replace(whole, batch_size=size)
+        assert scores(scorer, split) == pytest.approx(scores(scorer, whole), rel=0, abs=1e-10)
+
+
+@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("inputs", 2)], ids=["eap", "inputs"])
+def test_prompts_of_two_lengths_count_each_for_one(measurable: Problem, scorer: Scorer) -> None:
+    parts = [
+        replace(measurable, pairs=PromptPairs(tuple(p for p in measurable.pairs.pairs if len(p.clean) == length)))
+        for length in (5, 7)
+    ]
+    each = [(scores(scorer, part), len(part.pairs) / len(measurable.pairs)) for part in parts]
+    got = scores(scorer, measurable)
+    assert got == pytest.approx({edge: sum(part[edge] * share for part, share in each) for edge in got}, abs=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("inputs", 1)], ids=["eap", "one step"])
+@pytest.mark.parametrize("measured", ["kl", "l2"])
+def test_a_distance_is_refused_where_it_has_no_gradient(
+    checkpoints: Checkpoints, measured: str, scorer: Scorer, dtype: torch.dtype
+) -> None:
+    model = graphs.load(checkpoints.path("llama"), dtype=dtype)
+    message = f"the gradient of {measured} is 0 at every edge: .* use another metric .* or --method acdc"
+    with pytest.raises(UnmeasurableBehaviour, match=message):
+        ended(scorer.walk(of_llama(model, measured)))
+
+
+@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients()], ids=["eap", "inputs"])
+def test_accuracy_is_refused(llama: Model, scorer: Scorer) -> None:
+    with pytest.raises(BadSetting, match="accuracy has no gradient to attribute with; use another metric"):
+        ended(scorer.walk(of_llama(llama, "accuracy")))
+
+
+def test_no_steps_are_refused() -> None:
+    with pytest.raises(BadSetting, match="over 0 steps are none"):
+        IntegratedGradients("inputs", 0)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "pieces"),
+    [(Attribution(), 2), (IntegratedGradients("inputs", 3), 6), (IntegratedGradients("activations", 3), 30)],
+    ids=["eap", "inputs", "activations"],
+)
+def test_it_tells_of_every_piece_of_work(measurable: Problem, scorer: Scorer, pieces: int) -> None:
+    """Two lengths, and for activations five groups: the input and two of each layer."""
+    _, told = finished(scorer.walk(measurable))
+    assert told == [Scored(done, pieces) for done in range(1, pieces + 1)]
