@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -44,20 +45,18 @@ class Selection:
 
     def first(self, count: int) -> Circuit:
         """The circuit of the first `count` edges, less those that are dead."""
-        chosen = frozenset(self.order[:count])
-        scores = {edge: self.scored.scores[edge] for edge in chosen}
-        return Circuit(self.scored.graph, chosen, scores).pruned(self.ablation)
+        return self._of(self.order[:count])
 
     def above(self, threshold: float) -> Circuit:
         """The circuit of all edges whose absolute score is at least `threshold`, less those that are dead."""
-        chosen = frozenset(edge for edge in self.order if abs(self.scored.scores[edge]) >= threshold)
-        scores = {edge: self.scored.scores[edge] for edge in chosen}
-        return Circuit(self.scored.graph, chosen, scores).pruned(self.ablation)
+        return self._of(edge for edge in self.order if abs(self.scored.scores[edge]) >= threshold)
 
     def of_size(self, count: int) -> Circuit:
         """The circuit of at most `count` edges *after* dead ones are gone, and of just so many where that is possible.
 
-        As long a beginning of the order as stays within the size, and then every later edge that still fits in.
+        As long a beginning of the order as stays within the size, then every later edge that still fits in with all it
+        brings to life, and then, again and again, the first in the order that by itself joins what is there. Only where
+        no single edge does, as when all edges between the circuit's nodes are in it, are there fewer.
         """
         low, high = 0, len(self.order)
         while low < high:  # a longer beginning never has a smaller circuit
@@ -71,12 +70,21 @@ class Selection:
         for edge in self.order[low:]:
             if len(circuit) == count:
                 break
-            scores = {other: self.scored.scores[other] for other in (*chosen, edge)}
-            grown = Circuit(self.scored.graph, frozenset(scores), scores).pruned(self.ablation)
+            grown = self._of([*chosen, edge])
             if len(circuit) < len(grown) <= count:
                 circuit = grown
                 chosen.add(edge)
+        while len(circuit) < count:
+            joins = (self._of([*circuit.edges, edge]) for edge in self.order if edge not in circuit)
+            longer = next((grown for grown in joins if len(grown) > len(circuit)), None)
+            if longer is None:
+                break
+            circuit = longer
         return circuit
+
+    def _of(self, edges: Iterable[Edge]) -> Circuit:
+        scores = {edge: self.scored.scores[edge] for edge in edges}
+        return Circuit(self.scored.graph, frozenset(scores), scores).pruned(self.ablation)
 
 
 def _from_logits(scored: Circuit) -> list[Edge]:

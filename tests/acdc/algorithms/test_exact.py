@@ -34,7 +34,7 @@ def assert_exact(problem: Problem, exact: ExactPatching) -> None:
     edges = full.ordered()
     whole, *without = problem.measure([full, *(full.without([edge]) for edge in edges)])[0].mean(-1).tolist()
     higher_is_better = problem.metric.name in ("logit_difference", "accuracy")
-    wanted = {edge: whole - value if higher_is_better else value - whole for edge, value in zip(edges, without)}
+    wanted = {edge: whole - value if higher_is_better else value - whole for edge, value in zip(edges, without, strict=True)}
     assert max(map(abs, wanted.values())) > 1e-3
     assert dict(scored.scores) == pytest.approx(wanted, rel=0, abs=1e-9)
 
