@@ -9,7 +9,7 @@ READY := $(VENV)/.installed-demo
 READY_TO_TEST := $(VENV)/.installed-test
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format
+.PHONY: help demo test check bench format
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+
+bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and memory (ARGS=--quick, ARGS=--help)
+	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
 format: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
