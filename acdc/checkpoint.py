@@ -34,7 +34,7 @@ class Checkpoint:
         """
         try:
             data = json.loads(self.path.read_text("utf-8"))
-            schema, request, state = data["schema"], data["request"], data["state"]
+            schema, request, state = data["schema"], dict(data["request"]), dict(data["state"])
         except OSError as error:
             raise BadCheckpoint(
                 f"there is nothing to resume: {self.path} cannot be read ({error.strerror}); start without --resume"
@@ -50,7 +50,7 @@ class Checkpoint:
             raise BadCheckpoint(
                 f"{self.path} is of another discovery: {told}; give the same options as then, or start without --resume"
             )
-        return dict(state)
+        return state
 
     def discard(self) -> None:
         """Remove the file, once there is a result."""

@@ -91,6 +91,8 @@ def discover(
         "curve": [asdict(point) for point in account.curve],
         "faithfulness": judged.to_json(),
     }
+    if kept:
+        kept.discard()
     return Result(replace(circuit, provenance=provenance), judged, account.curve)
 
 

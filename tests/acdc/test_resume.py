@@ -1,0 +1,194 @@
+"""A discovery that is interrupted, wherever, and resumed gives the very circuit.json of one that is not."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import jaxtyping
+import pytest
+
+import acdc
+from acdc.checkpoint import Checkpoint
+from acdc.errors import BadCheckpoint
+from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.method import Method
+from acdc.progress import Progress
+from acdc.setup import Setup
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A discovery of about a second."""
+
+    method: Method
+    goal: Goal
+    setup: Setup = field(default_factory=lambda: Setup(prompts=3))
+
+    def discover(
+        self, watch: Callable[[Progress], None], checkpoint: Path | None = None, *, resume: bool = False
+    ) -> str:
+        """The circuit.json, but for the time it was made."""
+        result = acdc.discover(
+            "periodic",
+            method=self.method,
+            goal=self.goal,
+            setup=self.setup,
+            watch=watch,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+        data = result.circuit.to_json()
+        assert data.pop("created")
+        return json.dumps(data)
+
+
+ASKED = {
+    "acdc": Asked(Method(), KeptFaithfulness(0.9)),
+    "acdc for edges": Asked(Method(), Edges(30)),
+    "acdc, refined": Asked(Method(refine=True), KeptFaithfulness(0.8)),
+    "acdc, one threshold": Asked(Method(), Threshold(0.4), Setup(prompts=3, metric="kl", ablation="mean")),
+    "eap+acdc": Asked(Method("eap+acdc", refine=True), KeptFaithfulness(0.9)),
+}
+
+
+@cache
+def uninterrupted(name: str) -> tuple[str, tuple[Progress, ...]]:
+    """What comes out, and everything that was told on the way."""
+    heard: list[Progress] = []
+    return ASKED[name].discover(heard.append), tuple(heard)
+
+
+class Interrupted(BaseException):
+    """As a Ctrl-C is."""
+
+
+@dataclass
+class Patience:
+    """Listens until it has heard so many, and then has heard enough."""
+
+    until: int
+    heard: list[Progress] = field(default_factory=list)
+
+    def __call__(self, progress: Progress) -> None:
+        self.heard.append(progress)
+        if len(self.heard) == self.until:
+            raise Interrupted
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shape checks, which would take longer than the many runs that they check."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def interrupt(name: str, checkpoint: Path, until: int, *, resume: bool = False) -> None:
+    with pytest.raises(Interrupted):
+        ASKED[name].discover(Patience(until), checkpoint, resume=resume)
+    assert checkpoint.exists()
+
+
+def told(progress: Progress) -> Progress:
+    return replace(progress, state=None)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_after_any_number_of_steps(tmp_path: Path, name: str) -> None:
+    wanted, all_told = uninterrupted(name)
+    steps = [1, *random.Random(name).sample(range(2, len(all_told)), 3), len(all_told)]
+    stages = {all_told[step - 1].stage for step in steps}
+    assert len(stages) > 1 or isinstance(ASKED[name].goal, Threshold), "some must be in later runs of the sweep"
+    for step in steps:
+        checkpoint = tmp_path / f"{step}.json"
+        interrupt(name, checkpoint, step)
+        rest: list[Progress] = []
+        assert ASKED[name].discover(rest.append, checkpoint, resume=True) == wanted, f"interrupted after {step} steps"
+        assert not checkpoint.exists()
+        assert [told(p) for p in rest] == [told(p) for p in all_told[len(all_told) - len(rest) :]]
+        if name != "eap+acdc":  # which starts its current run again
+            assert len(rest) == len(all_told) - step, "what is decided is not decided again"
+
+
+@pytest.mark.parametrize("name", ["acdc", "eap+acdc"])
+def test_again_and_again(tmp_path: Path, name: str) -> None:
+    wanted, all_told = uninterrupted(name)
+    checkpoint = tmp_path / "checkpoint.json"
+    interrupt(name, checkpoint, len(all_told) // 4)
+    for _ in range(2):
+        interrupt(name, checkpoint, len(all_told) // 4, resume=True)
+    assert ASKED[name].discover(lambda progress: None, checkpoint, resume=True) == wanted
+
+
+def test_without_resume_a_checkpoint_is_started_over(tmp_path: Path) -> None:
+    wanted, all_told = uninterrupted("acdc")
+    checkpoint = tmp_path / "checkpoint.json"
+    interrupt("acdc", checkpoint, len(all_told) // 2)
+    heard: list[Progress] = []
+    assert ASKED["acdc"].discover(heard.append, checkpoint) == wanted
+    assert len(heard) == len(all_told)
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (Asked(Method(), KeptFaithfulness(0.8)), r"algorithm was .*'fraction': 0.9.* is now .*'fraction': 0.8"),
+        (Asked(Method(refine=True), KeptFaithfulness(0.9)), r"algorithm was .*'refine': False.* now .*'refine': True"),
+        (
+            Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3, seed=1)),
+            r"prompts was .*'seed': 0.* now .*'seed': 1",
+        ),
+        (Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3, ablation="zero")), "ablation was 'resample', is now"),
+        (Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3, metric="kl")), "metric was .*'logit_difference'"),
+        (Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3, dtype="float64")), "model was .* now .*'float64'"),
+    ],
+    ids=["goal", "method", "seed", "ablation", "metric", "dtype"],
+)
+def test_another_discovery_does_not_go_on_from_it(tmp_path: Path, other: Asked, difference: str) -> None:
+    checkpoint = tmp_path / "checkpoint.json"
+    interrupt("acdc", checkpoint, 3)
+    before = checkpoint.read_bytes()
+    with pytest.raises(BadCheckpoint, match=difference):
+        other.discover(lambda progress: None, checkpoint, resume=True)
+    assert checkpoint.read_bytes() == before
+
+
+def test_scoring_keeps_nothing_to_resume(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.json"
+    asked = Asked(Method("eap"), Edges(10))
+    with pytest.raises(Interrupted):
+        asked.discover(Patience(1), checkpoint)
+    assert not checkpoint.exists()
+    with pytest.raises(BadCheckpoint, match="there is nothing to resume"):
+        asked.discover(lambda progress: None, checkpoint, resume=True)
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from tests.acdc.test_resume import ASKED
+ASKED["acdc"].discover(lambda progress: print(progress.done, flush=True), Path(sys.argv[1]))
+"""
+
+
+def test_after_kill_9_at_a_random_moment(tmp_path: Path) -> None:
+    """Killed from outside while it works, which may be in the middle of writing its checkpoint."""
+    wanted, all_told = uninterrupted("acdc")
+    checkpoint = tmp_path / "checkpoint.json"
+    lines = random.randint(1, len(all_told) * 3 // 4)
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", _CHILD, str(checkpoint)], cwd=root, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        for _ in range(lines):
+            assert child.stdout.readline()
+        child.kill()
+    assert child.returncode == -9
+    state = Checkpoint(checkpoint, json.loads(checkpoint.read_text())["request"]).load()
+    assert state["current"]["position"]["decided"] > 0
+    assert ASKED["acdc"].discover(lambda progress: None, checkpoint, resume=True) == wanted, f"killed after {lines}"
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
