@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,9 +29,14 @@ from graphs.stages import AbstractStage, HeadStage, MlpStage, Write
 class _Change:
     """How much what some senders write changes under each trial: wherever it is read, and at the scored positions."""
 
+    runs: Runs
     senders: Int[Tensor, " sender"]
     everywhere: Float[Tensor, "sender trial batch pos d_model"]
-    scored: Float[Tensor, "sender trial batch 1 d_model"]
+
+    @cached_property
+    def scored(self) -> Float[Tensor, "sender trial batch 1 d_model"]:
+        """At the scored positions only."""
+        return self.runs.scored(self.everywhere)
 
 
 class IncrementalExecutor:
@@ -60,7 +66,7 @@ class IncrementalExecutor:
         self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
         self._read_widely = torch.zeros(len(graph.receivers), dtype=torch.bool)
         self._entered: set[tuple[str, int]] = set()
-        self._unsettled: int | None = 0  # the first stage whose state is not that of the kept edges
+        self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
         self._trial: list[Write] = []
         self._tried: tuple[int, list[int]] = (0, [])
         for receiver in graph.receivers[::-1][:decided]:
@@ -121,9 +127,7 @@ class IncrementalExecutor:
                 write.keep(count - 1)
             row, senders = self._tried
             self.kept[row, senders[:count]] = False
-            node = self.runs.graph.receivers[row].node
-            start = len(self._stages) if node == LOGITS else self._position(node)
-            self._unsettled = start if self._unsettled is None else min(start, self._unsettled)
+            self._unsettled.add(row)
         self._trial = []
 
     def _logits(self, final: Float[Tensor, "trial batch 1 d_model"]) -> Float[Tensor, "trial batch column"]:
@@ -134,8 +138,7 @@ class IncrementalExecutor:
     def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]]) -> _Change:
         rows, wrote, writes = stage.recompute(arrivals)
         self._trial += writes
-        change = wrote - stage.wrote[rows].unsqueeze(1)
-        return _Change(stage.senders[rows], change, self.runs.scored(change))
+        return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
     def _mix(
         self, changes: list[_Change], receivers: Int[Tensor, " receiver"], wide: bool
@@ -174,22 +177,30 @@ class IncrementalExecutor:
         return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
 
     def _settle(self) -> None:
-        """Work out the state from the kept edges, from the first stage that needs it."""
-        if self._unsettled is None:
+        """Work out the state from the kept edges, where edges were removed and wherever that is felt."""
+        if not self._unsettled:
             return
-        for stage in self._stages[self._unsettled :]:
-            self._settle_stage(stage)
-        row = torch.tensor([len(self.kept) - 1])
-        self._final = self._read(row, len(self.runs.graph.senders), wide=False)[0]
-        self.logits: Float[Tensor, "batch column"] = self.runs.model.unembedding(self._final.squeeze(-2), self.columns)
-        self._unsettled = None
+        stale = torch.zeros(len(self.kept), dtype=torch.bool)
+        stale[list(self._unsettled)] = True
+        for stage in self._stages:
+            slots = [slot for slot, rows in stage.receivers.items() if stale[rows].any()]
+            if slots:
+                self._settle_stage(stage, slots)
+                stale |= self.kept[:, stage.senders].any(dim=1)
+        if stale[-1]:
+            row = torch.tensor([len(self.kept) - 1])
+            self._final = self._read(row, len(self.runs.graph.senders), wide=False)[0]
+            final = self._final.squeeze(-2)
+            self.logits: Float[Tensor, "batch column"] = self.runs.model.unembedding(final, self.columns)
+        self._unsettled = set()
 
-    def _settle_stage(self, stage: AbstractStage) -> None:
+    def _settle_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
         graph = self.runs.graph
         stage.settle(
             {
                 slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_widely(slot))
                 for slot, rows in stage.receivers.items()
+                if slot in slots
             }
         )
         for row, sender in enumerate(stage.senders.tolist()):
@@ -232,7 +243,7 @@ class IncrementalExecutor:
                 self._read_widely[rows] = stage.reads_widely(slot)
             self._stages.insert(0, stage)
             self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
-            self._settle_stage(stage)
+            self._settle_stage(stage, tuple(stage.receivers))
 
     def _position(self, node: Node) -> int:
         return self._stages.index(self._stage_of[self.runs.graph.sender_index[node]][0])

@@ -48,7 +48,7 @@ class AbstractStage(ABC):
 
     @abstractmethod
     def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
-        """Take what all nodes read, and work out the rest."""
+        """Take what all nodes read in these slots (the first time: in all of them), and work out the rest."""
 
     @abstractmethod
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
@@ -114,12 +114,14 @@ class HeadStage(AbstractStage):
         self.queries = self.keys if wide else runs.scored_places[layer]
         scale = runs.scales[layer]
         self.scale = scale if scale is None or wide else runs.scored(scale)
+        self.read: dict[str, Tensor] = {}
+        self.made: dict[str, Tensor] = {}
 
     def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
         """All heads at once."""
         every = torch.arange(len(self.senders))
-        self.read = read
-        self.made = {slot: self._make(slot, residual, every) for slot, residual in read.items()}
+        self.read |= read
+        self.made |= {slot: self._make(slot, residual, every) for slot, residual in read.items()}
         self.wrote = self._write(self.made["q"], self.made["k"], self.made["v"], every)
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
