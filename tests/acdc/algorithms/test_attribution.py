@@ -23,7 +23,7 @@ from tasks.metrics import LogitDifference, metric
 from tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
-from tests.checkpoints import Checkpoints
+from tests.checkpoints import Architecture, Checkpoints
 from tests.graphs.oracle import Outputs, ablate, load_bridge, oracle_outputs, oracle_weighted_logits
 from tests.native_bridges import native_bridge
 
@@ -134,9 +134,8 @@ def test_a_distance_has_no_share_of_the_clean_end(llama: Model, bridge: Transfor
     assert_same(scores(IntegratedGradients("inputs", 2), problem), oracle_scores(problem, bridge, middle, 1 / 2))
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt_neox"])
-def test_activations_move_one_layer_at_a_time_below_what_is_clean(checkpoints: Checkpoints, architecture: str) -> None:
-    name = "llama" if architecture == "llama" else "gpt_neox"
+@pytest.mark.parametrize("name", ["llama", "gpt_neox"])
+def test_activations_move_one_layer_at_a_time_below_what_is_clean(checkpoints: Checkpoints, name: Architecture) -> None:
     model, bridge = graphs.load(checkpoints.path(name), dtype=torch.float64), load_bridge(checkpoints.ungrouped(name))
     problem = Problem(model, behaviour(model, (5, 6)), LogitDifference())
     groups: list[set[str]] = [{"input"}]
