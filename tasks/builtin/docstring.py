@@ -6,6 +6,8 @@ argument is next.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
@@ -41,13 +43,16 @@ NOUNS = words(
 def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> TextPair:
     """A method of three to five arguments, two of which are documented; the answer is the third.
 
-    A combination is the second and the third argument, in this order.
+    A combination is two neighbouring arguments, in their order. Held-out draws are those whose second and third
+    argument are held out; trained draws have no held-out neighbours at all.
     """
     count = int(rng.integers(3, 6))
     while True:
         names = [ARGUMENTS[place] for place in rng.choice(len(ARGUMENTS), 2 * count + 2, replace=False)]
         arguments, others, strangers = names[:count], names[count : 2 * count], names[2 * count :]
-        if among.admits(arguments[1], arguments[2]):
+        neighbours = list(pairwise(arguments))
+        asked = neighbours if among is Combinations.TRAINED else neighbours[1:2]
+        if all(among.admits(*pair) for pair in asked):
             break
     function = FUNCTIONS[rng.integers(len(FUNCTIONS))]
     nouns = [NOUNS[place] for place in rng.choice(len(NOUNS), 6)]

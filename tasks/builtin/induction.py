@@ -18,7 +18,8 @@ from tasks.tokenisation import TextPair
 def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> TextPair:
     """Five to eight different words, then the beginning of the same words again; the answer is the next of them.
 
-    A combination is the current word and the answer, in alphabetical order.
+    A combination is two neighbouring words, in alphabetical order. Held-out draws are those whose current word and
+    answer are held out; trained draws have no held-out neighbours at all.
     """
     length = int(rng.integers(5, 9))
     while True:
@@ -26,7 +27,9 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         first, other = drawn[:length], drawn[length:]
         # The first word is left out as the current one: at the start of a text many tokenizers write it differently.
         repeated = int(rng.integers(2, length))
-        if among.admits(*sorted(first[repeated - 1 : repeated + 1])):
+        neighbours = [sorted(pair) for pair in zip(first, [*first[1:], first[0]], strict=True)]
+        asked = neighbours if among is Combinations.TRAINED else neighbours[repeated - 1 : repeated]
+        if all(among.admits(*pair) for pair in asked):
             break
     wrong = [word for word in first if word != first[repeated]]
     return TextPair(
