@@ -50,6 +50,6 @@ def task() -> Task:
             "Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895",
         ),
         model="everyday-4l",
-        metric="logit_difference",
+        metric="kl",
         prompts=TemplatePrompts(draw),
     )

@@ -68,7 +68,7 @@ def task() -> Task:
             "Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593",
         ),
         model="everyday-4l",
-        metric="logit_difference",
+        metric="kl",
         prompts=TemplatePrompts(draw),
         references=(
             ReferenceCircuit(
