@@ -26,8 +26,19 @@ A behaviour of your own:
 \b
 Exit codes: 0 done, 1 failed check, 2 bad input, 3 environment."""
 
+_METHODS = """\b
+Methods:
+  acdc                greedy pruning, removals measured (Conmy et al. 2023)
+  eap+acdc            groups that attribution ranks lowest, removals measured
+  eap                 scores from one gradient, first order (Syed et al. 2023)
+  eap-ig              the same, averaged from corrupt to clean inputs
+  eap-ig-activations  the same, along each layer's activations; slower
+  exact               scores are the exact effect of each edge alone; slowest
+"""
+
 _DISCOVER = (
-    CHOICES
+    _METHODS
+    + CHOICES
     + """
 \b
 Examples:

@@ -22,7 +22,7 @@ def discover(
         str | None,
         option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the task's]"),
     ] = None,
-    method: Annotated[str, option("--method", takes="NAME", is_="How to search [acdc]")] = "acdc",
+    method: Annotated[str, option("--method", takes="NAME", is_="How to search, see below [acdc]")] = "acdc",
     faithfulness: Annotated[
         float | None,
         option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]"),
@@ -55,12 +55,13 @@ def discover(
 ) -> None:
     """Find the circuit of a behaviour.
 
-    Edges that do not matter are pruned greedily (ACDC, Conmy et al. 2023) at falling thresholds, until the goal is met.
-    What is left is judged on prompts of its own, and written to circuit.json, .dot, .svg and .png.
+    Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
+    written to circuit.json, .dot, .svg and .png.
     """
+    from acdc.method import Method
     from acdc.setup import Setup
 
-    goal = _goal(threshold, edges, faithfulness)
+    goal, how = _goal(threshold, edges, faithfulness), Method(method)
     setup = Setup(metric, ablation, prompts, seed, device, dtype)
 
     import tasks
@@ -78,7 +79,7 @@ def discover(
     destination.check()
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
-        result = find(task, model, method=method, goal=goal, setup=setup, watch=watch.pruning)
+        result = find(task, model, method=how, goal=goal, setup=setup, watch=watch.pruning)
         watch.stage("drawing the circuit")
         findings = Findings.of(result.circuit)
         written = destination.write(result.circuit, findings.origin.title)

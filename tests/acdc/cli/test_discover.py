@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import acdc as package
-from acdc.goals import Threshold
+from acdc.errors import UnreachableGoal
+from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, Ran, acdc, nothing_written, refused
@@ -29,12 +30,12 @@ def behaviour(corrupt: str = "X Y X Y X", answer: str = " B", metric: str = "log
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Path]:
-    """A discovery with every default but its number of prompts, and the directory it ran in."""
+    """A sweep to where the files go by default, and the directory it ran in."""
     directory = tmp_path_factory.mktemp("told")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         patch.setenv("COLUMNS", "80")
-        return acdc("discover", "periodic", "--prompts", "16"), directory
+        return acdc("discover", "periodic", "--prompts", "8"), directory
 
 
 def test_the_files_are_whole_and_where_they_are_said_to_be(told: tuple[Ran, Path]) -> None:
@@ -70,7 +71,7 @@ def test_the_result_reads_as_a_whole_story_in_80_columns(told: tuple[Ran, Path])
 
 
 def test_the_sweep_is_told_run_by_run_where_no_bar_can_be_drawn(told: tuple[Ran, Path]) -> None:
-    lines = told[0].err.splitlines()
+    lines = [line for line in told[0].err.splitlines() if not line.startswith("warning: ")]
     assert (lines[0], lines[-1]) == ("loading periodic-2l", "drawing the circuit")
     assert [line.partition(" · ")[0] for line in lines[1:-1]] == [f"run {n}" for n in range(1, len(lines) - 1)]
 
@@ -98,13 +99,33 @@ def test_python_finds_the_same_circuit(found: Path) -> None:
 
 
 def test_the_options_are_what_the_circuit_was_found_with() -> None:
-    options = {"--ablation": "mean", "--metric": "nll", "--seed": "3", "--dtype": "float64", "--device": "cpu"}
+    options = {"--ablation": "mean", "--metric": "nll", "--seed": "3", "--dtype": "float64", "--prompts": "8"}
     given = [word for pair in options.items() for word in pair]
-    data = acdc("discover", "periodic", *given, "--json", "--edges", "30", "--prompts", "8").json
+    data = acdc("discover", "periodic", *given, "--json", "--threshold", "0.5").json
     assert (data["ablation"], data["metric"]["name"], data["model"]["dtype"]) == ("mean", "nll", "float64")
     assert (data["prompts"]["seed"], data["prompts"]["discovery"]["count"]) == (3, 8)
-    assert data["algorithm"]["goal"] == {"kind": "Edges", "count": 30}
-    assert 0 < len(data["edges"]) <= 30
+    assert (data["algorithm"]["name"], data["algorithm"]["threshold"]) == ("acdc", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("option", "goal"),
+    [
+        ([], KeptFaithfulness(0.9)),
+        (["--faithfulness", "0.7"], KeptFaithfulness(0.7)),
+        (["--edges", "12"], Edges(12)),
+        (["--threshold", "0.3"], Threshold(0.3)),
+    ],
+)
+def test_each_goal_has_its_option(option: list[str], goal: Goal, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def discover(*_: object, goal: Goal, **__: object) -> None:
+        asked.append(goal)
+        raise UnreachableGoal("no circuit of this kind")
+
+    monkeypatch.setattr("acdc.discovery.discover", discover)
+    assert refused("discover", "periodic", *option) == "no circuit of this kind"
+    assert asked == [goal]
 
 
 def test_the_example_of_init_is_a_behaviour_whose_circuit_can_be_found() -> None:
@@ -143,7 +164,7 @@ def test_an_interrupted_discovery_leaves_nothing(monkeypatch: pytest.MonkeyPatch
         ),
         (["nowhere.yaml"], "nowhere.yaml: the behaviour file cannot be read: got 'no such file or directory'"),
         (["periodic", "--model", "periodic-2"], "no model called 'periodic-2'; wanted a shipped model, a checkpoint"),
-        (["periodic", "--method", "eap"], "unknown method 'eap'; wanted one of acdc"),
+        (["periodic", "--method", "eap+acd"], "unknown method 'eap+acd'; did you mean eap+acdc"),
         (
             ["periodic", "--metric", "logit_diff"],
             "unknown metric: got 'logit_diff', wanted a metric's name; did you mean",
@@ -210,7 +231,7 @@ def test_a_metric_that_corruption_does_not_change_is_refused() -> None:
     )
     Path("mine.yaml").write_text(HEAD.format(metric="accuracy") + rows)  # the model never says M
     assert refused("discover", "mine.yaml").startswith(
-        "ablating the whole model changes the accuracy of these prompts by only 0 (noise 0), so no circuit can be told"
+        "ablating the whole model worsens the accuracy of these prompts by only 0 (noise 0), so no circuit can be told"
     )
 
 

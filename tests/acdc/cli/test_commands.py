@@ -1,0 +1,75 @@
+"""What `--help` promises is so: defaults, names, examples; and it is readable in 80 columns."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+
+import acdc as package
+from acdc.cli.commands import command
+from acdc.method import METHODS
+from acdc.setup import DTYPES
+from graphs.ablation import Ablation
+from tasks.metrics import metric_names
+from tests.acdc.cli.command_line import acdc
+
+COMMANDS = ("tasks", "models", "init", "discover", "evaluate", "show")
+
+
+def options(name: str) -> list[Any]:
+    return [parameter for parameter in command().commands[name].params if parameter.param_type_name == "option"]
+
+
+def test_help_lists_every_command_in_a_line() -> None:
+    shown = acdc("--help").out.splitlines()
+    listed = [line.split()[0] for line in shown if re.match(r"  [a-z]+ +[A-Z].*\.$", line)]
+    assert tuple(listed) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_one_line_of_80_columns(name: str) -> None:
+    ran = acdc(name, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert max(len(line) for line in ran.out.splitlines()) <= 80
+    for option in options(name):
+        assert any(option.opts[0] in line and line.endswith(option.help) for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_default_is_what_the_help_says(name: str) -> None:
+    for option in options(name):
+        if option.default not in (None, False):
+            assert option.help.endswith(f"[{option.default}]")
+
+
+@pytest.mark.parametrize("name", ["discover", "evaluate"])
+def test_every_metric_ablation_and_precision_is_named(name: str) -> None:
+    shown = acdc(name, "--help").out
+    for choice in (*metric_names(), *(kind.value for kind in Ablation)):
+        assert re.search(rf"^    {choice} ", shown, re.MULTILINE)
+    assert all(dtype in shown for dtype in DTYPES)
+
+
+def test_every_method_is_named() -> None:
+    shown = acdc("discover", "--help").out
+    assert tuple(re.findall(r"^    (\S+)", shown.partition("Methods:")[2], re.MULTILINE))[: len(METHODS)] == METHODS
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_every_example_is_a_command_line_that_parses(name: str) -> None:
+    shown = acdc(*filter(None, [name]), "--help").out
+    for line in re.findall(r"^ +acdc (\S.*)$", shown, re.MULTILINE):
+        words = shlex.split(re.split(r" [|>]", line)[0])
+        command().commands[words[0]].make_context(words[0], words[1:])
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert acdc("--version").out == f"acdc {package.__version__}\n"
+
+
+def test_no_command_at_all_shows_the_help() -> None:
+    ran = acdc()
+    assert "A first circuit, in a minute:" in ran.out + ran.err

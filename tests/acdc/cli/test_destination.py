@@ -1,0 +1,62 @@
+"""A result is written whole or not at all, and only where that was tried before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from acdc.cli.destination import Destination
+from acdc.errors import UnwritableOutput
+from graphs.circuit import Circuit
+from graphs.computation import ComputationalGraph
+from tests.acdc.cli.command_line import nothing_written
+
+CIRCUIT = Circuit.from_names(ComputationalGraph(1, 1, 4), ["input->m0", "m0->logits"])
+FILES = ["circuit.dot", "circuit.json", "circuit.png", "circuit.svg"]
+
+
+def test_trying_leaves_no_trace() -> None:
+    with nothing_written():
+        Destination(Path("runs/deep/down")).check()
+
+
+def test_directories_are_made_as_needed_and_other_files_in_them_stay() -> None:
+    Path("runs").mkdir()
+    Path("runs/notes.txt").write_text("mine")
+    for directory in ("runs", "runs/deep/down"):
+        written = Destination(Path(directory)).write(CIRCUIT, "a title")
+        assert sorted(written.files) == [Path(directory, name) for name in FILES]
+    assert Circuit.load("runs/deep/down/circuit.json") == CIRCUIT
+    assert "a title" in Path("runs/circuit.dot").read_text()
+    assert {path.name for path in Path().rglob("*") if path.is_file()} == {*FILES, "notes.txt"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+def test_what_goes_wrong_midway_leaves_nothing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    import graphs.render
+
+    draw = graphs.render.render
+
+    def render(circuit: Circuit, path: Path, title: str) -> None:
+        if path.suffix == ".png":
+            raise error
+        draw(circuit, path, title=title)
+
+    monkeypatch.setattr("graphs.render.render", render)
+    wanted = UnwritableOutput if isinstance(error, OSError) else KeyboardInterrupt
+    with nothing_written(), pytest.raises(wanted):
+        Destination(Path("runs/deep")).write(CIRCUIT, "a title")
+
+
+def test_a_file_in_the_way_is_told_of() -> None:
+    Path("taken").write_text("a file")
+    Path("run/circuit.svg").mkdir(parents=True)
+    with pytest.raises(UnwritableOutput, match="taken cannot be written: Not a directory"):
+        Destination(Path("taken")).check()
+    with pytest.raises(UnwritableOutput, match=r"taken/run cannot be written: Not a directory \(.*/taken\)"):
+        Destination(Path("taken/run")).check()
+    with pytest.raises(UnwritableOutput, match=r"run/circuit.svg is a directory where a file is to be written"):
+        Destination(Path("run")).check()

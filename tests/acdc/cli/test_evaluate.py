@@ -1,0 +1,95 @@
+"""`acdc evaluate` measures again, checks, and refuses circuits that do not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graphs.circuit import Circuit
+from tests.acdc.cli.command_line import acdc, refused
+from tests.checkpoints import Checkpoints
+
+
+def test_the_same_model_gives_the_same_answer(found: Path) -> None:
+    recorded = Circuit.load(found / "circuit.json").provenance["faithfulness"]
+    ran = acdc("evaluate", found, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json == {"circuit": "found/circuit.json", "faithfulness": recorded}
+
+
+def test_what_is_measured_now_stands_beside_what_was_found(found: Path) -> None:
+    ran = acdc("evaluate", found / "circuit.json", "--metric", "kl", "--seed", "7", "--prompts", "8")
+    assert ran.code == 0, ran.err
+    rows = {line.split("  ")[0].strip(): line for line in ran.out.splitlines()}
+    assert rows["faithfulness"].rstrip().endswith("by KL")
+    assert rows["when found"].rstrip().endswith("by logit difference")
+    assert rows["prompts"].split()[1:] == ["8", "at", "most,", "drawn", "with", "seed", "7"]
+    assert rows["method"].split()[1:] == ["resample", "ablation,", "float32"]
+    assert "KL from the full model" in rows
+
+
+def test_task_and_model_can_be_others(found: Path) -> None:
+    assert acdc("init", "mine.yaml").code == 0
+    text = Path("mine.yaml").read_text()
+    listed = [
+        f'  - {{clean: "{a} {b} {a} {b} {a}", corrupt: "P Q P Q P", answer: " {b}", distractor: " Q"}}'
+        for a, b in ("AB", "CD", "EF", "GH")
+    ]
+    Path("mine.yaml").write_text(text[: text.index("  - {")] + "\n".join(listed))
+    ran = acdc("evaluate", found, "--task", "mine.yaml", "--model", "periodic-2l")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("mine on periodic-2l\nMakes the verb agree")
+
+
+@pytest.mark.parametrize(("at_least", "code", "verdict"), [("0.01", 0, True), ("1", 1, False)])
+def test_a_check_that_fails_is_exit_1(found: Path, at_least: str, code: int, verdict: bool) -> None:
+    data = json.loads((found / "circuit.json").read_text())
+    data["edges"] = data["edges"][: len(data["edges"]) - (not verdict)]  # without its last edge into the logits
+    Path("circuit.json").write_text(json.dumps(data))
+    ran = acdc("evaluate", "circuit.json", "--at-least", at_least, "--json")
+    assert (ran.code, ran.json["passed"], ran.json["at_least"]) == (code, verdict, float(at_least))
+    assert ("of --at-least" in ran.err) == (not verdict)
+
+
+@pytest.mark.parametrize("fraction", ["90", "0", "-1", "nan"])
+def test_a_check_is_of_a_fraction(found: Path, fraction: str) -> None:
+    assert "wanted a fraction above 0 and at most 1" in refused("evaluate", found, "--at-least", fraction)
+
+
+def test_a_circuit_that_does_not_say_its_origin_needs_task_and_model(found: Path) -> None:
+    circuit = Circuit.load(found / "circuit.json")
+    Circuit(circuit.graph, circuit.edges).save("bare.json")
+    assert "--task and --model" in refused("evaluate", "bare.json")
+    ran = acdc("evaluate", "bare.json", "--task", "periodic", "--model", "periodic-2l", "--prompts", "8")
+    assert ran.code == 0
+    assert ran.out.startswith("periodic on periodic-2l\n")
+    assert ran.err.startswith("warning: the file does not say how its circuit was found")
+
+
+def test_a_circuit_of_another_model_is_refused(found: Path, checkpoints: Checkpoints) -> None:
+    told = refused("evaluate", found, "--model", checkpoints.path("gpt2"))
+    assert told.startswith("the circuit is of a model with 2 layers, 4 heads per layer and MLPs and width 64, but ")
+    assert told.endswith("give the circuit's own model (--model)")
+
+
+def test_a_missing_truncated_or_foreign_file_is_refused(found: Path) -> None:
+    whole = (found / "circuit.json").read_text()
+    Path("truncated.json").write_text(whole[: len(whole) // 2])
+    Path("foreign.json").write_text('{"nodes": []}')
+    for name, words in {
+        "nowhere.json": "no circuit can be read from nowhere.json: No such file or directory",
+        "truncated.json": "truncated.json is not JSON (",
+        "foreign.json": "foreign.json is no circuit file: got 'no schema', wanted schema 'acdc.circuit/1'",
+    }.items():
+        for command in ("evaluate", "show"):
+            assert refused(command, name).startswith(words)
+
+
+def test_a_record_of_the_wrong_kind_is_refused(found: Path) -> None:
+    data = json.loads((found / "circuit.json").read_text())
+    data["faithfulness"]["normalised"]["value"] = "high"
+    Path("odd.json").write_text(json.dumps(data))
+    for command in ("evaluate", "show"):
+        assert refused(command, "odd.json").startswith("what odd.json says under 'faithfulness.normalised.value' ")

@@ -1,0 +1,54 @@
+"""Progress is a bar with the time left on a terminal, a line per run elsewhere, and nothing when quiet."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from acdc.cli.progress import watching
+from acdc.progress import Progress
+
+STEPS = (
+    Progress("gradients", done=1, total=1),
+    Progress("run 1 · threshold 2", done=1, total=2, kept=1),
+    Progress("run 1 · threshold 2", done=2, total=2, kept=2),
+    Progress("run 2 · threshold 0.125", done=1, total=2, kept=1200),
+)
+
+
+def watched(*, quiet: bool = False) -> None:
+    with watching(quiet=quiet) as watch:
+        watch.stage("loading")
+        for step in STEPS:
+            watch.pruning(step)
+        watch.stage("drawing")
+
+
+def test_elsewhere_each_finished_run_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    watched()
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "loading\ngradients\nrun 1 · threshold 2 · 2 edges\ndrawing\n")
+
+
+def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    watched(quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_shows_the_run_its_edges_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, color_system=None, width=80)
+    monkeypatch.setattr("acdc.cli.terminal.errors", lambda: terminal)
+    watched()
+    drawn = screen.getvalue()
+    for words in (
+        "loading",
+        "run 1 · threshold 2 · 1 edge so far ━",
+        " 50%",
+        "run 2 · threshold 0.125 · 1,200 edges so far ━",
+    ):
+        assert words in drawn
+    assert "-:--:--" in drawn or "0:00:" in drawn
+    assert drawn.rstrip().endswith("\x1b[2K")  # the bar is wiped away at the end

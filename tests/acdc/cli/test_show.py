@@ -1,0 +1,86 @@
+"""`acdc show` tells what is in a circuit file, and writes it in other forms."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from graphs.circuit import Circuit
+from tests.acdc.cli.command_line import acdc, refused
+
+
+def test_a_circuit_is_shown_from_its_directory_as_from_its_file(found: Path) -> None:
+    shown = acdc("show", found)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown == acdc("show", found / "circuit.json")
+    assert shown.out.startswith("periodic on periodic-2l\n")
+
+
+def test_top_says_how_many_edges_and_0_means_all(found: Path) -> None:
+    circuit = Circuit.load(found / "circuit.json")
+    strongest = sorted(circuit.scores, key=lambda edge: -abs(circuit.scores[edge]))
+    two = acdc("show", found, "--top", "2").out
+    assert [edge.name in two for edge in strongest[:3]] == [True, True, False]
+    assert all(edge.name in acdc("show", found, "--top", "0").out for edge in circuit.edges)
+    assert refused("show", found, "--top", "-1").startswith("--top is -1; wanted a number of edges")
+
+
+def test_json_is_the_file(found: Path) -> None:
+    assert acdc("show", found, "--json").json == json.loads((found / "circuit.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("c.svg", b"<?xml"), ("c.png", b"\x89PNG"), ("c.pdf", b"%PDF"), ("c.dot", b"//"), ("c.graphml", b"<")],
+)
+def test_a_circuit_can_be_written_in_every_form(found: Path, name: str, start: bytes) -> None:
+    ran = acdc("show", found, "--render", name)
+    assert ran.code == 0, ran.err
+    assert ran.out.endswith(f"\nWritten: {name}\n")
+    content = Path(name).read_bytes()
+    assert content.startswith(start) or b"digraph" in content
+    if name.endswith((".svg", ".graphml")):
+        ElementTree.fromstring(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("c.bmp", "a circuit cannot be written to c.bmp: got the ending '.bmp', wanted one of .svg, .png, .pdf, .dot"),
+        ("nowhere/c.svg", "nowhere/c.svg cannot be written: there is no directory "),
+        ("nowhere/c.graphml", "nowhere/c.graphml cannot be written: there is no directory "),
+        ("c.dot", "c.dot cannot be written: it is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused(found: Path, file: str, words: str) -> None:
+    Path("c.dot").mkdir()
+    assert refused("show", found, "--render", file).startswith(words)
+
+
+def test_a_picture_needs_a_graphviz(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphs.drawing.engines", lambda form: [])
+    assert "could not be drawn as png" in refused("show", found, "--render", "c.png", code=3)
+
+
+def test_a_circuit_made_by_hand_can_be_shown(found: Path) -> None:
+    circuit = Circuit.load(found / "circuit.json")
+    Circuit.from_names(circuit.graph, ["input->logits", "input->a0.h0<v>"]).save("hand.json")
+    lines = [line.rstrip() for line in acdc("show", "hand.json").out.splitlines()]
+    assert lines[0] == "a behaviour its file does not name"
+    assert "faithfulness  not measured; `acdc evaluate` does that" in lines
+    assert "input->logits        -" in lines
+
+
+def test_showing_needs_no_torch(found: Path) -> None:
+    # In a process of its own: this one has loaded torch long ago.
+    import subprocess
+
+    script = "import sys; from acdc.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-c", script, "show", str(found.absolute())]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False", done.stderr

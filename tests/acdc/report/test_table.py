@@ -1,0 +1,125 @@
+"""Tables say what the values say, in few columns."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console, RenderableType
+
+from acdc.progress import CurvePoint
+from acdc.report import table
+from acdc.report.findings import Algorithm, Behaviour, Drawn, Findings, Metric, Model, Origin, Outcome, Prompts
+from graphs.circuit import Circuit
+from graphs.computation import ComputationalGraph
+from graphs.nodes import Edge
+from tests.acdc.report.test_findings import GRAPH, JUDGED
+
+LOGIT = Metric("logit_difference", "a - b; higher: more of the behaviour")
+
+
+def lines(part: RenderableType) -> list[str]:
+    """What a terminal of 80 columns shows, without the spaces at the ends of lines."""
+    screen = io.StringIO()
+    Console(file=screen, width=80, highlight=False).print(part)
+    return [line.rstrip() for line in screen.getvalue().splitlines()]
+
+
+def scored(**scores: float) -> Circuit:
+    edges = {Edge.parse(f"{sender}->logits"): score for sender, score in scores.items()}
+    return Circuit(GRAPH, frozenset(edges), edges)
+
+
+def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
+    origin = Origin(
+        Model("toy", dtype="float64"),
+        Behaviour("echo", "Says it again."),
+        Prompts(3, Drawn(64), Drawn(63)),
+        "mean",
+        LOGIT,
+        Algorithm("acdc", 0.25, "how much worse"),
+    )
+    points = (CurvePoint(1.0, 1, 0.5, 6), CurvePoint(0.25, 2, 0.9375, 6))
+    findings = Findings(scored(input=1.5, m0=-0.25), origin, Outcome(JUDGED, points, ("a norm is frozen",)))
+    assert [lines(part) for part in table.account(findings, 10)] == [
+        ["echo on toy", "Says it again."],
+        [
+            "circuit       2 of 8 edges (25.0%), 3 nodes, 0 heads",
+            "faithfulness  keeps 90.0% (95% CI 85.0% to 95.0%), by logit difference",
+            "prompts       64 to find it and 63 others to judge it, drawn with seed 3",
+            "method        acdc at threshold 0.25, mean ablation, float64",
+        ],
+        [
+            "                        full model  circuit  ablated",
+            "logit difference              4.00     3.50    -1.00",
+            "KL from the full model        0.00     0.20     5.00  nats; worst prompt 1.25",
+            "accuracy                    100.0%    90.0%     0.0%",
+        ],
+        [
+            "How small, how faithful: the pruning runs, on the prompts to find it",
+            "threshold  edges  faithfulness",
+            "        1      1         50.0%",
+            "     0.25      2         93.8%  <- chosen",
+        ],
+        [
+            "Its 2 edges",
+            "edge           score",
+            "input->logits  +1.50",
+            "m0->logits     -0.25",
+            "score: how much worse",
+        ],
+        ["Note: a norm is frozen"],
+    ]
+
+
+def test_only_what_is_known_is_told() -> None:
+    findings = Findings(Circuit.empty(GRAPH), Origin(), Outcome())
+    assert [lines(part) for part in table.account(findings, 10)] == [
+        ["a behaviour its file does not name"],
+        [
+            "circuit       0 of 8 edges (0.0%), 0 nodes, 0 heads",
+            "faithfulness  not measured; `acdc evaluate` does that",
+        ],
+    ]
+
+
+def test_a_metric_of_which_less_is_better_says_so() -> None:
+    shown = lines(table.levels(JUDGED, Metric("nll", "nats; lower: more of the behaviour")))
+    assert shown[1].split("  ")[-1] == "lower is better"
+
+
+@pytest.mark.parametrize("name", ["kl", "accuracy"])
+def test_a_metric_that_has_a_row_of_its_own_has_no_second_one(name: str) -> None:
+    assert len(lines(table.levels(JUDGED, Metric(name)))) == 3
+
+
+def test_runs_that_met_the_same_circuit_are_one_line_and_empty_circuits_none() -> None:
+    sizes = {8.0: (0, 0.0), 4.0: (2, 0.5), 2.0: (2, 0.5), 1.0: (3, 0.9), 0.7: (3, 0.9), 0.5: (4, 1.0)}
+    points = [CurvePoint(threshold, *met, 6) for threshold, met in sizes.items()]
+    assert [line.split() for line in lines(table.curve(points, 0.7))[2:]] == [
+        ["4", "2", "50.0%"],
+        ["0.7", "3", "90.0%", "<-", "chosen"],
+        ["0.5", "4", "100.0%"],
+    ]
+
+
+def test_the_strongest_edges_come_first_whatever_their_sign() -> None:
+    shown = lines(table.edges(scored(input=0.001, m0=-0.02), 1, ""))
+    assert shown == ["The 1 strongest of its 2 edges", "edge          score", "m0->logits  -0.0200"]
+
+
+def test_edges_without_a_score_come_last_with_none() -> None:
+    circuit = Circuit(GRAPH, scored(input=1.0, m0=1.0).edges, {Edge.parse("m0->logits"): -0.5})
+    assert [line.split() for line in lines(table.edges(circuit, 0, "x"))[2:4]] == [
+        ["m0->logits", "-0.500"],
+        ["input->logits", "-"],
+    ]
+
+
+def test_a_circuit_of_a_large_model_is_more_than_none_of_it() -> None:
+    graph = ComputationalGraph(12, 12, 768)
+    assert table.size(Circuit.from_names(graph, ["input->a0.h0<v>"])) == "1 of 32,491 edges (0.003%), 2 nodes, 1 head"
+
+
+def test_a_value_that_rounds_to_nothing_has_no_sign() -> None:
+    assert "-0.00" not in "".join(lines(table.edges(scored(input=-1e-9, m0=3.0), 0, "")))
