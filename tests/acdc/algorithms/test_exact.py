@@ -33,8 +33,8 @@ def assert_exact(problem: Problem, exact: ExactPatching) -> None:
     assert scored == full
     edges = full.ordered()
     whole, *without = problem.measure([full, *(full.without([edge]) for edge in edges)])[0].mean(-1).tolist()
-    higher_is_better = problem.metric.name in ("logit_difference", "accuracy")
-    wanted = {edge: whole - value if higher_is_better else value - whole for edge, value in zip(edges, without, strict=True)}
+    worse = -1 if problem.metric.name in ("logit_difference", "accuracy") else 1
+    wanted = {edge: worse * (value - whole) for edge, value in zip(edges, without, strict=True)}
     assert max(map(abs, wanted.values())) > 1e-3
     assert dict(scored.scores) == pytest.approx(wanted, rel=0, abs=1e-9)
 
