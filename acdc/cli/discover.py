@@ -89,7 +89,7 @@ def discover(
         _show_essentials(findings, written.files[0])
     else:
         _show(findings, written.files)
-    for warning in warnings(result.faithfulness):
+    for warning in warnings(result.faithfulness, findings.origin.metric):
         terminal.warn(warning)
     if written.undrawn:
         raise written.undrawn

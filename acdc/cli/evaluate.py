@@ -67,13 +67,14 @@ def evaluate(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(_setup(loaded, named=bool(task and model)), device=device, **changes)
     judged = measure(loaded, task=task, model=model, setup=setup)
+    measured_on = _measured_on(findings.origin, setup, task, model)
     passed = at_least is None or judged.normalised.value >= at_least
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
         terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **check})
     else:
-        _show(findings, judged, setup, _measured_on(findings.origin, setup, task, model))
-    for warning in warnings(judged):
+        _show(findings, judged, setup, measured_on)
+    for warning in warnings(judged, measured_on.metric):
         terminal.warn(warning)
     if not passed:
         terminal.fail(f"the circuit keeps {judged.normalised.value:.1%}, less than the {at_least:.1%} of --at-least")

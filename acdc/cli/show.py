@@ -24,7 +24,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show a circuit: its faithfulness and strongest edges."""
-    from acdc.report.findings import Findings
+    from acdc.report.findings import Findings, warnings
     from acdc.report.table import account
     from graphs.circuit import Circuit
 
@@ -46,6 +46,9 @@ def show(
     terminal.parts(account(findings, top))
     if render is not None:
         terminal.results().print(f"\nWritten: {render}", soft_wrap=True)
+    if judged := findings.outcome.faithfulness:
+        for warning in warnings(judged, findings.origin.metric):
+            terminal.warn(warning)
 
 
 def _export(circuit: Circuit, file: Path, title: str) -> None:

@@ -120,13 +120,14 @@ class Findings:
         return cls(circuit, _read(Origin, circuit.provenance, where), _read(Outcome, circuit.provenance, where))
 
 
-def warnings(judged: Faithfulness) -> tuple[str, ...]:
-    """What a reader should know before believing a circuit of this faithfulness."""
+def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
+    """What a reader should know before believing a circuit of this faithfulness by this metric."""
+    by_kl = "" if metric and metric.name == "kl" else ", or find the circuit with --metric kl"
     found = []
     if judged.normalised.value > OVERSHOOT:
         found.append(
             f"the circuit overshoots: it shows {judged.normalised.value:.0%} of the behaviour, so it dropped parts "
-            "that work against it; look at KL too, or find it with --metric kl"
+            f"that work against it; look at KL and accuracy too{by_kl}"
         )
     if judged.accuracy.full < HARDLY_SHOWN:
         found.append(
@@ -136,7 +137,7 @@ def warnings(judged: Faithfulness) -> tuple[str, ...]:
     if judged.accuracy.circuit < ANSWERS_LOST * judged.accuracy.full:
         found.append(
             f"the circuit loses answers: it is right on {judged.accuracy.circuit:.0%} of the prompts, the model on "
-            f"{judged.accuracy.full:.0%}; keep more of the model (--faithfulness), or find the circuit with --metric kl"
+            f"{judged.accuracy.full:.0%}; ask for a larger one (--faithfulness, --edges){by_kl}"
         )
     return tuple(found)
 

@@ -15,7 +15,7 @@ from tests.acdc.cli.command_line import acdc, refused
 
 def test_a_circuit_is_shown_from_its_directory_as_from_its_file(found: Path) -> None:
     shown = acdc("show", found)
-    assert (shown.code, shown.err) == (0, "")
+    assert shown.code == 0, shown.err
     assert shown == acdc("show", found / "circuit.json")
     assert shown.out.startswith("periodic on periodic-2l\n")
 
@@ -84,3 +84,10 @@ def test_showing_needs_no_torch(found: Path) -> None:
     command = [sys.executable, "-c", script, "show", str(found.absolute())]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
+def test_a_doubtful_circuit_is_shown_with_its_warnings(found: Path) -> None:
+    data = json.loads((found / "circuit.json").read_text())
+    data["faithfulness"]["normalised"]["value"] = 1.5
+    Path("odd.json").write_text(json.dumps(data))
+    assert "warning: the circuit overshoots: it shows 150% of the behaviour" in acdc("show", "odd.json").err

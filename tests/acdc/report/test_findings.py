@@ -79,9 +79,16 @@ def test_what_cannot_be_understood_is_named_with_its_place(provenance: dict[str,
     ],
 )
 def test_each_warning_is_given_when_it_is_due(faithfulness: Faithfulness, words: list[str]) -> None:
-    told = warnings(faithfulness)
+    told = warnings(faithfulness, None)
     assert len(told) == len(words)
     assert all(warning.startswith(start) for warning, start in zip(told, words, strict=True))
+
+
+def test_nobody_is_sent_to_the_metric_they_have_used() -> None:
+    (told,) = warnings(judged(accuracy=(1.0, 0.4)), Metric("logit_difference"))
+    assert told.endswith(", or find the circuit with --metric kl")
+    (told,) = warnings(judged(accuracy=(1.0, 0.4)), Metric("kl"))
+    assert "kl" not in told
 
 
 @pytest.mark.parametrize(("name", "words"), [("logit_difference", "logit difference"), ("kl", "KL"), ("l2", "L2")])
