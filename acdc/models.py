@@ -82,7 +82,13 @@ def load_named(name: str, setup: Setup) -> Model:
 def _shipped(name: str) -> Shipped:
     path = tasks.shipped_model(name)
     config = json.loads((path / "config.json").read_text("utf-8"))
-    card = (path / "README.md").read_text("utf-8").splitlines()
-    about = next((line for line in card if line.strip() and not line.startswith(("#", "---", "<"))), "")
+    about = _first_sentence((path / "README.md").read_text("utf-8"))
     size = (path / "model.safetensors").stat().st_size / 1e6
-    return Shipped(name, path, config["n_layer"], config["n_head"], size, about.strip())
+    return Shipped(name, path, config["n_layer"], config["n_head"], size, about)
+
+
+def _first_sentence(card: str) -> str:
+    """What a model's card says first, below its metadata and its title."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    paragraph = next((part for part in re.split(r"\n\s*\n", text) if not part.lstrip().startswith(("#", "<"))), "")
+    return re.split(r"(?<=\.)\s", " ".join(paragraph.split()))[0]
