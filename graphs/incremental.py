@@ -67,6 +67,7 @@ class IncrementalExecutor:
         self._read_widely = torch.zeros(len(graph.receivers), dtype=torch.bool)
         self._entered: set[tuple[str, int]] = set()
         self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
+        self._logits: Float[Tensor, "batch column"] | None = None
         self._trial: list[Write] = []
         self._tried: tuple[int, list[int]] = (0, [])
         for receiver in graph.receivers[::-1][:decided]:
@@ -84,7 +85,8 @@ class IncrementalExecutor:
 
     def bytes_per_trial(self, receiver: Receiver) -> int:
         """About how much memory one candidate removal of this receiver takes."""
-        batch, columns = self.logits.shape
+        batch = len(self._final)
+        columns = len(self.runs.model.unembedding.weight) if self.columns is None else self.columns.shape[1]
         later = self._stages[self._position(receiver.node) :] if receiver.node != LOGITS else []
         numbers = 2 * sum(stage.size for stage in later) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
         return int(numbers * self.runs.delta.element_size())
@@ -96,11 +98,21 @@ class IncrementalExecutor:
 
         With `together` False, after removing each of them alone.
         """
+        return self.unembed(self.try_residuals(receiver, senders, together=together))
+
+    def unembed(self, residual: Float[Tensor, "trial batch d_model"]) -> Float[Tensor, "trial batch column"]:
+        """The logits at these final residuals."""
+        return self.runs.model.unembedding(residual, self.columns)
+
+    def try_residuals(
+        self, receiver: Receiver, senders: Sequence[int], *, together: bool = True
+    ) -> Float[Tensor, "trial batch d_model"]:
+        """The final residuals at the scored positions after the removals that `try_removals` makes."""
         row = self.runs.graph.receiver_index[receiver]
         self._trial, self._tried = [], (row, list(senders))
         if receiver.node == LOGITS:
             removed = self._carried(senders, wide=False)
-            return self._logits(self._final - (removed.cumsum(0) if together else removed))
+            return self._arrive(self._final - (removed.cumsum(0) if together else removed))
         start = self._position(receiver.node)
         stage = self._stages[start]
         slot, place = stage.find(row)
@@ -117,8 +129,8 @@ class IncrementalExecutor:
                 changes.append(self._pass(later, arrivals))
         change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), wide=False)
         if change is None:
-            return self.logits.expand(len(senders), *self.logits.shape)
-        return self._logits(self._final + change[0])
+            return self.residual.expand(len(senders), *self.residual.shape)
+        return self._arrive(self._final + change[0])
 
     def accept(self, count: int) -> None:
         """Make the first `count` removals of the last trial."""
@@ -128,12 +140,24 @@ class IncrementalExecutor:
             row, senders = self._tried
             self.kept[row, senders[:count]] = False
             self._unsettled.add(row)
+            self._logits = None
         self._trial = []
 
-    def _logits(self, final: Float[Tensor, "trial batch 1 d_model"]) -> Float[Tensor, "trial batch column"]:
-        logits = self.runs.model.unembedding(final.squeeze(-2), self.columns)
-        self._trial += [Write(self._final, None, final), Write(self.logits, None, logits)]
-        return logits
+    @property
+    def residual(self) -> Float[Tensor, "batch d_model"]:
+        """The final residual at the scored positions, in the circuit of the moment."""
+        return self._final.squeeze(-2)
+
+    @property
+    def logits(self) -> Float[Tensor, "batch column"]:
+        """The logits at the scored positions, in the circuit of the moment; computed when first asked for."""
+        if self._logits is None:
+            self._logits = self.unembed(self.residual[None])[0]
+        return self._logits
+
+    def _arrive(self, final: Float[Tensor, "trial batch 1 d_model"]) -> Float[Tensor, "trial batch d_model"]:
+        self._trial.append(Write(self._final, None, final))
+        return final.squeeze(-2)
 
     def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]]) -> _Change:
         rows, wrote, writes = stage.recompute(arrivals)
@@ -190,8 +214,7 @@ class IncrementalExecutor:
         if stale[-1]:
             row = torch.tensor([len(self.kept) - 1])
             self._final = self._read(row, len(self.runs.graph.senders), wide=False)[0]
-            final = self._final.squeeze(-2)
-            self.logits: Float[Tensor, "batch column"] = self.runs.model.unembedding(final, self.columns)
+            self._logits = None
         self._unsettled = set()
 
     def _settle_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:

@@ -52,7 +52,8 @@ class Pruned:
 
     `circuit` is what the walk kept, with each edge's score: how much the metric lost when the edge was removed from the
     circuit of that moment (positive: removing it weakens the behaviour). `tested` counts candidate removals,
-    `evaluated` the circuits run for them, and `closest` how near the tightest decision came to the threshold.
+    `evaluated` the circuits run for them, and `closest` how near the tightest decision came to the threshold (or at
+    least that near, where a bound decided).
     `one_minimal` says that no single edge of it can be removed within the threshold.
     """
 
@@ -118,7 +119,8 @@ class GreedyPruning:
             left = list(range(graph.reads(receiver)))[::-1] if trials.begin(receiver) else []
             tested_here, kept_before = len(left), len(scores)
             while left:
-                costs = trials.costs(receiver, left[: self.batch or min(size, trials.room(receiver))])
+                candidates = left[: self.batch or min(size, trials.room(receiver))]
+                costs = trials.costs(receiver, candidates, enough=self.threshold)
                 dear = (costs >= self.threshold).nonzero()
                 accepted = int(dear[0]) if len(dear) else len(costs)
                 trials.accept(accepted)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from acdc.algorithms.screen import KLScreen
 from acdc.problem import Problem
 from graphs.incremental import IncrementalExecutor
 from graphs.nodes import Receiver
+
+_SAFELY = 0.999  # of the threshold: the rest is for rounding in the bounds
 
 
 class Trials:
@@ -35,8 +39,14 @@ class Trials:
             columns, targets = batch.columns(problem.metric)
             self._executors.append(IncrementalExecutor(batch.runs, columns, kept, decided))
             self._targets.append(targets)
-        self._tried: Float[Tensor, " trial"] = torch.empty(0, dtype=torch.float64)
-        self.now: float = self._current()
+        self._residuals: list[Float[Tensor, "trial _ _"]] = []
+        self._now: float | None = None
+        self._screens = [
+            KLScreen(executor, targets)
+            for executor, targets in zip(self._executors, self._targets, strict=True)
+            if KLScreen.suits(problem)
+        ]
+        self._anchored = False
 
     @property
     def kept(self) -> Bool[Tensor, "receiver sender"]:
@@ -46,20 +56,33 @@ class Trials:
     def begin(self, receiver: Receiver) -> bool:
         """Put a receiver on trial; False if its node reaches nothing, and then its edges are gone."""
         reaching = [executor.begin(receiver) for executor in self._executors]  # each must, whatever the others say
-        self.now = self._current()
+        self._now = None
+        self._anchored = False
         return all(reaching)
+
+    @property
+    def now(self) -> float:
+        """The mean metric of the circuit of the moment."""
+        if self._now is None:
+            self._now = float(self._mean([executor.logits[None] for executor in self._executors])[0])
+        return self._now
 
     def room(self, receiver: Receiver) -> int:
         """How many candidates of this receiver fit into the memory allowed."""
         return max(1, self._max_bytes // max(executor.bytes_per_trial(receiver) for executor in self._executors))
 
-    def costs(self, receiver: Receiver, senders: Sequence[int], *, together: bool = True) -> Float[Tensor, " trial"]:
+    def costs(
+        self, receiver: Receiver, senders: Sequence[int], *, together: bool = True, enough: float = -math.inf
+    ) -> Float[Tensor, " trial"]:
         """By how much the mean metric gets worse with each removal: each on top of those before it, or each alone.
 
-        Of the first few candidates only, where memory does not suffice for all.
+        Of the first few candidates only, where memory does not suffice for all. Where a cost is surely below `enough`,
+        an upper bound below it may stand in its place.
         """
         while True:
             try:
+                if self._screens and together and enough > 0:
+                    return self._screened(receiver, senders, enough)
                 return self._costs(receiver, senders, together)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if len(senders) == 1 or not _is_out_of_memory(error):
@@ -74,19 +97,39 @@ class Trials:
         for executor in self._executors:
             executor.accept(count)
         if count:
-            self.now = float(self._tried[count - 1])
+            self._now = None
+            self._anchored = False
 
     def _costs(self, receiver: Receiver, senders: Sequence[int], together: bool) -> Float[Tensor, " trial"]:
-        self._tried = self._mean(
+        values = self._mean(
             [executor.try_removals(receiver, senders, together=together) for executor in self._executors]
         )
-        before = torch.full_like(self._tried, self.now)
+        before = torch.full_like(values, self.now)
         if together:
-            before[1:] = self._tried[:-1]
-        return (before - self._tried) * self._problem.metric.sign
+            before[1:] = values[:-1]
+        return (before - values) * self._problem.metric.sign
 
-    def _current(self) -> float:
-        return float(self._mean([executor.logits[None] for executor in self._executors])[0])
+    def _screened(self, receiver: Receiver, senders: Sequence[int], enough: float) -> Float[Tensor, " trial"]:
+        """Costs in KL, measured only where their bounds leave open whether they are below `enough`."""
+        residuals = [executor.try_residuals(receiver, senders) for executor in self._executors]
+        count = len(self._problem.pairs)
+        if not self._anchored:
+            for screen in self._screens:
+                screen.anchor()
+            self._anchored = True
+        pairs = [screen.bounds(residual) for screen, residual in zip(self._screens, residuals, strict=True)]
+        linear, slack = (torch.stack(parts).sum(0) / count for parts in zip(*pairs, strict=True))
+        costs = linear + slack
+        costs[1:] -= linear[:-1]
+        unsure = (costs >= enough * _SAFELY).nonzero().squeeze(1)
+        if len(unsure):
+            needed = torch.unique(torch.cat((unsure, (unsure - 1).clamp(min=0))))  # type: ignore[no-untyped-call]
+            values = torch.full_like(costs, math.nan)
+            logits = [executor.unembed(rows[needed]) for executor, rows in zip(self._executors, residuals, strict=True)]
+            values[needed] = self._mean(logits)
+            before = torch.cat((torch.full_like(values[:1], self.now if unsure[0] == 0 else math.nan), values[:-1]))
+            costs[unsure] = (values - before)[unsure]
+        return costs
 
     def _mean(self, logits: list[Float[Tensor, "trial _ _"]]) -> Float[Tensor, " trial"]:
         """The mean metric over all prompts, added up in float64 so that it does not depend on the batches."""
