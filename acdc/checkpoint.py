@@ -25,7 +25,7 @@ class Checkpoint:
         """Write the state, whole or not at all."""
         data = {"schema": SCHEMA, "request": self.request, "state": state}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, json.dumps(data).encode())
+        write_atomically(self.path, json.dumps(data).encode(), durable=False)
 
     def load(self) -> Mapping[str, Any]:
         """The state to go on from.
@@ -51,7 +51,3 @@ class Checkpoint:
                 f"{self.path} is of another discovery: {told}; give the same options as then, or start without --resume"
             )
         return state
-
-    def discard(self) -> None:
-        """Remove the file, once there is a result."""
-        self.path.unlink(missing_ok=True)

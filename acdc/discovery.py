@@ -55,7 +55,7 @@ def discover(
     `task` is a task, its name or the path of a behaviour file, `model` a model's name (None: the task's own). The
     circuit is found on the discovery prompts and judged on the judgement prompts. `watch` hears of every piece of work
     done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to the very
-    circuit it would have found; the file is removed at the end.
+    circuit it would have found. The file is left for the caller to remove once the result is safe.
 
     Raises: TaskError, GraphsError or AcdcError, with one of their members for each mistake a caller can make.
     """
@@ -91,8 +91,6 @@ def discover(
         "curve": [asdict(point) for point in account.curve],
         "faithfulness": judged.to_json(),
     }
-    if kept:
-        kept.discard()
     return Result(replace(circuit, provenance=provenance), judged, account.curve)
 
 

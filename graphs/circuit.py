@@ -244,14 +244,18 @@ class Circuit:
         return "\n".join(networkx.generate_graphml(self.networkx()))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then renamed."""
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, then renamed.
+
+    With `durable` False a power cut may lose it; the end of the process, however sudden, does not.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

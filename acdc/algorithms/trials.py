@@ -123,7 +123,7 @@ class Trials:
         costs[1:] -= linear[:-1]
         unsure = (costs >= enough * _SAFELY).nonzero().squeeze(1)
         if len(unsure):
-            needed = torch.unique(torch.cat((unsure, (unsure - 1).clamp(min=0))))  # type: ignore[no-untyped-call]
+            needed = torch.unique(torch.cat((unsure, (unsure - 1).clamp(min=0))))
             values = torch.full_like(costs, math.nan)
             logits = [executor.unembed(rows[needed]) for executor, rows in zip(self._executors, residuals, strict=True)]
             values[needed] = self._mean(logits)

@@ -32,6 +32,11 @@ class Destination:
 
     directory: Path
 
+    @property
+    def checkpoint(self) -> Path:
+        """Where a discovery keeps how far it is until it ends."""
+        return self.directory / "checkpoint.json"
+
     def check(self) -> None:
         """Make sure that the directory can be created and written to, and leave no trace of it.
 

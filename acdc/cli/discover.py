@@ -10,8 +10,12 @@ from acdc.cli.options import AsJson, Device, argument, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
+    from acdc.forecast import Forecast
     from acdc.goals import Goal
+    from acdc.method import Method
     from acdc.report.findings import Findings
+    from acdc.setup import Setup
+    from tasks.task import Task
 
 _SHOWN_EDGES = 10
 
@@ -39,6 +43,13 @@ def discover(
     ablation: Annotated[
         str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")
     ] = "resample",
+    refine: Annotated[
+        bool, flag("--refine", is_="Then prune until no single edge can go within the threshold")
+    ] = False,
+    select: Annotated[
+        str, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
+    ] = "top",
+    steps: Annotated[int, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")] = 5,
     prompts: Annotated[
         int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")
     ] = 64,
@@ -47,6 +58,11 @@ def discover(
     dtype: Annotated[
         str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")
     ] = "float32",
+    max_memory: Annotated[
+        float, option("--max-memory", takes="GB", is_="About how much a batch of trials may take [1]")
+    ] = 1.0,
+    dry_run: Annotated[bool, flag("--dry-run", is_="Only tell what it would cost, measured on a few edges")] = False,
+    resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
     out: Annotated[
         Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [runs/<task>-<model>]")
     ] = None,
@@ -61,16 +77,19 @@ def discover(
     from acdc.method import Method
     from acdc.setup import Setup
 
-    goal, how = _goal(threshold, edges, faithfulness), Method(method)
+    goal = _goal(threshold, edges, faithfulness)
+    how = Method(method, refine, select, steps, max_bytes=int(max_memory * 1e9))
     setup = Setup(metric, ablation, prompts, seed, device, dtype)
 
     import tasks
     from acdc.cli.destination import Destination
+    from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
     from acdc.discovery import default_directory
     from acdc.discovery import discover as find
     from acdc.models import resolve
     from acdc.report.findings import Findings, warnings
+    from acdc.report.table import price
 
     named = tasks.get(task)
     on = model or named.model
@@ -79,10 +98,28 @@ def discover(
     destination.check()
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
-        result = find(task, model, method=how, goal=goal, setup=setup, watch=watch.pruning)
-        watch.stage("drawing the circuit")
-        findings = Findings.of(result.circuit)
-        written = destination.write(result.circuit, findings.origin.title)
+        if dry_run:
+            cost = _cost(named, on, setup, how)
+            watch.stage("measured")
+        else:
+            with interruptible(destination.checkpoint):
+                result = find(
+                    task,
+                    model,
+                    method=how,
+                    goal=goal,
+                    setup=setup,
+                    watch=watch.pruning,
+                    checkpoint=destination.checkpoint,
+                    resume=resume,
+                )
+            watch.stage("drawing the circuit")
+            findings = Findings.of(result.circuit)
+            written = destination.write(result.circuit, findings.origin.title)
+    if dry_run:
+        terminal.write_json(cost.to_json()) if json else terminal.results().print(price(cost, how.name))
+        return
+    destination.checkpoint.unlink(missing_ok=True)
     if json:
         terminal.write_json(result.circuit.to_json())
     elif quiet:
@@ -93,6 +130,14 @@ def discover(
         terminal.warn(warning)
     if written.undrawn:
         raise written.undrawn
+
+
+def _cost(task: Task, model: str, setup: Setup, method: Method) -> Forecast:
+    from acdc.discovery import problems
+    from acdc.forecast import forecast
+    from acdc.models import load_named
+
+    return forecast(problems(task, load_named(model, setup), setup)[0], method)
 
 
 def _goal(threshold: float | None, edges: int | None, faithfulness: float | None) -> Goal:

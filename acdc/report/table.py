@@ -12,12 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.judges.faithfulness import Faithfulness, Levels
+from acdc.method import PRUNING
 from acdc.progress import CurvePoint
 from acdc.report.findings import Findings, Metric, Origin
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 
 if TYPE_CHECKING:
+    from acdc.forecast import Forecast
     from acdc.models import Shipped
     from acdc.setup import Setup
     from tasks.task import Task
@@ -35,6 +37,22 @@ def account(findings: Findings, top: int) -> Iterator[RenderableType]:
     if findings.circuit.edges:
         yield edges(findings.circuit, top, origin.algorithm.score if origin.algorithm else "")
     yield from (Text(f"Note: {note}") for note in outcome.notes)
+
+
+def price(cost: Forecast, method: str) -> Table:
+    """What a discovery would cost, one line each."""
+    pruning = method in PRUNING
+    passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} runs of the model"
+    bound = " at most, before anything is pruned; what is pruned costs nothing" if pruning else ""
+    return _pairs(
+        {
+            "graph": f"{cost.edges:,} edges into {cost.receivers:,} receivers",
+            "passes": passes,
+            "memory": f"{cost.bytes / 1e6:,.0f} MB above the loaded model",
+            "time": f"{cost.seconds:,.1f} s a run{bound}" if pruning else f"{cost.seconds:,.1f} s",
+            "runs": "one for --threshold; for other goals about ten" if pruning else "one",
+        }
+    )
 
 
 def headline(origin: Origin) -> Text:

@@ -112,10 +112,3 @@ def test_a_save_that_is_cut_short_leaves_the_state_before(
             checkpoint.save({"decided": 4})
     assert checkpoint.load() == STATE
     assert [path.name for path in checkpoint.path.parent.iterdir()] == ["checkpoint.json"]
-
-
-def test_discarding_removes_the_file_and_may_be_done_twice(checkpoint: Checkpoint) -> None:
-    checkpoint.save(STATE)
-    for _ in range(2):
-        checkpoint.discard()
-        assert not checkpoint.path.exists()
