@@ -16,12 +16,21 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     import graphs.model
     import tasks.registry
+    from acdc.algorithms.attribution import Attribution as Attribution
+    from acdc.algorithms.attribution import IntegratedGradients as IntegratedGradients
+    from acdc.algorithms.exact import ExactPatching as ExactPatching
     from acdc.algorithms.greedy import GreedyPruning as GreedyPruning
+    from acdc.algorithms.grouped import GroupedPruning as GroupedPruning
     from acdc.discovery import Result as Result
     from acdc.discovery import discover as discover
     from acdc.evaluation import evaluate as evaluate
+    from acdc.goals import Edges as Edges
+    from acdc.goals import KeptFaithfulness as KeptFaithfulness
+    from acdc.goals import Threshold as Threshold
     from acdc.judges.faithfulness import Faithfulness as Faithfulness
+    from acdc.method import Method as Method
     from acdc.problem import Problem as Problem
+    from acdc.setup import Setup as Setup
     from graphs.ablation import Ablation as Ablation
     from graphs.circuit import Circuit as Circuit
     from graphs.computation import ComputationalGraph as ComputationalGraph
@@ -36,27 +45,38 @@ if TYPE_CHECKING:
 
     get_task = tasks.registry.get
     load_model = graphs.model.load
+    model_from_bridge = graphs.model.from_bridge
 else:  # unseen by type checkers, which would otherwise let every misspelt name pass
     # name here -> its module and, after the colon, its name there
     _HOMES = {
         "Ablation": "graphs.ablation:Ablation",
+        "Attribution": "acdc.algorithms.attribution:Attribution",
         "Circuit": "graphs.circuit:Circuit",
         "ComputationalGraph": "graphs.computation:ComputationalGraph",
         "Edge": "graphs.nodes:Edge",
+        "Edges": "acdc.goals:Edges",
+        "ExactPatching": "acdc.algorithms.exact:ExactPatching",
         "Executor": "graphs.executor:Executor",
         "Faithfulness": "acdc.judges.faithfulness:Faithfulness",
         "GreedyPruning": "acdc.algorithms.greedy:GreedyPruning",
+        "GroupedPruning": "acdc.algorithms.grouped:GroupedPruning",
+        "IntegratedGradients": "acdc.algorithms.attribution:IntegratedGradients",
+        "KeptFaithfulness": "acdc.goals:KeptFaithfulness",
+        "Method": "acdc.method:Method",
         "Node": "graphs.nodes:Node",
         "Problem": "acdc.problem:Problem",
         "PromptPairs": "tasks.prompts:PromptPairs",
         "Result": "acdc.discovery:Result",
+        "Setup": "acdc.setup:Setup",
         "Task": "tasks.task:Task",
         "TextPair": "tasks.tokenisation:TextPair",
+        "Threshold": "acdc.goals:Threshold",
         "discover": "acdc.discovery:discover",
         "evaluate": "acdc.evaluation:evaluate",
         "get_task": "tasks.registry:get",
         "load_model": "graphs.model:load",
         "metrics": "tasks.metrics",
+        "model_from_bridge": "graphs.model:from_bridge",
         "render": "graphs.render:render",
     }
 

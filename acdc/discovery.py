@@ -41,7 +41,7 @@ class Result:
 
 def discover(
     task: str | Path | Task,
-    model: str | None = None,
+    model: str | Model | None = None,
     *,
     method: str | Method = Method(),  # noqa: B008  # a frozen value
     goal: Goal = KeptFaithfulness(),  # noqa: B008  # likewise
@@ -52,7 +52,7 @@ def discover(
 ) -> Result:
     """Find the circuit of a behaviour.
 
-    `task` is a task, its name or the path of a behaviour file, `model` a model's name (None: the task's own). The
+    `task` is a task, its name or the path of a behaviour file, `model` a model or its name (None: the task's own). The
     circuit is found on the discovery prompts and judged on the judgement prompts. `watch` hears of every piece of work
     done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to the very
     circuit it would have found. The file is left for the caller to remove once the result is safe.
@@ -65,9 +65,10 @@ def discover(
         if task not in tasks.names():  # a name is a name even where a file is called the same
             file = str(Path(task).resolve())
         task = tasks.get(task)
-    name = model or task.model
+    name = model.identity.name if isinstance(model, Model) else model or task.model
     asked = Asked(task, file, str(Path(name).resolve()) if is_directory(name) else name)
-    discovery, judgement = problems(task, load_named(asked.model, setup), setup)
+    loaded = model if isinstance(model, Model) else load_named(name, setup)
+    discovery, judgement = problems(task, loaded, setup)
     provenance = record(asked, discovery, judgement, setup)
     algorithm = {"name": method.name, "goal": {"kind": type(goal).__name__, **asdict(goal)}, "settings": asdict(method)}
     kept = None
