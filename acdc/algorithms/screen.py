@@ -1,16 +1,18 @@
-"""Bounds on KL without the vocabulary: most removals are decided long before 50,000 logits are worth computing.
+"""Bounds on KL without the vocabulary: most removals are decided before 50,000 logits are worth computing.
 
-Around an anchor state with next-token distribution q, a change of the logits by d = W dx, x being the normed final
-residual, changes KL(p || .) by (q - p) . d + R, where 0 <= R <= (max d - min d)^2 / 8 (Hoeffding's lemma for the
-log-partition function), and max d - min d <= 2 max_v ||W_v - mean W|| ||dx||. The first term takes one vector per
-prompt, W^T (q - p), and the bound on R one norm. A removal whose cost is below the threshold even at its bound is
-decided; all others are measured.
+Let x be the normed final residual, logits W x, and q the next-token distribution at an anchor. As a function of x,
+KL(p || .) has the gradient W^T (q - p), and a Hessian that is the covariance of W's rows under the distribution at x:
+at most r^2 in any direction, r being the greatest distance of a row from the rows' mean, whatever that distribution. So
+between two states on one side of a removal, KL rises by the gradient at the anchor times their difference, give or take
+r^2 |difference| max(|distance to the anchor|). The gradient takes one vector per prompt, the rest norms. A removal
+whose cost is below the threshold even at its bound is decided; all others are measured.
 """
 
 from __future__ import annotations
 
 from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -40,10 +42,11 @@ class KLScreen:
         self._at = self._unembedding.norm(self._executor.residual)
         self._slope = (self._executor.logits.softmax(-1) - self._reference) @ self._unembedding.weight
 
-    def bounds(
-        self, residual: Float[Tensor, "trial batch d_model"]
-    ) -> tuple[Float[Tensor, " trial"], Float[Tensor, " trial"]]:
-        """KL at these final residuals over KL at the anchor: the linear part, and by how much more it may be."""
-        moved = self._unembedding.norm(residual) - self._at
-        linear = (moved * self._slope).double().sum((-1, -2))
-        return linear.cpu(), (self._reach**2 / 2 * moved.double().square().sum((-1, -2))).cpu()
+    def bounds(self, residual: Float[Tensor, "trial batch d_model"]) -> Float[Tensor, " trial"]:
+        """By how much KL rises at most from each of these final residuals to the next, the first from the anchor."""
+        moved = (self._unembedding.norm(residual) - self._at).double()
+        steps = torch.diff(moved, dim=0, prepend=torch.zeros_like(moved[:1]))
+        distance = moved.norm(dim=-1)
+        farthest = torch.maximum(distance, torch.cat((torch.zeros_like(distance[:1]), distance[:-1])))
+        linear = (steps * self._slope).sum((-1, -2))
+        return (linear + self._reach**2 * (steps.norm(dim=-1) * farthest).sum(-1)).cpu()

@@ -117,10 +117,8 @@ class Trials:
             for screen in self._screens:
                 screen.anchor()
             self._anchored = True
-        pairs = [screen.bounds(residual) for screen, residual in zip(self._screens, residuals, strict=True)]
-        linear, slack = (torch.stack(parts).sum(0) / count for parts in zip(*pairs, strict=True))
-        costs = linear + slack
-        costs[1:] -= linear[:-1]
+        bounds = [screen.bounds(residual) for screen, residual in zip(self._screens, residuals, strict=True)]
+        costs = torch.stack(bounds).sum(0) / count
         unsure = (costs >= enough * _SAFELY).nonzero().squeeze(1)
         if len(unsure):
             needed = torch.unique(torch.cat((unsure, (unsure - 1).clamp(min=0))))
