@@ -44,7 +44,7 @@ def discover(
         str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")
     ] = "resample",
     refine: Annotated[
-        bool, flag("--refine", is_="Then prune until no single edge can go within the threshold")
+        bool, flag("--refine", is_="Then go on until no single edge can be dropped")
     ] = False,
     select: Annotated[
         str, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
@@ -59,7 +59,7 @@ def discover(
         str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")
     ] = "float32",
     max_memory: Annotated[
-        float, option("--max-memory", takes="GB", is_="About how much a batch of trials may take [1]")
+        float, option("--max-memory", takes="GB", is_="About how much a batch of trials may take [1.0]")
     ] = 1.0,
     dry_run: Annotated[bool, flag("--dry-run", is_="Only tell what it would cost, measured on a few edges")] = False,
     resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,

@@ -48,11 +48,11 @@ class Machine:
         machine = self
 
         class Small(IncrementalExecutor):
-            def try_removals(self, receiver: Receiver, senders: Sequence[int], *, together: bool = True) -> Tensor:
+            def try_residuals(self, receiver: Receiver, senders: Sequence[int], *, together: bool = True) -> Tensor:
                 machine.tried.append(len(senders))
                 if len(senders) > machine.fits:
                     raise machine.error
-                return super().try_removals(receiver, senders, together=together)
+                return super().try_residuals(receiver, senders, together=together)
 
         monkeypatch.setattr(trials, "IncrementalExecutor", Small)
 
