@@ -68,7 +68,7 @@ def discover(
     name = model.identity.name if isinstance(model, Model) else model or task.model
     asked = Asked(task, file, str(Path(name).resolve()) if is_directory(name) else name)
     loaded = model if isinstance(model, Model) else load_named(name, setup)
-    discovery, judgement = problems(task, loaded, setup)
+    discovery, judgement = problems(task, loaded, setup, _HELD * method.max_bytes)
     provenance = record(asked, discovery, judgement, setup)
     algorithm = {"name": method.name, "goal": {"kind": type(goal).__name__, **asdict(goal)}, "settings": asdict(method)}
     kept = None
@@ -95,6 +95,8 @@ def discover(
     return Result(replace(circuit, provenance=provenance), judged, account.curve)
 
 
+_HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
+
 SCORE = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
 
 
@@ -118,16 +120,16 @@ def search(method: Method, goal: Goal) -> ThresholdSweep | ScoredSearch:
             raise AssertionError(f"a method without a search: {method.name}")
 
 
-def problems(task: Task, model: Model, setup: Setup) -> tuple[Problem, Problem]:
-    """The discovery and the judgement problem of a task on a model.
+def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
+    """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
 
     Raises: BadPrompts when the model's tokenizer cannot express enough prompts.
     """
     prompts = task.build(model.tokenizer, setup.prompts, setup.seed)
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     return (
-        Problem(model, prompts.discovery, measured, ablation),
-        Problem(model, prompts.judgement, measured, ablation),
+        Problem(model, prompts.discovery, measured, ablation, max_bytes=max_bytes),
+        Problem(model, prompts.judgement, measured, ablation, max_bytes=max_bytes),
     )
 
 

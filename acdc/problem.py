@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,8 +42,9 @@ class Batch:
 class Problem:
     """What a discovery algorithm is given: a model, prompts, a metric and what missing edges carry.
 
-    Prompts run in batches of equal length, of at most `batch_size` (None: no limit); every number is per prompt or a
-    mean over all prompts, whatever the batches.
+    Prompts run in batches of equal length, of at most `batch_size` (None: as many as fit); every number is per prompt
+    or a mean over all prompts, whatever the batches. Where the runs of all prompts together take more than `max_bytes`
+    (None: no limit), batches are small enough for it and are prepared anew whenever they are needed, one at a time.
     """
 
     model: Model
@@ -51,21 +52,50 @@ class Problem:
     metric: AbstractMetric
     ablation: Ablation = Ablation.RESAMPLE
     batch_size: int | None = None
+    max_bytes: int | None = None
 
     @property
     def graph(self) -> ComputationalGraph:
         """The model's computational graph."""
         return self.model.graph
 
-    @cached_property
-    def batches(self) -> tuple[Batch, ...]:
+    @property
+    def batches(self) -> Collection[Batch]:
         """The prompts with the clean and ablated runs of each batch."""
-        return tuple(self._prepared())
+        return self._held if self._fits else _Streamed(self)
 
-    def _prepared(self) -> Iterator[Batch]:
-        prompts = [batch.to(self.model.device) for batch in self.pairs.batches(self.batch_size)]
-        means = mean_outputs(self.model, [batch.corrupt for batch in prompts], self.ablation)
-        for batch in prompts:
+    @cached_property
+    def _held(self) -> tuple[Batch, ...]:
+        return tuple(self.prepare())
+
+    @property
+    def _bytes_per_token(self) -> int:
+        """What the clean and the corrupt run of a token take: what each sender writes, twice, and the residuals."""
+        width = torch.finfo(self.model.dtype).bits // 8 * self.graph.d_model
+        return width * (2 * len(self.graph.senders) + 4 * self.graph.n_layers)
+
+    @property
+    def _fits(self) -> bool:
+        tokens = sum(len(pair.clean) for pair in self.pairs.pairs)
+        return self.max_bytes is None or tokens * self._bytes_per_token <= self.max_bytes
+
+    @cached_property
+    def prompt_batches(self) -> tuple[PromptBatch, ...]:
+        """The prompts in the batches they run in."""
+        size = self.batch_size
+        if size is None and self.max_bytes is not None and not self._fits:
+            longest = max(len(pair.clean) for pair in self.pairs.pairs)
+            size = max(1, self.max_bytes // (longest * self._bytes_per_token))
+        return tuple(batch.to(self.model.device) for batch in self.pairs.batches(size))
+
+    @cached_property
+    def _means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
+        return mean_outputs(self.model, [batch.corrupt for batch in self.prompt_batches], self.ablation)
+
+    def prepare(self) -> Iterator[Batch]:
+        """Run the clean and corrupt prompts, batch by batch."""
+        means = self._means
+        for batch in self.prompt_batches:
             tokens = Prompts(batch.clean, batch.corrupt, batch.positions)
             runs = prepare(self.model, tokens, self.ablation, means)
             with torch.no_grad():
@@ -110,3 +140,19 @@ class Problem:
         """Mean metrics as a fraction of the way from no edge (0) to the whole model (1)."""
         full, none = self.bounds
         return (value - none) / (full - none)
+
+
+@dataclass(frozen=True)
+class _Streamed(Collection[Batch]):
+    """Batches that do not fit into memory together: prepared anew each time they are gone through."""
+
+    problem: Problem
+
+    def __len__(self) -> int:
+        return len(self.problem.prompt_batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.problem.prepare()
+
+    def __contains__(self, batch: object) -> bool:
+        return any(batch is other for other in self)

@@ -49,4 +49,5 @@ class KLScreen:
         distance = moved.norm(dim=-1)
         farthest = torch.maximum(distance, torch.cat((torch.zeros_like(distance[:1]), distance[:-1])))
         linear = (steps * self._slope).sum((-1, -2))
-        return (linear + self._reach**2 * (steps.norm(dim=-1) * farthest).sum(-1)).cpu()
+        rise: Tensor = linear + self._reach**2 * (steps.norm(dim=-1) * farthest).sum(-1)
+        return rise.cpu()

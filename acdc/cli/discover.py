@@ -43,9 +43,7 @@ def discover(
     ablation: Annotated[
         str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")
     ] = "resample",
-    refine: Annotated[
-        bool, flag("--refine", is_="Then go on until no single edge can be dropped")
-    ] = False,
+    refine: Annotated[bool, flag("--refine", is_="Then go on until no single edge can be dropped")] = False,
     select: Annotated[
         str, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
     ] = "top",

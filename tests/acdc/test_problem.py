@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from acdc.algorithms.attribution import Attribution
 from acdc.errors import UnmeasurableBehaviour
 from acdc.problem import Problem
 from graphs.ablation import Ablation
@@ -15,6 +16,7 @@ from graphs.errors import DifferentGraphs
 from graphs.executor import Executor
 from tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets
 from tasks.prompts import PromptPairs
+from tests.acdc.algorithms.walks import ended
 
 
 def some_circuits(problem: Problem) -> list[Circuit]:
@@ -117,3 +119,17 @@ def test_a_metric_to_be_lowered_is_measurable_too(measurable: Problem) -> None:
 def test_a_single_prompt_can_be_measured(measurable: Problem) -> None:
     full, none = replace(measurable, pairs=measurable.pairs.select([0])).bounds
     assert full > none
+
+
+@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN_POSITIONAL])
+def test_prompts_that_do_not_fit_into_memory_together_are_measured_and_scored_alike(
+    measurable: Problem, ablation: Ablation
+) -> None:
+    roomy = replace(measurable, ablation=ablation)
+    cramped = replace(roomy, max_bytes=roomy._bytes_per_token * 8)
+    assert len(cramped.batches) == len(cramped.pairs) > len(roomy.batches), "a batch holds one prompt"
+    assert next(iter(cramped.batches)) is not next(iter(cramped.batches)), "batches are not kept"
+    circuits = [Circuit.full(roomy.graph), Circuit.empty(roomy.graph)]
+    assert torch.allclose(cramped.measure(circuits), roomy.measure(circuits), rtol=0, atol=1e-12)
+    scores = [ended(Attribution().walk(problem)).scores for problem in (roomy, cramped)]
+    assert dict(scores[1]) == pytest.approx(dict(scores[0]), rel=0, abs=1e-12)
