@@ -199,6 +199,10 @@ def _unloadable(where: str, revision: str | None, error: Exception) -> Exception
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Third-party loading chatter stays off the user's terminal; errors still come as exceptions."""
+    import transformers
+    from huggingface_hub.utils import logging as hub_logging
+
+    _ = hub_logging.get_verbosity()  # sets its own level when first asked, which would undo ours
     names = ("transformers", "huggingface_hub", "transformer_lens", "")
     levels = {name: logging.getLogger(name).level for name in names}
     with warnings.catch_warnings():
@@ -206,8 +210,6 @@ def _quietly() -> Iterator[None]:
         for name in names:
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
-            import transformers
-
             bars = transformers.utils.logging.is_progress_bar_enabled()
             transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
             try:
