@@ -13,6 +13,7 @@ from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
 from graphs.ablation import Ablation
+from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.executor import Executor
@@ -24,7 +25,7 @@ from tasks.prompts import PromptBatch, PromptPairs
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts of one length: what the model runs on and what its logits are measured against."""
+    """Prompts that run together: what the model runs on and what its logits are measured against."""
 
     runs: Runs
     prompts: PromptBatch
@@ -42,9 +43,10 @@ class Batch:
 class Problem:
     """What a discovery algorithm is given: a model, prompts, a metric and what missing edges carry.
 
-    Prompts run in batches of equal length, of at most `batch_size` (None: as many as fit); every number is per prompt
-    or a mean over all prompts, whatever the batches. Where the runs of all prompts together take more than `max_bytes`
-    (None: no limit), batches are small enough for it and are prepared anew whenever they are needed, one at a time.
+    Prompts run in batches of equal length, a causal model's padded at the end, of at most `batch_size` (None: as many
+    as fit); every number is per prompt or a mean over all prompts, whatever the batches. Where the runs of all prompts
+    together take more than `max_bytes` (None: no limit), batches are small enough for it and are prepared anew whenever
+    they are needed, one at a time.
     """
 
     model: Model
@@ -86,11 +88,13 @@ class Problem:
         if size is None and self.max_bytes is not None and not self._fits:
             longest = max(len(pair.clean) for pair in self.pairs.pairs)
             size = max(1, self.max_bytes // (longest * self._bytes_per_token))
-        return tuple(batch.to(self.model.device) for batch in self.pairs.batches(size))
+        batches = self.pairs.batches(size, padded=self.model.is_causal)
+        return tuple(batch.to(self.model.device) for batch in batches)
 
     @cached_property
     def _means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
-        return mean_outputs(self.model, [batch.corrupt for batch in self.prompt_batches], self.ablation)
+        size = max(len(batch.clean) for batch in self.prompt_batches)
+        return mean_outputs(self.model, [batch.corrupt for batch in self.pairs.batches(size)], self.ablation)
 
     def prepare(self) -> Iterator[Batch]:
         """Run the clean and corrupt prompts, batch by batch."""
@@ -102,6 +106,7 @@ class Problem:
                 reference = runs.reference()
             yield Batch(runs, batch, Targets(batch.answers, batch.distractors, reference))
 
+    @freed_memory_kept()
     def measure(
         self, circuits: Sequence[Circuit], metrics: Sequence[AbstractMetric] | None = None
     ) -> Float[Tensor, "metric circuit prompt"]:

@@ -1,4 +1,4 @@
-"""Contrastive prompts: drawn from templates or listed by a user, run in batches of equal length."""
+"""Contrastive prompts: drawn from templates or listed by a user, run in batches."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tasks.tokenisation import TextPair as TextPair
 from tasks.tokenisation import Tokenizer as Tokenizer
 from tasks.tokenisation import TokenPair, tokenise
 
+_PADDING = 1.3
+"""How many times as many tokens as there are a batch may hold for the sake of fewer batches."""
 _PATIENCE = 1000
 """Rejected draws in a row after which a template is taken to have no more prompts for this tokenizer."""
 
@@ -40,7 +42,7 @@ class AnswerColumns:
 @final
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompt pairs of one length, ready for a model.
+    """Prompt pairs of one length, or padded to one, ready for a model.
 
     -1 pads answers and distractors; `positions` are >= 0; `index` is the row's place in its PromptPairs.
     """
@@ -97,8 +99,11 @@ class PromptPairs:
         seen = [[p.clean, p.corrupt, p.position, p.answers, p.distractors] for p in self.pairs]
         return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
 
-    def batches(self, size: int | None = None) -> tuple[PromptBatch, ...]:
-        """Return the prompts in batches of equal length (never padded) of at most `size`, shortest prompts first.
+    def batches(self, size: int | None = None, *, padded: bool = False) -> tuple[PromptBatch, ...]:
+        """Return the prompts in batches of equal length of at most `size`, shortest prompts first.
+
+        With `padded`, prompts of nearly the same length share a batch, and shorter ones repeat their last token at the
+        end: for models which read from left to right, where nothing scored can see that.
 
         Raises: TaskError if `size` is less than 1.
         """
@@ -107,17 +112,32 @@ class PromptPairs:
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, pair in enumerate(self.pairs):
             by_length[len(pair.clean)].append(index)
+        groups = [group for _, group in sorted(by_length.items())]
+        if padded:
+            groups = self._joined(groups)
         return tuple(
             self._batch(group[start : start + (size or len(group))])
-            for _, group in sorted(by_length.items())
+            for group in groups
             for start in range(0, len(group), size or len(group))
         )
+
+    def _joined(self, groups: list[list[int]]) -> list[list[int]]:
+        """Neighbouring groups together, as long as padding makes them no longer than `_PADDING` times in all."""
+        joined: list[list[int]] = []
+        for group in groups:
+            both = [*joined[-1], *group] if joined else group
+            lengths = [len(self.pairs[index].clean) for index in both]
+            if joined and max(lengths) * len(both) <= _PADDING * sum(lengths):
+                joined[-1] = both
+            else:
+                joined.append(group)
+        return joined
 
     def _batch(self, indices: list[int]) -> PromptBatch:
         pairs = [self.pairs[index] for index in indices]
         return PromptBatch(
-            clean=torch.tensor([pair.clean for pair in pairs]),
-            corrupt=torch.tensor([pair.corrupt for pair in pairs]),
+            clean=_padded([pair.clean for pair in pairs]),
+            corrupt=_padded([pair.corrupt for pair in pairs]),
             positions=torch.tensor([pair.position for pair in pairs]),
             answers=_rectangle([pair.answers for pair in pairs]),
             distractors=_rectangle([pair.distractors for pair in pairs]),
@@ -226,6 +246,11 @@ def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str
             f"ask for at most {found // 2} prompts" if found >= 4 else "use a model whose tokenizer writes them",
         )
     )
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows])
 
 
 def _rectangle(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:

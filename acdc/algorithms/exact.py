@@ -10,6 +10,7 @@ import torch
 from acdc.algorithms.scores import Scored, score_graph
 from acdc.algorithms.trials import Trials
 from acdc.problem import Problem
+from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 
 
@@ -24,9 +25,13 @@ class ExactPatching:
 
     max_bytes: int = 1 << 30
 
-    @torch.no_grad()
     def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
         """The whole graph with a score for every edge, receiver by receiver."""
+        with freed_memory_kept():
+            return (yield from self._score(problem))
+
+    @torch.no_grad()
+    def _score(self, problem: Problem) -> Generator[Scored, None, Circuit]:
         graph = problem.graph
         scores = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.float64)
         trials = Trials(problem, self.max_bytes)

@@ -6,7 +6,8 @@ Source: Conmy et al. 2023 (arXiv:2304.14997), Algorithm 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +16,7 @@ from acdc.algorithms.refinement import Refinement
 from acdc.algorithms.trials import Trials
 from acdc.errors import BadSetting
 from acdc.problem import Problem
+from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.nodes import Edge, Receiver
 
@@ -110,30 +112,51 @@ class GreedyPruning:
 
     @torch.no_grad()
     def _walk(self, problem: Problem, start: Position) -> Generator[Step, None, Pruned]:
+        with freed_memory_kept():
+            return (yield from self._decide(problem, start))
+
+    @torch.no_grad()
+    def _decide(self, problem: Problem, start: Position) -> Generator[Step, None, Pruned]:
         graph = problem.graph
         scores = {Edge.parse(name): score for name, score in start.scores.items()}
         kept = torch.from_numpy(Circuit(graph, frozenset(scores)).mask())
         trials = Trials(problem, self.max_bytes, kept, start.decided)
+        most = trials.worthwhile
+        times = Counter(graph.sender_index[edge.sender] for edge in scores)
         tested, evaluated, closest, size = start.tested, start.evaluated, start.closest, start.size
         for done, receiver in list(enumerate(reversed(graph.receivers), start=1))[start.decided :]:
             left = list(range(graph.reads(receiver)))[::-1] if trials.begin(receiver) else []
             tested_here, kept_before = len(left), len(scores)
             while left:
-                candidates = left[: self.batch or min(size, trials.room(receiver))]
+                candidates = left[: self.batch or _until_likely_kept(left[: min(size, trials.room(receiver))], times)]
                 costs = trials.costs(receiver, candidates, enough=self.threshold)
                 dear = (costs >= self.threshold).nonzero()
                 accepted = int(dear[0]) if len(dear) else len(costs)
                 trials.accept(accepted)
                 if len(dear):
                     scores[Edge(graph.senders[left[accepted]], *receiver)] = float(costs[accepted])
+                    times[left[accepted]] += 1
                 decided = accepted + bool(len(dear))
                 closest = min(closest, float((costs[:decided] - self.threshold).abs().min()))
                 evaluated += len(costs)
                 left = left[decided:]
                 if not self.batch:
-                    size = max(4, size // 2) if len(dear) else min(256, size * 2)
+                    if decided < len(costs):
+                        size = max(4, size // 2)
+                    elif not len(dear):
+                        size = min(most, size * 2)
             tested += tested_here
             named = {edge.name: score for edge, score in scores.items()}
             position = Position(done, named, tested, evaluated, closest, size)
             yield Step(receiver, tested_here, len(scores) - kept_before, done, len(graph.receivers), position)
         return Pruned(Circuit(graph, frozenset(scores), scores), tested, evaluated, closest)
+
+
+def _until_likely_kept(candidates: Sequence[int], times: Mapping[int, int]) -> int:
+    """How many of these senders to try at once: what comes after one that is kept would be tried in vain.
+
+    One that two receivers have kept is likely to be kept again. This changes what is tried together, not what is kept.
+    """
+    return next(
+        (place for place, sender in enumerate(candidates, start=1) if times.get(sender, 0) > 1), len(candidates)
+    )

@@ -8,6 +8,7 @@ import torch
 
 from acdc.algorithms.trials import Trials
 from acdc.problem import Problem
+from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.nodes import Edge
 
@@ -33,6 +34,7 @@ class Refinement:
     threshold: float
     max_bytes: int = 1 << 30
 
+    @freed_memory_kept()
     @torch.no_grad()
     def refine(self, problem: Problem, circuit: Circuit) -> Refined:
         """The circuit that is left when a whole sweep removes nothing."""

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from acdc.algorithms.screen import KLScreen
+from acdc.algorithms.screen import Anchor, KLScreen
 from acdc.problem import Problem
 from graphs.incremental import IncrementalExecutor
 from graphs.nodes import Receiver
 
+_CACHE = 1 << 23
 _SAFELY = 0.999  # of the threshold: the rest is for rounding in the bounds
 
 
@@ -42,11 +43,10 @@ class Trials:
         self._residuals: list[Float[Tensor, "trial _ _"]] = []
         self._now: float | None = None
         self._screens = [
-            KLScreen(executor, targets)
-            for executor, targets in zip(self._executors, self._targets, strict=True)
-            if KLScreen.suits(problem)
+            KLScreen(problem.model.unembedding, targets) for targets in self._targets if KLScreen.suits(problem)
         ]
-        self._anchored = False
+        self._anchors: list[Anchor] = []
+        self._values: Float[Tensor, " trial"] | None = None  # of the metric in the last trials; nan where not measured
 
     @property
     def kept(self) -> Bool[Tensor, "receiver sender"]:
@@ -57,7 +57,7 @@ class Trials:
         """Put a receiver on trial; False if its node reaches nothing, and then its edges are gone."""
         reaching = [executor.begin(receiver) for executor in self._executors]  # each must, whatever the others say
         self._now = None
-        self._anchored = False
+        self._anchors = []
         return all(reaching)
 
     @property
@@ -71,14 +71,21 @@ class Trials:
         """How many candidates of this receiver fit into the memory allowed."""
         return max(1, self._max_bytes // max(executor.bytes_per_trial(receiver) for executor in self._executors))
 
+    @property
+    def worthwhile(self) -> int:
+        """How many candidates run together faster than in two goes: as long as what they read stays in the cache."""
+        one = max(executor.runs.delta[0].nbytes for executor in self._executors)
+        return min(256, max(16, _CACHE // one))
+
     def costs(
         self, receiver: Receiver, senders: Sequence[int], *, together: bool = True, enough: float = -math.inf
     ) -> Float[Tensor, " trial"]:
         """By how much the mean metric gets worse with each removal: each on top of those before it, or each alone.
 
         Of the first few candidates only, where memory does not suffice for all. Where a cost is surely below `enough`,
-        an upper bound below it may stand in its place.
+        an upper bound below it may stand in its place; after the first that is not, infinity.
         """
+        self._values = None
         while True:
             try:
                 if self._screens and together and enough > 0:
@@ -97,8 +104,8 @@ class Trials:
         for executor in self._executors:
             executor.accept(count)
         if count:
-            self._now = None
-            self._anchored = False
+            value = math.nan if self._values is None else float(self._values[count - 1])
+            self._now = None if math.isnan(value) else value
 
     def _costs(self, receiver: Receiver, senders: Sequence[int], together: bool) -> Float[Tensor, " trial"]:
         values = self._mean(
@@ -112,21 +119,32 @@ class Trials:
     def _screened(self, receiver: Receiver, senders: Sequence[int], enough: float) -> Float[Tensor, " trial"]:
         """Costs in KL, measured only where their bounds leave open whether they are below `enough`."""
         residuals = [executor.try_residuals(receiver, senders) for executor in self._executors]
-        count = len(self._problem.pairs)
-        if not self._anchored:
-            for screen in self._screens:
-                screen.anchor()
-            self._anchored = True
-        bounds = [screen.bounds(residual) for screen, residual in zip(self._screens, residuals, strict=True)]
-        costs = torch.stack(bounds).sum(0) / count
-        unsure = (costs >= enough * _SAFELY).nonzero().squeeze(1)
-        if len(unsure):
-            needed = torch.unique(torch.cat((unsure, (unsure - 1).clamp(min=0))))
-            values = torch.full_like(costs, math.nan)
+        if not self._anchors:
+            self._anchors = [
+                screen.anchor(executor.residual, executor.logits)
+                for screen, executor in zip(self._screens, self._executors, strict=True)
+            ]
+        bounds = [
+            screen.bounds(anchor, executor.residual, rows)
+            for screen, anchor, executor, rows in zip(
+                self._screens, self._anchors, self._executors, residuals, strict=True
+            )
+        ]
+        costs = torch.stack(bounds).sum(0) / len(self._problem.pairs)
+        values = self._values = torch.full_like(costs, math.nan)
+        unsure = (costs >= enough * _SAFELY).nonzero().squeeze(1).tolist()
+        count = 1  # at first, for what comes after a rejection is measured in vain
+        while unsure:
+            few, unsure, count = unsure[:count], unsure[count:], 4 * count
+            needed = [row for row in sorted({*few, *(row - 1 for row in few if row)}) if values[row].isnan()]
             logits = [executor.unembed(rows[needed]) for executor, rows in zip(self._executors, residuals, strict=True)]
             values[needed] = self._mean(logits)
-            before = torch.cat((torch.full_like(values[:1], self.now if unsure[0] == 0 else math.nan), values[:-1]))
-            costs[unsure] = (values - before)[unsure]
+            for row in few:
+                costs[row] = values[row] - (values[row - 1] if row else self.now)
+                if costs[row] >= enough:
+                    costs[row + 1 :] = math.inf
+                    return costs
+            self._anchors = []  # too far away to tell
         return costs
 
     def _mean(self, logits: list[Float[Tensor, "trial _ _"]]) -> Float[Tensor, " trial"]:

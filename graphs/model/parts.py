@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -178,6 +179,24 @@ class Mlp:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How the rows of an unembedding lie: squared norms, the greatest distance from their mean, and of the sum of
+    their outer products about that mean the greatest eigenvalue.
+    """
+
+    squares: Float[Tensor, " vocab"]
+    reach: float
+    widest: float
+
+    @classmethod
+    def of(cls, weight: Float[Tensor, "vocab d_model"]) -> Spread:
+        """That of these rows."""
+        centred = weight - weight.mean(0)
+        widest = torch.linalg.eigvalsh((centred.T @ centred).double())[-1]
+        return cls(weight.square().sum(1), float(centred.norm(dim=1).max()), float(widest))
+
+
+@dataclass(frozen=True)
 class Unembedding:
     """The final norm and the map from the residual stream to logits."""
 
@@ -185,6 +204,11 @@ class Unembedding:
     weight: Float[Tensor, "vocab d_model"]
     bias: Float[Tensor, " vocab"] | None
     soft_cap: float | None
+
+    @cached_property
+    def spread(self) -> Spread:
+        """How the rows of the weight lie."""
+        return Spread.of(self.weight)
 
     def __call__(
         self,

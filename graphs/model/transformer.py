@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -100,9 +101,18 @@ class Model:
     def places(self, length: int) -> tuple[Place, ...]:
         """Per layer, what each position of a sequence of that length may read, and its rotary embedding.
 
-        Taken from what the model itself hands its attention layers, so that sliding windows, local and global
-        frequencies and whatever comes next need no rule here.
+        Asked of the model once for every length, and taken from what the model itself hands its attention layers, so
+        that sliding windows, local and global frequencies and whatever comes next need no rule here.
         """
+        if length not in self._places:
+            self._places[length] = self._ask_places(length)
+        return self._places[length]
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[Place, ...]]:
+        return {}
+
+    def _ask_places(self, length: int) -> tuple[Place, ...]:
         seen: list[dict[str, Any]] = []
         hooks = [
             block.attn.register_forward_pre_hook(lambda _, __, kwargs: seen.append(kwargs), with_kwargs=True)

@@ -24,7 +24,7 @@ def llama(checkpoints: Checkpoints) -> Model:
 @pytest.fixture(scope="module")
 def measurable(llama: Model) -> Problem:
     """Six prompts of two lengths, measured by the logit difference."""
-    return Problem(llama, behaviour(llama, (5, 7, 5, 7, 7, 5)), LogitDifference())
+    return Problem(llama, behaviour(llama, (5, 11, 5, 11, 11, 5)), LogitDifference())
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,11 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
 from graphs.executor import Executor
+from graphs.model import Model
 from tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets
 from tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended
+from tests.acdc.behaviours import behaviour
 
 
 def some_circuits(problem: Problem) -> list[Circuit]:
@@ -53,6 +55,19 @@ def test_batches_change_no_number(measurable: Problem, ablation: Ablation) -> No
     assert [len(batch.prompts) for batch in split.batches] == [2, 1, 2, 1]
     circuits = some_circuits(whole)
     torch.testing.assert_close(split.measure(circuits), whole.measure(circuits), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("ablation", Ablation)
+def test_padding_changes_no_number(llama: Model, ablation: Ablation) -> None:
+    pairs = behaviour(llama, (9, 11, 10, 9, 11))
+    padded = Problem(llama, pairs, LogitDifference(), ablation)
+    apart = replace(padded, batch_size=1)
+    assert [tuple(batch.clean.shape) for batch in padded.prompt_batches] == [(5, 11)]
+    assert len(apart.prompt_batches) == 5
+    circuits = some_circuits(padded)
+    torch.testing.assert_close(padded.measure(circuits), apart.measure(circuits), rtol=0, atol=1e-9)
+    scores = [ended(Attribution().walk(problem)).scores for problem in (padded, apart)]
+    assert dict(scores[1]) == pytest.approx(dict(scores[0]), rel=0, abs=1e-9)
 
 
 def test_ablations_differ(measurable: Problem) -> None:

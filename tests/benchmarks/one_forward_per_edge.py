@@ -23,8 +23,8 @@ from tests.benchmarks.subjects import Subject
 
 
 def plain_forward(subject: Subject, *, corrupt: bool = False) -> Callable[[], None]:
-    """One forward of the Hugging Face model over the clean or the corrupt prompts, one batch for each length."""
-    batches = [batch.to(subject.device) for batch in subject.pairs.batches()]
+    """One forward of the Hugging Face model over the clean or the corrupt prompts, in the batches that ours run in."""
+    batches = subject.problem("kl").prompt_batches
     model = subject.plain
 
     @torch.no_grad()

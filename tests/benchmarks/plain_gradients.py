@@ -25,7 +25,7 @@ class PlainGradients:
     def runs(self, backwards: int) -> Callable[[], None]:
         """One forward over the corrupt prompts, and that many forwards with backwards over the clean ones."""
         model, metric = self.subject.plain, LogitDifference()
-        batches = [batch.to(self.subject.device) for batch in self.subject.pairs.batches()]
+        batches = self.subject.problem("kl").prompt_batches
         corrupt = plain_forward(self.subject, corrupt=True)
 
         def run() -> None:

@@ -88,6 +88,37 @@ def test_batches_hold_every_prompt_once_unpadded_and_in_order(drawn: list[Row], 
 
 
 @settings(deadline=None)  # a busy machine is not a failure
+@given(rows(), st.none() | st.integers(1, 5))
+def test_padded_batches_hold_every_prompt_from_its_first_token_on_and_little_else(
+    drawn: list[Row], size: int | None
+) -> None:
+    pairs = built(drawn)
+    batches = pairs.batches(size, padded=True)
+    assert sorted(index for batch in batches for index in batch.index.tolist()) == list(range(len(pairs)))
+    assert len(batches) <= len(pairs.batches(size))
+    for batch in batches:
+        assert size is None or len(batch) <= size
+        for row, index in enumerate(batch.index.tolist()):
+            pair = pairs.pairs[index]
+            for padded, tokens in (
+                (batch.clean[row].tolist(), pair.clean),
+                (batch.corrupt[row].tolist(), pair.corrupt),
+            ):
+                assert padded == [*tokens, *[tokens[-1]] * (len(padded) - len(tokens))]
+            assert batch.positions[row].item() == pair.position
+    if size is None:
+        for batch in batches:
+            assert batch.clean.numel() <= 1.3 * sum(len(pairs.pairs[index].clean) for index in batch.index.tolist())
+
+
+def test_prompts_of_nearly_one_length_share_a_padded_batch_and_others_do_not() -> None:
+    text = TextPair("a", "b", ("c",), ("d",))
+    lengths = [9, 10, 10, 40]
+    pairs = PromptPairs(tuple(TokenPair((1,) * n, (2,) * n, n - 1, (3,), (4,), text) for n in lengths))
+    assert [batch.clean.shape for batch in pairs.batches(padded=True)] == [(3, 10), (1, 40)]
+
+
+@settings(deadline=None)  # a busy machine is not a failure
 @given(rows())
 def test_answer_columns_name_the_same_tokens(drawn: list[Row]) -> None:
     for batch in built(drawn).batches():

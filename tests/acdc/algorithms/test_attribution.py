@@ -86,7 +86,7 @@ def on_the_way(clean: Outputs, ablated: Outputs, senders: set[str], fraction: fl
     return {name: ablated[name] + fraction * (clean[name] - ablated[name]) for name in senders}
 
 
-def of_llama(model: Model, metric_name: str, lengths: tuple[int, ...] = (5, 7, 5)) -> Problem:
+def of_llama(model: Model, metric_name: str, lengths: tuple[int, ...] = (5, 11, 5)) -> Problem:
     return Problem(model, behaviour(model, lengths), metric(metric_name))
 
 
@@ -162,7 +162,7 @@ def test_one_step_is_edge_attribution(measurable: Problem, path: str) -> None:
 def test_where_the_model_is_linear_the_score_is_what_removing_the_edge_costs() -> None:
     """Without a final norm the logits are linear in what they read; positive: removal makes the metric worse."""
     model = from_bridge(native_bridge("gelu_bare"))
-    problem = Problem(model, behaviour(model, (5, 7, 5)), LogitDifference())
+    problem = Problem(model, behaviour(model, (5, 11, 5)), LogitDifference())
     full = Circuit.full(model.graph)
     into_logits = [edge for edge in full.ordered() if edge.receiver == LOGITS]
     whole, *without = problem.measure([full, *(full.without([edge]) for edge in into_logits)])[0].mean(-1).tolist()
@@ -187,7 +187,7 @@ def test_the_split_into_batches_changes_nothing(measurable: Problem, scorer: Sco
 def test_prompts_of_two_lengths_count_each_for_one(measurable: Problem, scorer: Scorer) -> None:
     parts = [
         replace(measurable, pairs=PromptPairs(tuple(p for p in measurable.pairs.pairs if len(p.clean) == length)))
-        for length in (5, 7)
+        for length in (5, 11)
     ]
     each = [(scores(scorer, part), len(part.pairs) / len(measurable.pairs)) for part in parts]
     got = scores(scorer, measurable)

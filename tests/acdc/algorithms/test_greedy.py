@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import jaxtyping
 import pytest
 import torch
+from torch import Tensor
 
 import graphs
 import tasks
-from acdc.algorithms import trials
+from acdc.algorithms import greedy, trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned, Step
+from acdc.algorithms.trials import Trials
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from graphs.ablation import Ablation
@@ -22,13 +24,13 @@ from graphs.circuit import Circuit
 from graphs.executor import Executor
 from graphs.incremental import IncrementalExecutor
 from graphs.model import Model
-from graphs.nodes import Edge
+from graphs.nodes import Edge, Receiver
 from tasks.metrics import KLDivergence, metric
 from tests.acdc.algorithms.naive_greedy import naive_greedy
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
 
-TWO_LENGTHS = (5, 7, 5, 7, 7)
+TWO_LENGTHS = (4, 11, 4, 11, 11)
 Load = Callable[[Architecture], Model]
 
 
@@ -219,3 +221,25 @@ def test_on_the_shipped_models_batches_decide_as_one_at_a_time_does(name: str, t
         assert together.tested == alone.tested
         sizes.append(len(alone.circuit))
     assert sizes[0] < sizes[2]
+
+
+def test_a_batch_ends_with_a_sender_that_was_kept_twice(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after one that is kept would be tried in vain."""
+    tried: list[tuple[Receiver, list[int]]] = []
+
+    class Watched(Trials):
+        def costs(self, receiver: Receiver, senders: Sequence[int], **settings: Any) -> Tensor:
+            tried.append((receiver, list(senders)))
+            return super().costs(receiver, senders, **settings)
+
+    monkeypatch.setattr(greedy, "Trials", Watched)
+    full, none = problem.bounds
+    pruned = GreedyPruning(abs(full - none) / 50).discover(problem)
+    order = {receiver: place for place, receiver in enumerate(reversed(problem.graph.receivers))}
+    early = 0
+    for receiver, senders in tried:
+        before = [edge for edge in pruned.circuit.edges if order[edge.target] < order[receiver]]
+        twice = {u for u in senders if sum(e.sender == problem.graph.senders[u] for e in before) > 1}
+        assert not twice & set(senders[:-1])
+        early += bool(twice)
+    assert early, "none was predicted"

@@ -27,14 +27,15 @@ def test_no_rise_is_above_its_bound(problem: Problem, scale: float) -> None:
         executor = IncrementalExecutor(batch.runs)
         executor.try_removals(Receiver(LOGITS), [3, 1])
         executor.accept(2)
-        screen = KLScreen(executor, batch.targets)
-        screen.anchor()
+        screen = KLScreen(problem.model.unembedding, batch.targets)
+        anchor = screen.anchor(executor.residual, executor.logits)
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(20, *executor.residual.shape, generator=generator, dtype=torch.float64)
-        residuals = executor.residual + scale * noise
+        start = executor.residual + scale * noise[0]
+        residuals = executor.residual + scale * noise[1:]
         values = problem.metric(executor.unembed(residuals), batch.targets).sum(-1)
-        before = torch.cat((problem.metric(executor.logits[None], batch.targets).sum(-1), values[:-1]))
-        assert (values - before <= screen.bounds(residuals) + 1e-12).all()
+        before = torch.cat((problem.metric(executor.unembed(start[None]), batch.targets).sum(-1), values[:-1]))
+        assert (values - before <= screen.bounds(anchor, start, residuals) + 1e-12).all()
 
 
 def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None:
@@ -42,13 +43,14 @@ def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None
     executor = IncrementalExecutor(batch.runs)
     executor.try_removals(Receiver(LOGITS), [1])
     executor.accept(1)
-    screen = KLScreen(executor, batch.targets)
-    screen.anchor()
+    screen = KLScreen(problem.model.unembedding, batch.targets)
+    anchor = screen.anchor(executor.residual, executor.logits)
     step = torch.zeros(1, *executor.residual.shape, dtype=torch.float64)
     step[..., 0] = 1e-4
     rise = problem.metric(executor.unembed(executor.residual + step), batch.targets).sum()
     rise = rise - problem.metric(executor.logits, batch.targets).sum()
-    assert float(screen.bounds(executor.residual + step)[0]) == pytest.approx(float(rise), rel=0.05, abs=1e-9)
+    bound = screen.bounds(anchor, executor.residual, executor.residual + step)
+    assert float(bound[0]) == pytest.approx(float(rise), rel=0.05, abs=1e-9)
 
 
 def test_decisions_and_scores_are_those_of_measuring_everything(

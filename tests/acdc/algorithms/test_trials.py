@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -129,6 +130,21 @@ def test_costs_are_how_much_worse_whole_runs_are(problem: Problem, together: boo
     assert trial.now == pytest.approx(float(now), abs=1e-12)
     assert costs == pytest.approx([float(v - b) for v, b in zip(values, before, strict=True)], rel=0, abs=1e-10)
     assert max(map(abs, costs)) > 1e-3
+
+
+def test_after_the_first_candidate_that_costs_enough_none_is_measured(problem: Problem) -> None:
+    receiver, senders = problem.graph.receivers[-1], list(range(8))[::-1]
+    with torch.no_grad():
+        trial = Trials(problem, 1 << 30)
+        trial.begin(receiver)
+        measured = trial.costs(receiver, senders)
+        enough = float(measured.sort().values[-3])
+        first = int((measured >= enough).nonzero()[0])
+        assert first < len(senders) - 1
+        screened = trial.costs(receiver, senders, enough=enough)
+    assert float(screened[first]) == pytest.approx(float(measured[first]), rel=0, abs=1e-12)
+    assert (screened[:first] < enough).all()
+    assert (screened[first + 1 :] == math.inf).all()
 
 
 def test_accepting_makes_the_circuit_of_the_moment_the_one_that_was_tried(problem: Problem) -> None:
