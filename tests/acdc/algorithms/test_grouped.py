@@ -19,6 +19,7 @@ from graphs.circuit import Circuit
 from graphs.nodes import Edge
 from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended, finished
+from tests.acdc.behaviours import behaviour
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +89,8 @@ def test_every_removal_costs_less_than_the_threshold_and_every_kept_edge_at_leas
 
 
 def test_it_needs_fewer_trials_than_there_are_edges(problem: Problem) -> None:
-    pruned = ended(GroupedPruning(threshold_of(problem, 0.2)).walk(problem))
+    problem = replace(problem, pairs=behaviour(problem.model, (5, 7, 5, 7, 7, 5)))
+    pruned = ended(GroupedPruning(threshold_of(problem, 0.1)).walk(problem))
     assert len(pruned.circuit) > 0
     assert pruned.tested < problem.graph.n_edges / 2
 
