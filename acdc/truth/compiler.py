@@ -23,7 +23,7 @@ def compile_program(program: Any, vocabulary: Collection[Hashable], max_len: int
 
     Source: Lindner et al. 2023, arXiv:2301.05062.
     """
-    compiling = _tracr("tracr.compiler.compiling")
+    compiling = tracr_module("tracr.compiler.compiling")
     try:
         return compiling.compile_rasp_to_model(program, set(vocabulary), max_len, causal, BOS, PAD)
     except (NotImplementedError, ValueError) as error:
@@ -45,7 +45,7 @@ def load_compiled(assembled: Any, name: str, *, device: str | torch.device = "cp
 
     from graphs.model.weights import BareLayer, BareWeights, from_weights
 
-    parameters, config = assembled.params, assembled.model_config
+    parameters, config, width = assembled.params, assembled.model_config, len(assembled.residual_labels)
 
     def matrix(place: str, key: str = "w") -> torch.Tensor:
         return _tensor(parameters[place][key])
@@ -53,10 +53,10 @@ def load_compiled(assembled: Any, name: str, *, device: str | torch.device = "cp
     def layer(index: int) -> BareLayer:
         attention, mlp = (f"transformer/layer_{index}/{part}" for part in ("attn", "mlp"))
         query, key, value = (
-            matrix(f"{attention}/{slot}").unflatten(1, (config.num_heads, -1)).transpose(0, 1)
+            matrix(f"{attention}/{slot}").reshape(width, config.num_heads, -1).transpose(0, 1)
             for slot in ("query", "key", "value")
         )
-        output = matrix(f"{attention}/linear").unflatten(0, (config.num_heads, -1))
+        output = matrix(f"{attention}/linear").reshape(config.num_heads, -1, width)
         return BareLayer(query, key, value, output, matrix(f"{mlp}/linear_1"), matrix(f"{mlp}/linear_2"))
 
     assert all(not weights["b"].any() for weights in parameters.values() if "b" in weights), "Tracr writes no biases"
@@ -72,11 +72,15 @@ def load_compiled(assembled: Any, name: str, *, device: str | torch.device = "cp
     return from_weights(weights, name, _tokenizer(words), device=device, dtype=dtype)
 
 
-def _tracr(module: str) -> Any:
+def tracr_module(name: str) -> Any:
+    """A module of Tracr's.
+
+    Raises: MissingExtra.
+    """
     from importlib import import_module
 
     try:
-        return import_module(module)
+        return import_module(name)
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"compiling RASP programs needs the package {error.name}, which is not installed; wanted Tracr, jax and "
@@ -92,7 +96,7 @@ def _tensor(array: Any) -> torch.Tensor:
 
 
 def _unembedding(assembled: Any) -> torch.Tensor:
-    """The matrix [d_model, output] of Tracr's last step, which keeps it to itself: what it makes of the unit vectors."""
+    """The matrix [d_model, output] of Tracr's last step, which it shows to nobody: what it makes of unit vectors."""
     import haiku
     import numpy
 

@@ -38,7 +38,9 @@ def single_edge_effects(
                 if senders:
                     logits = executor.try_removals(receiver, senders, together=False)
                     changes = (logits - full).abs().amax(-1)
-                    moved |= {graph.incoming(receiver)[sender]: row for sender, row in zip(senders, changes, strict=True)}
+                    moved |= {
+                        graph.incoming(receiver)[sender]: row for sender, row in zip(senders, changes, strict=True)
+                    }
                 for edge, row in moved.items():
                     found[edge].append(row)
     return {edge: torch.cat(rows) for edge, rows in found.items()}

@@ -1,7 +1,7 @@
 """Proportion, as a program compiled to weights computes it: which part of the letters up to each place is an x.
 
-The model writes one number, the logit of `<number>`; all its other logits are 0. The corrupt prompt has another share
-of x up to the scored place.
+The model writes one number, the logit of `<number>`; all its other logits are 0, so the clean prompts have an x up to
+the scored place for `<number>` to be the answer. The corrupt ones have another share of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def draw(rng: np.random.Generator) -> TextPair:
     position = int(rng.integers(length))
     while True:
         clean, corrupt = ([LETTERS[letter] for letter in rng.integers(len(LETTERS), size=length)] for _ in range(2))
-        if clean[: position + 1].count("x") != corrupt[: position + 1].count("x"):
+        if 0 < clean[: position + 1].count("x") != corrupt[: position + 1].count("x"):
             break
     return TextPair(
         clean=" ".join(clean),
