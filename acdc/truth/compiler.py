@@ -69,7 +69,7 @@ def load_compiled(assembled: Any, name: str, *, device: str | torch.device = "cp
     unembedding[:, [words.index(word) for word in outputs]] = out
     layers = tuple(layer(index) for index in range(config.num_layers))
     weights = BareWeights(tokens, matrix("pos_embed", "embeddings"), layers, unembedding, config.causal)
-    return from_weights(weights, name, _tokenizer(words), device=device, dtype=dtype)
+    return from_weights(weights, name, tokenizer_of(words), device=device, dtype=dtype)
 
 
 def tracr_module(name: str) -> Any:
@@ -115,7 +115,8 @@ def _names(encoding: dict[Hashable, int]) -> list[str]:
     return names
 
 
-def _tokenizer(words: list[str]) -> Any:
+def tokenizer_of(words: list[str]) -> Any:
+    """A tokenizer of words between spaces, `BOS` before every text; what is not among the words becomes `PAD`."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit

@@ -18,7 +18,7 @@ from tasks.tokenisation import TextPair
 
 _DIFFERENT = 0.01
 """How far outputs of different inputs are apart at least: more than the attention that leaks past a finite softmax."""
-_PATIENCE = 1000
+_PATIENCE = 200
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Inputs:
         The answer is the output of the clean one, the distractor that of the corrupt one; where the output is a
         number, its logit, and one that is always 0.
 
-        Raises: BadProgram when a thousand pairs in a row have the same outputs.
+        Raises: BadProgram when 200 pairs in a row have the same outputs.
         """
         for _ in range(_PATIENCE):
             length = int(rng.integers(min(2, self.max_len), self.max_len + 1))

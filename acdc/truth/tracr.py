@@ -16,6 +16,7 @@ from acdc.truth.known import Known
 from acdc.truth.programs import PREFIX, Program, program
 from graphs.ablation import Ablation
 from graphs.model import Model
+from graphs.nodes import Edge
 from tasks.prompts import TemplatePrompts
 from tasks.task import About, Task
 
@@ -87,6 +88,6 @@ def _inputs(source: Program, compiled: Model) -> Inputs:
     return Inputs(compiled, tuple(str(token) for token in source.vocabulary), source.max_len)
 
 
-def _truths(inputs: Inputs, seed: int) -> dict[Ablation, frozenset[Any]]:
+def _truths(inputs: Inputs, seed: int) -> dict[Ablation, frozenset[Edge]]:
     batches = inputs.batches(_PER_LENGTH, seed)
     return {ablation: true_edges(inputs.model, batches, ablation, TOLERANCE) for ablation in Ablation}

@@ -56,5 +56,5 @@ def test_where_the_output_is_a_number_the_answer_is_its_logit(compiled: dict[str
 def test_a_program_whose_output_never_changes_is_refused(compiled: dict[str, Compiled]) -> None:
     letters = replace(compiled["proportion"].inputs, words=("w", "y", "z"))
     assert isinstance(letters, Inputs)
-    with pytest.raises(BadProgram, match="the same output at every place of 1000 pairs"):
+    with pytest.raises(BadProgram, match="the same output at every place of 200 pairs"):
         letters.draw(np.random.default_rng(0))

@@ -76,7 +76,7 @@ def test_an_edge_moves_an_output_by_much_or_not_at_all(
 def test_other_inputs_lead_to_the_same_edges(compiled: dict[str, Compiled], known: dict[str, Known], name: str) -> None:
     inputs = compiled[name].inputs
     for ablation in Ablation:
-        batches = inputs.batches(32, seed=1)
+        batches = inputs.batches(8, seed=1)
         assert tracr.true_edges(inputs.model, batches, ablation, tracr.TOLERANCE) == known[name].truths[ablation]
 
 
