@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from acdc.method import Method as Method
     from acdc.problem import Problem as Problem
     from acdc.setup import Setup as Setup
+    from acdc.truth.tracr import tracr_task as tracr_task
     from graphs.ablation import Ablation as Ablation
     from graphs.circuit import Circuit as Circuit
     from graphs.computation import ComputationalGraph as ComputationalGraph
@@ -78,6 +79,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "metrics": "tasks.metrics",
         "model_from_bridge": "graphs.model:from_bridge",
         "render": "graphs.render:render",
+        "tracr_task": "acdc.truth.tracr:tracr_task",
     }
 
     def __getattr__(name: str) -> object:

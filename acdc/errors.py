@@ -5,6 +5,8 @@ AcdcError (ValueError)
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
 |-- UnknownModel            a name that is no model's
+|-- MissingExtra            an optional package that is not installed
+|-- BadProgram              a RASP program that cannot be compiled
 |-- BadCheckpoint           nothing to resume, or another discovery's
 |-- BadSetting              a setting outside its range
 `-- UnwritableOutput        a file or directory that cannot be written
@@ -29,6 +31,14 @@ class WrongModel(AcdcError):
 
 class UnknownModel(AcdcError):
     """A name that is no shipped model's, no directory and no hub name."""
+
+
+class MissingExtra(AcdcError):
+    """Something needs an optional package that is not installed."""
+
+
+class BadProgram(AcdcError):
+    """A RASP program that cannot be compiled, or whose values cannot be told apart by their names."""
 
 
 class BadCheckpoint(AcdcError):

@@ -1,4 +1,4 @@
-"""Models by name: those shipped with the package, checkpoint directories, and the Hugging Face hub."""
+"""Models by name: shipped with the package, compiled from a program, in a directory, or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import tasks
 from acdc.errors import UnknownModel
+from acdc.truth import programs
 
 if TYPE_CHECKING:
     from acdc.setup import Setup
@@ -41,11 +42,16 @@ def available() -> tuple[Shipped, ...]:
 def resolve(name: str) -> str:
     """What to load a model of that name from: a shipped one's directory, a directory, or a hub name with its revision.
 
+    The name of a compiled program's model (`tracr:reverse`) is itself.
+
     Raises: UnknownModel, with the nearest names, for what can be none of these.
     """
     known = tasks.shipped_models()
     if name in known:
         return str(tasks.shipped_model(name))
+    if name.startswith(programs.PREFIX):
+        programs.check_program(name.removeprefix(programs.PREFIX))
+        return name
     if Path(name).is_dir() or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
         return name
     close = get_close_matches(name.lower(), [*known, *_OWNERLESS], n=3, cutoff=0.5)
@@ -57,14 +63,15 @@ def resolve(name: str) -> str:
 
 
 def is_directory(name: str) -> bool:
-    """Whether the name is a checkpoint directory's, and not a shipped model's."""
-    return name not in tasks.shipped_models() and Path(name).is_dir()
+    """Whether the name is a checkpoint directory's, and not a shipped or a compiled model's."""
+    return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and Path(name).is_dir()
 
 
 def load_named(name: str, setup: Setup) -> Model:
     """The model of that name on the setup's device, in its precision.
 
-    Raises: UnknownModel, BadSetting for a device this machine lacks, and what `graphs.model.load` raises.
+    Raises: UnknownModel, BadSetting for a device this machine lacks, MissingExtra for a compiled program without Tracr,
+    and what `graphs.model.load` raises.
     """
     import torch
 
@@ -76,6 +83,10 @@ def load_named(name: str, setup: Setup) -> Model:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise BadSetting(f"the device {setup.device!r} cannot be used here ({reason}); try --device cpu") from error
+    if name.startswith(programs.PREFIX):
+        from acdc.truth import tracr
+
+        return tracr.load(name.removeprefix(programs.PREFIX), device=setup.device, dtype=setup.torch_dtype)
     return load(resolve(name), device=setup.device, dtype=setup.torch_dtype)
 
 

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"tasks": {"tasks"}, "graphs": {"graphs"}, "acdc": {"acdc", "graphs", "tasks"}}
 OURS = {*MAY_IMPORT, "tests"}
-HEAVY = {"torch", "transformers", "transformer_lens"}
+HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 
 

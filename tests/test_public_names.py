@@ -45,6 +45,7 @@ PUBLIC = {
         "metrics",
         "model_from_bridge",
         "render",
+        "tracr_task",
     ],
     graphs: [
         "Ablation",

@@ -96,5 +96,6 @@ def test_an_unknown_method_task_or_model_is_told_the_nearest() -> None:
 def test_the_default_directory_names_task_and_model(tmp_path: Path) -> None:
     assert default_directory("ioi", "gpt2") == Path("runs/ioi-gpt2")
     assert default_directory("ioi", "Qwen/Qwen2.5-0.5B") == Path("runs/ioi-Qwen--Qwen2.5-0.5B")
+    assert default_directory("tracr_reverse", "tracr:reverse") == Path("runs/tracr_reverse-tracr-reverse")
     (tmp_path / "mine").mkdir()
     assert default_directory("ioi", str(tmp_path / "mine")) == Path("runs/ioi-mine")

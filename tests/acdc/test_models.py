@@ -10,7 +10,7 @@ import torch
 
 import tasks
 from acdc.errors import BadSetting, UnknownModel
-from acdc.models import available, load_named, resolve
+from acdc.models import available, is_directory, load_named, resolve
 from acdc.setup import Setup
 from graphs.errors import ModelNotFound, ModelUnreachable
 from tests.checkpoints import Checkpoints
@@ -24,6 +24,22 @@ def test_a_shipped_model_goes_by_its_name(name: str) -> None:
 
 def test_a_directory_is_itself(tmp_path: Path) -> None:
     assert resolve(str(tmp_path)) == str(tmp_path)
+
+
+def test_a_compiled_program_is_itself_even_where_a_directory_is_called_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tracr:reverse").mkdir()
+    assert resolve("tracr:reverse") == "tracr:reverse"
+    assert not is_directory("tracr:reverse")
+
+
+def test_a_program_without_a_name_is_refused_with_those_that_have_one() -> None:
+    with pytest.raises(UnknownModel, match=r"did you mean tracr:proportion\?$"):
+        resolve("tracr:propotion")
+    with pytest.raises(UnknownModel, match=r"known: tracr:reverse, tracr:proportion$"):
+        resolve("tracr:zzz")
 
 
 @pytest.mark.parametrize(

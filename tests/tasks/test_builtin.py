@@ -11,16 +11,20 @@ import numpy as np
 import pytest
 
 import tasks
+from acdc.truth.compiler import BOS, NUMBER, PAD, tokenizer_of
 from tasks.builtin import addition
 from tasks.builtin.combinations import Combinations, is_held_out
 from tasks.registry import BUILTIN
 from tasks.tokenisation import TextPair, Tokenizer
 
+WORDED = [name for name in BUILTIN if name != "tracr_proportion"]
+"""The tasks whose answers are words and not a number."""
+
 
 def drawn(name: str, among: Combinations = Combinations.ALL, count: int = 200) -> list[TextPair]:
     rng = np.random.default_rng(0)
     draw = import_module(f"tasks.builtin.{name}").draw
-    return [draw(rng, among) for _ in range(count)]
+    return [draw(rng) if among is Combinations.ALL else draw(rng, among) for _ in range(count)]
 
 
 def words(text: str) -> list[str]:
@@ -36,6 +40,8 @@ def task(request: pytest.FixtureRequest) -> tasks.Task:
 def tokenizer(task: tasks.Task) -> Tokenizer:
     from transformers import AutoTokenizer
 
+    if task.model.startswith("tracr:"):
+        return tokenizer_of([BOS, PAD, *"abcdwxyz", NUMBER])  # the words of both models
     return AutoTokenizer.from_pretrained(tasks.shipped_model(task.model))
 
 
@@ -58,21 +64,21 @@ def test_prompts_have_several_templates(task: tasks.Task, tokenizer: Tokenizer) 
     assert len(set(task.build(tokenizer, 64, seed=0).discovery.templates)) >= 3
 
 
-@pytest.mark.parametrize("name", BUILTIN)
+@pytest.mark.parametrize("name", WORDED)
 def test_corrupt_prompts_do_not_end_in_the_clean_answer_as_a_rule(name: str) -> None:
     """What follows from the corrupt prompt is another answer, or none."""
-    answered = [expected(name, pair.corrupt) for pair in drawn(name)]
+    answered = [expected(name, pair.corrupt, pair.position) for pair in drawn(name)]
     clean = [pair.answers for pair in drawn(name)]
     assert not any(set(found) == set(right) for found, right in zip(answered, clean, strict=True))
 
 
-@pytest.mark.parametrize("name", BUILTIN)
+@pytest.mark.parametrize("name", WORDED)
 def test_clean_prompts_call_for_their_answers(name: str) -> None:
     for pair in drawn(name):
-        assert set(expected(name, pair.clean)) == set(pair.answers), pair
+        assert set(expected(name, pair.clean, pair.position)) == set(pair.answers), pair
 
 
-def expected(name: str, prompt: str) -> tuple[str, ...]:
+def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
     """The right answers to a prompt, found from its text alone and not as the draws find them; () if there is none."""
     seen = words(prompt)
     match name:
@@ -105,13 +111,27 @@ def expected(name: str, prompt: str) -> tuple[str, ...]:
             if "=" in prompt:
                 return (" " + str(sum(int(word) for word in seen if word.isdigit())),)
             return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
+        case "tracr_reverse":
+            return (" " + seen[::-1][position],)
     raise AssertionError(f"no such task: {name}")
 
 
-@pytest.mark.parametrize("name", ["periodic", "agreement", "addition"])
+@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "tracr_reverse"])
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
-        assert expected(name, pair.corrupt) == pair.distractors
+        assert expected(name, pair.corrupt, pair.position) == pair.distractors
+
+
+def test_every_letter_of_the_corrupt_prompts_of_tracr_reverse_is_another() -> None:
+    for pair in drawn("tracr_reverse"):
+        assert all(a != b for a, b in zip(words(pair.clean), words(pair.corrupt), strict=True))
+
+
+def test_the_clean_prompts_of_tracr_proportion_have_an_x_and_the_corrupt_ones_another_share() -> None:
+    for pair in drawn("tracr_proportion"):
+        clean, corrupt = (words(text)[: pair.position + 1].count("x") for text in (pair.clean, pair.corrupt))
+        assert 0 < clean != corrupt
+        assert pair.answers == (" <number>",)
 
 
 def test_the_corrupt_prompts_of_periodic_repeat_at_another_distance() -> None:

@@ -1,0 +1,48 @@
+"""Proportion, as a program compiled to weights computes it: which part of the letters up to each place is an x.
+
+The model writes one number, the logit of `<number>`; all its other logits are 0, so the clean prompts have an x up to
+the scored place for `<number>` to be the answer. The corrupt ones have another share of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.prompts import TemplatePrompts
+from tasks.task import About, Task
+from tasks.tokenisation import TextPair
+
+LETTERS = ("w", "x", "y", "z")
+LONGEST = 5
+
+
+def draw(rng: np.random.Generator) -> TextPair:
+    """Two to five letters, of which one is where the share is asked for; the distractor is a logit that is always 0."""
+    length = int(rng.integers(2, LONGEST + 1))
+    position = int(rng.integers(length))
+    while True:
+        clean, corrupt = ([LETTERS[letter] for letter in rng.integers(len(LETTERS), size=length)] for _ in range(2))
+        if 0 < clean[: position + 1].count("x") != corrupt[: position + 1].count("x"):
+            break
+    return TextPair(
+        clean=" ".join(clean),
+        corrupt=" ".join(corrupt),
+        answers=(" <number>",),
+        distractors=(" w",),
+        position=position,
+        template=f"{length} letters",
+    )
+
+
+def task() -> Task:
+    """The task `tracr_proportion`."""
+    return Task(
+        name="tracr_proportion",
+        about=About(
+            "Gives the share of x among the letters so far: x w x z -> 1, 1/2, 2/3, 1/2.",
+            "Lindner et al. 2023, Tracr, arXiv:2301.05062",
+        ),
+        model="tracr:proportion",
+        metric="l2",
+        prompts=TemplatePrompts(draw),
+    )
