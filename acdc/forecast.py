@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from acdc.algorithms.exact import ExactPatching
+from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.trials import Trials
 from acdc.discovery import search
@@ -50,7 +51,8 @@ def forecast(problem: Problem, method: Method) -> Forecast:
     if isinstance(plan, ScoredSearch) and not isinstance(plan.scorer, ExactPatching):
         began = time.perf_counter()
         first = next(plan.scorer.walk(problem))
-        seconds, passes, room = (time.perf_counter() - began) * first.total / first.done, first.total, 0
+        seconds, passes = (time.perf_counter() - began) * first.total / first.done, first.total
+        room = plan.scorer.bytes_per_step(problem) if isinstance(plan.scorer, LearnedMasks) else 0
     else:
         seconds, room = _probed(problem, method)
         passes = graph.n_edges

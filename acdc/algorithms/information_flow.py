@@ -26,7 +26,7 @@ class InformationFlow:
     original, this does not look into attention for the positions that a head reads from. It needs one run of the model,
     no gradient, no metric and no corrupt prompts: it says what is read, not what matters to the behaviour.
 
-    Source: Ferrando and Voita 2024 (arXiv:2403.00824), section 2, at the level of nodes as in MIB (Mueller et al. 2025).
+    Source: Ferrando and Voita 2024 (arXiv:2403.00824), section 2; from node to node as in MIB (Mueller et al. 2025).
     """
 
     @torch.no_grad()

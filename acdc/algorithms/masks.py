@@ -39,7 +39,7 @@ class LearnedMasks:
     Raises: BadSetting when a setting is outside its range.
     """
 
-    sparsities: tuple[float, ...] = (0.7, 0.9, 0.97)
+    sparsities: tuple[float, ...] = (0.8, 0.95, 0.98)
     steps: int = 300
     rate: float = 0.1
     prompts: int = 16
@@ -59,7 +59,8 @@ class LearnedMasks:
 
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour.
         """
-        metric, device = differentiable(problem.metric), problem.model.device
+        device = problem.model.device
+        differentiable(problem.metric)
         full, none = problem.bounds
         small = replace(problem, batch_size=self._prompts_per_step(problem))
         graph = problem.graph
@@ -92,3 +93,44 @@ class LearnedMasks:
                     break
         scores = _laid_out(problem, places, kept(log_alpha.detach().double()).mean(0, keepdim=True))
         return score_graph(problem, scores[0].cpu())
+
+    def bytes_per_step(self, problem: Problem) -> int:
+        """About how much memory a training step takes: all that its gradient needs."""
+        return self._prompts_per_step(problem) * self._bytes_per_prompt(problem)
+
+    def _prompts_per_step(self, problem: Problem) -> int:
+        return max(1, min(self.prompts, self.max_bytes // self._bytes_per_prompt(problem)))
+
+    def _bytes_per_prompt(self, problem: Problem) -> int:
+        graph = problem.graph
+        longest = max(len(pair.clean) for pair in problem.pairs.pairs)
+        stream = longest * graph.d_model * torch.finfo(problem.model.dtype).bits // 8
+        # per layer what was written before it, twice; and per head three inputs, normed, with their slopes
+        streams = graph.n_layers * (len(graph.senders) + 12 * graph.n_heads)
+        return len(self.sparsities) * streams * stream
+
+
+def sampled(log_alpha: Float[Tensor, "*mask edge"], noise: Float[Tensor, "*mask edge"]) -> Float[Tensor, "*mask edge"]:
+    """Hard-concrete numbers, from noise drawn evenly from 0 to 1 (Louizos et al. 2018, equations 10 and 11)."""
+    drawn = torch.sigmoid((torch.logit(noise, eps=1e-6) + log_alpha) / TEMPERATURE)
+    return (drawn * (HIGH - LOW) + LOW).clamp(0, 1)
+
+
+def kept(log_alpha: Float[Tensor, "*mask edge"]) -> Float[Tensor, "*mask edge"]:
+    """The probability that such a number is not 0 (Louizos et al. 2018, equation 12)."""
+    return torch.sigmoid(log_alpha - TEMPERATURE * math.log(-LOW / HIGH))
+
+
+def _laid_out(
+    problem: Problem, places: Int[Tensor, "2 edge"], values: Float[Tensor, "mask edge"]
+) -> Float[Tensor, "mask receiver sender"]:
+    """What is listed by edge as the executor wants it."""
+    laid = values.new_zeros(len(values), len(problem.graph.receivers), len(problem.graph.senders))
+    return laid.index_put((torch.arange(len(values), device=values.device)[:, None], *places[:, None]), values)
+
+
+def _mean_metric(
+    problem: Problem, batch: Batch, masks: Float[Tensor, "mask receiver sender"]
+) -> Float[Tensor, " mask"]:
+    columns, targets = batch.columns(problem.metric)
+    return problem.metric(Executor.of(batch.runs).run_masks(masks, columns=columns), targets).mean(-1)
