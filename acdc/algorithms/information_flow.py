@@ -20,7 +20,8 @@ class InformationFlow:
 
     The share of x in y = ... + x + ... is its proximity max(|y| - |y - x|, 0), in L1 norms over the residual stream,
     divided by that of all senders; a mean over prompts, and over each prompt's positions up to the scored one (all, in
-    a model that is not causal). The logits read at the scored position only. Shares into a receiver add up to 1.
+    a model that is not causal). The logits read at the scored position only. Shares into a receiver add up to 1,
+    or to less where biases and cancellation leave nothing that brings the stream nearer.
 
     Queries, keys and values of a layer read the same stream before its norm, so their shares are the same; unlike the
     original, this does not look into attention for the positions that a head reads from. It needs one run of the model,

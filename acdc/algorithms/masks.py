@@ -82,9 +82,7 @@ class LearnedMasks:
                     target = wanted * min(1.0, done / (_WARM_UP * self.steps))
                     short = target - (1 - kept(log_alpha).mean(-1))
                     loss = (lost + price[0] * short + price[1] * short.square()).sum()
-                descent.zero_grad()
-                ascent.zero_grad()
-                loss.backward()
+                log_alpha.grad, price.grad = torch.autograd.grad(loss, (log_alpha, price))
                 descent.step()
                 ascent.step()
                 done += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +21,7 @@ class Scored:
     total: int
 
 
+@runtime_checkable
 class AbstractScorer(Protocol):
     """Any scoring algorithm."""
 
