@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     import tasks.registry
     from acdc.algorithms.attribution import Attribution as Attribution
     from acdc.algorithms.attribution import IntegratedGradients as IntegratedGradients
+    from acdc.algorithms.chance import Chance as Chance
     from acdc.algorithms.exact import ExactPatching as ExactPatching
     from acdc.algorithms.greedy import GreedyPruning as GreedyPruning
     from acdc.algorithms.grouped import GroupedPruning as GroupedPruning
+    from acdc.algorithms.importance import HeadImportance as HeadImportance
+    from acdc.algorithms.information_flow import InformationFlow as InformationFlow
+    from acdc.algorithms.masks import LearnedMasks as LearnedMasks
     from acdc.discovery import Result as Result
     from acdc.discovery import discover as discover
     from acdc.evaluation import evaluate as evaluate
@@ -52,6 +56,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
     _HOMES = {
         "Ablation": "graphs.ablation:Ablation",
         "Attribution": "acdc.algorithms.attribution:Attribution",
+        "Chance": "acdc.algorithms.chance:Chance",
         "Circuit": "graphs.circuit:Circuit",
         "ComputationalGraph": "graphs.computation:ComputationalGraph",
         "Edge": "graphs.nodes:Edge",
@@ -61,8 +66,11 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "Faithfulness": "acdc.judges.faithfulness:Faithfulness",
         "GreedyPruning": "acdc.algorithms.greedy:GreedyPruning",
         "GroupedPruning": "acdc.algorithms.grouped:GroupedPruning",
+        "HeadImportance": "acdc.algorithms.importance:HeadImportance",
+        "InformationFlow": "acdc.algorithms.information_flow:InformationFlow",
         "IntegratedGradients": "acdc.algorithms.attribution:IntegratedGradients",
         "KeptFaithfulness": "acdc.goals:KeptFaithfulness",
+        "LearnedMasks": "acdc.algorithms.masks:LearnedMasks",
         "Method": "acdc.method:Method",
         "Node": "graphs.nodes:Node",
         "Problem": "acdc.problem:Problem",

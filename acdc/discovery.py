@@ -8,9 +8,13 @@ from pathlib import Path
 
 import tasks
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
+from acdc.algorithms.chance import Chance
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
+from acdc.algorithms.importance import HeadImportance
+from acdc.algorithms.information_flow import InformationFlow
+from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.selection import Rule
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.sweep import ThresholdSweep
@@ -75,7 +79,7 @@ def discover(
     if checkpoint is not None:
         same = {key: provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
         kept = Checkpoint(Path(checkpoint), {**same, "algorithm": algorithm})
-    walk = search(method, goal).walk(discovery, kept.load() if kept and resume else None)
+    walk = search(method, goal, setup.seed).walk(discovery, kept.load() if kept and resume else None)
     while True:
         try:
             progress = next(walk)
@@ -88,7 +92,7 @@ def discover(
             watch(progress)
     judged = faithfulness(judgement, circuit, setup.seed)
     provenance |= {
-        "algorithm": {**algorithm, "threshold": account.chosen.threshold, **account.figures, "score": SCORE},
+        "algorithm": {**algorithm, "threshold": account.chosen.threshold, **account.figures, "score": method.score},
         "curve": [asdict(point) for point in account.curve],
         "faithfulness": judged.to_json(),
     }
@@ -97,11 +101,10 @@ def discover(
 
 _HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
 
-SCORE = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
 
-
-def search(method: Method, goal: Goal) -> ThresholdSweep | ScoredSearch:
-    """The search that a method makes for a goal."""
+def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | ScoredSearch:
+    """The search that a method makes for a goal; `seed` is for the methods that draw random numbers."""
+    rule = Rule(method.select)
     match method.name:
         case "acdc":
             pruning = GreedyPruning(1.0, method.batch, method.max_bytes, method.refine)
@@ -109,13 +112,21 @@ def search(method: Method, goal: Goal) -> ThresholdSweep | ScoredSearch:
         case "eap+acdc":
             return ThresholdSweep(goal, GroupedPruning(1.0, method.steps, method.max_bytes, method.refine))
         case "eap":
-            return ScoredSearch(goal, Attribution(), Rule(method.select))
+            return ScoredSearch(goal, Attribution(), rule)
         case "eap-ig":
-            return ScoredSearch(goal, IntegratedGradients("inputs", method.steps), Rule(method.select))
+            return ScoredSearch(goal, IntegratedGradients("inputs", method.steps), rule)
         case "eap-ig-activations":
-            return ScoredSearch(goal, IntegratedGradients("activations", method.steps), Rule(method.select))
+            return ScoredSearch(goal, IntegratedGradients("activations", method.steps), rule)
         case "exact":
-            return ScoredSearch(goal, ExactPatching(method.max_bytes), Rule(method.select))
+            return ScoredSearch(goal, ExactPatching(method.max_bytes), rule)
+        case "hisp":
+            return ScoredSearch(goal, HeadImportance(), rule)
+        case "masks":
+            return ScoredSearch(goal, LearnedMasks(seed=seed, max_bytes=method.max_bytes), rule)
+        case "information-flow":
+            return ScoredSearch(goal, InformationFlow(), rule)
+        case "random":
+            return ScoredSearch(goal, Chance(seed), rule)
         case _:
             raise AssertionError(f"a method without a search: {method.name}")
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from acdc.algorithms.exact import ExactPatching
+from acdc.algorithms.masks import LearnedMasks
+from acdc.algorithms.scores import AbstractScorer
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.trials import Trials
 from acdc.discovery import search
@@ -48,9 +50,8 @@ def forecast(problem: Problem, method: Method) -> Forecast:
     graph = problem.graph
     plan = search(method, KeptFaithfulness())
     if isinstance(plan, ScoredSearch) and not isinstance(plan.scorer, ExactPatching):
-        began = time.perf_counter()
-        first = next(plan.scorer.walk(problem))
-        seconds, passes, room = (time.perf_counter() - began) * first.total / first.done, first.total, 0
+        seconds, passes = _timed(plan.scorer, problem)
+        room = plan.scorer.bytes_per_step(problem) if isinstance(plan.scorer, LearnedMasks) else 0
     else:
         seconds, room = _probed(problem, method)
         passes = graph.n_edges
@@ -60,6 +61,18 @@ def forecast(problem: Problem, method: Method) -> Forecast:
         for tensor in (batch.runs.delta, batch.runs.floor.outputs, *batch.runs.floor.residuals.values())
     )
     return Forecast(graph.n_edges, len(graph.receivers), passes, held + room, seconds)
+
+
+def _timed(scorer: AbstractScorer, problem: Problem) -> tuple[float, int]:
+    """The seconds that a scoring would take, and its pieces of work; the first also gets everything ready."""
+    walk = scorer.walk(problem)
+    began = time.perf_counter()
+    total = next(walk).total
+    ready = time.perf_counter()
+    more = max(1, total // 50) if total > 1 else 0
+    for _ in range(more):
+        next(walk)
+    return ready - began + (total - 1) * (time.perf_counter() - ready) / max(1, more), total
 
 
 @torch.no_grad()

@@ -16,9 +16,21 @@ SCORING = {
     "eap-ig": "the same, averaged along the way from corrupt to clean inputs (Hanna et al. 2024)",
     "eap-ig-activations": "the same, along each layer's activations; slower",
     "exact": "the exact effect of each edge alone (path patching); slowest",
+    "hisp": "head importance: one gradient per node, an edge as its lesser end (Michel et al. 2019)",
+    "masks": "learned edge masks, hard-concrete with L0 (Cao et al. 2021; Bhaskar et al. 2024)",
+    "information-flow": "shares in what each receiver reads; no metric, no corrupt prompts (Ferrando and Voita 2024)",
+    "random": "scores by chance, to compare with",
 }
 METHODS = (*PRUNING, *SCORING)
 SELECTIONS = ("top", "greedy")
+_WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
+_SCORES = {
+    "hisp": "how much ablating the lesser of its two nodes changes the metric, in its units, to first order; never "
+    "negative, so it does not tell help from harm",
+    "masks": "the learned probability that the edge is kept, from 0 to 1",
+    "information-flow": "the sender's share in what the receiver reads, from 0 to 1; it knows nothing of the behaviour",
+    "random": "drawn by chance from 0 to 1",
+}
 
 
 @dataclass(frozen=True)
@@ -56,3 +68,8 @@ class Method:
             raise BadSetting(f"integrated gradients over {self.steps} steps are none; wanted at least 1 (--steps)")
         if self.max_bytes < 1 << 20:
             raise BadSetting(f"{self.max_bytes:,} bytes are too little to run anything; wanted at least 1 MiB")
+
+    @property
+    def score(self) -> str:
+        """What the scores of this method's edges mean, and their sign."""
+        return _SCORES.get(self.name, _WORTH)

@@ -75,25 +75,47 @@ class Executor:
             ]
         return torch.cat(parts)
 
+    def run_masks(
+        self,
+        masks: Float[Tensor, "circuit receiver sender"],
+        *,
+        columns: Int[Tensor, "batch column"] | None = None,
+    ) -> Float[Tensor, "circuit batch column"]:
+        """The logits, as of `run`, when every edge carries a part of what it would in a circuit: 1 all of it, 0 none.
+
+        That is, this part of what the sender writes less what the missing edge would carry; 0 and 1 are the circuits of
+        `run`. Entries that are no edges are not read. All masks run together, and gradients flow back to them.
+
+        Source: Cao et al. 2021 (arXiv:2104.03514), section 3; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, whose
+        masks these are.
+        """
+        return self._run(masks, columns)
+
     def _run(
-        self, mask: Bool[Tensor, "circuit receiver sender"], columns: Int[Tensor, "batch column"] | None
+        self,
+        mask: Bool[Tensor, "circuit receiver sender"] | Float[Tensor, "circuit receiver sender"],
+        columns: Int[Tensor, "batch column"] | None,
     ) -> Float[Tensor, "circuit batch column"]:
         runs, graph = self.runs, self.runs.graph
+        everything = mask.requires_grad  # what an edge of weight 0 would bring is part of the gradient
         written = runs.delta.new_zeros(len(mask), *runs.delta.shape)
         written[:, 0] = runs.delta[0]
         receiver, read = 0, 1  # the first receiver of the layer, and how many senders its attention reads
         for index, layer in enumerate(runs.model.layers):
             heads = torch.arange(graph.n_heads, device=mask.device)
-            used = heads[mask[:, :, read : read + graph.n_heads].any(dim=0).any(dim=0)]
+            heard = mask[:, :, read : read + graph.n_heads].any(dim=0).any(dim=0)
+            used = heads if everything else heads[heard]
             if len(used):
                 rows = [receiver + slot * graph.n_heads + used for slot in range(3)]
                 q, k, v = (self._input(mask[:, row, :read], written) for row in rows)
-                written[:, read + used] = self._heads(index, used, q, k, v) - runs.floor.outputs[read + used]
+                wrote = self._heads(index, used, q, k, v) - runs.floor.outputs[read + used]
+                written = _with(written, read, used, wrote, apart=everything)
             receiver, mlp = receiver + 3 * graph.n_heads, read + graph.n_heads
             if layer.mlp is not None:
-                if mask[:, :, mlp].any():
+                if everything or mask[:, :, mlp].any():
                     residual = self._input(mask[:, receiver : receiver + 1, : read if graph.parallel else mlp], written)
-                    written[:, mlp] = layer.mlp(residual[0]) - runs.floor.outputs[mlp]
+                    wrote = (layer.mlp(residual[0]) - runs.floor.outputs[mlp]).unsqueeze(1)
+                    written = _with(written, mlp, heads[:1], wrote, apart=everything)
                 receiver += 1
             read = mlp + graph.has_mlp
         final = self._input(mask[:, receiver : receiver + 1], runs.scored(written))[0]
@@ -101,7 +123,7 @@ class Executor:
 
     def _input(
         self,
-        mask: Bool[Tensor, "circuit receiver read"],
+        mask: Bool[Tensor, "circuit receiver read"] | Float[Tensor, "circuit receiver read"],
         written: Float[Tensor, "circuit sender batch pos d_model"],
     ) -> Float[Tensor, "receiver circuit batch pos d_model"]:
         """What these receivers, which all read the same senders, read."""
@@ -127,3 +149,21 @@ class Executor:
         out = attention.write(attention.attend(queries, keys, values, place), heads)
         scale = self.runs.scales[index]
         return (out if scale is None else out * scale).transpose(0, 1)
+
+
+def _with(
+    written: Float[Tensor, "circuit _ batch pos d_model"],
+    before: int,
+    places: Int[Tensor, " sender"],
+    wrote: Float[Tensor, "circuit sender batch pos d_model"],
+    *,
+    apart: bool,
+) -> Float[Tensor, "circuit _ batch pos d_model"]:
+    """What is written once the senders at these places, counted from `before`, have written too.
+
+    With `apart` a tensor of its own, since gradients need what was read before as it was; all places must then write.
+    """
+    if apart:
+        return torch.cat((written[:, :before], wrote), dim=1)
+    written[:, before + places] = wrote
+    return written

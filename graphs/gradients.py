@@ -90,18 +90,32 @@ class Linearisation:
         flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
         rows = torch.arange(len(runs.positions), device=flowing.device)
         flowing[rows, runs.positions] = at_final
+        self._flows: list[Tensor] = []
         while self._steps:
             index, attended, computed = self._steps.pop()
             before = at_heads = flowing
             if computed is not None:
+                self._flows.append(flowing)
                 (at_mlp,) = torch.autograd.grad(computed.wrote, computed.residual, flowing)
                 self._contract([Receiver(Node("mlp", index))], runs.delta, at_mlp[None])
                 before = flowing + at_mlp
                 at_heads = flowing if graph.parallel else before
+            self._flows += [at_heads] * graph.n_heads
             flowing = before
             if attended is not None:
                 flowing = before + self._pull_back_attention(index, attended, at_heads)
+        self._flows.append(flowing)
         return self._scores
+
+    def sender_scores(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "sender batch"]:
+        """For every sender, by how much the function would fall if all its edges carried what missing ones do.
+
+        To first order and prompt by prompt, in a run from the embeddings: the sum of `edge_scores` over receivers, had
+        each prompt been run alone. Can be called once, instead of `edge_scores`.
+        """
+        self.edge_scores(gradient, range(0))
+        pairs = zip(self.runs.delta, reversed(self._flows), strict=True)
+        return torch.stack([(delta * flow).flatten(1).sum(1) for delta, flow in pairs])
 
     def _attend(
         self, index: int, residual: Float[Tensor, "batch pos d_model"]

@@ -16,11 +16,11 @@ from torch import Tensor
 from typing_extensions import assert_never
 
 from acdc.algorithms.scores import Scored, score_graph
-from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.algorithms.slopes import gradient, somewhere
+from acdc.errors import BadSetting
 from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
 from graphs.gradients import Linearisation
-from tasks.metrics import AbstractMetric, Targets
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Attribution:
         for done, batch in enumerate(problem.batches, start=1):
             total += _edge_scores(problem, batch, None, 1, None)
             yield Scored(done, len(problem.batches))
-        return score_graph(problem, _checked(problem, total))
+        return score_graph(problem, somewhere(problem, total))
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class IntegratedGradients:
                     total += _edge_scores(problem, batch, residual, group.stop, scored) / self.steps
                     done += 1
                     yield Scored(done, work)
-        return score_graph(problem, _checked(problem, total))
+        return score_graph(problem, somewhere(problem, total))
 
     def _groups(self, problem: Problem) -> Iterator[range]:
         """The senders that move together, by index."""
@@ -130,29 +130,5 @@ def _edge_scores(
     columns, targets = batch.columns(problem.metric)
     with torch.no_grad():
         run = Linearisation(batch.runs, residual, read, columns=columns)
-        gradient = _gradient(problem.metric, run.logits, targets) / len(problem.pairs)
-        return problem.metric.sign * run.edge_scores(gradient, senders).double().cpu()
-
-
-def _gradient(
-    metric: AbstractMetric, logits: Float[Tensor, "batch column"], targets: Targets
-) -> Float[Tensor, "batch column"]:
-    """The gradient of the sum of a metric over prompts."""
-    if not metric.differentiable:
-        raise BadSetting(
-            f"{metric.name} has no gradient to attribute with; use another metric (--metric logit_difference) "
-            "or an exact method (--method acdc or exact)"
-        )
-    with torch.enable_grad():
-        leaf = logits.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(metric(leaf, targets).sum(), leaf)
-    return gradient
-
-
-def _checked(problem: Problem, scores: Float[Tensor, "receiver sender"]) -> Float[Tensor, "receiver sender"]:
-    if not scores.abs().max() > 1e-12:
-        raise UnmeasurableBehaviour(
-            f"the gradient of {problem.metric.name} is 0 at every edge: at the clean run it is at its best already; "
-            "use another metric (--metric logit_difference), integrated gradients (--method eap-ig) or --method acdc"
-        )
-    return scores
+        slope = gradient(problem.metric, run.logits, targets) / len(problem.pairs)
+        return problem.metric.sign * run.edge_scores(slope, senders).double().cpu()

@@ -1,8 +1,10 @@
-"""What scoring algorithms give: the whole graph with a score for every edge."""
+"""What scoring algorithms are and give: the whole graph with a score for every edge."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +19,14 @@ class Scored:
 
     done: int
     total: int
+
+
+@runtime_checkable
+class AbstractScorer(Protocol):
+    """Any scoring algorithm."""
+
+    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+        """The whole graph with a score for every edge, piece of work by piece."""
 
 
 def score_graph(problem: Problem, scores: Float[Tensor, "receiver sender"]) -> Circuit:

@@ -8,8 +8,7 @@ from typing import Any
 
 from typing_extensions import assert_never
 
-from acdc.algorithms.attribution import Attribution, IntegratedGradients
-from acdc.algorithms.exact import ExactPatching
+from acdc.algorithms.scores import AbstractScorer
 from acdc.algorithms.selection import Rule, Selection
 from acdc.algorithms.sweep import smallest_that_keeps
 from acdc.errors import UnreachableGoal
@@ -28,7 +27,7 @@ class ScoredSearch:
     """
 
     goal: Goal
-    scorer: Attribution | IntegratedGradients | ExactPatching
+    scorer: AbstractScorer
     rule: Rule
 
     def walk(

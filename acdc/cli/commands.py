@@ -34,6 +34,10 @@ Methods:
   eap-ig              the same, averaged from corrupt to clean inputs
   eap-ig-activations  the same, along each layer's activations; slower
   exact               scores are the exact effect of each edge alone; slowest
+  hisp                head importance: scores of nodes (Michel et al. 2019)
+  masks               learned edge masks, hard-concrete with L0; minutes
+  information-flow    shares in what is read (Ferrando and Voita 2024)
+  random              scores by chance, to compare with
 """
 
 _DISCOVER = (

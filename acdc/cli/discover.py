@@ -51,7 +51,7 @@ def discover(
     prompts: Annotated[
         int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")
     ] = 64,
-    seed: Annotated[int, option("--seed", takes="N", is_="Seed that the prompts are drawn with [0]")] = 0,
+    seed: Annotated[int, option("--seed", takes="N", is_="Seed of the prompts, and of masks and random [0]")] = 0,
     device: Device = "cpu",
     dtype: Annotated[
         str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")

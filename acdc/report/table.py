@@ -33,7 +33,7 @@ def account(findings: Findings, top: int) -> Iterator[RenderableType]:
     if outcome.faithfulness:
         yield levels(outcome.faithfulness, origin.metric)
     if len(outcome.curve) > 1:
-        yield curve(outcome.curve, origin.algorithm.threshold if origin.algorithm else None)
+        yield curve(outcome.curve, origin.algorithm.threshold if origin.algorithm else None, len(findings.circuit))
     if findings.circuit.edges:
         yield edges(findings.circuit, top, origin.algorithm.score if origin.algorithm else "")
     yield from (Text(f"Note: {note}") for note in outcome.notes)
@@ -126,10 +126,11 @@ def levels(judged: Faithfulness, metric: Metric | None) -> Table:
     return table
 
 
-def curve(points: Sequence[CurvePoint], chosen: float | None) -> RenderableType:
+def curve(points: Sequence[CurvePoint], chosen: float | None, chosen_size: int) -> RenderableType:
     """Every circuit that the pruning runs met: threshold, size and faithfulness on the discovery prompts.
 
-    Runs in a row that met the same circuit are one line, and empty circuits none.
+    Scores may be equal, so the chosen one is told by its size too. Runs in a row that met the same circuit are one
+    line, and empty circuits none.
     """
     table = _table()
     for name in ("threshold", "edges", "faithfulness"):
@@ -137,7 +138,7 @@ def curve(points: Sequence[CurvePoint], chosen: float | None) -> RenderableType:
     table.add_column("", no_wrap=True)
     for (size, kept), alike in groupby(points, key=lambda point: (point.edges, point.faithfulness)):
         thresholds = [point.threshold for point in alike]
-        here = chosen in thresholds
+        here = chosen in thresholds and size == chosen_size
         if size or here:
             cells = f"{chosen if here else thresholds[0]:.3g}", f"{size:,}", f"{kept:.1%}"
             table.add_row(*cells, "<- chosen" if here else "", style="bold" if here else None)

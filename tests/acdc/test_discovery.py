@@ -10,15 +10,17 @@ import pytest
 import acdc
 import tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.discovery import default_directory, problems
+from acdc.discovery import default_directory, problems, search
 from acdc.errors import BadSetting, UnknownModel
 from acdc.goals import Threshold
 from acdc.judges.faithfulness import faithfulness
+from acdc.method import METHODS
 from acdc.models import load_named
 from acdc.progress import Progress
 from acdc.setup import Setup
 from graphs.ablation import Ablation
 from tasks.errors import UnknownTask
+from tests.acdc.algorithms.walks import ended
 from tests.acdc.discoveries import SETUP, periodic
 
 
@@ -91,6 +93,29 @@ def test_an_unknown_method_task_or_model_is_told_the_nearest() -> None:
         acdc.discover("periodc")
     with pytest.raises(UnknownModel, match="did you mean periodic-2l"):
         acdc.discover("periodic", "periodic2l")
+
+
+@pytest.mark.parametrize("method", ["hisp", "information-flow", "random"])
+def test_a_method_says_what_its_scores_are(method: str) -> None:
+    setup = Setup(prompts=4)
+    found = acdc.discover("periodic", method=method, goal=acdc.Edges(30), setup=setup)
+    assert 0 < len(found.circuit) <= 30
+    assert found.circuit.provenance["algorithm"]["score"] == acdc.Method(method).score != acdc.Method("acdc").score
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_searches_for_the_goal(method: str) -> None:
+    assert search(acdc.Method(method), Threshold(1.0)).goal == Threshold(1.0)
+
+
+def test_what_is_drawn_is_drawn_with_the_seed_of_the_setup() -> None:
+    drawn = [
+        acdc.discover("periodic", method="random", goal=Threshold(0.3), setup=Setup(prompts=3, seed=s)) for s in (5, 6)
+    ]
+    problem, _ = problems(tasks.get("periodic"), load_named("periodic-2l", SETUP), SETUP)
+    for seed, found in zip((5, 6), drawn, strict=True):
+        scores = ended(acdc.Chance(seed).walk(problem)).scores
+        assert found.circuit.scores == {edge: scores[edge] for edge in found.circuit.edges} != {}
 
 
 def test_the_default_directory_names_task_and_model(tmp_path: Path) -> None:

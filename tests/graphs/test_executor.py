@@ -18,7 +18,7 @@ from graphs.executor import Executor
 from graphs.model import Model, from_bridge
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits
-from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits
+from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits, oracle_weighted_logits
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
 from tests.native_bridges import NATIVES, Native, native_bridge
 
@@ -122,6 +122,61 @@ def test_pruning_dead_edges_changes_no_logits(checkpoints: Checkpoints, architec
         assert sum(map(len, pruned)) < sum(map(len, circuits))
         executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
         assert_close(executor.run(pruned), executor.run(circuits), ablation.value)
+
+
+def drawn_masks(model: Model, count: int) -> Tensor:
+    """Weights between -0.2 and 1.2 for every edge, some of them exactly 0 or 1, and noise where there is no edge."""
+    generator = torch.Generator().manual_seed(11)
+    shape = count, len(model.graph.receivers), len(model.graph.senders)
+    weights = 1.4 * torch.rand(shape, generator=generator, dtype=torch.float64) - 0.2
+    return torch.where(torch.rand(shape, generator=generator) < 0.3, weights.round().clamp(0, 1), weights)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "llama", "gemma2"])
+def test_masks_and_their_gradients_agree_with_the_oracle(checkpoints: Checkpoints, architecture: Architecture) -> None:
+    model = load(checkpoints, architecture)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
+    places = list(model.graph.places.values())
+    masks = drawn_masks(model, 2).requires_grad_()
+    for ablation in (Ablation.RESAMPLE, Ablation.ZERO):
+        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run_masks(masks)
+        coefficients = torch.randn(logits.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        (gradient,) = torch.autograd.grad((coefficients * logits).sum(), masks)
+        for index, mask in enumerate(masks.detach()):
+            weights = torch.stack([mask[place] for place in places]).requires_grad_()
+            wanted = oracle_weighted_logits(bridge, CLEAN, CORRUPT, POSITIONS, weights, ablation.value)
+            (slope,) = torch.autograd.grad((coefficients[index] * wanted).sum(), weights)
+            assert_close(logits[index], wanted, f"{ablation.value}, mask {index}")
+            assert slope.abs().max() > 0.1
+            assert_close(torch.stack([gradient[index][place] for place in places]), slope, f"gradient {index}")
+            assert gradient[index].count_nonzero() <= len(places), "what is no edge has no gradient"
+
+
+@pytest.mark.parametrize("name", ["attention_only", "bidirectional"])
+def test_a_gradient_is_the_limit_of_differences(name: Native) -> None:
+    model, step = from_bridge(native_bridge(name)), 1e-5
+    executor, masks = Executor(model, CLEAN, CORRUPT, POSITIONS), drawn_masks(from_bridge(native_bridge(name)), 2)
+    (gradient,) = torch.autograd.grad(executor.run_masks(masks.requires_grad_()).square().sum(), masks)
+    masks = masks.detach()
+    for place in random.Random(name).sample(list(model.graph.places.values()), 8):
+        values = []
+        for side in (step, -step):
+            moved = masks.clone()
+            moved[1][place] += side
+            values.append(float(executor.run_masks(moved).square().sum()))
+        assert float(gradient[1][place]) == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma2"])
+@pytest.mark.parametrize("learning", [False, True])
+def test_masks_of_0_and_1_are_circuits(checkpoints: Checkpoints, architecture: Architecture, learning: bool) -> None:
+    model = load(checkpoints, architecture)
+    edges = [edge.name for edge in model.graph.edges()]
+    circuits = named(model, [set(edges), set(), *random_circuits(edges, 6)])
+    masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double().requires_grad_(learning)
+    for ablation in Ablation:
+        executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
+        torch.testing.assert_close(executor.run_masks(masks).detach(), executor.run(circuits), rtol=0, atol=1e-12)
 
 
 def test_a_circuit_of_another_model_is_refused(checkpoints: Checkpoints) -> None:

@@ -171,6 +171,17 @@ def test_its_logits_are_those_of_the_run_without_history(load: Load, name: str) 
         assert not run.logits.requires_grad
 
 
+@pytest.mark.parametrize("name", [*ARCHITECTURES, "attention_only"])
+def test_a_sender_s_score_on_a_prompt_is_that_of_its_edges_on_it(load: Load, name: str) -> None:
+    pair = load(name)
+    coefficients = pair.coefficients()
+    got = Linearisation(pair.runs()).sender_scores(coefficients)
+    for prompt in range(len(CLEAN)):
+        alone = torch.zeros_like(coefficients)
+        alone[prompt] = coefficients[prompt]
+        close(got[:, prompt], Linearisation(pair.runs()).edge_scores(alone).sum(0), f"prompt {prompt}")
+
+
 def test_scores_of_half_the_function_are_half_the_scores(load: Load) -> None:
     pair = load("llama")
     whole, half = (Linearisation(pair.runs()).edge_scores(pair.coefficients() * part) for part in (1.0, 0.5))

@@ -96,11 +96,17 @@ def test_a_metric_that_has_a_row_of_its_own_has_no_second_one(name: str) -> None
 def test_runs_that_met_the_same_circuit_are_one_line_and_empty_circuits_none() -> None:
     sizes = {8.0: (0, 0.0), 4.0: (2, 0.5), 2.0: (2, 0.5), 1.0: (3, 0.9), 0.7: (3, 0.9), 0.5: (4, 1.0)}
     points = [CurvePoint(threshold, *met, 6) for threshold, met in sizes.items()]
-    assert [line.split() for line in lines(table.curve(points, 0.7))[2:]] == [
+    assert [line.split() for line in lines(table.curve(points, 0.7, 3))[2:]] == [
         ["4", "2", "50.0%"],
         ["0.7", "3", "90.0%", "<-", "chosen"],
         ["0.5", "4", "100.0%"],
     ]
+
+
+def test_of_circuits_with_equal_thresholds_one_is_chosen() -> None:
+    points = [CurvePoint(0.5, size, size / 4, 0) for size in (2, 3, 4)]
+    shown = [line.split() for line in lines(table.curve(points, 0.5, 3))[2:]]
+    assert [line[1] for line in shown if "chosen" in line] == ["3"]
 
 
 def test_the_strongest_edges_come_first_whatever_their_sign() -> None:

@@ -1,0 +1,49 @@
+"""Score every node by one gradient, and every edge by the nodes it joins: head importance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+
+from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.slopes import gradient, somewhere
+from acdc.problem import Problem
+from graphs.circuit import Circuit
+from graphs.gradients import Linearisation
+from graphs.nodes import LOGITS
+
+
+@dataclass(frozen=True)
+class HeadImportance:
+    """Head importance (HISP) for every node: the mean over prompts of how much ablating it would change the metric.
+
+    To first order and whatever the direction: |gradient at what the node writes . (clean - ablated output)|, added up
+    over positions inside the bars, with the gradient at the clean run. Under zero ablation it is the original's score;
+    nothing is normalised by layer. An edge scores the lower of the nodes it joins, the logits being above all, so that
+    a threshold keeps just the edges between nodes that it keeps. Never negative: it does not tell help from harm.
+
+    Source: Michel et al. 2019 (arXiv:1905.10650), section 4.1; with corrupt activations, and for all nodes, Conmy et
+    al. 2023 (arXiv:2304.14997), section 3 and appendix.
+    """
+
+    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+        """The whole graph with a score for every edge, batch of prompts by batch.
+
+        Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0.
+        """
+        graph = problem.graph
+        total = torch.zeros(len(graph.senders), dtype=torch.float64)
+        for done, batch in enumerate(problem.batches, start=1):
+            columns, targets = batch.columns(problem.metric)
+            with torch.no_grad():
+                run = Linearisation(batch.runs, columns=columns)
+                slope = gradient(problem.metric, run.logits, targets)
+                if not problem.metric.stationary:  # else the gradient is rounding noise
+                    total += run.sender_scores(slope).abs().sum(1).double().cpu() / len(problem.pairs)
+            yield Scored(done, len(problem.batches))
+        nodes = dict(zip(graph.senders, somewhere(problem, total).tolist(), strict=True)) | {LOGITS: math.inf}
+        scores = [[min(nodes[node], nodes[end.node]) for node in graph.senders] for end in graph.receivers]
+        return score_graph(problem, torch.tensor(scores, dtype=torch.float64))

@@ -1,0 +1,50 @@
+"""The gradient of a metric at some logits, or the reason why there is none to score edges with."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.problem import Problem
+from tasks.metrics import AbstractMetric, Targets
+
+
+def differentiable(metric: AbstractMetric) -> AbstractMetric:
+    """The metric itself.
+
+    Raises: BadSetting when it has no gradient.
+    """
+    if not metric.differentiable:
+        raise BadSetting(
+            f"{metric.name} has no gradient to attribute with; use another metric (--metric logit_difference) "
+            "or an exact method (--method acdc or exact)"
+        )
+    return metric
+
+
+def gradient(
+    metric: AbstractMetric, logits: Float[Tensor, "batch column"], targets: Targets
+) -> Float[Tensor, "batch column"]:
+    """The gradient of the sum of a metric over prompts.
+
+    Raises: BadSetting when it has none.
+    """
+    with torch.enable_grad():
+        leaf = logits.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(differentiable(metric)(leaf, targets).sum(), leaf)
+    return gradient
+
+
+def somewhere(problem: Problem, scores: Float[Tensor, "*score"]) -> Float[Tensor, "*score"]:
+    """The scores themselves, first-order effects on the problem's metric.
+
+    Raises: UnmeasurableBehaviour when all of them are 0.
+    """
+    if not scores.abs().max() > 1e-12:
+        raise UnmeasurableBehaviour(
+            f"the gradient of {problem.metric.name} is 0 at every edge: at the clean run it is at its best already; "
+            "use another metric (--metric logit_difference), integrated gradients (--method eap-ig) or --method acdc"
+        )
+    return scores

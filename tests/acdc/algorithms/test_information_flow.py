@@ -1,0 +1,80 @@
+"""A sender's share in what is read is what a hand computation from the oracle's outputs says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jaxtyping
+import pytest
+import torch
+
+import graphs
+from acdc.algorithms.information_flow import InformationFlow
+from acdc.algorithms.scores import Scored
+from acdc.problem import Problem
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.model import from_bridge
+from tasks.metrics import LogitDifference, metric
+from tests.acdc.algorithms.walks import ended, finished
+from tests.acdc.behaviours import behaviour
+from tests.checkpoints import Architecture, Checkpoints
+from tests.graphs.oracle import load_bridge, oracle_outputs
+from tests.native_bridges import Native, native_bridge
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shape checks, which would take longer than the many runs that they check."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2"])
+def test_shares_are_those_computed_by_hand(checkpoints: Checkpoints, architecture: Architecture) -> None:
+    """On models whose attention has no output bias, where the stream is just the sum of what was written before."""
+    model = graphs.load(checkpoints.path(architecture), dtype=torch.float64)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
+    problem = Problem(model, behaviour(model, (5, 7, 5)), LogitDifference())
+    wanted: dict[str, float] = dict.fromkeys((edge.name for edge in model.graph.edges()), 0.0)
+    for pair in problem.pairs.pairs:
+        wrote = {name: out[0] for name, out in oracle_outputs(bridge, torch.tensor([pair.clean])).items()}
+        for receiver in model.graph.receivers:
+            before = [edge.sender.name for edge in model.graph.incoming(receiver)]
+            first = pair.position if receiver.name == "logits" else 0
+            positions = range(first, pair.position + 1)
+            for position in positions:
+                stream = sum(wrote[sender][position] for sender in before)
+                assert isinstance(stream, torch.Tensor)
+                near = [
+                    max(float(stream.abs().sum() - (stream - wrote[sender][position]).abs().sum()), 0.0)
+                    for sender in before
+                ]
+                for sender, share in zip(before, near, strict=True):
+                    part = share / sum(near) / len(positions) / len(problem.pairs)
+                    wanted[f"{sender}->{receiver.name}"] += part
+    got = ended(InformationFlow().walk(problem))
+    assert got == Circuit.full(model.graph)
+    assert {edge.name: got.scores[edge] for edge in got.edges} == pytest.approx(wanted, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["attention_only", "gelu_new", "solu_ln"])
+def test_shares_into_a_receiver_add_up_to_1(name: Native) -> None:
+    model = from_bridge(native_bridge(name))
+    scores = ended(InformationFlow().walk(Problem(model, behaviour(model, (5, 6)), LogitDifference()))).scores
+    for receiver in model.graph.receivers:
+        shares = [scores[edge] for edge in model.graph.incoming(receiver)]
+        assert min(shares) >= 0
+        assert sum(shares) == pytest.approx(1, abs=1e-10)
+
+
+def test_neither_metric_nor_corrupt_prompts_nor_batches_matter(measurable: Problem) -> None:
+    whole = ended(InformationFlow().walk(measurable)).scores
+    pairs = tuple(replace(pair, corrupt=pair.clean[::-1]) for pair in measurable.pairs.pairs)
+    other = replace(measurable, pairs=replace(measurable.pairs, pairs=pairs), metric=metric("accuracy"), batch_size=2)
+    for ablation in Ablation:
+        got = ended(InformationFlow().walk(replace(other, ablation=ablation))).scores
+        assert dict(got) == pytest.approx(dict(whole), rel=0, abs=1e-9)
+
+
+def test_it_tells_of_every_batch(measurable: Problem) -> None:
+    assert finished(InformationFlow().walk(measurable))[1] == [Scored(1, 2), Scored(2, 2)]
