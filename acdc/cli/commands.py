@@ -62,6 +62,7 @@ _SHOW = """\b
 Examples:
   acdc show runs/periodic-periodic-2l --top 50
   acdc show circuit.json --render circuit.pdf
+  acdc show circuit.json --mib importances.json
   acdc show circuit.json --json | jq '.edges[].edge'"""
 
 
