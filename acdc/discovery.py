@@ -100,8 +100,8 @@ _HELD = 4  # how many times the memory of a batch of trials the runs of all prom
 SCORE = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
 
 
-def search(method: Method, goal: Goal) -> ThresholdSweep | ScoredSearch:
-    """The search that a method makes for a goal."""
+def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | ScoredSearch:
+    """The search that a method makes for a goal; `seed` is for the methods that draw random numbers."""
     match method.name:
         case "acdc":
             pruning = GreedyPruning(1.0, method.batch, method.max_bytes, method.refine)

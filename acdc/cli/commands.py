@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import acdc
+from acdc.cli.bench import bench
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
@@ -65,6 +66,16 @@ Examples:
   acdc show circuit.json --mib importances.json
   acdc show circuit.json --json | jq '.edges[].edge'"""
 
+_BENCH = (
+    _METHODS
+    + """
+\b
+Examples:
+  acdc bench --quick
+  acdc bench --models planted-or,planted-and --seeds 20 --out runs/planted
+  acdc bench --methods acdc,exact --ablations resample,zero --json"""
+)
+
 
 def command() -> Any:
     """The command line's parser, made anew at every call."""
@@ -77,6 +88,7 @@ def command() -> Any:
     app.command(epilog=_DISCOVER)(discover)
     app.command(epilog=_EVALUATE)(evaluate)
     app.command(epilog=_SHOW)(show)
+    app.command(epilog=_BENCH)(bench)
     return typer.main.get_command(app)
 
 
