@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model with a known circuit: what makes it, as `module:function`, and of which name; `seeded` takes a seed too."""
+    """A model with a known circuit: what makes it (`module:function`), from which name, and whether from a seed too."""
 
     maker: str
     name: str
