@@ -138,7 +138,7 @@ def default(*, quick: bool = False) -> Suite:
     names = tuple(subjects.subjects())
     if quick:
         methods = tuple(name for name in METHODS if name not in SLOW)
-        return Suite(methods, names, seeds=1, ablations=(Ablation.RESAMPLE,), prompts=16, thresholds=9)
+        return Suite(methods, names, seeds=1, ablations=(Ablation.RESAMPLE,), prompts=16, thresholds=7)
     return Suite(METHODS, names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from statistics import mean
 from typing import Any
 
@@ -60,18 +59,29 @@ def _table(ablation: str, results: Sequence[_Result]) -> Iterator[RenderableType
             table.add_row(method, *(_mean(alike, place, decimals) for _, place, decimals in _COLUMNS))
     yield table
     for model, of_model in by(results, "model").items():
-        yield from _notes(model, ablation, of_model)
+        made_under = of_model[0]["truth"]["made_under"]
+        if made_under != ablation:
+            yield Text(
+                f"Note: the true edges of {model} were derived under {made_under} ablation; "
+                f"under {ablation} others may be."
+            )
+    for why, refused in _refusals(results).items():
+        yield Text(f"Note: no result of {', '.join(refused)}: {why}")
 
 
-def _notes(model: str, ablation: str, results: Sequence[_Result]) -> Iterator[Text]:
-    made_under = results[0]["truth"]["made_under"]
-    if made_under != ablation:
-        yield Text(
-            f"Note: the true edges of {model} were derived under {made_under} ablation; under {ablation} others may be."
-        )
-    for method, alike in by(results, "method").items():
-        for why, refused in groupby(result["refused"] for result in alike if "refused" in result):
-            yield Text(f"Note: no result of {method} on {model} for {len(list(refused))} of {len(alike)} seeds: {why}")
+def _refusals(results: Sequence[_Result]) -> dict[str, list[str]]:
+    """Why there is no result, and of which method on which model and seed."""
+    refusals: dict[str, list[str]] = {}
+    for model, of_model in by(results, "model").items():
+        for method, alike in by(of_model, "method").items():
+            seeds: dict[str, list[str]] = {}
+            for result in alike:
+                if "refused" in result:
+                    seeds.setdefault(result["refused"], []).append(str(result["settings"]["seed"]))
+            for why, some in seeds.items():
+                which = "" if len(some) == len(alike) else f" (seed {', '.join(some)})"
+                refusals.setdefault(why, []).append(f"{method} on {model}{which}")
+    return refusals
 
 
 def _mean(results: Sequence[_Result], place: tuple[str, ...], decimals: int) -> str:

@@ -35,7 +35,11 @@ def _picture(ablation: str, results: Sequence[_Result]) -> bytes:
     axes = figure.subplots(2 * bands, across, squeeze=False)
     palette = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
     styles = {
-        method: {"color": palette[place % 10], "linestyle": ("-", "--")[place // 10 % 2]}
+        method: {
+            "color": palette[place % 10],
+            "linestyle": ("-", "--")[place // 10 % 2],
+            "linewidth": 1 + 3 * (1 - place / len(methods)),  # where curves coincide, all can be seen
+        }
         for place, method in enumerate(methods)
     }
     for place, (model, of_model) in enumerate(models.items()):
@@ -60,7 +64,7 @@ def _roc(axes: Axes, results: Sequence[_Result], styles: Mapping[str, Mapping[st
         for result in alike:
             if curve := result.get("ground_truth", {}).get("edges"):
                 x, y = zip(*curve["points"], strict=True)
-                axes.plot(x, y, drawstyle="steps-post", alpha=_alpha(alike), linewidth=1.2, **styles[method])
+                axes.plot(x, y, drawstyle="steps-post", alpha=_alpha(alike), **styles[method])
     axes.plot((0, 1), (0, 1), color="grey", linewidth=0.5, linestyle=":")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="false positive rate", ylabel="true positive rate")
     axes.set_aspect("equal")
@@ -68,18 +72,20 @@ def _roc(axes: Axes, results: Sequence[_Result], styles: Mapping[str, Mapping[st
 
 def _sizes(axes: Axes, results: Sequence[_Result], styles: Mapping[str, Mapping[str, Any]]) -> None:
     """Faithfulness of the circuits by absolute score, by the edges they have, and where the true size is."""
+    highest = 1.0
     for method, alike in by(results, "method").items():
         for result in alike:
             points = result.get("faithfulness", {}).get("absolute", ())
             # the edges do not always rise with those asked for
             curve = sorted({(point["edges"], point["faithfulness"]) for point in points})
             x, y = [size for size, _ in curve], [value for _, value in curve]
-            axes.plot(x, y, alpha=_alpha(alike), linewidth=1.2, marker=".", markersize=3, **styles[method])
+            highest = max([highest, *y])
+            axes.plot(x, y, alpha=_alpha(alike), marker=".", markersize=4, **styles[method])
     for size in {result["truth"]["edges"] for result in results}:
         axes.axvline(size, color="grey", linewidth=0.5, linestyle=":")
     axes.axhline(1, color="grey", linewidth=0.5, linestyle=":")
     axes.set_xscale("symlog", linthresh=1)
-    axes.set(xlim=(0, None), ylim=(-0.55, 1.55), xlabel="edges (dotted: true)", ylabel="faithfulness")
+    axes.set(xlim=(0, None), ylim=(-0.55, min(highest, 3) + 0.2), xlabel="edges (dotted: true)", ylabel="faithfulness")
 
 
 def _alpha(results: Sequence[_Result]) -> float:

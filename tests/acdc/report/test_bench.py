@@ -43,8 +43,10 @@ def test_every_ablation_has_a_table_and_says_where_the_truth_is_another_s() -> N
 
 
 def test_what_a_method_could_not_do_is_said_with_the_reason() -> None:
-    lines = shown([result(refused="the gradient is 0"), result(seed=1)], 120)
-    assert "Note: no result of eap-ig-activations on toy for 1 of 2 seeds: the gradient is 0" in lines
+    lines = shown(
+        [result(refused="it is 0"), result(seed=1), result(model="top", method="eap", refused="it is 0")], 120
+    )
+    assert "Note: no result of eap-ig-activations on toy (seed 0), eap on top: it is 0" in lines
     assert "eap-ig-activations  1.000  1.000  1.000    0.50    0.25  1.00  0.07  1.50" in lines
     assert "eap-ig-activations     -      -     -       -       -    -    -  -" in shown([result(refused="no")])
 
