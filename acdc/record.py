@@ -46,7 +46,7 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
         },
         "ablation": discovery.ablation.value,
         "metric": {"name": discovery.metric.name, "meaning": discovery.metric.meaning},
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "versions": versions(),
     }
     if model.graph.frozen_scale:
         record["notes"] = [
@@ -54,6 +54,11 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
             "run for what edges carry and at the corrupt run for what missing edges carry."
         ]
     return record
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of Python and of the packages that results depend on; None for what is not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
 
 
 def _version(package: str) -> str | None:

@@ -210,10 +210,14 @@ class Circuit:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Circuit:
-        """The circuit in that file.
+        """The circuit in that file: ours, or either form of MIB's (see `graphs.mib`).
 
         Raises: BadCircuitFile when the file is missing, truncated, foreign or damaged.
         """
+        from graphs import mib
+
+        if Path(path).suffix == mib.MATRIX:
+            return mib.load_matrix(path)
         try:
             data = json.loads(Path(path).read_text("utf-8"))
         except OSError as error:
@@ -224,7 +228,7 @@ class Circuit:
             raise BadCircuitFile(
                 f"{path} is not JSON ({error}); it is truncated or not a circuit.json, discover the circuit again"
             ) from error
-        return cls.from_json(data, str(path))
+        return mib.from_mib(data) if mib.is_mib(data) else cls.from_json(data, str(path))
 
     def networkx(self) -> networkx.MultiDiGraph[str]:
         """The circuit for networkx: nodes by name, one edge per slot, with its slot and, where known, its score."""

@@ -15,12 +15,15 @@ from graphs.nodes import LOGITS, Edge, Node
 
 
 class Rule(Enum):
-    """How edges are chosen by their scores' absolute values."""
+    """How edges are chosen by their scores: by absolute values, or with their signs."""
 
     TOP = "top"
-    """The highest anywhere in the graph."""
+    """The highest absolute values anywhere in the graph."""
     GREEDY = "greedy"
-    """From the logits back: again and again the highest that leads to a node already chosen (Hanna et al. 2024)."""
+    """From the logits back: again and again the highest absolute value that leads to a node already chosen (Hanna et
+    al. 2024)."""
+    SIGNED = "signed"
+    """The highest scores anywhere in the graph: edges that help before edges that do nothing before edges that hurt."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Selection:
         match rule:
             case Rule.TOP:
                 order = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
+            case Rule.SIGNED:
+                order = sorted(scored.ordered(), key=lambda edge: -scored.scores[edge])
             case Rule.GREEDY:
                 order = _from_logits(scored)
             case _:

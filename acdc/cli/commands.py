@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import acdc
+from acdc.cli.bench import bench
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
@@ -66,7 +67,18 @@ _SHOW = """\b
 Examples:
   acdc show runs/periodic-periodic-2l --top 50
   acdc show circuit.json --render circuit.pdf
+  acdc show circuit.json --mib importances.json
   acdc show circuit.json --json | jq '.edges[].edge'"""
+
+_BENCH = (
+    _METHODS
+    + """
+\b
+Examples:
+  acdc bench --quick
+  acdc bench --models planted-or,planted-and --seeds 20 --out runs/planted
+  acdc bench --methods acdc,exact --ablations resample,zero --json"""
+)
 
 
 def command() -> Any:
@@ -80,6 +92,7 @@ def command() -> Any:
     app.command(epilog=_DISCOVER)(discover)
     app.command(epilog=_EVALUATE)(evaluate)
     app.command(epilog=_SHOW)(show)
+    app.command(epilog=_BENCH)(bench)
     return typer.main.get_command(app)
 
 

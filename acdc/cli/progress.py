@@ -23,6 +23,9 @@ class Watch:
     def pruning(self, progress: Progress) -> None:
         """Say how far the pruning run of the moment is."""
 
+    def piece(self, words: str, done: int, total: int) -> None:
+        """Say which of many pieces of work, alike in kind, has just been done."""
+
 
 class _Bar(Watch):
     def __init__(self, live: bars.Progress) -> None:
@@ -41,6 +44,9 @@ class _Bar(Watch):
         self._stage = progress.stage
         show(self._task, description=_words(progress), total=progress.total, completed=progress.done)
 
+    def piece(self, words: str, done: int, total: int) -> None:
+        self._live.update(self._task, description=words, total=total, completed=done)
+
 
 class _Lines(Watch):
     def stage(self, words: str) -> None:
@@ -49,6 +55,9 @@ class _Lines(Watch):
     def pruning(self, progress: Progress) -> None:
         if progress.done == progress.total:
             terminal.errors().print(_words(progress))
+
+    def piece(self, words: str, done: int, total: int) -> None:
+        terminal.errors().print(f"{done} of {total}: {words}")
 
 
 @contextmanager

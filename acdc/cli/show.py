@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from graphs.circuit import Circuit
 
 _FORMS = (".svg", ".png", ".pdf", ".dot", ".graphml")
+_MIB_FORMS = (".json", ".safetensors")
 
 
 def show(
@@ -21,9 +24,12 @@ def show(
     render: Annotated[
         Path | None, option("--render", takes="FILE", is_="Write a .svg, .png, .pdf, .dot or .graphml file")
     ] = None,
+    mib: Annotated[
+        Path | None, option("--mib", takes="FILE", is_="Write MIB's form: .json, or .safetensors for the matrix")
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Show a circuit: its faithfulness and strongest edges."""
+    """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
     from acdc.report.findings import Findings, warnings
     from acdc.report.table import account
     from graphs.circuit import Circuit
@@ -35,17 +41,24 @@ def show(
             f"a circuit cannot be written to {render}: got the ending {render.suffix!r}, wanted one of "
             f"{', '.join(_FORMS)}; rename the file"
         )
+    if mib is not None and mib.suffix not in _MIB_FORMS:
+        raise BadSetting(
+            f"MIB's forms cannot be written to {mib}: got the ending {mib.suffix!r}, wanted one of "
+            f"{', '.join(_MIB_FORMS)}; rename the file"
+        )
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     findings = Findings.of(loaded, str(file))
     if render is not None:
         _export(loaded, render, findings.origin.title)
+    if mib is not None:
+        _export_mib(loaded, mib)
     if json:
         terminal.write_json(loaded.to_json())
         return
     terminal.parts(account(findings, top))
-    if render is not None:
-        terminal.results().print(f"\nWritten: {render}", soft_wrap=True)
+    if written := [str(path) for path in (render, mib) if path is not None]:
+        terminal.results().print(f"\nWritten: {', '.join(written)}", soft_wrap=True)
     if judged := findings.outcome.faithfulness:
         for warning in warnings(judged, findings.origin.metric):
             terminal.warn(warning)
@@ -59,14 +72,31 @@ def _export(circuit: Circuit, file: Path, title: str) -> None:
     from graphs.circuit import write_atomically
     from graphs.render import render
 
+    with _writable(file):
+        if file.suffix.lower() != ".graphml":
+            render(circuit, file, title=title)
+        else:
+            write_atomically(file, circuit.to_graphml().encode())
+
+
+def _export_mib(circuit: Circuit, file: Path) -> None:
+    """Write the circuit in the form of MIB that the file's ending names.
+
+    Raises: UnwritableOutput.
+    """
+    from graphs.mib import save
+
+    with _writable(file):
+        save(circuit, file)
+
+
+@contextmanager
+def _writable(file: Path) -> Iterator[None]:
     if not file.absolute().parent.is_dir() or file.is_dir():
         what = "it is a directory" if file.is_dir() else f"there is no directory {file.absolute().parent}"
         raise UnwritableOutput(f"{file} cannot be written: {what}; name a file in a directory that is there")
-    if file.suffix.lower() != ".graphml":
-        render(circuit, file, title=title)
-        return
     try:
-        write_atomically(file, circuit.to_graphml().encode())
+        yield
     except OSError as error:
         raise UnwritableOutput(
             f"{file} cannot be written: {error.strerror}; name a file in a directory that you can write to"

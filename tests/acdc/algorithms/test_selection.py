@@ -86,6 +86,14 @@ def test_the_top_is_ordered_by_absolute_score_and_then_as_the_graph(choice: Choi
 
 
 @given(choices)
+def test_the_signed_order_takes_what_hurts_last(choice: Choice) -> None:
+    scored = choice.scored()
+    places = scored.graph.places
+    keys = [(-scored.scores[edge], places[edge]) for edge in Selection.of(scored, Rule.SIGNED, choice.ablation).order]
+    assert keys == sorted(keys)
+
+
+@given(choices)
 @settings(max_examples=50)
 def test_from_the_logits_the_next_edge_is_the_highest_that_ends_in_a_node_reached(choice: Choice) -> None:
     scored = choice.scored()

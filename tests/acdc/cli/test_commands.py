@@ -16,7 +16,7 @@ from graphs.ablation import Ablation
 from tasks.metrics import metric_names
 from tests.acdc.cli.command_line import acdc
 
-COMMANDS = ("tasks", "models", "init", "discover", "evaluate", "show")
+COMMANDS = ("tasks", "models", "init", "discover", "evaluate", "show", "bench")
 
 
 def options(name: str) -> list[Any]:
@@ -53,8 +53,9 @@ def test_every_metric_ablation_and_precision_is_named(name: str) -> None:
     assert all(dtype in shown for dtype in DTYPES)
 
 
-def test_every_method_is_named() -> None:
-    shown = acdc("discover", "--help").out
+@pytest.mark.parametrize("name", ["discover", "bench"])
+def test_every_method_is_named(name: str) -> None:
+    shown = acdc(name, "--help").out
     assert tuple(re.findall(r"^    (\S+)", shown.partition("Methods:")[2], re.MULTILINE))[: len(METHODS)] == METHODS
 
 

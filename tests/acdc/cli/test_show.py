@@ -91,3 +91,19 @@ def test_a_doubtful_circuit_is_shown_with_its_warnings(found: Path) -> None:
     data["faithfulness"]["normalised"]["value"] = 1.5
     Path("odd.json").write_text(json.dumps(data))
     assert "warning: the circuit overshoots: it shows 150% of the behaviour" in acdc("show", "odd.json").err
+
+
+@pytest.mark.parametrize("name", ["mib.json", "mib.safetensors"])
+def test_mib_s_forms_read_again_are_the_same_circuit(found: Path, name: str) -> None:
+    ran = acdc("show", found, "--mib", name)
+    assert ran.code == 0, ran.err
+    assert ran.out.endswith(f"\nWritten: {name}\n")
+    again, circuit = Circuit.load(name), Circuit.load(found / "circuit.json")
+    assert again == circuit
+    assert again.scores == circuit.scores
+    assert f"circuit       {len(circuit)} of 110 edges" in acdc("show", name).out
+
+
+def test_an_export_for_mib_that_cannot_be_written_is_refused(found: Path) -> None:
+    assert "got the ending '.pt', wanted one of .json, .safetensors" in refused("show", found, "--mib", "mib.pt")
+    assert refused("show", found, "--mib", "nowhere/mib.json").startswith("nowhere/mib.json cannot be written")

@@ -1,0 +1,110 @@
+"""`acdc bench`: do the methods find circuits that are known?"""
+
+from __future__ import annotations
+
+import json as encoding
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from acdc.cli import terminal
+from acdc.cli.options import AsJson, flag, option
+from acdc.errors import BadSetting, UnwritableOutput
+
+if TYPE_CHECKING:
+    from acdc.suite import Suite
+
+_KINDS = ("resample", "mean", "mean-positional", "zero")
+
+
+def bench(
+    methods: Annotated[str | None, option("--methods", takes="NAMES", is_="With commas between them [all]")] = None,
+    models: Annotated[str | None, option("--models", takes="NAMES", is_="With commas between them [all]")] = None,
+    seeds: Annotated[
+        int | None, option("--seeds", takes="N", is_="Seeds 0 to N-1 for each model [3; quick: 1]")
+    ] = None,
+    ablations: Annotated[
+        str | None, option("--ablations", takes="KINDS", is_="[resample,mean,zero; quick: resample]")
+    ] = None,
+    prompts: Annotated[
+        int | None, option("--prompts", takes="N", is_="To find with, and to judge by [64; quick: 16]")
+    ] = None,
+    quick: Annotated[bool, flag("--quick", is_="Fewer seeds, ablations, prompts and thresholds")] = False,
+    out: Annotated[Path, option("--out", "-o", takes="DIR", is_="Where results are kept [runs/bench]")] = Path(
+        "runs/bench"
+    ),
+    json: AsJson = False,
+) -> None:
+    """Judge methods by models whose circuit is known.
+
+    Prints a table for each ablation, and writes bench.json and a picture for each. What is in the folder already is not
+    measured again as long as its settings are the same; delete the folder to start anew.
+    """
+    from acdc.suite import account, default
+
+    suite = _chosen(default(quick=quick), methods, models, seeds, ablations, prompts)
+    results = _measured(suite, out / "cells")
+    data = account(results)
+    files = _written(data, out)
+    if json:
+        terminal.write_json(data)
+        return
+    from acdc.report.bench import tables
+
+    terminal.parts(tables(results))
+    terminal.results().print(f"\nWritten to {out}: {', '.join(files)}", soft_wrap=True)
+
+
+def _chosen(
+    suite: Suite, methods: str | None, models: str | None, seeds: int | None, ablations: str | None, prompts: int | None
+) -> Suite:
+    from graphs.ablation import Ablation
+
+    changes: dict[str, Any] = {"seeds": seeds, "prompts": prompts}
+    changes |= {name: given and _names(given) for name, given in (("methods", methods), ("models", models))}
+    if ablations is not None:
+        if unknown := [name for name in _names(ablations) if name not in _KINDS]:
+            raise BadSetting(f"unknown ablation {unknown[0]!r}; wanted some of {', '.join(_KINDS)} (--ablations)")
+        changes["ablations"] = tuple(Ablation(name) for name in _names(ablations))
+    return replace(suite, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _names(given: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in given.split(",") if name.strip())
+
+
+def _measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
+    from acdc.cli.progress import watching
+
+    walk = suite.run(folder)
+    with watching(quiet=False) as watch:
+        while True:
+            try:
+                done = next(walk)
+            except StopIteration as stop:
+                results: list[dict[str, Any]] = stop.value
+                return results
+            except OSError as error:
+                raise _unwritable(folder, error) from error
+            words = f"{done.cell.words} (kept)" if done.kept else done.cell.words
+            watch.piece(words, done.done, done.total)
+
+
+def _written(data: dict[str, Any], out: Path) -> list[str]:
+    from acdc.report.bench_picture import pictures
+    from graphs.circuit import write_atomically
+
+    files = {"bench.json": (encoding.dumps(data, indent=1, allow_nan=False) + "\n").encode()}
+    files |= {f"bench-{ablation}.png": picture for ablation, picture in pictures(data["cells"])}
+    try:
+        for name, content in files.items():
+            write_atomically(out / name, content)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    return list(files)
+
+
+def _unwritable(folder: Path, error: OSError) -> UnwritableOutput:
+    return UnwritableOutput(
+        f"the output directory {folder} cannot be written: {error.strerror}; give one that you can write to with --out"
+    )
