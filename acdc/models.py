@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _OWNERLESS = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
+_PLANTED = re.compile(r"planted(-\w+)?:")
+
 
 @dataclass(frozen=True)
 class Shipped:
@@ -41,11 +43,18 @@ def available() -> tuple[Shipped, ...]:
 def resolve(name: str) -> str:
     """What to load a model of that name from: a shipped one's directory, a directory, or a hub name with its revision.
 
+    The name of a planted model (`planted:0`) is itself.
+
     Raises: UnknownModel, with the nearest names, for what can be none of these.
     """
     known = tasks.shipped_models()
     if name in known:
         return str(tasks.shipped_model(name))
+    if _PLANTED.match(name):
+        from acdc.truth import planted
+
+        planted.parse(name)
+        return name
     if Path(name).is_dir() or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
         return name
     close = get_close_matches(name.lower(), [*known, *_OWNERLESS], n=3, cutoff=0.5)
@@ -76,6 +85,10 @@ def load_named(name: str, setup: Setup) -> Model:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise BadSetting(f"the device {setup.device!r} cannot be used here ({reason}); try --device cpu") from error
+    if _PLANTED.match(name):
+        from acdc.truth import planted
+
+        return planted.named(name, device=setup.device, dtype=setup.torch_dtype).model
     return load(resolve(name), device=setup.device, dtype=setup.torch_dtype)
 
 

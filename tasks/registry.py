@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
     from tasks.task import Task
 
-BUILTIN = ("periodic", "induction", "ioi", "greater_than", "docstring", "agreement", "addition", "planted_hops", "planted_sum", "planted_copy")
+BUILTIN = (
+    "periodic",
+    "induction",
+    "ioi",
+    "greater_than",
+    "docstring",
+    "agreement",
+    "addition",
+    "planted_hops",
+    "planted_sum",
+    "planted_copy",
+)
 GROUP = "acdc.tasks"
 """Entry-point group in which other packages offer a Task, or a function without arguments that returns one."""
 

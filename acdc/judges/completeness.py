@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from graphs.circuit import Circuit
     from graphs.nodes import Node
 
+NOTABLE = 0.01
+"""By how much a union's gap must be wider than that of its part to be worth naming."""
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -69,16 +72,19 @@ def completeness(
     everything, *gaps = _gaps(problem, circuit, [_receivers(circuit), *((node,) for node in chosen)])
     wide = [gap.nodes for gap in sorted(gaps, key=lambda gap: -gap.size)[:widest]]
     gaps.append(everything)
+    worst = max(gaps, key=lambda gap: gap.size)
+    by_name = {node.name: node for node in circuit.nodes()}
     for _ in range(depth - 1):
-        worst = max(gaps, key=lambda gap: gap.size)
-        by_name = {node.name: node for node in circuit.nodes()}
         wider = [(*worst.nodes, *other) for other in wide if not set(other) <= set(worst.nodes)]
         if not wider:
             break
-        gaps += _gaps(problem, circuit, [tuple(by_name[name] for name in names) for names in wider])
-        if max(gaps, key=lambda gap: gap.size) is worst:
+        found = _gaps(problem, circuit, [tuple(by_name[name] for name in names) for names in wider])
+        gaps += found
+        widened = max(found, key=lambda gap: gap.size)
+        if widened.size < worst.size + NOTABLE:  # the smaller of two sets that show the same tells more
             break
-    return Completeness(everything.model, max(gaps, key=lambda gap: gap.size), len(gaps))
+        worst = widened
+    return Completeness(everything.model, worst, len(gaps))
 
 
 def _receivers(circuit: Circuit) -> tuple[Node, ...]:

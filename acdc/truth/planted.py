@@ -1,6 +1,6 @@
 """Planted circuits: small models written by hand around a known circuit, whose size, depth and places a seed draws.
 
-`chain` follows letters twice (`planted_hops`): a head finds each letter's predecessor, two others look letters up by it,
+`chain` follows letters twice (`planted_hops`): a head finds the letter before each, two others look letters up by it,
 one after the other, and MLPs, where the seed puts them, translate in between. Composition is by query, key and value.
 `and` adds two letters (`planted_sum`): two heads fetch one each, and an MLP needs both.
 `or` repeats a letter (`planted_copy`): two heads fetch it, and an MLP is content with either.
@@ -15,9 +15,9 @@ second. The union of these edges is the circuit; the false edges, even all toget
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -29,13 +29,16 @@ from acdc.errors import UnknownModel
 from acdc.truth.known import Known
 from acdc.truth.wiring import Board, Shape
 from graphs.ablation import Ablation
+from graphs.nodes import Edge
 from tasks.builtin.planted_copy import FILLERS, LETTERS
 from tasks.builtin.planted_sum import SIZE
 
+if TYPE_CHECKING:
+    from graphs.model.weights import BareWeights
+
 Motif = Literal["chain", "and", "or", "backup"]
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
-PREFIX = "planted"
-CONTROL = "control"
+CONTROL: Literal["control"] = "control"
 
 GAIN = 6.0
 """The logit of an answer; that of every other token is about 0."""
@@ -48,8 +51,7 @@ def known(motif: Motif, seed: int, *, device: str | torch.device = "cpu", dtype:
     """The task, model and true edges of a motif, the true edges under every ablation."""
     board = _written(motif, seed)
     truths = {ablation: board.edges(ablation) for ablation in Ablation}
-    name = f"{PREFIX}:{seed}" if motif == "chain" else f"{PREFIX}-{motif}:{seed}"
-    return _known(motif, name, board.finish(), truths, device, dtype)
+    return _known(motif, f"{_named(motif)}:{seed}", board.finish(), truths, device, dtype)
 
 
 def control(seed: int, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Known:
@@ -57,17 +59,21 @@ def control(seed: int, *, device: str | torch.device = "cpu", dtype: torch.dtype
 
     It has the size and the distribution of weights of the planted one, and does not do the task; no edge is true.
     """
+    from graphs.model.weights import BareWeights
+
     generator = torch.Generator().manual_seed(seed)
 
     def shuffled(matrix: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         return matrix.flatten()[torch.randperm(matrix.numel(), generator=generator)].view_as(matrix)
 
     weights = _written("chain", seed).finish()
-    layers = tuple(replace(layer, **{name: shuffled(part) for name, part in vars(layer).items()}) for layer in weights.layers)
-    parts = {name: shuffled(getattr(weights, name)) for name in ("tokens", "positions", "unembedding")}
-    truths: dict[Ablation, frozenset[Any]] = {ablation: frozenset() for ablation in Ablation}
-    name = f"{PREFIX}-{CONTROL}:{seed}"
-    return _known("chain", name, replace(weights, layers=layers, **parts), truths, device, dtype)
+    layers = tuple(
+        replace(layer, **{name: shuffled(part) for name, part in vars(layer).items()}) for layer in weights.layers
+    )
+    tokens, positions = shuffled(weights.tokens), shuffled(weights.positions)
+    changed = BareWeights(tokens, positions, layers, shuffled(weights.unembedding), weights.causal)
+    truths: dict[Ablation, frozenset[Edge]] = {ablation: frozenset() for ablation in Ablation}
+    return _known("chain", f"{_named(CONTROL)}:{seed}", changed, truths, device, dtype)
 
 
 def named(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Known:
@@ -75,20 +81,36 @@ def named(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype =
 
     Raises: UnknownModel.
     """
+    kind, seed = parse(name)
+    if kind == CONTROL:
+        return control(seed, device=device, dtype=dtype)
+    return known(kind, seed, device=device, dtype=dtype)
+
+
+def parse(name: str) -> tuple[Motif | Literal["control"], int]:
+    """The motif, or the control, and the seed that the name of a planted model stands for.
+
+    Raises: UnknownModel.
+    """
     what, _, seed = name.partition(":")
-    kind = "chain" if what == PREFIX else what.removeprefix(f"{PREFIX}-")
-    if seed.isdecimal():
-        for motif in MOTIFS:
-            if kind == motif:
-                return known(motif, int(seed), device=device, dtype=dtype)
-        if kind == CONTROL:
-            return control(int(seed), device=device, dtype=dtype)
-    kinds = ", ".join(f"{PREFIX}-{kind}:0" for kind in (*MOTIFS[1:], CONTROL))
-    raise UnknownModel(f"no planted model called {name!r}; wanted {PREFIX}:0, {kinds}, or one of another seed")
+    kinds: dict[str, Motif | Literal["control"]] = {_named(kind): kind for kind in (*MOTIFS, CONTROL)}
+    if what not in kinds or not (seed.isascii() and seed.isdecimal()):
+        wanted = ", ".join(f"{kind}:0" for kind in kinds)
+        raise UnknownModel(f"no planted model called {name!r}; wanted {wanted}, or one of another seed")
+    return kinds[what], int(seed)
+
+
+def _named(kind: Motif | Literal["control"]) -> str:
+    return "planted" if kind == "chain" else f"planted-{kind}"
 
 
 def _known(
-    motif: Motif, name: str, weights: Any, truths: Any, device: str | torch.device, dtype: torch.dtype
+    motif: Motif,
+    name: str,
+    weights: BareWeights,
+    truths: Mapping[Ablation, frozenset[Edge]],
+    device: str | torch.device,
+    dtype: torch.dtype,
 ) -> Known:
     from graphs.model.weights import from_weights
     from tasks.models.word_level import word_level_tokenizer
@@ -127,7 +149,7 @@ def _written(motif: Motif, seed: int) -> Board:
 
 def _chain(draw: random.Random, generator: torch.Generator) -> Board:
     letters = len(LETTERS)
-    channels = {name: letters for name in ("previous", "asked", "code", "first", "next", "second", "answer")}
+    channels = dict.fromkeys(("previous", "asked", "code", "first", "next", "second", "answer"), letters)
     board = Board(_shape(draw.randint(4, 5), draw), channels, generator)
     early, once, twice = sorted(draw.sample(range(board.shape.n_layers), 3))
     board.head(early, _back(1), _here(), {"tokens": _among(LETTERS)}, ("previous", torch.eye(letters)))
@@ -172,7 +194,7 @@ def _and(draw: random.Random, generator: torch.Generator) -> Board:
 
 def _or(draw: random.Random, generator: torch.Generator) -> Board:
     letters = len(LETTERS)
-    channels = {name: letters for name in ("code", "left", "right", "answer")}
+    channels = dict.fromkeys(("code", "left", "right", "answer"), letters)
     board = Board(_shape(draw.randint(3, 5), draw), channels, generator)
     value = _stem(board, draw)
     layers = [draw.randrange(1, board.shape.n_layers) for _ in range(2)]

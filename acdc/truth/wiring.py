@@ -27,8 +27,8 @@ SHARP = 12.0
 LEAK = 0.01
 """How strongly a distractor writes to every channel, relative to what it writes to the distractors' own."""
 
-Reads = Mapping[str, Float[Tensor, "width d"]]
-Writes = tuple[str, Float[Tensor, "d width"]]
+Reads = Mapping[str, Float[Tensor, "_ _"]]
+Writes = tuple[str, Float[Tensor, "_ _"]]
 
 
 @dataclass(frozen=True)
