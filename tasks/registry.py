@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
     from tasks.task import Task
 
-BUILTIN = ("periodic", "induction", "ioi", "greater_than", "docstring", "agreement", "addition")
+BUILTIN = (
+    "periodic",
+    "induction",
+    "ioi",
+    "greater_than",
+    "docstring",
+    "agreement",
+    "addition",
+    "siit_lookup",
+    "siit_choice",
+)
 GROUP = "acdc.tasks"
 """Entry-point group in which other packages offer a Task, or a function without arguments that returns one."""
 
