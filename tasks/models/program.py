@@ -69,12 +69,12 @@ class Program:
                 "task": task,
                 "program": self.sentence,
                 "variables": {meaning: component for component, meaning in kept.items()},
-                "graph": [[kept[sender], v.meaning, slot] for v in self.variables for sender, slot in v.reads],
+                "graph": [f"{kept[sender]} -> {v.meaning}" for v in self.variables for sender, _ in v.reads],
                 "edges": list(self.edges),
                 "ablation": "resample",
-                "follows": "An edge is true if the graph has it: it joins the components that keep two variables, in that "
-                "slot. Training interchanged edges, few or many at once, as resample ablation does: the answer had to "
-                "become the program's when true edges are interchanged, and to stay when any others are.",
+                "follows": "An edge is true if the graph has it: it joins the components that keep two variables, in "
+                "that slot. Training interchanged edges, few or many at once, as resample ablation does: the answer "
+                "had to become the program's when true edges are interchanged, and to stay when any others are.",
             },
             indent=1,
         )

@@ -105,10 +105,15 @@ def expected(name: str, prompt: str) -> tuple[str, ...]:
             if "=" in prompt:
                 return (" " + str(sum(int(word) for word in seen if word.isdigit())),)
             return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
+        case "siit_lookup":
+            return (f" {(int(seen[seen.index(seen[-1]) + 1]) + 1) % 10}",)
+        case "siit_repeat":
+            larger, smaller = sorted((int(seen[0]), int(seen[1])), reverse=True)
+            return (f" {larger + smaller if seen[-1] in seen[2:-1] else larger - smaller}",)
     raise AssertionError(f"no such task: {name}")
 
 
-@pytest.mark.parametrize("name", ["periodic", "agreement", "addition"])
+@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "siit_lookup", "siit_repeat"])
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
         assert expected(name, pair.corrupt) == pair.distractors
@@ -141,6 +146,21 @@ def test_the_corrupt_prompts_of_greater_than_start_in_the_first_year() -> None:
 def test_docstring_answers_are_absent_from_the_corrupt_prompt() -> None:
     for pair in drawn("docstring"):
         assert pair.answers[0].strip() not in words(pair.corrupt)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("siit_lookup", (slice(0, 8, 2), slice(1, 8, 2), slice(8, 9))),
+        ("siit_repeat", (slice(0, 1), slice(1, 2), slice(2, 5), slice(5, 6))),
+    ],
+)
+def test_every_part_of_the_corrupt_prompt_alone_changes_the_answer(name: str, parts: tuple[slice, ...]) -> None:
+    for pair in drawn(name):
+        for part in parts:
+            mixed = words(pair.clean)
+            mixed[part] = words(pair.corrupt)[part]
+            assert expected(name, " ".join(mixed)) != pair.answers
 
 
 @pytest.mark.parametrize("among", [Combinations.TRAINED, Combinations.HELD_OUT])

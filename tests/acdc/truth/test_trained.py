@@ -20,7 +20,7 @@ from graphs.nodes import Edge
 from tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended
 
-NAMES = ("siit-choice-3l", "siit-lookup-3l")
+NAMES = ("siit-lookup-3l", "siit-repeat-3l")
 
 
 @cache
@@ -33,14 +33,14 @@ def effects(name: str) -> dict[Edge, float]:
     """By how much the logit difference falls when one edge alone is removed, in parts of what it falls without any."""
     problem, _ = problems(loaded(name).task, loaded(name).model, Setup(prompts=32, seed=3))
     full, none = problem.bounds
-    return {edge: score / (full - none) for edge, score in ended(ExactPatching(), problem).scores.items()}
+    return {edge: score / (full - none) for edge, score in ended(ExactPatching().walk(problem)).scores.items()}
 
 
 def test_two_shipped_models_have_a_truth() -> None:
     assert names() == NAMES
 
 
-@pytest.mark.parametrize(("name", "count"), zip(NAMES, (8, 6), strict=True))
+@pytest.mark.parametrize(("name", "count"), [("siit-lookup-3l", 6), ("siit-repeat-3l", 8)])
 def test_the_truth_is_a_connected_circuit_of_the_models_graph(name: str, count: int) -> None:
     edges, made_under = loaded(name).truth(Ablation.RESAMPLE)
     assert made_under is Ablation.RESAMPLE
@@ -73,7 +73,7 @@ def test_the_true_edges_alone_do_the_task(name: str) -> None:
 
 
 def test_a_model_without_a_truth_is_refused() -> None:
-    with pytest.raises(AcdcError, match="true edges of periodic-2l are not known; wanted one of siit-choice-3l"):
+    with pytest.raises(AcdcError, match="true edges of periodic-2l are not known; wanted one of siit-lookup-3l"):
         known("periodic-2l")
 
 
