@@ -23,7 +23,7 @@ BUILTIN = (
     "agreement",
     "addition",
     "siit_lookup",
-    "siit_repeat",
+    "siit_pick",
 )
 GROUP = "acdc.tasks"
 """Entry-point group in which other packages offer a Task, or a function without arguments that returns one."""

@@ -107,13 +107,12 @@ def expected(name: str, prompt: str) -> tuple[str, ...]:
             return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
         case "siit_lookup":
             return (f" {(int(seen[seen.index(seen[-1]) + 1]) + 1) % 10}",)
-        case "siit_repeat":
-            larger, smaller = sorted((int(seen[0]), int(seen[1])), reverse=True)
-            return (f" {larger + smaller if seen[-1] in seen[2:-1] else larger - smaller}",)
+        case "siit_pick":
+            return (f" {int(seen[1 + 'ABCD'.index(seen[0])]) + int(seen[5])}",)
     raise AssertionError(f"no such task: {name}")
 
 
-@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "siit_lookup", "siit_repeat"])
+@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "siit_lookup", "siit_pick"])
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
         assert expected(name, pair.corrupt) == pair.distractors
@@ -152,7 +151,7 @@ def test_docstring_answers_are_absent_from_the_corrupt_prompt() -> None:
     ("name", "parts"),
     [
         ("siit_lookup", (slice(0, 8, 2), slice(1, 8, 2), slice(8, 9))),
-        ("siit_repeat", (slice(0, 1), slice(1, 2), slice(2, 5), slice(5, 6))),
+        ("siit_pick", (slice(0, 1), slice(1, 5), slice(5, 6), slice(0, 5))),
     ],
 )
 def test_every_part_of_the_corrupt_prompt_alone_changes_the_answer(name: str, parts: tuple[slice, ...]) -> None:

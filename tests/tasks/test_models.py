@@ -26,7 +26,7 @@ from tasks.tokenisation import TextPair
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-TAUGHT = ("siit-lookup-3l", "siit-repeat-3l")
+TAUGHT = ("siit-lookup-3l", "siit-pick-3l")
 """The models that were taught a program by interchange; their true edges are known."""
 MODELS = ("everyday-4l", "periodic-2l", *TAUGHT)
 
@@ -136,15 +136,15 @@ def test_a_taught_model_does_its_task(name: str, among: Combinations) -> None:
 @pytest.mark.parametrize("name", TAUGHT)
 def test_a_taught_model_is_never_trained_on_held_out_combinations(name: str) -> None:
     lesson = script(name).LESSON
-    pool = {tuple(row) for row in lesson.training(0, pool=2000).pool.tolist()}
-    held_out = {tuple(row) for row in lesson.prompts(2000, 1, Combinations.HELD_OUT).tolist()}
-    assert len(pool) > 1000
-    assert not {combined_tokens(name, row) for row in pool} & {combined_tokens(name, row) for row in held_out}
+    pool = {combined_tokens(name, row) for row in lesson.training(0, pool=3000).pool.tolist()}
+    held_out = {combined_tokens(name, row) for row in lesson.prompts(3000, 1, Combinations.HELD_OUT).tolist()}
+    assert len(pool) > 80
+    assert not pool & held_out
 
 
-def combined_tokens(name: str, row: tuple[int, ...]) -> tuple[int, ...]:
-    """The keys or letters of a prompt, whose combination is held out or not."""
-    return row[::2] if name == "siit-lookup-3l" else row[2:]
+def combined_tokens(name: str, row: list[int]) -> tuple[int, ...]:
+    """The part of a prompt whose combination is held out or not."""
+    return tuple(row[::2] if name == "siit-lookup-3l" else row[:5])
 
 
 def test_periodic_2l_repeats_random_words() -> None:

@@ -20,7 +20,7 @@ from graphs.nodes import Edge
 from tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended
 
-NAMES = ("siit-lookup-3l", "siit-repeat-3l")
+NAMES = ("siit-lookup-3l", "siit-pick-3l")
 
 
 @cache
@@ -40,7 +40,7 @@ def test_two_shipped_models_have_a_truth() -> None:
     assert names() == NAMES
 
 
-@pytest.mark.parametrize(("name", "count"), [("siit-lookup-3l", 6), ("siit-repeat-3l", 8)])
+@pytest.mark.parametrize(("name", "count"), [("siit-lookup-3l", 6), ("siit-pick-3l", 7)])
 def test_the_truth_is_a_connected_circuit_of_the_models_graph(name: str, count: int) -> None:
     edges, made_under = loaded(name).truth(Ablation.RESAMPLE)
     assert made_under is Ablation.RESAMPLE

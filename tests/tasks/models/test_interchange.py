@@ -18,7 +18,7 @@ from tasks.models.interchange import Interchanges
 from tasks.models.lesson import Lesson
 from tests.tasks.models.edges import these_edges
 
-NAMES = ("siit-lookup-3l", "siit-repeat-3l")
+NAMES = ("siit-lookup-3l", "siit-pick-3l")
 ROWS = 256
 
 
