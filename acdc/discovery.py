@@ -135,5 +135,5 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
 
 def default_directory(task: str, model: str) -> Path:
     """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
-    name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--")
+    name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
     return Path("runs") / f"{task}-{name}"

@@ -20,7 +20,8 @@ from tasks.tokenisation import TextPair, Tokenizer
 def drawn(name: str, among: Combinations = Combinations.ALL, count: int = 200) -> list[TextPair]:
     rng = np.random.default_rng(0)
     draw = import_module(f"tasks.builtin.{name}").draw
-    return [draw(rng, among) for _ in range(count)]
+    held = () if name.startswith("planted") else (among,)  # nothing was trained on those, so nothing is held out
+    return [draw(rng, *held) for _ in range(count)]
 
 
 def words(text: str) -> list[str]:
@@ -36,6 +37,11 @@ def task(request: pytest.FixtureRequest) -> tasks.Task:
 def tokenizer(task: tasks.Task) -> Tokenizer:
     from transformers import AutoTokenizer
 
+    from acdc.truth import planted
+
+    if task.model.startswith("planted"):
+        planted_tokenizer: Tokenizer = planted.named(task.model).model.tokenizer
+        return planted_tokenizer
     return AutoTokenizer.from_pretrained(tasks.shipped_model(task.model))
 
 
@@ -105,10 +111,17 @@ def expected(name: str, prompt: str) -> tuple[str, ...]:
             if "=" in prompt:
                 return (" " + str(sum(int(word) for word in seen if word.isdigit())),)
             return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
+        case "planted_hops":
+            following = dict(zip(seen[1:-1:2], seen[2:-1:2], strict=True))
+            return (" " + following[following[seen[-1]].upper()],)
+        case "planted_sum":
+            return (" " + str(sum("abcdef".index(word.lower()) for word in seen if len(word) == 1) % 6),)
+        case "planted_copy":
+            return tuple(" " + word.lower() for word in seen if len(word) == 1)
     raise AssertionError(f"no such task: {name}")
 
 
-@pytest.mark.parametrize("name", ["periodic", "agreement", "addition"])
+@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "planted_hops", "planted_sum"])
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
         assert expected(name, pair.corrupt) == pair.distractors
