@@ -9,6 +9,9 @@ from acdc.judges.contest import Contest, contest
 from acdc.random_circuits import Draw, random_circuits
 
 if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
+
     from acdc.problem import Problem
     from graphs.circuit import Circuit
 
@@ -52,9 +55,10 @@ def sufficiency(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int
     return Sufficiency(against("uniform"), against("layer-stratified"))
 
 
-def distances(problem: Problem, circuits: list[Circuit]) -> Any:
+def distances(problem: Problem, circuits: list[Circuit]) -> numpy.typing.NDArray[numpy.float64]:
     """The mean over prompts of |metric of the circuit - metric of the whole model|, of each circuit."""
     from graphs.circuit import Circuit
 
     values = problem.measure([Circuit.full(problem.graph), *circuits])[0]
-    return (values[1:] - values[0]).abs().mean(-1).numpy()
+    far: numpy.typing.NDArray[numpy.float64] = (values[1:] - values[0]).abs().mean(-1).numpy()
+    return far
