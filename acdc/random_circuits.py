@@ -17,7 +17,7 @@ from typing_extensions import assert_never
 from acdc.errors import BadSetting
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
-from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
+from graphs.nodes import INPUT, LOGITS, Edge, Node
 
 Draw = Literal["uniform", "layer-stratified"]
 DRAWS: tuple[Draw, ...] = ("uniform", "layer-stratified")
@@ -27,77 +27,79 @@ _STEPS = 4
 """Exchanges tried for every edge."""
 
 
-def random_circuits(circuit: Circuit, count: int, kind: Draw, seed: int = 0) -> list[Circuit]:
+def random_circuits(circuit: Circuit, count: int, kind: Draw, seed: int = 0, *, outside: bool = False) -> list[Circuit]:
     """So many random circuits of live edges, each with as many edges as the circuit has live ones.
 
     `uniform`: random walks from the logits back to the input are joined until the size is reached, then edges are
-    exchanged for any others, one by one, as long as all stay live. `layer-stratified`: the heads of each layer change
-    places at random, then edges are exchanged for others between the same layers, of nodes of the same kind; so between
-    any two layers there are as many edges as in the circuit.
+    exchanged for any others, one by one, as long as all stay live; with `outside`, none is the circuit's own.
+    `layer-stratified`: the heads of each layer change places at random, then edges are exchanged for others between the
+    same layers, of nodes of the same kind; so between any two layers there are as many edges as in the circuit.
 
-    Raises: BadSetting when no edge of the circuit is live, or none is to be drawn.
+    Raises: BadSetting when no edge of the circuit is live, none is to be drawn, or no such circuit can be.
     """
-    live = live_edges(circuit)
+    graph, live = circuit.graph, circuit.pruned().edges
     if not live or count < 1:
         raise BadSetting(
             f"no random circuits of this size: got {len(live)} edges on a way from the input to the logits and "
             f"{count} circuits to draw, wanted at least 1 of each; give a circuit that reaches the logits"
         )
-    draw, graph = random.Random(f"{kind} {seed}"), circuit.graph
-    strata: dict[object, list[Edge]] = {}
-    for edge in graph.edges():
-        strata.setdefault(_stratum(edge), []).append(edge)
-    everything = list(graph.edges())
-    made = []
-    for _ in range(count):
-        match kind:
-            case "uniform":
-                edges = _exchanged(_joined_walks(graph, len(live), draw), lambda _: everything, draw)
-            case "layer-stratified":
-                edges = _exchanged(_places_changed(graph, live, draw), lambda edge: strata[_stratum(edge)], draw)
-            case _:
-                assert_never(kind)
-        made.append(Circuit(graph, edges))
-    return made
-
-
-def live_edges(circuit: Circuit) -> frozenset[Edge]:
-    """The edges on a way from the input to the logits, whatever the ablation."""
-    return circuit.pruned().edges
+    draw = random.Random(f"{kind} {seed}")
+    match kind:
+        case "uniform":
+            allowed = (~circuit if outside else Circuit.full(graph)).pruned().ordered()
+            if len(allowed) < len(live):
+                raise BadSetting(
+                    f"no random circuit of {len(live)} edges fits beside this one: the rest of the model has only "
+                    f"{len(allowed)} live edges; give a smaller circuit"
+                )
+            walks = _Walks(allowed)
+            drawn = (_exchanged(walks.joined(len(live), draw), lambda _: allowed, draw) for _ in range(count))
+        case "layer-stratified":
+            strata: dict[object, list[Edge]] = {}
+            for edge in graph.edges():
+                strata.setdefault(_stratum(edge), []).append(edge)
+            drawn = (
+                _exchanged(_places_changed(graph, live, draw), lambda edge: strata[_stratum(edge)], draw)
+                for _ in range(count)
+            )
+        case _:
+            assert_never(kind)
+    return [Circuit(graph, edges) for edges in drawn]
 
 
 def _stratum(edge: Edge) -> tuple[str, int, str, int]:
     return edge.sender.kind, edge.sender.layer, edge.receiver.kind, edge.receiver.layer
 
 
-def _joined_walks(graph: ComputationalGraph, size: int, draw: random.Random) -> frozenset[Edge]:
-    """Walks joined while they fit, the rest filled with edges between nodes that are there."""
-    for _ in range(_ATTEMPTS):
-        edges = frozenset(_walk(graph, draw))
-        if len(edges) > size:
-            continue
-        while len(longer := edges.union(_walk(graph, draw))) <= size:
-            if len(longer) == len(graph.places):
-                return longer
-            edges = longer
-            if len(edges) == size:
-                return edges
-        nodes = {edge.sender for edge in edges} | {LOGITS}
-        free = [edge for edge in graph.edges() if edge.sender in nodes and edge.receiver in nodes and edge not in edges]
-        if len(edges) + len(free) >= size:
-            return edges.union(draw.sample(free, size - len(edges)))
-    raise BadSetting(f"no circuit of {size} live edges was found in {_ATTEMPTS} attempts; give a larger circuit")
+class _Walks:
+    """Ways from the logits back to the input over some live edges, every step to any sender with the same chance."""
 
+    def __init__(self, edges: Sequence[Edge]) -> None:
+        self._edges = edges
+        self._into: dict[Node, list[Edge]] = {}
+        for edge in edges:
+            self._into.setdefault(edge.receiver, []).append(edge)
 
-def _walk(graph: ComputationalGraph, draw: random.Random) -> list[Edge]:
-    """Edges from the logits back to the input, every step to any sender that may be read."""
-    edges: list[Edge] = []
-    node = LOGITS
-    while node != INPUT:
-        receiver = Receiver(node, draw.choice(SLOTS) if node.kind == "head" else None)
-        edges.append(Edge(graph.senders[draw.randrange(graph.reads(receiver))], *receiver))
-        node = edges[-1].sender
-    return edges
+    def one(self, draw: random.Random) -> list[Edge]:
+        """The edges of one walk."""
+        edges: list[Edge] = []
+        node = LOGITS
+        while node != INPUT:
+            edges.append(draw.choice(self._into[node]))
+            node = edges[-1].sender
+        return edges
+
+    def joined(self, size: int, draw: random.Random) -> frozenset[Edge]:
+        """Exactly so many edges: walks joined while they fit, then edges between nodes that are there."""
+        for _ in range(_ATTEMPTS):
+            edges: frozenset[Edge] = frozenset()
+            while len(edges) < size and len(longer := edges.union(self.one(draw))) <= size:
+                edges = longer
+            nodes = {edge.sender for edge in edges} | {LOGITS}
+            free = [e for e in self._edges if e.sender in nodes and e.receiver in nodes and e not in edges]
+            if edges and len(edges) + len(free) >= size:
+                return edges.union(draw.sample(free, size - len(edges)))
+        raise BadSetting(f"no circuit of {size} live edges was found in {_ATTEMPTS} attempts; give a larger circuit")
 
 
 def _places_changed(graph: ComputationalGraph, edges: frozenset[Edge], draw: random.Random) -> frozenset[Edge]:

@@ -39,13 +39,16 @@ def necessity(problem: Problem, circuit: Circuit, seed: int = 0) -> Necessity:
 
 
 def partial_necessity(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM) -> Contest:
-    """Whether the model is hurt more without the circuit than without random circuits of as many live edges.
+    """Whether the model is hurt more without the circuit than without others of as many live edges.
 
-    Hurt is the mean over prompts of |metric without - metric of the whole model|; random circuits are uniform.
+    Hurt is the mean over prompts of |metric without - metric of the whole model|. The random circuits are uniform ones
+    that share no edge with the circuit: one that holds a part of it may hurt as much, which speaks for the circuit.
 
-    Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
+    Raises: BadSetting when no edge of the circuit is live or no other circuit fits beside it; UnmeasurableBehaviour,
+    DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3.
     """
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
-    hurt = distances(problem, [~circuit, *(~drawn for drawn in random_circuits(circuit, draws, "uniform", seed))])
+    others = random_circuits(circuit, draws, "uniform", seed, outside=True)
+    hurt = distances(problem, [~circuit, *(~other for other in others)])
     return contest(float(hurt[0]), hurt[1:])
