@@ -24,6 +24,9 @@ BUILTIN = (
     "addition",
     "tracr_reverse",
     "tracr_proportion",
+    "planted_hops",
+    "planted_sum",
+    "planted_copy",
 )
 GROUP = "acdc.tasks"
 """Entry-point group in which other packages offer a Task, or a function without arguments that returns one."""
