@@ -246,7 +246,7 @@ class Circuit:
         return mib.from_mib(data) if mib.is_mib(data) else cls.from_json(data, str(path))
 
     def networkx(self) -> networkx.MultiDiGraph[str]:
-        """The circuit for networkx: nodes by name, one edge per slot, with its slot and, where known, score and frequency."""
+        """The circuit for networkx: nodes by name, each with its slot and, where known, score and frequency."""
         import networkx
 
         graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()

@@ -14,6 +14,7 @@ from acdc.cli.init import init
 from acdc.cli.models import models
 from acdc.cli.options import CHOICES
 from acdc.cli.show import show
+from acdc.cli.stability import stability
 from acdc.cli.tasks import tasks
 
 _ROOT = """\b
@@ -70,6 +71,12 @@ Examples:
   acdc show circuit.json --mib importances.json
   acdc show circuit.json --json | jq '.edges[].edge'"""
 
+_STABILITY = """\b
+Examples:
+  acdc stability runs/periodic-periodic-2l
+  acdc stability runs/ioi-everyday-4l --resamples 100 --seeds 0
+  acdc stability runs/ioi-everyday-4l --resume"""
+
 _BENCH = (
     _METHODS
     + """
@@ -91,6 +98,7 @@ def command() -> Any:
     app.command()(init)
     app.command(epilog=_DISCOVER)(discover)
     app.command(epilog=_EVALUATE)(evaluate)
+    app.command(epilog=_STABILITY)(stability)
     app.command(epilog=_SHOW)(show)
     app.command(epilog=_BENCH)(bench)
     return typer.main.get_command(app)
