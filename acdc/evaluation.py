@@ -87,8 +87,8 @@ def recorded_search(circuit: Circuit) -> tuple[Method, Goal]:
     settings, asked = (_recorded(circuit, "algorithm", key) for key in ("settings", "goal"))
     kinds: dict[str, Callable[..., Goal]] = {kind.__name__: kind for kind in (Threshold, Edges, KeptFaithfulness)}
     try:
-        goal = {**asked}  # type: ignore[dict-item]  # what is no mapping is refused here
-        return Method(**settings), kinds[goal.pop("kind")](**goal)  # type: ignore[arg-type]  # likewise
+        goal, how = dict(asked), dict(settings)  # type: ignore[call-overload]  # what is no mapping is refused here
+        return Method(**how), kinds[goal.pop("kind")](**goal)
     except (ValueError, TypeError, KeyError) as error:
         raise BadCircuitFile(f"the circuit's record is damaged: {error!r}; discover the circuit again") from error
 

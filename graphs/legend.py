@@ -9,7 +9,7 @@ from html import escape
 
 from graphs.circuit import Circuit
 from graphs.nodes import SLOTS, Slot
-from graphs.strokes import RARE, ROOM, scored, strongest_score
+from graphs.strokes import ROOM, scored, strongest_score
 
 INK, FAINT, LINE = "#22303C", "#75828D", "#5D6D7B"
 TINTS: dict[Slot, str] = {"q": "#DCD0F0", "k": "#CDEBD3", "v": "#FBE6A6"}
@@ -56,14 +56,9 @@ def score_rows(circuit: Circuit) -> list[str]:
 
 
 def frequency_rows(circuit: Circuit) -> list[str]:
-    """What the numbers and the open arrowheads mean, when there are any."""
-    often = [frequency for frequency in circuit.frequencies.values() if frequency < 1]
-    meanings = []
-    if often and len(circuit) <= ROOM:
-        meanings.append("%: found again this often; without a number, always")
-    if any(frequency < RARE for frequency in often):
-        meanings.append(f"open arrowhead: found again less than {RARE:.0%} of the time")
-    return [f"<td></td>{_words(meaning, span=6)}" for meaning in meanings]
+    """What the numbers beside lines mean, when there are any."""
+    numbered = len(circuit) <= ROOM and any(frequency < 1 for frequency in circuit.frequencies.values())
+    return [_words("%") + _words("how often it was found again; no number: always", span=6)] if numbered else []
 
 
 def line_row(line: Mapping[str, str], meaning: str) -> str:

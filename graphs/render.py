@@ -28,8 +28,7 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
     Layers go up from `input` to `logits`. A head shows which of its q, k and v inputs are fed, and each edge ends in
     the one it feeds. Width and depth of colour grow with the square root of |score| over the largest in the circuit;
     blue is a positive score (removing the edge hurts the behaviour), dashed vermilion a negative one, grey no score.
-    Where it is known that repeated discoveries did not always find an edge, it says how often, and its arrowhead is
-    open below one half.
+    Where it is known that repeated discoveries did not always find an edge, a number beside it says how often.
     """
     strongest, edges = strongest_score(circuit), len(circuit)
 
@@ -38,7 +37,8 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
         told = [f"score {score:+.4g}"] if score is not None else []
         told += [f"found again {often:.0%}"] if often is not None else []
         tooltip = f"{edge.name} ({', '.join(told)})" if told else edge.name
-        return {**scored(score, strongest, edges), **repeated(often, edges), "tooltip": tooltip}
+        look = scored(score, strongest, edges)
+        return {**look, **repeated(often, look, edges), "tooltip": tooltip}
 
     return _picture(circuit, line, [*score_rows(circuit), *frequency_rows(circuit)], title)
 

@@ -1,8 +1,9 @@
-"""The lines that edges are drawn as: what their width, colour, style and arrowhead say."""
+"""The lines that edges are drawn as: what their width, colour and style say."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from typing_extensions import assert_never
@@ -14,8 +15,6 @@ from graphs.circuit import Circuit
 POSITIVE = ("#8DB9DA", "#00406E")
 NEGATIVE = ("#F0B48C", "#A83C00")
 UNSCORED = "#7F8C8D"
-RARE = 0.5
-"""An edge that fewer than this part of repeated discoveries found has an open arrowhead."""
 ROOM = 100
 """Up to this many edges there is room for numbers beside them."""
 
@@ -38,13 +37,16 @@ def scored(score: float | None, strongest: float, edges: int) -> dict[str, str]:
     return {**line, "style": "dashed"} if score < 0 else line
 
 
-def repeated(frequency: float | None, edges: int) -> dict[str, str]:
-    """The arrowhead and, where there is room for it, the number that show how often an edge was found again."""
-    if frequency is None or frequency >= 1:
+def repeated(frequency: float | None, line: Mapping[str, str], edges: int) -> dict[str, str]:
+    """The number beside a line, in its colour, that says how often repeated discoveries found its edge.
+
+    There is none where they always did, or where there is no room.
+    """
+    if frequency is None or frequency >= 1 or edges > ROOM:
         return {}
-    head = {"arrowhead": "onormal"} if frequency < RARE else {}
-    number = {"label": f" {frequency:.0%} ", "fontsize": "8", "fontname": "Helvetica"} if edges <= ROOM else {}
-    return {**head, **number}
+    # a ground of its own keeps the number readable where other lines pass
+    cell = f'<td bgcolor="white"><font point-size="9" color="{line["color"]}"><b>{frequency:.0%}</b></font></td>'
+    return {"label": f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{cell}</tr></table>>'}
 
 
 def of_side(side: Side, edges: int) -> dict[str, str]:
@@ -65,7 +67,7 @@ def of_side(side: Side, edges: int) -> dict[str, str]:
 
 
 def _widest(edges: int) -> float:
-    return max(1.2, min(4.5, 4.5 * (30 / max(edges, 1)) ** 0.25))
+    return max(1.2, min(4.5, 4.5 * math.pow(30 / max(edges, 1), 0.25)))
 
 
 def _mix(weak: str, strong: str, part: float) -> str:
