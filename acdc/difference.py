@@ -59,12 +59,19 @@ class Difference:
         return tuple(sorted((self.a & self.b).ordered(), key=lambda edge: -abs(self.change(edge) or 0.0)))
 
     @property
+    def same_scores(self) -> bool:
+        """Whether scores mean the same in both, as far as the records say: one metric, and one kind of score."""
+        return _units(self.a) == _units(self.b)
+
+    @property
     def jaccard(self) -> float:
         """The edges in both as a fraction of those in either."""
         return jaccard(self.a, self.b)
 
     def change(self, edge: Edge) -> float | None:
-        """What an edge scores in B less what it scores in A; None where one has no score of it."""
+        """What an edge scores in B less what it scores in A; None where one has no score of it, or of another kind."""
+        if not self.same_scores:
+            return None
         before, after = self.a.scores.get(edge), self.b.scores.get(edge)
         return None if before is None or after is None else after - before
 
@@ -135,6 +142,13 @@ def _record(circuit: Circuit) -> dict[str, Any]:
     """What a circuit is measured with, as far as its record says."""
     keys = ("model", "task", "prompts", "ablation", "metric")
     return {key: circuit.provenance[key] for key in keys if key in circuit.provenance}
+
+
+def _units(circuit: Circuit) -> tuple[object, object]:
+    """The metric and the meaning of a circuit's scores."""
+    metric, algorithm = (circuit.provenance.get(key) for key in ("metric", "algorithm"))
+    named = metric.get("name") if isinstance(metric, dict) else None
+    return named, algorithm.get("score") if isinstance(algorithm, dict) else None
 
 
 def _by_strength(circuit: Circuit) -> tuple[Edge, ...]:

@@ -46,17 +46,17 @@ def diff(
         )
     files = circuit_file(a), circuit_file(b)
     first, second = (Circuit.load(file) for file in files)
-    findings = [Findings.of(circuit, str(file)) for circuit, file in zip((first, second), files, strict=True)]
+    before, after = Findings.of(first, str(files[0])), Findings.of(second, str(files[1]))
     with watching(quiet=False) as watch:
         watch.stage("measuring both circuits")
         found = difference(first, second, model=model, device=device)
         if render is not None:
             watch.stage("drawing both circuits")
             with writable(render):
-                render_difference(first, second, render, names=(f"A: {a}", f"B: {b}"), title=findings[1].origin.title)
+                render_difference(first, second, render, names=(f"A: {a}", f"B: {b}"), title=after.origin.title)
     if json:
         terminal.write_json({"a": str(files[0]), "b": str(files[1]), **found.to_json()})
         return
-    terminal.parts(tables(found, *findings, top))
+    terminal.parts(tables(found, before, after, top))
     if render is not None:
         terminal.results().print(f"\nWritten: {render}", soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 from acdc.judges.faithfulness import Faithfulness
 from acdc.report.findings import Findings, Metric
 from acdc.report.table import size
+from graphs.ablation import Ablation
 
 if TYPE_CHECKING:
     from acdc.difference import Difference
@@ -19,23 +20,23 @@ if TYPE_CHECKING:
 
 
 def tables(found: Difference, a: Findings, b: Findings, top: int) -> Iterator[RenderableType]:
-    """Which circuits they are, how faithful each is, and the `top` (0: all) edges lost, gained, and changed in score."""
+    """Which circuits they are, how faithful each is, and the `top` (0: all) edges lost, gained and in both."""
     yield _header(found, a, b)
     if found.measured:
         yield _faithfulness(found)
     if found.unmeasured:
         yield Text(f"Note: {found.unmeasured}")
     if found.lost:
-        cells = [(found.a.scores.get(edge),) for edge in found.lost]
-        yield _edges("lost: only in A", found.lost, ("score in A",), cells, top)
+        lost = [(found.a.scores.get(edge),) for edge in found.lost]
+        yield _edges("lost: only in A", found.lost, ("score in A",), lost, top)
     if found.gained:
-        cells = [(found.b.scores.get(edge),) for edge in found.gained]
-        yield _edges("gained: only in B", found.gained, ("score in B",), cells, top)
+        gained = [(found.b.scores.get(edge),) for edge in found.gained]
+        yield _edges("gained: only in B", found.gained, ("score in B",), gained, top)
     if found.kept:
-        three = [(found.a.scores.get(edge), found.b.scores.get(edge), found.change(edge)) for edge in found.kept]
-        yield _edges("in both", found.kept, ("score in A", "score in B", "change"), three, top)
-        if (note := _other_units(a.origin.metric, b.origin.metric)) is not None:
-            yield note
+        cells = [(found.a.scores.get(edge), found.b.scores.get(edge), found.change(edge)) for edge in found.kept]
+        yield _edges("in both", found.kept, ("score in A", "score in B", "change"), cells, top)
+        if not found.same_scores:
+            yield Text("Note: their scores mean different things, by metric or method, so they are not subtracted.")
 
 
 def _header(found: Difference, a: Findings, b: Findings) -> Table:
@@ -53,12 +54,12 @@ def _header(found: Difference, a: Findings, b: Findings) -> Table:
 
 def _faithfulness(found: Difference) -> RenderableType:
     table = _table()
-    for title in ("prompts", "measured by"):
+    for title in ("prompts", "metric, ablation"):
         table.add_column(title)
     for name in ("circuit A keeps", "circuit B keeps"):
         table.add_column(name, justify="right")
     for one in found.measured:
-        how = f"{Metric(one.setup.metric or '').words}, {getattr(one.setup.ablation, 'value', one.setup.ablation)} ablation"
+        how = f"{Metric(one.setup.metric or '').words}, {Ablation(one.setup.ablation).value}"
         table.add_row(f"{_owner(one.prompts)} ({one.task})", how, _kept(one.a), _kept(one.b))
     return Group(Text("How faithful, on judgement prompts (95% CI)", style="bold"), table)
 
@@ -89,12 +90,6 @@ def _edges(
     of = "" if len(shown) == len(edges) else f"first {len(shown):,} of "
     count = f"{len(edges):,} edge{'s' * (len(edges) != 1)}"
     return Group(Text(f"{of}{count} {title}".capitalize(), style="bold"), table)
-
-
-def _other_units(a: Metric | None, b: Metric | None) -> Text | None:
-    if a is None or b is None or a.name == b.name:
-        return None
-    return Text(f"Note: A was found by {a.words}, B by {b.words}; their scores have different units.")
 
 
 def _table(*, header: bool = True) -> Table:
