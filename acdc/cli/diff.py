@@ -25,13 +25,13 @@ def diff(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Compare two circuits: edges lost and gained, scores, faithfulness.
+    """Compare two circuits: edges, scores, faithfulness.
 
     Each is measured on the judgement prompts of both, by metric and ablation of whoever's prompts they are.
     """
     from acdc.cli.progress import watching
     from acdc.cli.show import writable
-    from acdc.difference import difference
+    from acdc.comparison import compare
     from acdc.report.difference import tables
     from acdc.report.findings import Findings
     from graphs.circuit import Circuit
@@ -49,7 +49,7 @@ def diff(
     before, after = Findings.of(first, str(files[0])), Findings.of(second, str(files[1]))
     with watching(quiet=False) as watch:
         watch.stage("measuring both circuits")
-        found = difference(first, second, model=model, device=device)
+        found = compare(first, second, model=model, device=device)
         if render is not None:
             watch.stage("drawing both circuits")
             with writable(render):

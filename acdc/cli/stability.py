@@ -26,7 +26,7 @@ def stability(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Discover a circuit again and again, and say how often each edge is found.
+    """Say how often repeated discoveries find each edge.
 
     Method, goal and setup are those it was found with. The circuit stays as it is; how often its edges were found again
     is added to circuit.json and to its pictures.
@@ -40,9 +40,9 @@ def stability(
     from graphs.circuit import Circuit
 
     file = circuit_file(circuit)
+    loaded = Circuit.load(file)
     if out is None and file.name != "circuit.json":
         raise BadSetting(f"{file} is not called circuit.json, as the result will be; say where it goes with --out")
-    loaded = Circuit.load(file)
     destination = Destination(out if out is not None else file.parent)
     destination.check()
     checkpoint = destination.directory / _CHECKPOINT

@@ -15,7 +15,7 @@ from acdc.report.table import size
 from graphs.ablation import Ablation
 
 if TYPE_CHECKING:
-    from acdc.difference import Difference
+    from acdc.comparison import Difference
     from graphs.nodes import Edge
 
 

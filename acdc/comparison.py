@@ -93,7 +93,7 @@ class Difference:
         }
 
 
-def difference(a: Circuit, b: Circuit, *, model: str | None = None, device: str = "cpu") -> Difference:
+def compare(a: Circuit, b: Circuit, *, model: str | None = None, device: str = "cpu") -> Difference:
     """Compare two circuits of one model, each by its own record's task, prompts, metric and ablation.
 
     With a `model` both are measured on that one. A circuit whose record does not say how it is measured brings no

@@ -1,0 +1,79 @@
+"""Every question has one verdict and says what it rests on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import acdc
+from acdc.assessment import Case, Section, Verdict, assess, verdict
+from acdc.evaluation import judgement
+from acdc.judges.completeness import Completeness, Gap
+from acdc.judges.stability import Agreement
+from acdc.report.findings import Findings, Outcome, Repeated
+from tests.acdc.discoveries import SETUP
+
+
+@pytest.fixture(scope="module")
+def case(found: acdc.Result) -> Case:
+    problem = judgement(found.circuit, task=None, model=None, setup=SETUP)
+    complete = Completeness(0.0, Gap(("logits",), 0.5, 0.55), 3)
+    return Case(problem, Findings.of(found.circuit), found.faithfulness, complete)
+
+
+def by_question(case: Case) -> dict[str, Section]:
+    return {section.question: section for section in assess(case)}
+
+
+def test_every_question_is_asked_in_order(case: Case) -> None:
+    sections = list(assess(case))
+    assert [one.question for one in sections] == ["faithfulness", "completeness", "stability", "ablations", "metrics"]
+    data = json.loads(json.dumps([one.to_json() for one in sections], allow_nan=False))
+    assert data[0]["verdict"] == "holds"
+    assert data[3]["kept"].keys() == {"resample", "mean", "mean-positional", "zero"}
+
+
+def test_faithfulness_holds_from_what_is_claimed_on(case: Case) -> None:
+    kept = case.faithfulness.normalised.value
+    assert by_question(replace(case, at_least=min(1.0, kept - 1e-6)))["faithfulness"].verdict == "holds"
+    poor = replace(case.faithfulness, normalised=replace(case.faithfulness.normalised, value=0.3))
+    assert by_question(replace(case, faithfulness=poor))["faithfulness"].verdict == "fails"
+
+
+def test_completeness_fails_where_the_gap_is_wide(case: Case) -> None:
+    assert by_question(case)["completeness"].verdict == "holds"
+    wide = Completeness(0.0, Gap(("logits",), 0.1, 0.9), 3)
+    section = by_question(replace(case, completeness=wide))["completeness"]
+    assert (section.verdict, "80.0%" in section.finding) == ("fails", True)
+    assert by_question(replace(case, completeness=None))["completeness"].verdict == "not measured"
+
+
+@pytest.mark.parametrize(("alike", "told"), [((0.9, 0.85), "holds"), ((0.9, 0.7), "fails")])
+def test_stability_is_that_of_the_least_alike(case: Case, alike: tuple[float, float], told: Verdict) -> None:
+    runs = [Agreement(5, 0.9, value, None, 3, 4) for value in alike]
+    stable = replace(case, findings=replace(case.findings, outcome=Outcome(stability=Repeated(*runs))))
+    section = by_question(stable)["stability"]
+    assert section.verdict == told
+    assert f"{alike[0]:.2f} on other resamples and {alike[1]:.2f} on other seeds" in section.finding
+    assert by_question(case)["stability"].verdict == "not measured"
+
+
+def test_a_claim_says_under_what_it_fails_and_by_how_much(case: Case) -> None:
+    section = by_question(case)["ablations"]
+    assert section.sensitivity is not None
+    for name in section.sensitivity.ablations.breaks:
+        kept = section.sensitivity.kept[name]["logit_difference"]
+        assert f"{name} ({kept:.0%})" in section.finding
+    assert section.verdict == section.sensitivity.ablations.verdict
+
+
+def test_the_verdict_over_all_is_the_worst_that_was_measured() -> None:
+    def over(*verdicts: Verdict) -> Verdict:
+        return verdict([Section("?", one, "") for one in verdicts])
+
+    assert over("holds", "not measured") == "holds"
+    assert over("holds", "conditional") == "conditional"
+    assert over("conditional", "fails", "holds") == "fails"
+    assert over("not measured") == over() == "not measured"
