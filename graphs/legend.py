@@ -9,7 +9,7 @@ from html import escape
 
 from graphs.circuit import Circuit
 from graphs.nodes import SLOTS, Slot
-from graphs.strokes import ROOM, scored, strongest_score
+from graphs.strokes import RARE, ROOM, UNSCORED, scored, strongest_score
 
 INK, FAINT, LINE = "#22303C", "#75828D", "#5D6D7B"
 TINTS: dict[Slot, str] = {"q": "#DCD0F0", "k": "#CDEBD3", "v": "#FBE6A6"}
@@ -56,9 +56,13 @@ def score_rows(circuit: Circuit) -> list[str]:
 
 
 def frequency_rows(circuit: Circuit) -> list[str]:
-    """What the numbers beside lines mean, when there are any."""
+    """What the numbers beside lines and the dotted lines mean, when there are any."""
     numbered = len(circuit) <= ROOM and any(frequency < 1 for frequency in circuit.frequencies.values())
-    return [_words("%") + _words("how often it was found again; no number: always", span=6)] if numbered else []
+    rows = [_words("%") + _words("how often it was found again; no number: always", span=6)] if numbered else []
+    if any(frequency < RARE for frequency in circuit.frequencies.values()):
+        dotted = {"color": UNSCORED, "penwidth": "3", "style": "dotted"}
+        rows.append(line_row(dotted, f"found again less than {RARE:.0%} of the time, in any colour"))
+    return rows
 
 
 def line_row(line: Mapping[str, str], meaning: str) -> str:
@@ -80,7 +84,7 @@ def _slot_rows(circuit: Circuit) -> list[str]:
 
 def _sample(line: Mapping[str, str]) -> str:
     """A short piece of line, made of table cells because labels hold no lines."""
-    lengths, gap = ((7, 7, 7), 3) if "style" in line else ((27,), 0)
+    lengths, gap = {"dashed": ((7, 7, 7), 3), "dotted": ((3,) * 5, 3)}.get(line.get("style", ""), ((27,), 0))
     height = max(1, round(float(line["penwidth"])))
     cells = "".join(
         f'<td fixedsize="true" width="{length}" height="{height}" bgcolor="{line["color"]}"></td>' for length in lengths

@@ -15,6 +15,8 @@ from graphs.circuit import Circuit
 POSITIVE = ("#8DB9DA", "#00406E")
 NEGATIVE = ("#F0B48C", "#A83C00")
 UNSCORED = "#7F8C8D"
+RARE = 0.5
+"""An edge that fewer than this part of repeated discoveries found is dotted."""
 ROOM = 100
 """Up to this many edges there is room for numbers beside them."""
 
@@ -38,15 +40,19 @@ def scored(score: float | None, strongest: float, edges: int) -> dict[str, str]:
 
 
 def repeated(frequency: float | None, line: Mapping[str, str], edges: int) -> dict[str, str]:
-    """The number beside a line, in its colour, that says how often repeated discoveries found its edge.
+    """What a line gains that says how often repeated discoveries found its edge: a number in its colour, and dots.
 
-    There is none where they always did, or where there is no room.
+    There is no number where they always did, or where there is no room; dots take the place of any other style.
     """
+    dots = {"style": "dotted"} if frequency is not None and frequency < RARE else {}
     if frequency is None or frequency >= 1 or edges > ROOM:
-        return {}
+        return dots
     # a ground of its own keeps the number readable where other lines pass
     cell = f'<td bgcolor="white"><font point-size="9" color="{line["color"]}"><b>{frequency:.0%}</b></font></td>'
-    return {"label": f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{cell}</tr></table>>'}
+    return {
+        **dots,
+        "label": f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{cell}</tr></table>>',
+    }
 
 
 def of_side(side: Side, edges: int) -> dict[str, str]:

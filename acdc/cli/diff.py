@@ -48,7 +48,7 @@ def diff(
     first, second = (Circuit.load(file) for file in files)
     before, after = Findings.of(first, str(files[0])), Findings.of(second, str(files[1]))
     with watching(quiet=False) as watch:
-        watch.stage("measuring both circuits")
+        watch.stage("loading the model")
         found = compare(first, second, model=model, device=device)
         if render is not None:
             watch.stage("drawing both circuits")

@@ -51,7 +51,7 @@ def evaluate(
     at_least: Annotated[
         float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")
     ] = None,
-    full: Annotated[bool, flag("--full", is_="Ask everything: other ablations and metrics too, and a verdict")] = False,
+    full: Annotated[bool, flag("--full", is_="Ask everything, by all ablations and metrics; a verdict")] = False,
     json: AsJson = False,
 ) -> None:
     """Measure how faithful and how complete a circuit is.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from acdc.progress import Progress
 
 _CHECKPOINT = "stability-checkpoint.json"
+_SHOWN_EDGES = 20
 
 
 def stability(
@@ -66,7 +67,7 @@ def stability(
     if json:
         terminal.write_json(found.to_json())
     else:
-        terminal.parts(table(findings))
+        terminal.parts(table(findings, _SHOWN_EDGES))
         names = ", ".join(path.name for path in written.files)
         terminal.results().print(f"\nWritten to {destination.directory}: {names}", soft_wrap=True)
     if written.undrawn:

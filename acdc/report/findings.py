@@ -113,8 +113,8 @@ class Outcome:
 
     faithfulness: Faithfulness | None = None
     curve: tuple[CurvePoint, ...] = ()
-    stability: Repeated | None = None
     notes: tuple[str, ...] = ()
+    stability: Repeated | None = None
 
 
 @dataclass(frozen=True)

@@ -126,13 +126,17 @@ def size(circuit: Circuit) -> str:
     return f"{edges:,} of {of:,} edges ({_share(edges / of)}), {nodes}, {heads}"
 
 
-def stability(findings: Findings) -> Iterator[RenderableType]:
-    """What repeated discoveries say of a circuit, and how often they found each of its edges."""
+def stability(findings: Findings, top: int) -> Iterator[RenderableType]:
+    """What repeated discoveries say of a circuit, and how often they found each of its `top` strongest edges."""
     circuit, outcome = findings.circuit, findings.outcome
     yield headline(findings.origin)
-    yield _pairs({"circuit": size(circuit), **repeated(outcome.stability)})
+    often = circuit.frequencies.values()
+    always, half = (sum(one >= part for one in often) for part in (1, 0.5))
+    never = sum(one == 0 for one in often)
+    found = f"{always:,} found always, {half:,} at least half of the time, {never:,} never"
+    yield _pairs({"circuit": size(circuit), **repeated(outcome.stability), "edges": found})
     if circuit.edges:
-        yield edges(circuit, 0, findings.origin.algorithm.score if findings.origin.algorithm else "")
+        yield edges(circuit, top, findings.origin.algorithm.score if findings.origin.algorithm else "")
     if outcome.stability and outcome.stability.found_often_outside:
         yield outsiders(outcome.stability.found_often_outside)
 

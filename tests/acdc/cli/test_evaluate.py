@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,34 @@ def test_a_record_of_the_wrong_kind_is_refused(found: Path) -> None:
     Path("odd.json").write_text(json.dumps(data))
     for command in ("evaluate", "show"):
         assert refused(command, "odd.json").startswith("what odd.json says under 'faithfulness.normalised.value' ")
+
+
+def test_full_asks_everything_and_ends_in_a_verdict(found: Path) -> None:
+    ran = acdc("evaluate", found, "--full")
+    assert ran.code == 0, ran.err
+    assert max(len(line) for line in ran.out.splitlines()) <= 80
+    verdicts = re.findall(
+        r"^(faithfulness|completeness|stability|ablations|metrics) +(holds|conditional|fails|not measured)  ",
+        ran.out,
+        re.M,
+    )
+    assert [question for question, _ in verdicts] == [
+        "faithfulness",
+        "completeness",
+        "stability",
+        "ablations",
+        "metrics",
+    ]
+    assert dict(verdicts)["stability"] == "not measured"
+    assert ran.out.splitlines()[-1].startswith("verdict: ")
+    data = acdc("evaluate", found, "--full", "--json").json
+    assert [(one["question"], one["verdict"]) for one in data["sections"]] == verdicts
+    assert data["verdict"] == ran.out.splitlines()[-1].split()[1]
+    assert data["faithfulness"] == acdc("evaluate", found, "--json").json["faithfulness"]
+
+
+def test_the_claim_of_a_full_evaluation_is_what_is_asked_for(found: Path) -> None:
+    ran = acdc("evaluate", found, "--full", "--at-least", "1", "--json")
+    section = next(one for one in ran.json["sections"] if one["question"] == "ablations")
+    assert "resample" in section["breaks"]
+    assert ran.code == 1
