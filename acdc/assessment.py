@@ -6,21 +6,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from acdc.errors import BadSetting
+from acdc.hypotheses import hypotheses
 from acdc.judges.completeness import Completeness
+from acdc.judges.contest import Contest
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.sensitivity import AT_LEAST, Claim, Sensitivity, sensitivity
+from acdc.judges.sufficiency import RANDOM
 from acdc.problem import Problem
 from acdc.report.findings import INCOMPLETE, Findings
 
 STABLE = 0.8
 """The mean Jaccard index of repeated discoveries from which on a circuit is called stable."""
 
+LEVEL = 0.05
+"""The level of each hypothesis test."""
+
 Verdict = Literal["holds", "conditional", "fails", "not measured"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A circuit with what is known of it already: the prompts to judge it on, its faithfulness and completeness."""
+    """A circuit with what is known of it already: the prompts to judge it on, its faithfulness and completeness.
+
+    It is held against `draws` random circuits.
+    """
 
     problem: Problem
     findings: Findings
@@ -28,6 +38,7 @@ class Case:
     completeness: Completeness | None
     at_least: float = AT_LEAST
     seed: int = 0
+    draws: int = RANDOM
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,61 @@ def _stability(case: Case) -> Iterator[Section]:
     yield Section("stability", "holds" if min(alike.values()) >= STABLE else "fails", words)
 
 
+def _hypotheses(case: Case) -> Iterator[Section]:
+    try:
+        tests = hypotheses(case.problem, case.findings.circuit, case.seed, draws=case.draws)
+    except BadSetting as error:  # there is no live edge to test
+        yield Section("hypotheses", "not measured", str(error))
+        return
+    alike, apart, least = tests.equivalence, tests.independence, tests.minimality
+    yield Section(
+        "equivalence",
+        _shown(alike.p_alike <= LEVEL),
+        f"scores like the model, {alike.difference:+.2g} within {alike.margin:.2g} (TOST, {_p(alike.p_alike)}); "
+        f"that as many prompts are above as below: {_p(alike.p_differs)}",
+        alike.to_json(),
+    )
+    yield Section(
+        "independence",
+        _shown(apart.p_value > LEVEL),
+        f"that what is outside the circuit is independent of the model's score: {_p(apart.p_value)}",
+        apart.to_json(),
+    )
+    yield Section(
+        "minimality",
+        _shown(not least.useless),
+        f"{len(least.useless):,} of {len(least.edges):,} edges do no more than random ones between its nodes "
+        f"(level {least.level} after Holm)",
+        least.to_json(),
+    )
+    yield Section(
+        "sufficiency",
+        _shown(tests.sufficiency.p_value <= LEVEL),
+        f"nearer to the model than {_beaten(tests.sufficiency.uniform)} random circuits of its size, "
+        f"{_beaten(tests.sufficiency.stratified)} with its layers ({_p(tests.sufficiency.p_value)})",
+        tests.sufficiency.to_json(),
+    )
+    yield Section(
+        "necessity",
+        _shown(tests.necessity.p_value <= LEVEL),
+        f"the model loses more without it than without {_beaten(tests.necessity)} random circuits of its size "
+        f"({_p(tests.necessity.p_value)})",
+        tests.necessity.to_json(),
+    )
+
+
+def _shown(it_is: bool) -> Verdict:
+    return "holds" if it_is else "fails"
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}"
+
+
+def _beaten(found: Contest) -> str:
+    return f"{found.beaten:,} of {found.of:,}"
+
+
 def _listed(names: Sequence[str]) -> str:
     plain = [_plain(name) for name in names]
     return " and ".join(filter(None, (", ".join(plain[:-1]), plain[-1])))
@@ -122,5 +188,11 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-ASKED: tuple[Callable[[Case], Iterator[Section]], ...] = (_faithfulness, _completeness, _stability, _sensitivity)
+ASKED: tuple[Callable[[Case], Iterator[Section]], ...] = (
+    _faithfulness,
+    _completeness,
+    _hypotheses,
+    _stability,
+    _sensitivity,
+)
 """What is asked, in the order in which it is told."""
