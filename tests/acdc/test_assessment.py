@@ -8,19 +8,35 @@ from dataclasses import replace
 import pytest
 
 import acdc
-from acdc.assessment import Case, Section, Verdict, assess, verdict
+from acdc.assessment import LEVEL, Case, Section, Verdict, assess, verdict
 from acdc.evaluation import judgement
+from acdc.hypotheses import hypotheses
 from acdc.judges.completeness import Completeness, Gap
 from acdc.judges.stability import Agreement
 from acdc.report.findings import Findings, Outcome, Repeated
+from graphs.circuit import Circuit
 from tests.acdc.discoveries import SETUP
+
+
+QUESTIONS = (
+    "faithfulness",
+    "completeness",
+    "equivalence",
+    "independence",
+    "minimality",
+    "sufficiency",
+    "necessity",
+    "stability",
+    "ablations",
+    "metrics",
+)
 
 
 @pytest.fixture(scope="module")
 def case(found: acdc.Result) -> Case:
     problem = judgement(found.circuit, task=None, model=None, setup=SETUP)
     complete = Completeness(0.0, Gap(("logits",), 0.5, 0.55), 3)
-    return Case(problem, Findings.of(found.circuit), found.faithfulness, complete)
+    return Case(problem, Findings.of(found.circuit), found.faithfulness, complete, draws=40)
 
 
 def by_question(case: Case) -> dict[str, Section]:
@@ -29,10 +45,34 @@ def by_question(case: Case) -> dict[str, Section]:
 
 def test_every_question_is_asked_in_order(case: Case) -> None:
     sections = list(assess(case))
-    assert [one.question for one in sections] == ["faithfulness", "completeness", "stability", "ablations", "metrics"]
-    data = json.loads(json.dumps([one.to_json() for one in sections], allow_nan=False))
-    assert data[0]["verdict"] == "holds"
-    assert data[3]["kept"].keys() == {"resample", "mean", "mean-positional", "zero"}
+    assert tuple(one.question for one in sections) == QUESTIONS
+    data = json.loads(json.dumps({one.question: one.to_json() for one in sections}, allow_nan=False))
+    assert data["faithfulness"]["verdict"] == "holds"
+    assert data["ablations"]["kept"].keys() == {"resample", "mean", "mean-positional", "zero"}
+
+
+def test_every_hypothesis_is_judged_by_its_own_test(case: Case) -> None:
+    circuit = case.findings.circuit
+    told = by_question(case)
+    tests = hypotheses(case.problem, circuit, case.seed, draws=case.draws)
+    holds = {
+        "equivalence": tests.equivalence.p_alike <= LEVEL,
+        "independence": tests.independence.p_value > LEVEL,
+        "minimality": not tests.minimality.useless,
+        "sufficiency": tests.sufficiency.p_value <= LEVEL,
+        "necessity": tests.necessity.p_value <= LEVEL,
+    }
+    assert {name: told[name].verdict for name in holds} == {
+        name: "holds" if it_does else "fails" for name, it_does in holds.items()
+    }
+    assert told["sufficiency"].data == tests.sufficiency.to_json()
+
+
+def test_a_circuit_without_edges_has_no_hypotheses(case: Case) -> None:
+    empty = replace(case, findings=Findings.of(Circuit.empty(case.problem.graph)), completeness=None)
+    told = by_question(empty)
+    assert told["hypotheses"].verdict == told["completeness"].verdict == "not measured"
+    assert "minimality" not in told
 
 
 def test_faithfulness_holds_from_what_is_claimed_on(case: Case) -> None:

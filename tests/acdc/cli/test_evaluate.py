@@ -100,28 +100,13 @@ def test_full_asks_everything_and_ends_in_a_verdict(found: Path) -> None:
     ran = acdc("evaluate", found, "--full")
     assert ran.code == 0, ran.err
     assert max(len(line) for line in ran.out.splitlines()) <= 80
-    verdicts = re.findall(
-        r"^(faithfulness|completeness|stability|ablations|metrics) +(holds|conditional|fails|not measured)  ",
-        ran.out,
-        re.M,
-    )
-    assert [question for question, _ in verdicts] == [
-        "faithfulness",
-        "completeness",
-        "stability",
-        "ablations",
-        "metrics",
-    ]
+    verdicts = re.findall(r"^([a-z]+) +(holds|conditional|fails|not measured)  ", ran.out, re.MULTILINE)
+    assert verdicts[0] == ("faithfulness", "holds")
     assert dict(verdicts)["stability"] == "not measured"
     assert ran.out.splitlines()[-1].startswith("verdict: ")
-    data = acdc("evaluate", found, "--full", "--json").json
-    assert [(one["question"], one["verdict"]) for one in data["sections"]] == verdicts
-    assert data["verdict"] == ran.out.splitlines()[-1].split()[1]
-    assert data["faithfulness"] == acdc("evaluate", found, "--json").json["faithfulness"]
-
-
-def test_the_claim_of_a_full_evaluation_is_what_is_asked_for(found: Path) -> None:
-    ran = acdc("evaluate", found, "--full", "--at-least", "1", "--json")
-    section = next(one for one in ran.json["sections"] if one["question"] == "ablations")
-    assert "resample" in section["breaks"]
-    assert ran.code == 1
+    strict = acdc("evaluate", found, "--full", "--at-least", "1", "--json")
+    assert [one["question"] for one in strict.json["sections"]] == [question for question, _ in verdicts]
+    assert strict.json["verdict"] == "fails"
+    ablations = next(one for one in strict.json["sections"] if one["question"] == "ablations")
+    assert "resample" in ablations["breaks"]
+    assert strict.code == 1
