@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 import acdc
-from acdc.assessment import LEVEL, Case, Section, Verdict, assess, verdict
+from acdc.assessment import ASKED, LEVEL, Case, Section, Verdict, assess, verdict
 from acdc.evaluation import judgement
 from acdc.hypotheses import hypotheses
 from acdc.judges.completeness import Completeness, Gap
@@ -16,7 +16,6 @@ from acdc.judges.stability import Agreement
 from acdc.report.findings import Findings, Outcome, Repeated
 from graphs.circuit import Circuit
 from tests.acdc.discoveries import SETUP
-
 
 QUESTIONS = (
     "faithfulness",
@@ -32,11 +31,20 @@ QUESTIONS = (
 )
 
 
+LONG = ("_hypotheses", "_sensitivity")
+
+
 @pytest.fixture(scope="module")
 def case(found: acdc.Result) -> Case:
     problem = judgement(found.circuit, task=None, model=None, setup=SETUP)
     complete = Completeness(0.0, Gap(("logits",), 0.5, 0.55), 3)
     return Case(problem, Findings.of(found.circuit), found.faithfulness, complete, draws=40)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the long measurements, for tests of other questions."""
+    monkeypatch.setattr("acdc.assessment.ASKED", tuple(ask for ask in ASKED if ask.__name__ not in LONG))
 
 
 def by_question(case: Case) -> dict[str, Section]:
@@ -75,6 +83,7 @@ def test_a_circuit_without_edges_has_no_hypotheses(case: Case) -> None:
     assert "minimality" not in told
 
 
+@pytest.mark.usefixtures("short")
 def test_faithfulness_holds_from_what_is_claimed_on(case: Case) -> None:
     kept = case.faithfulness.normalised.value
     assert by_question(replace(case, at_least=min(1.0, kept - 1e-6)))["faithfulness"].verdict == "holds"
@@ -82,6 +91,7 @@ def test_faithfulness_holds_from_what_is_claimed_on(case: Case) -> None:
     assert by_question(replace(case, faithfulness=poor))["faithfulness"].verdict == "fails"
 
 
+@pytest.mark.usefixtures("short")
 def test_completeness_fails_where_the_gap_is_wide(case: Case) -> None:
     assert by_question(case)["completeness"].verdict == "holds"
     wide = Completeness(0.0, Gap(("logits",), 0.1, 0.9), 3)
@@ -90,6 +100,7 @@ def test_completeness_fails_where_the_gap_is_wide(case: Case) -> None:
     assert by_question(replace(case, completeness=None))["completeness"].verdict == "not measured"
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("alike", "told"), [((0.9, 0.85), "holds"), ((0.9, 0.7), "fails")])
 def test_stability_is_that_of_the_least_alike(case: Case, alike: tuple[float, float], told: Verdict) -> None:
     runs = [Agreement(5, 0.9, value, None, 3, 4) for value in alike]
@@ -101,7 +112,7 @@ def test_stability_is_that_of_the_least_alike(case: Case, alike: tuple[float, fl
 
 
 def test_a_claim_says_under_what_it_fails_and_by_how_much(case: Case) -> None:
-    section = by_question(case)["ablations"]
+    section = next(one for one in assess(case) if one.question == "ablations")
     assert section.sensitivity is not None
     for name in section.sensitivity.ablations.breaks:
         kept = section.sensitivity.kept[name]["logit_difference"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from acdc.hypotheses import hypotheses
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 from tests.checkpoints import Checkpoints
@@ -96,7 +97,8 @@ def test_a_record_of_the_wrong_kind_is_refused(found: Path) -> None:
         assert refused(command, "odd.json").startswith("what odd.json says under 'faithfulness.normalised.value' ")
 
 
-def test_full_asks_everything_and_ends_in_a_verdict(found: Path) -> None:
+def test_full_asks_everything_and_ends_in_a_verdict(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acdc.assessment.hypotheses", lambda *given, draws: hypotheses(*given, draws=min(draws, 40)))
     ran = acdc("evaluate", found, "--full")
     assert ran.code == 0, ran.err
     assert max(len(line) for line in ran.out.splitlines()) <= 80
