@@ -14,6 +14,7 @@ AcdcError (ValueError)
 `-- UnwritableOutput        a file or directory that cannot be written
 """
 
+
 class AcdcError(ValueError):
     """Any error a caller of `acdc` can cause; the message says what, got, wanted and remedy."""
 

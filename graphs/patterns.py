@@ -11,7 +11,7 @@ from graphs.nodes import INPUT, LOGITS, Edge, Node
 
 _NODE = r"input|logits|a(\d+|\*)\.(h(\d+|\*)|\*)|a\*|m(\d+|\*)|\*"
 _NODES = re.compile(_NODE)
-_EDGES = re.compile(rf"(?:{_NODE})->(?:{_NODE})(?P<slot><[qkv*]>)?")
+_EDGES = re.compile(rf"(?:{_NODE})->(?:{_NODE})(?:<[qkv*]>)?")
 
 
 def expand(graph: ComputationalGraph, names: Iterable[str]) -> frozenset[Edge]:
@@ -26,6 +26,7 @@ def expand(graph: ComputationalGraph, names: Iterable[str]) -> frozenset[Edge]:
     edges: set[Edge] = set()
     nodes: set[Node] = set()
     for name in names:
+        check_form(name)
         if "->" in name:
             edges |= _edges(graph, name)
         else:
@@ -36,17 +37,24 @@ def expand(graph: ComputationalGraph, names: Iterable[str]) -> frozenset[Edge]:
     return frozenset(edges)
 
 
-def _edges(graph: ComputationalGraph, name: str) -> set[Edge]:
-    form = _EDGES.fullmatch(name)
-    if form is None:
+def check_form(name: str) -> None:
+    """Refuse what can be neither an edge's nor a node's name in any graph.
+
+    Raises: BadName.
+    """
+    if "->" in name and not _EDGES.fullmatch(name):
         raise BadName(
             f"no edge is called {name!r}; edges are written 'a5.h3->a9.h6<q>' or 'm11->logits', with * for any"
         )
-    if "*" not in name and form["slot"]:
-        exact = Edge.parse(name)
-        found = {exact} & graph.places.keys()
+    if "->" not in name and not _NODES.fullmatch(name):
+        raise BadName(f"no node is called {name!r}; nodes are written 'a5.h3' or 'm7', with * for any")
+
+
+def _edges(graph: ComputationalGraph, name: str) -> set[Edge]:
+    if "*" not in name and name.endswith(">"):
+        found = {Edge.parse(name)} & graph.places.keys()
     else:
-        pattern = re.compile(_regex(name) + ("" if form["slot"] else "(<[qkv]>)?"))
+        pattern = re.compile(_regex(name) + ("" if name.endswith(">") else "(<[qkv]>)?"))
         found = {edge for edge in graph.edges() if pattern.fullmatch(edge.name)}
     if not found:
         raise NotInGraph(
@@ -57,8 +65,6 @@ def _edges(graph: ComputationalGraph, name: str) -> set[Edge]:
 
 
 def _nodes(graph: ComputationalGraph, name: str) -> set[Node]:
-    if not _NODES.fullmatch(name):
-        raise BadName(f"no node is called {name!r}; nodes are written 'a5.h3' or 'm7', with * for any")
     pattern = re.compile(_regex(name))
     found = {node for node in (*graph.senders, LOGITS) if pattern.fullmatch(node.name)}
     if not found:

@@ -143,7 +143,7 @@ class HypothesisForm(AbstractForm):
     """A shipped model, a hub name with its revision (`owner/name@revision`), or a checkpoint's path from the folder of
     this file [the task's]."""
     circuit: Name | Annotated[list[Name], Field(min_length=1)]
-    """A circuit.json's path from the folder of this file; or a list of edges (`a9.h9->a10.*<q>`) and of nodes (`a9.h9`),
+    """A circuit.json's path from the folder of this file; or a list of edges (`a9.h9->a10.*<q>`) and nodes (`a9.h9`),
     which stand for all edges between them, `input` and `logits`."""
     setup: SetupForm = SetupForm()
     claims: ClaimsForm

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from acdc.errors import BadHypothesisFile
 from graphs.circuit import Circuit
 from graphs.errors import GraphsError
-from graphs.patterns import expand
+from graphs.patterns import check_form, expand
 
 if TYPE_CHECKING:
     from acdc.claims.baselines import Baseline
@@ -78,6 +78,35 @@ class Listed:
 
     names: tuple[tuple[str, str], ...]
 
+    def check(self, graph: ComputationalGraph | None) -> None:
+        """Refuse what stands for nothing in this graph, or (None) in any.
+
+        Raises: BadHypothesisFile, with the lines of all of them.
+        """
+        wrong: list[str] = []
+        for name, place in self.names:
+            try:
+                if graph is None:
+                    check_form(name)
+                else:
+                    expand(graph, [name])
+            except GraphsError as error:
+                wrong.append(f"{place}: {error}")
+        if wrong:
+            raise BadHypothesisFile(*wrong)
+
+
+def require_graph(circuit: Circuit, graph: ComputationalGraph, model: str, place: str) -> None:
+    """Refuse a circuit of another model than the one it is measured on.
+
+    Raises: BadHypothesisFile.
+    """
+    if circuit.graph != graph:
+        raise BadHypothesisFile(
+            f"{place}: the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, "
+            f"but {model} has {graph.describe()} and width {graph.d_model}; give the circuit's own model"
+        )
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -97,33 +126,8 @@ class Hypothesis:
         """
         match self.circuit:
             case Listed(names):
-                wrong: list[str] = []
-                for name, place in names:
-                    try:
-                        expand(graph, [name])
-                    except GraphsError as error:
-                        wrong.append(f"{place}: {error}")
-                if wrong:
-                    raise BadHypothesisFile(*wrong)
+                self.circuit.check(graph)
                 return Circuit(graph, expand(graph, [name for name, _ in names]))
             case Circuit():
-                if self.circuit.graph != graph:
-                    raise BadHypothesisFile(
-                        f"{self.circuit_place}: the circuit is of a model with {self.circuit.graph.describe()} and width "
-                        f"{self.circuit.graph.d_model}, but {self.subject.model} has {graph.describe()} and width "
-                        f"{graph.d_model}; give the circuit's own model"
-                    )
+                require_graph(self.circuit, graph, self.subject.model, self.circuit_place)
                 return self.circuit
-
-    def on(self, model: str) -> Hypothesis:
-        """The same hypothesis about another model."""
-
-        def moved(subject: Subject) -> Subject:
-            return replace(subject, model=model)
-
-        claims = tuple(replace(claim, other=claim.other and moved(claim.other)) for claim in self.claims)
-        return replace(self, subject=moved(self.subject), claims=claims)
-
-    def to_json(self) -> dict[str, Any]:
-        """What it is about, as plain JSON data."""
-        return {"file": str(self.path), "task": self.subject.task.name, "model": self.subject.model}

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from pydantic import ValidationError
 
 import tasks
 from acdc.claims import baselines
-from acdc.claims.form import BoundForm, EdgesForm, HypothesisForm
-from acdc.claims.hypothesis import Bound, Claim, Hypothesis, Listed, Subject
+from acdc.claims.baselines import Baseline
+from acdc.claims.form import BoundForm, HypothesisForm, SetupForm
+from acdc.claims.hypothesis import Bound, Claim, ClaimKind, Hypothesis, Listed, Subject, require_graph
 from acdc.claims.wording import plain, problems
-from acdc.errors import AcdcError, BadHypothesisFile, WrongModel
+from acdc.errors import AcdcError, BadBaseline, BadHypothesisFile
 from acdc.evaluation import recorded_setup
-from acdc.models import is_directory, resolve
+from acdc.models import resolve
 from acdc.setup import Setup
 from graphs.circuit import Circuit
+from graphs.computation import ComputationalGraph
 from graphs.configuration import graph_of_checkpoint
 from graphs.errors import BadCircuitFile, GraphsError
 from tasks.errors import Problem, TaskError
-from tasks.records import Field, Record, read_yaml
+from tasks.records import Field, Record, Value, read_yaml
 from tasks.task import Task
 
 NAMES = "test_*.acdc.yaml"
@@ -40,148 +44,151 @@ def load(path: Path, model: str | None = None) -> Hypothesis:
         raise BadHypothesisFile(*map(str, found))
     form = None
     try:
-        form = HypothesisForm.model_validate(plain(Field(record, record.place).value))
+        form = HypothesisForm.model_validate(plain(record))
     except ValidationError as error:
         found += problems(HypothesisForm, record, error)
-    reader = _Reader(path, record, model)
-    hypothesis = reader.hypothesis(form) if form else None
-    if found or reader.wrong or hypothesis is None:
-        told = [(_line(problem.place), str(problem)) for problem in found] + reader.wrong
-        raise BadHypothesisFile(*(text for _, text in sorted(told)))
-    return hypothesis
+    named = _Named(path, record, model)
+    wrong = [(_line(problem.place), str(problem)) for problem in found] + named.wrong
+    if wrong or form is None:
+        raise BadHypothesisFile(*(text for _, text in sorted(wrong)))
+    return _hypothesis(form, named)
 
 
-class _Reader:
-    """One file being read, and what is wrong in it: each time the line and the message."""
+def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
+    """What a file without mistakes says."""
+    assert named.task is not None
+    assert named.circuit is not None
+    usual = Setup()
+    if isinstance(named.circuit, Circuit):
+        with suppress(BadCircuitFile):  # it need not say how it was found
+            usual = recorded_setup(named.circuit)
+    given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
+    setup = Setup(**{**{name: getattr(usual, name) for name in SetupForm.model_fields}, **given})
+    subject = Subject(named.task, form.task, named.model, setup)
+    claims: list[Claim] = []
+    for kind in get_args(ClaimKind):
+        place = named.place("claims", kind)
+        match getattr(form.claims, kind):
+            case BoundForm() as bound:
+                against = named.against if kind == "edges" else None
+                claims.append(Claim(kind, _bound(bound), place, against=against))
+            case dict() as bounds:
+                for name, bound in bounds.items():
+                    # another task is measured by its own metric
+                    other = Subject(named.others[name], name, named.model, replace(setup, metric=None))
+                    claims.append(Claim(kind, _bound(bound), named.place("claims", kind, name), other))
+    return Hypothesis(named.path, subject, named.circuit, named.place("circuit"), tuple(claims), named.recorded)
+
+
+class _Named:
+    """What a file names, read from where it is, and what is wrong with it: each time the line and the message.
+
+    It goes by the record, not by the form, so that a mistake in one place hides none in another.
+    """
 
     def __init__(self, path: Path, record: Record, model: str | None) -> None:
         self.path = path
-        self.record = record
-        self.model = model
         self.wrong: list[tuple[int, str]] = []
-
-    def hypothesis(self, form: HypothesisForm) -> Hypothesis | None:
-        circuit = self._circuit(form.circuit)
-        task = self._task(form.task, "task")
-        recorded: dict[str, baselines.Baseline] = {}
+        self._record = record
+        self.task = self._task(self._text("task"), "task")
+        self.others = {
+            name: task for name in self._others() if (task := self._task(name, "claims", "specificity", name))
+        }
+        self.circuit = self._circuit()
+        self.against = self._load(self._text("claims", "edges", "against"), "claims", "edges", "against")
+        self.recorded: dict[str, Baseline] = {}
         try:
-            recorded = baselines.load(baselines.path_of(self.path))
-        except AcdcError as error:
-            self._note(error)
-        others = {name: self._task(name, "claims", "specificity", name) for name in form.claims.specificity or ()}
-        against = self._against(form.claims.edges)
-        if task is None or circuit is None:
+            self.recorded = baselines.load(baselines.path_of(path))
+        except BadBaseline as error:
+            self.wrong.append((0, str(error)))
+        self.model = model or self._beside(self._text("model")) or (self.task.model if self.task else "")
+        self._check_circuit(self._graph("task" if model or not self._text("model") else "model"))
+
+    def place(self, *keys: str) -> str:
+        """Where a value stands, or the nearest one around it."""
+        here = Field(self._record, self._record.place)
+        for key in keys:
+            if not isinstance(here.value, Record) or key not in here.value.fields:
+                break
+            here = here.value.fields[key]
+        return here.place
+
+    def _value(self, *keys: str) -> Value:
+        value: Value = self._record
+        for key in keys:
+            if not isinstance(value, Record) or key not in value.fields:
+                return None
+            value = value.fields[key].value
+        return value
+
+    def _text(self, *keys: str) -> str:
+        value = self._value(*keys)
+        return value if isinstance(value, str) else ""
+
+    def _others(self) -> list[str]:
+        specificity = self._value("claims", "specificity")
+        return list(specificity.fields) if isinstance(specificity, Record) else []
+
+    def _task(self, name: str, *place: str) -> Task | None:
+        """The task of that name, or in that behaviour file."""
+        if not name:
             return None
-        model = self._model(self.model or form.model or task[0].model)
-        setup = self._setup(form, circuit)
-        subject = Subject(*task, model, setup)
-        claims = tuple(self._claims(form, subject, others, against))
-        hypothesis = Hypothesis(self.path, subject, circuit, self._place("circuit"), claims, recorded)
-        if not self.wrong:
-            self._check(hypothesis)
-        return hypothesis
-
-    def _claims(
-        self, form: HypothesisForm, subject: Subject, others: dict[str, tuple[Task, str] | None], against: Circuit | None
-    ) -> list[Claim]:
-        found = []
-        for kind in type(form.claims).model_fields:
-            given: Any = getattr(form.claims, kind)
-            match given:
-                case EdgesForm():
-                    found.append(Claim("edges", _bound(given), self._place("claims", kind), against=against))
-                case BoundForm():
-                    found.append(Claim(kind, _bound(given), self._place("claims", kind)))  # type: ignore[arg-type]
-                case dict():
-                    # another task is measured by its own metric
-                    setup = Setup(None, *(getattr(subject.setup, k) for k in ("ablation", "prompts", "seed", "device", "dtype")))
-                    for name, bound in given.items():
-                        if task := others[name]:
-                            other = Subject(*task, subject.model, setup)
-                            found.append(Claim("specificity", _bound(bound), self._place("claims", kind, name), other))
-        return found
-
-    def _task(self, name: str, *place: str) -> tuple[Task, str] | None:
-        """The task of that name, and what tells it from others."""
         try:
-            if name in tasks.names():
-                return tasks.get(name), name
             near = self.path.parent / name
-            return tasks.get(near if near.is_file() else name), name
+            return tasks.get(near if name not in tasks.names() and near.is_file() else name)
         except TaskError as error:
             self._note(error, *place)
             return None
 
-    def _model(self, name: str) -> str:
-        """The model's name, or its path where it is a directory's beside the file."""
-        if self.model is None and not is_directory(name):
-            near = self.path.parent / name
-            if near.is_dir() and (near / "config.json").is_file():
-                name = str(near)
-        try:
-            resolve(name)
-        except AcdcError as error:
-            self._note(error, "model" if "model" in self.record.fields else "task")
-        return name
+    def _beside(self, model: str) -> str:
+        """A model's name, or its path where it is a checkpoint beside the file."""
+        near = self.path.parent / model
+        return str(near) if model and (near / "config.json").is_file() else model
 
-    def _circuit(self, given: str | list[str]) -> Circuit | Listed | None:
-        if isinstance(given, list):
-            items = self.record.fields["circuit"].value
-            assert isinstance(items, list)
-            return Listed(tuple((name, item.place) for name, item in zip(given, items, strict=True)))
-        return self._load(given, "circuit")
-
-    def _against(self, given: EdgesForm | None) -> Circuit | None:
-        if given is None or given.against is None:
-            return None
-        return self._load(given.against, "claims", "edges", "against")
+    def _circuit(self) -> Circuit | Listed | None:
+        match self._value("circuit"):
+            case str(file):
+                return self._load(file, "circuit")
+            case list(items):
+                return Listed(tuple((item.value, item.place) for item in items if isinstance(item.value, str)))
+            case _:
+                return None
 
     def _load(self, file: str, *place: str) -> Circuit | None:
+        if not file:
+            return None
         try:
             return Circuit.load(self.path.parent / file)
         except GraphsError as error:
             self._note(error, *place)
             return None
 
-    def _setup(self, form: HypothesisForm, circuit: Circuit | Listed) -> Setup:
-        """As the file says; what it leaves out is as the circuit was found, where that is known."""
-        given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
-        usual = Setup()
-        if isinstance(circuit, Circuit):
-            try:
-                usual = recorded_setup(circuit)
-            except BadCircuitFile:  # it need not say
-                pass
-        kept = {name: getattr(usual, name) for name in type(form.setup).model_fields}
-        return Setup(**{**kept, **given})
-
-    def _check(self, hypothesis: Hypothesis) -> None:
-        """Note what of the circuit is not in the model, as far as the model's configuration tells."""
-        where = Path(resolve(hypothesis.subject.model))
-        graph = graph_of_checkpoint(where) if where.is_dir() else None
-        if graph is None:
-            return
+    def _graph(self, place: str) -> ComputationalGraph | None:
+        """The model's graph, as far as its configuration tells it."""
+        if not self.model:
+            return None
         try:
-            circuit = hypothesis.circuit_in(graph)
-            for claim in hypothesis.claims:
-                if claim.against is not None and claim.against.graph != circuit.graph:
-                    raise WrongModel("this circuit is of another model; give one of the same model")
-        except BadHypothesisFile as error:
-            self.wrong += [(_line(text.split(": ")[0]), text) for text in error.problems]
-        except WrongModel as error:
-            self._note(error, "claims", "edges", "against")
+            where = Path(resolve(self.model))
+        except AcdcError as error:
+            self._note(error, place)
+            return None
+        return graph_of_checkpoint(where) if where.is_dir() else None
 
-    def _note(self, error: Exception, *place: str) -> None:
-        where = f"{self._place(*place)}: " if place else ""
+    def _check_circuit(self, graph: ComputationalGraph | None) -> None:
+        """Note what of the circuit is not in the model, or no name at all where nothing is known of the model."""
+        for circuit, keys in ((self.circuit, ("circuit",)), (self.against, ("claims", "edges", "against"))):
+            try:
+                if isinstance(circuit, Listed):
+                    circuit.check(graph)
+                elif circuit is not None and graph is not None:
+                    require_graph(circuit, graph, self.model, self.place(*keys))
+            except BadHypothesisFile as error:
+                self.wrong += [(_line(text.split(": ")[0]), text) for text in error.problems]
+
+    def _note(self, error: Exception, *keys: str) -> None:
+        place = self.place(*keys)
         told = str(error).replace("\n", "\n  ")
-        self.wrong.append((_line(where.removesuffix(": ")), f"{where}{told}"))
-
-    def _place(self, *keys: str) -> str:
-        here = Field(self.record, self.record.place)
-        for key in keys:
-            assert isinstance(here.value, Record)
-            here = here.value.fields[key]
-        return here.place
+        self.wrong.append((_line(place), f"{place}: {told}"))
 
 
 def _bound(form: BoundForm) -> Bound:

@@ -1,4 +1,4 @@
-"""Baselines on their way from the tests that measure them to their files, through reports, whatever process they ran in."""
+"""Baselines on their way from the tests that measure them to their files: through reports, from whatever process."""
 
 from __future__ import annotations
 

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 _TOLD = 5
 MEANINGS = {
-    "behaviour": "of the prompts are answered rightly by the model itself",
-    "faithfulness": "of the behaviour is kept by the circuit",
-    "kl": "nats from the model to the circuit",
-    "completeness": "apart are circuit and model without the same parts, at worst",
-    "minimality": "edges of the circuit are useless",
-    "necessity": "of the behaviour is kept without the circuit",
-    "size": "edges",
-    "edges": "is the Jaccard index with the baseline's edges",
-    "specificity": "of the other task is kept by the circuit",
+    "behaviour": "the fraction of prompts that the model itself answers rightly",
+    "faithfulness": "the part of the behaviour that the circuit keeps",
+    "kl": "the KL divergence from the model to the circuit, in nats",
+    "completeness": "how far circuit and model are apart without the same parts, at worst",
+    "minimality": "how many edges of the circuit are useless",
+    "necessity": "the part of the behaviour that is kept without the circuit",
+    "size": "how many edges the circuit has",
+    "edges": "the Jaccard index of the circuit's edges and the baseline's",
+    "specificity": "the part of the other task that the circuit keeps",
 }
 
 
@@ -78,7 +78,7 @@ class Verdict:
         claim = self.claim
         lines = [
             f"{claim.place}: the claim {claim.name} does not hold",
-            f"  measured  {self.value} {MEANINGS[claim.kind]}",
+            f"  measured  {self.value}, {MEANINGS[claim.kind]}",
             f"  claimed   {self.bound}{self._from_baseline()}",
         ]
         if not self.bounded:
