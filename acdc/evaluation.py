@@ -9,6 +9,7 @@ from acdc.discovery import problems
 from acdc.errors import WrongModel
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.models import load_named
+from acdc.problem import Problem
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
@@ -26,11 +27,19 @@ def evaluate(
 
     What is left out is what the circuit's own record says: its task, its model, and its setup.
 
-    Raises: WrongModel when the model's graph is not the circuit's; BadCircuitFile when the record does not say what is
-    left out; and as `discover`.
+    Raises: as `judgement`; UnmeasurableBehaviour.
     """
     circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
     setup = recorded_setup(circuit) if setup is None else setup
+    return faithfulness(judgement(circuit, task=task, model=model, setup=setup), circuit, setup.seed)
+
+
+def judgement(circuit: Circuit, *, task: str | Path | Task | None, model: str | None, setup: Setup) -> Problem:
+    """The problem of a circuit's judgement prompts; None for task and model is what its own record says.
+
+    Raises: WrongModel when the model's graph is not the circuit's; BadCircuitFile when the record does not say what is
+    left out; and as `discover`.
+    """
     task = task or str(_recorded(circuit, "task", "file") or _recorded(circuit, "task", "name"))
     task = task if isinstance(task, Task) else tasks.get(task)
     name = model or str(_recorded(circuit, "model", "name"))
@@ -40,8 +49,7 @@ def evaluate(
             f"the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, but {name} "
             f"has {loaded.graph.describe()} and width {loaded.graph.d_model}; give the circuit's own model (--model)"
         )
-    _, judgement = problems(task, loaded, setup)
-    return faithfulness(judgement, circuit, setup.seed)
+    return problems(task, loaded, setup)[1]
 
 
 def recorded_setup(circuit: Circuit) -> Setup:

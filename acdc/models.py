@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _OWNERLESS = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
+_PLANTED = re.compile(r"planted(-\w+)?:")
+
 
 @dataclass(frozen=True)
 class Shipped:
@@ -42,7 +44,7 @@ def available() -> tuple[Shipped, ...]:
 def resolve(name: str) -> str:
     """What to load a model of that name from: a shipped one's directory, a directory, or a hub name with its revision.
 
-    The name of a compiled program's model (`tracr:reverse`) is itself.
+    The name of a compiled program's model (`tracr:reverse`) or of a planted one (`planted:0`) is itself.
 
     Raises: UnknownModel, with the nearest names, for what can be none of these.
     """
@@ -51,6 +53,11 @@ def resolve(name: str) -> str:
         return str(tasks.shipped_model(name))
     if name.startswith(programs.PREFIX):
         programs.check_program(name.removeprefix(programs.PREFIX))
+        return name
+    if _PLANTED.match(name):
+        from acdc.truth import planted
+
+        planted.parse(name)
         return name
     if Path(name).is_dir() or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
         return name
@@ -87,6 +94,10 @@ def load_named(name: str, setup: Setup) -> Model:
         from acdc.truth import tracr
 
         return tracr.load(name.removeprefix(programs.PREFIX), device=setup.device, dtype=setup.torch_dtype)
+    if _PLANTED.match(name):
+        from acdc.truth import planted
+
+        return planted.named(name, device=setup.device, dtype=setup.torch_dtype).model
     return load(resolve(name), device=setup.device, dtype=setup.torch_dtype)
 
 

@@ -24,6 +24,11 @@ BUILTIN = (
     "addition",
     "tracr_reverse",
     "tracr_proportion",
+    "planted_hops",
+    "planted_sum",
+    "planted_copy",
+    "siit_lookup",
+    "siit_pick",
 )
 GROUP = "acdc.tasks"
 """Entry-point group in which other packages offer a Task, or a function without arguments that returns one."""

@@ -13,6 +13,7 @@ from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
+    from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.report.findings import Findings, Origin
     from acdc.setup import Setup
@@ -49,13 +50,15 @@ def evaluate(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Measure how faithful a circuit is.
+    """Measure how faithful and how complete a circuit is.
 
     What is not given is as when the circuit was found: the same prompts judge it again, so that the same model gives
     the same answer.
     """
-    from acdc.evaluation import evaluate as measure
-    from acdc.report.findings import Findings, warnings
+    from acdc.evaluation import judgement
+    from acdc.judges.completeness import completeness
+    from acdc.judges.faithfulness import faithfulness
+    from acdc.report.findings import Findings, incompleteness, warnings
     from graphs.circuit import Circuit
 
     if at_least is not None and not 0 < at_least <= 1:
@@ -66,15 +69,18 @@ def evaluate(
     given = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(_setup(loaded, named=bool(task and model)), device=device, **changes)
-    judged = measure(loaded, task=task, model=model, setup=setup)
+    problem = judgement(loaded, task=task, model=model, setup=setup)
+    judged = faithfulness(problem, loaded, setup.seed)
+    complete = completeness(problem, loaded) if loaded.edges else None
     measured_on = _measured_on(findings.origin, setup, task, model)
     passed = at_least is None or judged.normalised.value >= at_least
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
-        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **check})
+        gaps = {"completeness": complete.to_json() if complete else None}
+        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **gaps, **check})
     else:
-        _show(findings, judged, setup, measured_on)
-    for warning in warnings(judged, measured_on.metric):
+        _show(findings, judged, complete, setup, measured_on)
+    for warning in (*warnings(judged, measured_on.metric), *incompleteness(complete)):
         terminal.warn(warning)
     if not passed:
         terminal.fail(f"the circuit keeps {judged.normalised.value:.1%}, less than the {at_least:.1%} of --at-least")
@@ -113,13 +119,15 @@ def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | Non
     )
 
 
-def _show(findings: Findings, judged: Faithfulness, setup: Setup, measured_on: Origin) -> None:
+def _show(
+    findings: Findings, judged: Faithfulness, complete: Completeness | None, setup: Setup, measured_on: Origin
+) -> None:
     from acdc.report.table import headline, levels, verdict
 
     terminal.parts(
         (
             headline(measured_on),
-            verdict(findings, judged, setup, measured_on.metric),
+            verdict(findings, judged, complete, setup, measured_on.metric),
             levels(judged, measured_on.metric),
         )
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness
 from acdc.progress import CurvePoint
 from graphs.circuit import Circuit
@@ -17,6 +18,8 @@ HARDLY_SHOWN = 0.8
 """A model less accurate than this hardly shows the behaviour whose circuit was looked for."""
 ANSWERS_LOST = 0.8
 """A circuit with less than this part of the model's accuracy keeps the metric by other means than the answers."""
+INCOMPLETE = 0.2
+"""A completeness gap wider than this part of the behaviour means that something outside the circuit does the same."""
 
 T = TypeVar("T")
 
@@ -140,6 +143,25 @@ def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
             f"{judged.accuracy.full:.0%}; ask for a larger one (--faithfulness, --edges){by_kl}"
         )
     return tuple(found)
+
+
+def incompleteness(complete: Completeness | None) -> tuple[str, ...]:
+    """What a reader should know about what a circuit lacks; None where there was nothing to measure."""
+    if complete is None or complete.worst.size <= INCOMPLETE:
+        return ()
+    gap = complete.worst
+    return (
+        f"the circuit is incomplete: without its edges into {_listed(gap.nodes)} it keeps {gap.circuit:.0%} of the "
+        f"behaviour, the model without the same edges {gap.model:.0%}; something outside the circuit does the same, "
+        "takes over, or works against it; ask for a larger circuit (--faithfulness, --edges) or try another --method",
+    )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """A few names, or how many they are."""
+    if len(names) > 6:
+        return f"{len(names)} nodes"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _read(kind: type[T], data: Mapping[str, Any], where: str) -> T:

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
 from acdc.method import PRUNING
 from acdc.progress import CurvePoint
@@ -76,13 +77,16 @@ def facts(findings: Findings) -> Table:
     return _pairs({**rows, "method": _method(origin)})
 
 
-def verdict(findings: Findings, judged: Faithfulness, setup: Setup, metric: Metric | None) -> Table:
+def verdict(
+    findings: Findings, judged: Faithfulness, complete: Completeness | None, setup: Setup, metric: Metric | None
+) -> Table:
     """A faithfulness just measured, beside the one that the circuit was found with."""
     before, ablation = findings.outcome.faithfulness, Ablation(setup.ablation).value
     return _pairs(
         {
             "circuit": size(findings.circuit),
             "faithfulness": keeps(judged, metric),
+            "completeness": misses(complete) if complete else "not measured: there are no edges",
             "when found": keeps(before, findings.origin.metric) if before else "not measured",
             "prompts": f"{setup.prompts:,} at most, drawn with seed {setup.seed}",
             "method": f"{ablation} ablation, {setup.dtype}",
@@ -108,6 +112,13 @@ def keeps(judged: Faithfulness, metric: Metric | None) -> str:
     """How much of the behaviour a circuit keeps, with the confidence interval and the metric that says so."""
     kept, by = judged.normalised, f", by {metric.words}" if metric else ""
     return f"keeps {kept.value:.1%} (95% CI {kept.low:.1%} to {kept.high:.1%}){by}"
+
+
+def misses(complete: Completeness) -> str:
+    """How complete a circuit is: the widest gap between it and the model when parts of it are ablated in both."""
+    gap = complete.worst
+    kept = f"the circuit keeps {gap.circuit:.1%}, the model {gap.model:.1%}"
+    return f"widest gap {gap.size:.1%} in {complete.tried} ablations of parts of the circuit in both: {kept}"
 
 
 def levels(judged: Faithfulness, metric: Metric | None) -> Table:

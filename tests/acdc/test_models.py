@@ -56,7 +56,7 @@ def test_a_hub_name_is_passed_on_with_its_revision(name: str) -> None:
         ("periodic2l", r"did you mean periodic-2l"),
         ("Everyday-4L", r"did you mean everyday-4l"),
         ("gpt-2", r"did you mean gpt2"),
-        ("zzz", r"shipped models: everyday-4l, periodic-2l$"),
+        ("zzz", r"shipped models: everyday-4l, periodic-2l, siit-lookup-3l, siit-pick-3l$"),
         ("a/b/c", r"shipped models: "),
     ],
 )
@@ -67,7 +67,7 @@ def test_any_other_name_is_told_the_nearest(name: str, nearest: str) -> None:
 
 def test_shipped_models_are_described_by_their_files_and_cards() -> None:
     shipped = {model.name: model for model in available()}
-    assert set(shipped) == {"periodic-2l", "everyday-4l"}
+    assert set(shipped) == {"periodic-2l", "everyday-4l", "siit-lookup-3l", "siit-pick-3l"}
     assert (shipped["periodic-2l"].layers, shipped["periodic-2l"].heads) == (2, 4)
     for model in shipped.values():
         config = json.loads((model.path / "config.json").read_text())

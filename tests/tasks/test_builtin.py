@@ -113,10 +113,14 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
             return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
         case "tracr_reverse":
             return (" " + seen[::-1][position],)
+        case "siit_lookup":
+            return (f" {(int(seen[seen.index(seen[-1]) + 1]) + 1) % 10}",)
+        case "siit_pick":
+            return (f" {int(seen[1 + 'ABCD'.index(seen[0])]) + int(seen[5])}",)
     raise AssertionError(f"no such task: {name}")
 
 
-@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "tracr_reverse"])
+@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "tracr_reverse", "siit_lookup", "siit_pick"])
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
         assert expected(name, pair.corrupt, pair.position) == pair.distractors
@@ -161,6 +165,21 @@ def test_the_corrupt_prompts_of_greater_than_start_in_the_first_year() -> None:
 def test_docstring_answers_are_absent_from_the_corrupt_prompt() -> None:
     for pair in drawn("docstring"):
         assert pair.answers[0].strip() not in words(pair.corrupt)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("siit_lookup", (slice(0, 8, 2), slice(1, 8, 2), slice(8, 9))),
+        ("siit_pick", (slice(0, 1), slice(1, 5), slice(5, 6), slice(0, 5))),
+    ],
+)
+def test_every_part_of_the_corrupt_prompt_alone_changes_the_answer(name: str, parts: tuple[slice, ...]) -> None:
+    for pair in drawn(name):
+        for part in parts:
+            mixed = words(pair.clean)
+            mixed[part] = words(pair.corrupt)[part]
+            assert expected(name, " ".join(mixed)) != pair.answers
 
 
 @pytest.mark.parametrize("among", [Combinations.TRAINED, Combinations.HELD_OUT])

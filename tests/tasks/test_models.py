@@ -26,7 +26,9 @@ from tasks.tokenisation import TextPair
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-MODELS = ("everyday-4l", "periodic-2l")
+TAUGHT = ("siit-lookup-3l", "siit-pick-3l")
+"""The models that were taught a program by interchange; their true edges are known."""
+MODELS = ("everyday-4l", "periodic-2l", *TAUGHT)
 
 
 @cache
@@ -40,7 +42,7 @@ def loaded(name: str) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
 @cache
 def script(name: str) -> ModuleType:
     """The training script of a shipped model, loaded as a module; its folder's name cannot be imported."""
-    spec = importlib.util.spec_from_file_location(f"train_{name[:2]}", shipped_model(name) / "train.py")
+    spec = importlib.util.spec_from_file_location(f"train_{name.replace('-', '_')}", shipped_model(name) / "train.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -65,7 +67,7 @@ def drawn(behaviour: str, among: Combinations, count: int) -> list[TextPair]:
     return [draw(rng, among) for _ in range(count)]
 
 
-def test_both_models_are_shipped_and_small() -> None:
+def test_the_models_are_shipped_and_small() -> None:
     assert shipped_models() == MODELS
     files = [path for name in MODELS for path in shipped_model(name).iterdir()]
     assert sum(path.stat().st_size for path in files) < 25e6
@@ -74,10 +76,14 @@ def test_both_models_are_shipped_and_small() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_comes_with_its_card_and_its_script(name: str) -> None:
     wanted = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "train.py"}
+    wanted |= {"truth.json"} if name in TAUGHT else set()
     assert {path.name for path in shipped_model(name).iterdir() if path.is_file()} == wanted
 
 
-@pytest.mark.parametrize(("name", "shape"), [("everyday-4l", (4, 8, 128)), ("periodic-2l", (2, 4, 64))])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("everyday-4l", (4, 8, 128)), ("periodic-2l", (2, 4, 64)), *((name, (3, 4, 64)) for name in TAUGHT)],
+)
 def test_a_model_is_an_ordinary_gpt2(name: str, shape: tuple[int, int, int]) -> None:
     model, tokenizer = loaded(name)
     config = model.config
@@ -121,6 +127,26 @@ def test_everyday_4l_finds_the_indirect_object_in_either_order(order: str) -> No
     assert accuracy("everyday-4l", pairs) >= 0.95
 
 
+@pytest.mark.parametrize("among", [Combinations.HELD_OUT, Combinations.TRAINED])
+@pytest.mark.parametrize("name", TAUGHT)
+def test_a_taught_model_does_its_task(name: str, among: Combinations) -> None:
+    assert accuracy(name, drawn(script(name).LESSON.task, among, 300)) >= 0.99
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_a_taught_model_is_never_trained_on_held_out_combinations(name: str) -> None:
+    lesson = script(name).LESSON
+    pool = {combined_tokens(name, row) for row in lesson.training(0, pool=3000).pool.tolist()}
+    held_out = {combined_tokens(name, row) for row in lesson.prompts(3000, 1, Combinations.HELD_OUT).tolist()}
+    assert len(pool) > 80
+    assert not pool & held_out
+
+
+def combined_tokens(name: str, row: list[int]) -> tuple[int, ...]:
+    """The part of a prompt whose combination is held out or not."""
+    return tuple(row[::2] if name == "siit-lookup-3l" else row[:5])
+
+
 def test_periodic_2l_repeats_random_words() -> None:
     assert accuracy("periodic-2l", drawn("induction", Combinations.HELD_OUT, 200)) >= 0.95
 
@@ -128,8 +154,14 @@ def test_periodic_2l_repeats_random_words() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_script_writes_the_shipped_tokenizer(name: str, tmp_path: Path) -> None:
     training = script(name)
-    vocabulary = training.vocabulary() if name == "everyday-4l" else training.SYMBOLS
-    save_tokenizer(vocabulary, training.POSITIONS, tmp_path)
+    match name:
+        case "everyday-4l":
+            save_tokenizer(training.vocabulary(), training.POSITIONS, tmp_path)
+        case "periodic-2l":
+            save_tokenizer(training.SYMBOLS, training.POSITIONS, tmp_path)
+        case _:
+            training.LESSON.save(loaded(name)[0], tmp_path)
+            assert (tmp_path / "truth.json").read_text() == (shipped_model(name) / "truth.json").read_text()
     for file in ("tokenizer.json", "tokenizer_config.json"):
         assert json.loads((tmp_path / file).read_text()) == json.loads((shipped_model(name) / file).read_text())
 
@@ -146,6 +178,10 @@ def first_steps(name: str, seed: int) -> torch.Tensor:
     training = script(name)
     if name == "everyday-4l":
         model = training.train(seed, steps=2)
+    elif name in TAUGHT:
+        run = training.LESSON.training(seed, pool=50)
+        list(run.steps(2, batch=4))
+        model = run.model
     else:
         run = training.Training(seed)
         run.run([1e-3, 1e-3])

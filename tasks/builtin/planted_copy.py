@@ -1,0 +1,41 @@
+"""Repeating a letter: after `So the C of on by` comes ` c`.
+
+The corrupt prompt has no letter, so that nothing follows from it. Models with a planted circuit do this, more than once
+over: `planted-or:0`, `planted-backup:0` and other seeds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.builtin.vocabulary import words
+from tasks.prompts import TemplatePrompts
+from tasks.task import About, Task
+from tasks.tokenisation import TextPair
+
+LETTERS = ("A", "B", "C", "D", "E", "F", "G", "H")
+FILLERS = words("the of and by in on at to")
+
+
+def draw(rng: np.random.Generator) -> TextPair:
+    """A letter among other words, and other words alone."""
+    around = [FILLERS[place] for place in rng.integers(len(FILLERS), size=4)]
+    letter, other = (LETTERS[place] for place in rng.permutation(len(LETTERS))[:2])
+    return TextPair(
+        clean=f"So {around[0]} {letter} {' '.join(around[1:])}",
+        corrupt=f"So {' '.join(FILLERS[place] for place in rng.integers(len(FILLERS), size=5))}",
+        answers=(" " + letter.lower(),),
+        distractors=(" " + other.lower(),),
+        template=f"the letter is {letter}",
+    )
+
+
+def task() -> Task:
+    """The task `planted_copy`."""
+    return Task(
+        name="planted_copy",
+        about=About("Repeats the only letter: So the C of on by -> c.", "made up here in 2026"),
+        model="planted-or:0",
+        metric="logit_difference",
+        prompts=TemplatePrompts(draw),
+    )
