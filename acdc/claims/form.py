@@ -76,6 +76,13 @@ class EdgesForm(BoundForm):
     """The other's circuit.json, from the folder of this file; left out: the edges that were recorded."""
 
 
+class OtherTaskForm(BoundForm):
+    """How little of another task the circuit may keep."""
+
+    metric: Metric | None = None
+    """What is measured [the other task's]."""
+
+
 class ClaimsForm(AbstractForm):
     """What is claimed, and each time the bound."""
 
@@ -97,7 +104,7 @@ class ClaimsForm(AbstractForm):
     """How many edges the circuit has."""
     edges: EdgesForm | None = None
     """How like a baseline the circuit is."""
-    specificity: Annotated[dict[Name, BoundForm], Field(min_length=1)] | None = None
+    specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1)] | None = None
     """What the circuit keeps of other tasks, each by its name or behaviour file: 0 where it does none of it."""
 
     @model_validator(mode="after")

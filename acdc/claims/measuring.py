@@ -57,14 +57,14 @@ def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Mea
             from acdc.judges.minimality import minimality
 
             useless = minimality(problem, circuit).useless
-            return Measured(len(useless), blame=lambda too_low: named(useless, "useless"))
+            return Measured(float(len(useless)), blame=lambda too_low: named(useless, "useless"))
         case "necessity":
             from acdc.judges.necessity import necessity
 
             kept = necessity(problem, circuit).kept
             return Measured(kept.value, kept, _blamed(problem, ~circuit, _keeps(problem), stronger=True))
         case "size":
-            return Measured(len(circuit), blame=lambda too_low: () if too_low else expendable(problem, circuit))
+            return Measured(float(len(circuit)), blame=lambda too_low: () if too_low else expendable(problem, circuit))
         case "edges":
             return _likeness(hypothesis, claim, circuit)
         case "specificity":

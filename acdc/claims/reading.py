@@ -74,8 +74,7 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
                 claims.append(Claim(kind, _bound(bound), place, against=against))
             case dict() as bounds:
                 for name, bound in bounds.items():
-                    # another task is measured by its own metric
-                    other = Subject(named.others[name], name, named.model, replace(setup, metric=None))
+                    other = Subject(named.others[name], name, named.model, replace(setup, metric=bound.metric))
                     claims.append(Claim(kind, _bound(bound), named.place("claims", kind, name), other))
     return Hypothesis(named.path, subject, named.circuit, named.place("circuit"), tuple(claims), named.recorded)
 

@@ -45,7 +45,7 @@ def hypotheses(
     else:
         terminal.results().print(", ".join(f"{count} {word}" for word, count in counts.items()))
     if counts["failed"]:
-        terminal.fail(f"{counts['failed']} of {len(rows)} claims do not hold")
+        terminal.fail(f"{counts['failed']} of {counts['passed'] + counts['failed']} claims do not hold")
     raise typer.Exit(worst)
 
 
