@@ -153,7 +153,9 @@ class HypothesisForm(AbstractForm):
     """A circuit.json's path from the folder of this file; or a list of edges (`a9.h9->a10.*<q>`) and nodes (`a9.h9`),
     which stand for all edges between them, `input` and `logits`."""
     setup: SetupForm = SetupForm()
+    """What the claims are measured with."""
     claims: ClaimsForm
+    """What is claimed of the circuit."""
 
 
 def schema() -> dict[str, Any]:

@@ -30,8 +30,10 @@ def problems(form: type[BaseModel], record: Record, error: ValidationError) -> l
     found: dict[str, Problem] = {}
     for detail in error.errors():
         path, field = _find(record, detail["loc"])
-        found.setdefault(".".join(path), _problem(form, detail, path, field))
-    return list(found.values())
+        absent = [str(detail["loc"][-1])] if detail["type"] == "missing" else []
+        found.setdefault(".".join([*path, *absent]), _problem(form, detail, path, field))
+    # a list with a mistake in it is also, as a whole, not the text that might stand in its place
+    return [problem for path, problem in found.items() if not any(other.startswith(f"{path}.") for other in found)]
 
 
 def _find(record: Record, loc: Sequence[int | str]) -> tuple[list[str], Field]:
@@ -72,7 +74,7 @@ def _problem(form: type[BaseModel], detail: ErrorDetails, path: list[str], field
         case "dict_type":
             return Problem(what, got, "a mapping", "write for each task its bound, as `induction: {...}`", field.place)
         case "string_type" | "list_type":
-            known_as = "a path or a list of edges and nodes" if path[:1] == ["circuit"] else "a text"
+            known_as = "a path or a list of edges and nodes" if path == ["circuit"] else "a text"
             return Problem(what, got, known_as, "write it in quotes", field.place)
         case _:
             wanted = detail["msg"].removeprefix("Input should ").removeprefix("be ").split(", unable")[0]

@@ -16,7 +16,7 @@ from graphs.ablation import Ablation
 from tasks.metrics import metric_names
 from tests.acdc.cli.command_line import acdc
 
-COMMANDS = ("tasks", "models", "init", "discover", "evaluate", "show", "bench")
+COMMANDS = ("tasks", "models", "init", "discover", "evaluate", "show", "test", "schema", "bench")
 
 
 def options(name: str) -> list[Any]:
