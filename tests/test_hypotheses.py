@@ -1,4 +1,4 @@
-"""What the shipped models do, and by which edges, is claimed in `hypotheses/` for every task; pytest runs the claims."""
+"""By which edges the shipped models do each task is claimed in `hypotheses/`; pytest runs the claims."""
 
 from __future__ import annotations
 

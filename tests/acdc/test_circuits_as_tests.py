@@ -14,6 +14,7 @@ from tasks.builtin import ioi
 from tests.acdc.cli.command_line import acdc
 from tests.acdc.pytest_sessions import run
 
+pytestmark = pytest.mark.usefixtures("everything_loaded")
 HYPOTHESES = Path(__file__).parents[1] / "hypotheses"
 
 
@@ -25,7 +26,7 @@ def text(model: str) -> str:
 task: ioi
 model: {model}
 circuit:
-{edges}setup: {{metric: logit_difference, prompts: 32}}
+{edges}setup: {{metric: logit_difference, prompts: 16}}
 claims:
   behaviour: {{at_least: 0.9}}
   faithfulness: {{at_least: 0.7}}
