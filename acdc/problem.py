@@ -22,6 +22,9 @@ from graphs.runs import Prompts, Runs, mean_outputs, prepare
 from tasks.metrics import AbstractMetric, Targets
 from tasks.prompts import PromptBatch, PromptPairs
 
+_LOGITS = 1 << 26
+"""How many logits are held at once when many circuits are measured."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -118,9 +121,13 @@ class Problem:
         values = torch.empty(len(metrics), len(circuits), len(self.pairs), dtype=torch.float64)
         for batch in self.batches:
             rows = batch.prompts.index.cpu()
-            logits = Executor.of(batch.runs).run(circuits)
-            for place, metric in enumerate(metrics):
-                values[place][:, rows] = metric(logits, batch.targets).double().cpu()
+            executor, vocabulary = Executor.of(batch.runs), self.model.unembedding.weight.shape[0]
+            several = max(1, _LOGITS // (len(rows) * vocabulary))
+            for start in range(0, len(circuits), several):
+                some = slice(start, start + several)
+                logits = executor.run(circuits[some])
+                for place, metric in enumerate(metrics):
+                    values[place, some, rows] = metric(logits, batch.targets).double().cpu()
         return values
 
     @cached_property

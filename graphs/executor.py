@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
+from graphs.liveness import Liveness
 from graphs.model.transformer import Model
 from graphs.runs import Prompts, Runs, prepare
+from graphs.sparse_run import Silence, SparseRun
 
 
 class Executor:
@@ -65,15 +67,30 @@ class Executor:
                 )
         if not circuits:
             raise DifferentGraphs("no circuit was given to run; give at least one")
-        # per circuit: what every sender writes, the inputs of one layer's heads in three slots, and a few like them
-        one = self.runs.delta[0].numel() * self.runs.delta.element_size() * (len(graph.senders) + 6 * graph.n_heads)
-        size = max(1, max_bytes // one)
+        silence, parts = Silence(self.runs), []
+        several = max(1, max_bytes // (8 * len(graph.senders) * len(graph.receivers)))
         with torch.no_grad():
-            masks = [torch.from_numpy(circuit.mask()).to(self.runs.delta.device) for circuit in circuits]
-            parts = [
-                self._run(torch.stack(masks[start : start + size]), columns) for start in range(0, len(masks), size)
-            ]
-        return torch.cat(parts)
+            for start in range(0, len(circuits), several):
+                masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits[start : start + several]])
+                alive = Liveness.of(graph, masks.to(self.runs.delta.device), silent=self.runs.floor.silent)
+                parts.append(self._run_distinct(alive, silence, columns, max_bytes))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _run_distinct(
+        self, alive: Liveness, silence: Silence, columns: Int[Tensor, "batch column"] | None, max_bytes: int
+    ) -> Float[Tensor, "circuit batch column"]:
+        """The logits of circuits, those that keep the same edges run once."""
+        first, same = alive.distinct()
+        alive = alive.select(first)
+        # per circuit: what its live senders write, five such for each live head of one layer, and a few more
+        live = alive.live.sum(1)
+        rows = live + 5 * live.clamp(max=self.runs.graph.n_heads) + 10
+        most = max_bytes // (self.runs.delta[0].numel() * self.runs.delta.element_size())
+        parts = [
+            self.runs.model.unembedding(SparseRun(self.runs, silence, alive.select(some)).final(), columns)
+            for some in _groups(rows.tolist(), most)
+        ]
+        return torch.cat(parts)[same]
 
     def run_masks(
         self,
@@ -89,46 +106,36 @@ class Executor:
         Source: Cao et al. 2021 (arXiv:2104.03514), section 3; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, whose
         masks these are.
         """
-        return self._run(masks, columns)
-
-    def _run(
-        self,
-        mask: Bool[Tensor, "circuit receiver sender"] | Float[Tensor, "circuit receiver sender"],
-        columns: Int[Tensor, "batch column"] | None,
-    ) -> Float[Tensor, "circuit batch column"]:
         runs, graph = self.runs, self.runs.graph
-        everything = mask.requires_grad  # what an edge of weight 0 would bring is part of the gradient
-        written = runs.delta.new_zeros(len(mask), *runs.delta.shape)
-        written[:, 0] = runs.delta[0]
-        receiver, read = 0, 1  # the first receiver of the layer, and how many senders its attention reads
+        written = runs.delta[:1].expand(len(masks), 1, *runs.delta.shape[1:])
+        receiver = 0  # the first receiver of the layer; what its attention reads has been written
         for index, layer in enumerate(runs.model.layers):
-            heads = torch.arange(graph.n_heads, device=mask.device)
-            heard = mask[:, :, read : read + graph.n_heads].any(dim=0).any(dim=0)
-            used = heads if everything else heads[heard]
-            if len(used):
-                rows = [receiver + slot * graph.n_heads + used for slot in range(3)]
-                q, k, v = (self._input(mask[:, row, :read], written) for row in rows)
-                wrote = self._heads(index, used, q, k, v) - runs.floor.outputs[read + used]
-                written = _with(written, read, used, wrote, apart=everything)
-            receiver, mlp = receiver + 3 * graph.n_heads, read + graph.n_heads
+            read = written.shape[1]
+            rows = receiver + torch.arange(3 * graph.n_heads, device=masks.device)
+            slots = self._input(masks[:, rows, :read], written)
+            q, k, v = slots.view(3, graph.n_heads, *slots.shape[1:])
+            heads = self._heads(index, q, k, v) - runs.floor.outputs[read : read + graph.n_heads]
+            after = torch.cat((written, heads), dim=1)
+            receiver += 3 * graph.n_heads
             if layer.mlp is not None:
-                if everything or mask[:, :, mlp].any():
-                    residual = self._input(mask[:, receiver : receiver + 1, : read if graph.parallel else mlp], written)
-                    wrote = (layer.mlp(residual[0]) - runs.floor.outputs[mlp]).unsqueeze(1)
-                    written = _with(written, mlp, heads[:1], wrote, apart=everything)
+                mlp = after.shape[1]
+                heard = written if graph.parallel else after
+                residual = self._input(masks[:, receiver : receiver + 1, : heard.shape[1]], heard)
+                wrote = layer.mlp(residual[0]) - runs.floor.outputs[mlp]
+                after = torch.cat((after, wrote.unsqueeze(1)), dim=1)
                 receiver += 1
-            read = mlp + graph.has_mlp
-        final = self._input(mask[:, receiver : receiver + 1], runs.scored(written))[0]
+            written = after
+        final = self._input(masks[:, receiver : receiver + 1], runs.scored(written))[0]
         return runs.model.unembedding(final.squeeze(-2), columns)
 
     def _input(
         self,
-        mask: Bool[Tensor, "circuit receiver read"] | Float[Tensor, "circuit receiver read"],
+        mask: Float[Tensor, "circuit receiver read"],
         written: Float[Tensor, "circuit sender batch pos d_model"],
     ) -> Float[Tensor, "receiver circuit batch pos d_model"]:
         """What these receivers, which all read the same senders, read."""
         n_circuits, n_receivers, read = mask.shape
-        kept = mask.to(written.dtype) @ written[:, :read].flatten(2)
+        kept = mask @ written[:, :read].flatten(2)
         floor = self.runs.floor.residuals[read]
         floor = self.runs.scored(floor) if written.shape[-2] == 1 else floor
         return kept.view(n_circuits, n_receivers, *floor.shape).transpose(0, 1) + floor
@@ -136,34 +143,26 @@ class Executor:
     def _heads(
         self,
         index: int,
-        heads: Int[Tensor, " head"],
         q: Float[Tensor, "head circuit batch pos d_model"],
         k: Float[Tensor, "head circuit batch pos d_model"],
         v: Float[Tensor, "head circuit batch pos d_model"],
     ) -> Float[Tensor, "circuit head batch pos d_model"]:
-        """What these heads of one layer write, each slot reading its own input."""
+        """What the heads of one layer write, each slot reading its own input."""
         attention, place = self.runs.model.layers[index].attention, self.runs.places[index]
-        queries = place.rotate(attention.query(attention.norm(q), heads))
-        keys = place.rotate(attention.key(attention.norm(k), heads))
-        values = attention.value(attention.norm(v), heads)
-        out = attention.write(attention.attend(queries, keys, values, place), heads)
+        queries = place.rotate(attention.query(attention.norm(q)))
+        keys = place.rotate(attention.key(attention.norm(k)))
+        values = attention.value(attention.norm(v))
+        out = attention.write(attention.attend(queries, keys, values, place))
         scale = self.runs.scales[index]
         return (out if scale is None else out * scale).transpose(0, 1)
 
 
-def _with(
-    written: Float[Tensor, "circuit _ batch pos d_model"],
-    before: int,
-    places: Int[Tensor, " sender"],
-    wrote: Float[Tensor, "circuit sender batch pos d_model"],
-    *,
-    apart: bool,
-) -> Float[Tensor, "circuit _ batch pos d_model"]:
-    """What is written once the senders at these places, counted from `before`, have written too.
-
-    With `apart` a tensor of its own, since gradients need what was read before as it was; all places must then write.
-    """
-    if apart:
-        return torch.cat((written[:, :before], wrote), dim=1)
-    written[:, before + places] = wrote
-    return written
+def _groups(costs: list[int], most: int) -> Iterator[slice]:
+    """Neighbours that cost at most so much together, at least one to a group."""
+    start = total = 0
+    for place, cost in enumerate(costs):
+        if place > start and total + cost > most:
+            yield slice(start, place)
+            start, total = place, 0
+        total += cost
+    yield slice(start, len(costs))

@@ -45,10 +45,12 @@ class Floor:
     """The run without any edge: what missing edges carry, and the residual stream they make.
 
     `residuals` is keyed by how many senders its reader reads; attention biases, which belong to no node, are included.
+    `silent` says that a node which reads nothing clean writes here what it would in any circuit.
     """
 
     outputs: Float[Tensor, "sender #batch #pos d_model"]
     residuals: dict[int, Float[Tensor, "batch pos d_model"]]
+    silent: bool
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def prepare(
     with torch.no_grad():
         ran = model.trace(model.embed(clean), places)
         ablated = _ablated(model, corrupt, places, ablation, means)
-        floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]))
+        silent = ablation.keeps_dead_nodes_silent and not model.graph.frozen_scale
+        floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]), silent)
         delta = ran.outputs.sub_(ablated)
     return Runs(model, delta, floor, prompts.positions.to(model.device), places, ran.scales)
 

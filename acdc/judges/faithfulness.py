@@ -93,7 +93,7 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     metric, kl, accuracy = (Levels(*(float(v) for v in rows.mean(axis=1))) for rows in values)
     spread = numpy.quantile(values[1, 1], [0.5, 0.95, 1.0])
     return Faithfulness(
-        normalised=_bootstrap(values[0, 0], values[0, 1], values[0, 2], seed),
+        normalised=ratio_of_means(values[0, 0], values[0, 1], values[0, 2], seed),
         metric=metric,
         kl=kl,
         kl_tail=Tail(*(float(v) for v in spread)),
@@ -102,7 +102,7 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     )
 
 
-def _bootstrap(
+def ratio_of_means(
     full: numpy.typing.NDArray[numpy.float64],
     circuit: numpy.typing.NDArray[numpy.float64],
     none: numpy.typing.NDArray[numpy.float64],

@@ -6,10 +6,10 @@ one after the other, and MLPs, where the seed puts them, translate in between. C
 `or` repeats a letter (`planted_copy`): two heads fetch it, and an MLP is content with either.
 `backup` repeats a letter too: one head fetches and says it; another one would, but is called off by the first.
 
-What true means: an edge is true if there is a set K of other edges (none will do) without which the model still shows
-the behaviour, such that to ablate the edge as well changes the output. In `chain` and `and` K is always empty: every
-true edge matters by itself. In `or`, K is an edge of the other branch; in `backup`, it silences the first head or the
-second. The union of these edges is the circuit; the false edges, even all together, carry next to nothing.
+What true means: an edge is true if there is a set K of other edges (it may be empty) without which the model still
+shows the behaviour, such that to ablate the edge as well changes the output. In `chain` and `and` K is always empty:
+every true edge matters by itself. In `or`, K is an edge of the other branch; in `backup`, it silences the first head or
+the second. The union of these edges is the circuit; the false edges, even all together, carry next to nothing.
 """
 
 from __future__ import annotations

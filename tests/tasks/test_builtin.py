@@ -42,6 +42,11 @@ def tokenizer(task: tasks.Task) -> Tokenizer:
 
     if task.model.startswith("tracr:"):
         return tokenizer_of([BOS, PAD, *"abcdwxyz", NUMBER])  # the words of both models
+    if task.model.startswith("planted"):
+        from acdc.truth import planted
+
+        planted_tokenizer: Tokenizer = planted.named(task.model).model.tokenizer
+        return planted_tokenizer
     return AutoTokenizer.from_pretrained(tasks.shipped_model(task.model))
 
 
@@ -117,10 +122,20 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
             return (f" {(int(seen[seen.index(seen[-1]) + 1]) + 1) % 10}",)
         case "siit_pick":
             return (f" {int(seen[1 + 'ABCD'.index(seen[0])]) + int(seen[5])}",)
+        case "planted_hops":
+            following = dict(zip(seen[1:-1:2], seen[2:-1:2], strict=True))
+            return (" " + following[following[seen[-1]].upper()],)
+        case "planted_sum":
+            return (" " + str(sum("abcdef".index(word.lower()) for word in seen if len(word) == 1) % 6),)
+        case "planted_copy":
+            return tuple(" " + word.lower() for word in seen if len(word) == 1)
     raise AssertionError(f"no such task: {name}")
 
 
-@pytest.mark.parametrize("name", ["periodic", "agreement", "addition", "tracr_reverse", "siit_lookup", "siit_pick"])
+@pytest.mark.parametrize(
+    "name",
+    ["periodic", "agreement", "addition", "tracr_reverse", "planted_hops", "planted_sum", "siit_lookup", "siit_pick"],
+)
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
         assert expected(name, pair.corrupt, pair.position) == pair.distractors

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -15,7 +14,9 @@ from acdc.claims.measuring import Measured, measure
 from acdc.claims.reading import load
 from acdc.errors import BadHypothesisFile, UnmeasurableBehaviour
 from acdc.judges.completeness import completeness
-from acdc.judges.faithfulness import Interval, faithfulness
+from acdc.judges.faithfulness import faithfulness
+from acdc.judges.minimality import minimality
+from acdc.judges.necessity import necessity
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from tests.acdc.claims.files import EDGES, changed, untrained, write
@@ -80,24 +81,22 @@ def test_specificity_is_faithfulness_to_the_other_task(hypothesis: Made, laborat
     assert same.interval == measured(hypothesis("  faithfulness: {at_most: 1}\n"), laboratory).interval
 
 
-def test_minimality_and_necessity_are_what_their_judges_say(
-    hypothesis: Made, laboratory: Laboratory, circuit: Circuit, monkeypatch: pytest.MonkeyPatch
+def test_minimality_counts_the_useless_edges_and_names_them(
+    hypothesis: Made, laboratory: Laboratory, problem: Problem
 ) -> None:
-    useless = circuit.ordered()[:2]
-    judges = {
-        "minimality": lambda problem, circuit: SimpleNamespace(useless=useless),
-        "necessity": lambda problem, circuit: SimpleNamespace(kept=Interval(0.3, 0.2, 0.4)),
-    }
-    for name, judge in judges.items():
-        module = ModuleType(f"acdc.judges.{name}")
-        setattr(module, name, judge)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    found = measured(hypothesis("  minimality: {at_most: 0}\n"), laboratory)
-    assert found.value == 2
+    larger = [*EDGES, "input->m1", "m1->logits"]
+    found = measured(hypothesis("  minimality: {at_most: 0}\n", json.dumps(larger)), laboratory)
+    useless = minimality(problem, Circuit.from_names(problem.graph, larger)).useless
+    assert found.value == len(useless) > 0
     assert [(s.edge, s.words) for s in found.blame(False)] == [(edge.name, "useless") for edge in useless]
+
+
+def test_necessity_is_what_is_kept_without_the_circuit(
+    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+) -> None:
     found = measured(hypothesis("  necessity: {at_most: 0}\n"), laboratory)
-    assert (found.value, found.interval) == (0.3, Interval(0.3, 0.2, 0.4))
-    assert found.blame(False)
+    assert found.interval == necessity(problem, circuit).kept
+    assert all(suspect.edge not in EDGES for suspect in found.blame(False) if suspect.words.startswith("without"))
 
 
 def test_the_missing_edge_is_the_guiltiest(hypothesis: Made, laboratory: Laboratory) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from acdc.report.findings import INCOMPLETE
+from acdc.truth.planted import known
+from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 from tests.checkpoints import Checkpoints
@@ -16,7 +20,34 @@ def test_the_same_model_gives_the_same_answer(found: Path) -> None:
     recorded = Circuit.load(found / "circuit.json").provenance["faithfulness"]
     ran = acdc("evaluate", found, "--json")
     assert ran.code == 0, ran.err
-    assert ran.json == {"circuit": "found/circuit.json", "faithfulness": recorded}
+    told = ran.json
+    worst = told.pop("completeness")["worst"]
+    assert told == {"circuit": "found/circuit.json", "faithfulness": recorded}
+    assert worst["gap"] == pytest.approx(abs(worst["circuit"] - worst["model"]))
+    assert ("the circuit is incomplete" in ran.err) == (worst["gap"] > INCOMPLETE)
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+def test_a_circuit_with_one_of_two_branches_is_called_incomplete(branches: int) -> None:
+    subject = known("or", 1)
+    truth, _ = subject.truth(Ablation.RESAMPLE)
+    left = {min(edge for edge in truth if edge.sender.kind == "head")} if branches == 1 else set()
+    Circuit(subject.model.graph, truth - left).pruned(Ablation.RESAMPLE).save("circuit.json")
+    ran = acdc("evaluate", "circuit.json", "--task", "planted_copy", "--model", "planted-or:1", "--prompts", "8")
+    assert ran.code == 0, ran.err
+    (row,) = (line for line in ran.out.splitlines() if line.startswith("completeness"))
+    (gap,) = re.findall(r"widest gap (\d+\.\d)%", row)
+    assert (float(gap) > 90) == (branches == 1)
+    assert (float(gap) < 10) == (branches == 2)
+    assert ("warning: the circuit is incomplete: without its edges into " in ran.err) == (branches == 1)
+
+
+def test_a_circuit_of_no_edges_has_no_completeness(found: Path) -> None:
+    data = json.loads((found / "circuit.json").read_text())
+    data["edges"] = []
+    Path("empty.json").write_text(json.dumps(data))
+    ran = acdc("evaluate", "empty.json", "--json")
+    assert (ran.code, ran.json["completeness"]) == (0, None)
 
 
 def test_what_is_measured_now_stands_beside_what_was_found(found: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from acdc.judges.completeness import Completeness, Gap
 from acdc.judges.faithfulness import Faithfulness, Interval, Levels, Size, Tail
 from acdc.progress import CurvePoint
-from acdc.report.findings import Findings, Metric, warnings
+from acdc.report.findings import Findings, Metric, incompleteness, warnings
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile
@@ -82,6 +83,20 @@ def test_each_warning_is_given_when_it_is_due(faithfulness: Faithfulness, words:
     told = warnings(faithfulness, None)
     assert len(told) == len(words)
     assert all(warning.startswith(start) for warning, start in zip(told, words, strict=True))
+
+
+def test_a_wide_gap_is_a_warning_and_a_narrow_one_is_not() -> None:
+    def complete(nodes: tuple[str, ...], circuit: float) -> Completeness:
+        return Completeness(0.0, Gap(nodes, circuit, 0.9), 3)
+
+    (told,) = incompleteness(complete(("m0", "m1", "logits"), 0.1))
+    assert told.startswith("the circuit is incomplete: without its edges into m0, m1 and logits it keeps 10% of the ")
+    assert "the model without the same edges 90%" in told
+    (told,) = incompleteness(complete(("m0",), 1.5))
+    assert "into m0 it keeps 150%" in told
+    (told,) = incompleteness(complete(tuple("abcdefg"), 0.1))
+    assert "into 7 nodes it keeps" in told
+    assert incompleteness(complete(("m0",), 0.8)) == incompleteness(None) == ()
 
 
 def test_nobody_is_sent_to_the_metric_they_have_used() -> None:

@@ -26,7 +26,7 @@ TOLERANCE = 0.1
 """What part of the behaviour a change must exceed, to be one that a true edge makes."""
 SEEDS: dict[Motif, tuple[int, ...]] = {"chain": (2, 5), "and": (1, 4), "or": (1, 3), "backup": (0, 4)}
 """Such as draw small models."""
-KINDS = (Ablation.RESAMPLE, Ablation.MEAN, Ablation.ZERO)
+KINDS = tuple(Ablation)
 
 
 @lru_cache

@@ -1,0 +1,51 @@
+"""All hypothesis tests of one circuit: equivalence, independence, minimality, sufficiency, necessity, completeness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from acdc.judges.contest import Contest
+from acdc.judges.equivalence import Equivalence, equivalence
+from acdc.judges.independence import Independence, independence
+from acdc.judges.minimality import Minimality, minimality
+from acdc.judges.necessity import partial_necessity
+from acdc.judges.sufficiency import RANDOM, Sufficiency, sufficiency
+
+if TYPE_CHECKING:
+    from acdc.judges.completeness import Completeness
+    from acdc.problem import Problem
+    from graphs.circuit import Circuit
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """What each test says of the circuit; `necessity` is whether the model needs it more than random circuits."""
+
+    equivalence: Equivalence
+    independence: Independence
+    minimality: Minimality
+    sufficiency: Sufficiency
+    necessity: Contest
+    completeness: Completeness
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return {name: getattr(self, name).to_json() for name in self.__dataclass_fields__}
+
+
+def hypotheses(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM) -> Hypotheses:
+    """Test the circuit, holding it against `draws` random circuits and edges.
+
+    Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
+    """
+    from acdc.judges.completeness import completeness
+
+    return Hypotheses(
+        equivalence(problem, circuit, seed),
+        independence(problem, circuit, seed),
+        minimality(problem, circuit, seed, added=draws),
+        sufficiency(problem, circuit, seed, draws=draws),
+        partial_necessity(problem, circuit, seed, draws=draws),
+        completeness(problem, circuit),
+    )

@@ -1,0 +1,47 @@
+"""Is one thing greater than what chance brings? One number against those of many random draws."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
+
+SHARE = 0.9
+"""The part of the random draws that is to be beaten."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """How many of `of` random draws a number beats; equals count as not beaten.
+
+    `p_value` is (1 + draws not beaten) / (1 + all), small if the number would be rare among the draws; `p_share` that
+    of the binomial test of H0: it beats no more than 0.9 of all that could be drawn.
+
+    Source: Phipson and Smyth 2010 (never a p-value of 0); Shi et al. 2024 (arXiv:2410.13032), section 3, for the share.
+    """
+
+    own: float
+    median: float
+    beaten: int
+    of: int
+    p_value: float
+    p_share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return asdict(self)
+
+
+def contest(own: float, others: numpy.typing.NDArray[numpy.float64]) -> Contest:
+    """The number `own` against `others`, more being better; what differs by rounding only is equal."""
+    import numpy
+    from scipy.stats import binomtest
+
+    rounding = 1e-6 * max(abs(own), float(numpy.abs(others).max()))
+    beaten = int((others < own - rounding).sum())
+    share = binomtest(beaten, len(others), SHARE, alternative="greater").pvalue
+    p_value = (1 + len(others) - beaten) / (1 + len(others))
+    return Contest(own, float(numpy.median(others)), beaten, len(others), p_value, float(share))

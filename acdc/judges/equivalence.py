@@ -1,0 +1,108 @@
+"""Does the circuit score as the model does? Prompt by prompt, and on the mean."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from acdc.errors import BadSetting
+
+if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
+
+    from acdc.problem import Problem
+    from graphs.circuit import Circuit
+
+SLACK = 0.1
+"""How far the part of prompts on which the circuit scores higher may be from a half."""
+MARGIN = 0.1
+"""How far the means may be apart, as a part of what ablating the whole model changes."""
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether circuit and model score alike.
+
+    `above`, `below` and `equal` count prompts by the circuit's score against the model's. `p_differs` is that of the
+    sign test, H0: the part of prompts above is within 1/2 +- 0.1; a small one says that they differ, but few prompts
+    leave it large whatever the circuit. So `p_alike` is that of two one-sided t-tests (TOST), H0: the mean difference
+    is at least `margin` either way; a small one says that they are alike. `difference` is the mean, circuit less model.
+    """
+
+    above: int
+    below: int
+    equal: int
+    p_differs: float
+    difference: float
+    margin: float
+    p_alike: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return asdict(self)
+
+
+def equivalence(problem: Problem, circuit: Circuit, seed: int = 0, *, margin: float = MARGIN) -> Equivalence:
+    """Compare the problem's metric of circuit and model; `margin` is a part of the change from model to no edge.
+
+    Nothing is drawn at random, so that `seed` changes nothing.
+
+    Raises: BadSetting when there are fewer than two prompts or the margin is not positive; UnmeasurableBehaviour,
+    DifferentGraphs.
+    """
+    from graphs.circuit import Circuit
+
+    full, none = problem.bounds
+    values = problem.measure([Circuit.full(problem.graph), circuit])[0].numpy()
+    return compare(values[0], values[1], margin * abs(full - none))
+
+
+def compare(
+    model: numpy.typing.NDArray[numpy.float64], circuit: numpy.typing.NDArray[numpy.float64], margin: float
+) -> Equivalence:
+    """The tests of one score of model and circuit per prompt; `margin` is in the score's units.
+
+    Source: Shi et al. 2024 (arXiv:2410.13032), section 3, for the sign test; Schuirmann 1987 for TOST.
+    """
+    import numpy
+
+    if len(model) < 2 or not margin > 0:
+        raise BadSetting(f"{len(model)} prompts and a margin of {margin} were given; wanted 2 prompts and one above 0")
+    change = circuit - model
+    near = numpy.abs(change) <= _ROUNDING * max(float(numpy.abs(model).max()), margin)
+    above, below = int((~near & (change > 0)).sum()), int((~near & (change < 0)).sum())
+    return Equivalence(
+        above,
+        below,
+        int(near.sum()),
+        sign_test(above, below, int(near.sum())),
+        float(change.mean()),
+        margin,
+        two_one_sided(change, margin),
+    )
+
+
+def sign_test(above: int, below: int, equal: int, slack: float = SLACK) -> float:
+    """The p-value of H0: a prompt is above with a probability within 1/2 +- slack; equal prompts count half to each.
+
+    It is the largest that any probability within gives to counts as uneven as these.
+    """
+    from scipy.stats import binom
+
+    n = above + below + equal
+    more = max(above, below) + equal // 2
+    both = binom.sf(more - 1, n, 0.5 + slack) + binom.cdf(n - more, n, 0.5 + slack)
+    return float(min(1.0, both))
+
+
+def two_one_sided(change: numpy.typing.NDArray[numpy.float64], margin: float) -> float:
+    """The p-value of H0: the mean of `change` is at most -margin or at least margin."""
+    from scipy.stats import ttest_1samp
+
+    if change.std() <= 1e-12 * margin:  # no spread, no t
+        return 0.0 if abs(change.mean()) < margin else 1.0
+    lower = ttest_1samp(change, -margin, alternative="greater").pvalue
+    upper = ttest_1samp(change, margin, alternative="less").pvalue
+    return float(max(lower, upper))

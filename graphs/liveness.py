@@ -1,0 +1,77 @@
+"""Which nodes of each circuit have to run, and where: those between the clean prompt and the logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from graphs.computation import ComputationalGraph
+from graphs.nodes import SLOTS, Receiver
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """Per circuit, the edges that can change its logits, `kept`, and the senders that write to one of them, `live`.
+
+    Of these, the `wide` ones are read at every position: through keys or values, or by a node that is wide itself. The
+    others are read at the scored positions only. `input` is live in every circuit.
+    """
+
+    kept: Bool[Tensor, "circuit receiver sender"]
+    live: Bool[Tensor, "circuit sender"]
+    wide: Bool[Tensor, "circuit sender"]
+
+    @classmethod
+    def of(cls, graph: ComputationalGraph, mask: Bool[Tensor, "circuit receiver sender"], *, silent: bool) -> Liveness:
+        """That of the circuits with these edges; `silent` if a node that nothing clean reaches writes nothing.
+
+        The edges kept are those of `Circuit.pruned`.
+        """
+        n_circuits, n_receivers, n_senders = mask.shape
+        # of receivers: whether what they read matters, and whether at every position; the logits come last
+        heard, everywhere = mask.new_zeros(2, n_circuits, n_receivers)
+        live, wide = mask.new_zeros(2, n_circuits, n_senders)
+        heard[:, -1] = True
+        for sender in range(n_senders - 1, -1, -1):
+            live[:, sender] = (mask[:, :, sender] & heard).any(1)
+            wide[:, sender] = (mask[:, :, sender] & everywhere).any(1)
+            for row, slot in _receivers(graph, sender):
+                heard[:, row] = live[:, sender]
+                everywhere[:, row] = (wide if slot in (None, "q") else live)[:, sender]
+        kept = mask & heard[:, :, None]
+        if silent:
+            fed = torch.zeros_like(live)
+            fed[:, 0] = True
+            for sender in range(1, n_senders):
+                rows = [row for row, _ in _receivers(graph, sender)]
+                fed[:, sender] = (kept[:, rows] & fed[:, None]).flatten(1).any(1)
+            kept, live, wide = kept & fed[:, None], live & fed, wide & fed
+        live[:, 0] = True
+        return cls(kept, live, wide)
+
+    def distinct(self) -> tuple[Int[Tensor, " distinct"], Int[Tensor, " circuit"]]:
+        """Circuits no two of which keep the same edges, and for every circuit which of them keeps the edges it does."""
+        places: dict[bytes, int] = {}
+        packed = self.kept.flatten(1).cpu().numpy()
+        same = [places.setdefault(row.tobytes(), len(places)) for row in packed]
+        first = [same.index(place) for place in range(len(places))]
+        return torch.tensor(first), torch.tensor(same)
+
+    def select(self, circuits: Int[Tensor, " some"] | slice) -> Liveness:
+        """That of some of the circuits."""
+        return Liveness(self.kept[circuits], self.live[circuits], self.wide[circuits])
+
+
+def _receivers(graph: ComputationalGraph, sender: int) -> list[tuple[int, str | None]]:
+    """The receivers of a node, by number and slot."""
+    node = graph.senders[sender]
+    match node.kind:
+        case "head":
+            return [(graph.receiver_index[Receiver(node, slot)], slot) for slot in SLOTS]
+        case "mlp":
+            return [(graph.receiver_index[Receiver(node)], None)]
+        case _:
+            return []
