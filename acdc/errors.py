@@ -8,6 +8,8 @@ AcdcError (ValueError)
 |-- MissingExtra            an optional package that is not installed
 |-- BadProgram              a RASP program that cannot be compiled
 |-- BadCheckpoint           nothing to resume, or another discovery's
+|-- BadHypothesisFile       a hypothesis file with mistakes, with every problem found
+|-- BadBaseline             a file of recorded values that cannot be read
 |-- BadSetting              a setting outside its range
 `-- UnwritableOutput        a file or directory that cannot be written
 """
@@ -43,6 +45,18 @@ class BadProgram(AcdcError):
 
 class BadCheckpoint(AcdcError):
     """There is nothing to resume, it is damaged, or it is another discovery's."""
+
+
+class BadHypothesisFile(AcdcError):
+    """A hypothesis file that cannot be used as it is; `problems` holds every mistake found."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class BadBaseline(AcdcError):
+    """A file of recorded values that cannot be read."""
 
 
 class BadSetting(AcdcError):

@@ -76,12 +76,15 @@ def describe(value: Value) -> str:
             return json.dumps(value)
 
 
-def read_yaml(path: Path, problems: list[Problem]) -> Record | None:
+def read_yaml(
+    path: Path, problems: list[Problem], kind: str = "behaviour file", remedy: str = "start from `acdc init`"
+) -> Record | None:
     """Return a YAML file's one mapping, or None and add why there is none.
 
-    A plain scalar is the text as it is written (`no` is a word, `7` a digit); an empty one is None.
+    A plain scalar is the text as it is written (`no` is a word, `7` a digit); an empty one is None. `kind` and `remedy`
+    are for messages: what the file should be, and where to begin with one.
     """
-    text = _read_text(path, "the behaviour file", problems)
+    text = _read_text(path, f"the {kind}", problems)
     if text is None:
         return None
     try:
@@ -93,19 +96,17 @@ def read_yaml(path: Path, problems: list[Problem]) -> Record | None:
             place = f"{path}:{error.problem_mark.line + 1}"
             complaint = f"{error.context or ''} {error.problem or ''}"
         got = f"the complaint {' '.join(complaint.split())!r}"
-        remedy = "put texts in quotes and check the indents"
-        problems.append(Problem("this is not YAML", got, "valid YAML", remedy, place))
+        what, check = "this is not YAML", "put texts in quotes and check the indents"
+        problems.append(Problem(what, got, "valid YAML", check, place))
         return None
     except RecursionError:
         what, got = "this is nested too deep", "lists or mappings in each other without end"
-        problems.append(Problem(what, got, "one list of prompts", "start from `acdc init`", str(path)))
+        problems.append(Problem(what, got, "lists and mappings that end", remedy, str(path)))
         return None
     if isinstance(value, Record):
         return value
     got = "an empty file" if node is None else describe(value)
-    problems.append(
-        Problem("this is no behaviour file", got, "`key: value` lines", "start from `acdc init`", str(path))
-    )
+    problems.append(Problem(f"this is no {kind}", got, "`key: value` lines", remedy, str(path)))
     return None
 
 

@@ -22,6 +22,8 @@ torch.set_num_threads(1)
 hypothesis.settings.register_profile("busy machine", deadline=None)
 hypothesis.settings.load_profile("busy machine")
 
+pytest_plugins = ["pytester"]
+
 from tests.checkpoints import Checkpoints  # noqa: E402  # what the tests import must find the hook in place
 
 

@@ -14,9 +14,11 @@ from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
 from acdc.cli.models import models
 from acdc.cli.options import CHOICES
+from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
 from acdc.cli.tasks import tasks
+from acdc.cli.test import hypotheses
 
 _ROOT = """\b
 A first circuit, in a minute:
@@ -85,6 +87,19 @@ Examples:
   acdc diff before.json after.json --render difference.png
   acdc diff before.json after.json --json | jq '.edges.gained[].edge'"""
 
+_TEST = """\b
+Examples:
+  acdc test tests/hypotheses
+  acdc test test_ioi.acdc.yaml --model path/to/other/checkpoint
+  acdc test test_ioi.acdc.yaml --update"""
+
+_SCHEMA = """\b
+Examples:
+  acdc schema > acdc.schema.json
+\b
+With this first line of a file, many editors complete and check it:
+  # yaml-language-server: $schema=acdc.schema.json"""
+
 _BENCH = (
     _METHODS
     + """
@@ -109,6 +124,8 @@ def command() -> Any:
     app.command(epilog=_STABILITY)(stability)
     app.command(epilog=_SHOW)(show)
     app.command(epilog=_DIFF)(diff)
+    app.command("test", epilog=_TEST)(hypotheses)
+    app.command(epilog=_SCHEMA)(schema)
     app.command(epilog=_BENCH)(bench)
     return typer.main.get_command(app)
 

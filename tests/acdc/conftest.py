@@ -11,6 +11,8 @@ from acdc.problem import Problem
 from graphs.model import Model
 from tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour
+from tests.acdc.claims.files import claiming, write
+from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
 from tests.checkpoints import Checkpoints
 
@@ -31,3 +33,11 @@ def measurable(llama: Model) -> Problem:
 def found() -> acdc.Result:
     """A circuit of a shipped model."""
     return periodic()
+
+
+@pytest.fixture(scope="session")
+def everything_loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is left for a pytest within a test to import first, which it would make all others import again."""
+    claims = "".join(f"  {kind}: {{at_least: 1e9}}\n" for kind in ("behaviour", "faithfulness", "kl", "completeness"))
+    write(directory := tmp_path_factory.mktemp("first"), claiming(claims))
+    assert command_line.acdc("test", directory).code == 1

@@ -1,0 +1,166 @@
+"""The form of a hypothesis file: what may stand in it, as pydantic checks it and its JSON Schema tells editors."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+# Literals, so that editors complete them; a test compares them with what there is.
+Metric = Literal["logit_difference", "probability_difference", "kl", "nll", "accuracy", "l2"]
+Kind = Literal["resample", "mean", "mean-positional", "zero"]
+Dtype = Literal["float64", "float32", "bfloat16", "float16"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class AbstractForm(BaseModel):
+    """A part of the file: nothing but its own keys may stand in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+_ONE_BOUND: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["tolerance"], "not": {"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]}},
+        {"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}], "not": {"required": ["tolerance"]}},
+    ]
+}
+
+
+class BoundForm(AbstractForm):
+    """What a measured value must be: within bounds, or near the recorded baseline."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_BOUND)
+
+    at_least: Number | None = None
+    """The least that the value may be."""
+    at_most: Number | None = None
+    """The most that the value may be."""
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """How far the value may be from the recorded baseline, on either side. `acdc test --update` records it."""
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> BoundForm:
+        bounds = [bound for bound in (self.at_least, self.at_most) if bound is not None]
+        if bool(bounds) == (self.tolerance is not None):
+            raise PydanticCustomError(
+                "bound",
+                "{what}",
+                {
+                    "what": "this claim has two kinds of bound" if bounds else "this claim has no bound",
+                    "wanted": "at_least, at_most or both of them, or else a tolerance",
+                    "remedy": "remove the tolerance or the bounds" if bounds else "add one, such as `at_least: 0.9`",
+                },
+            )
+        if len(bounds) == 2 and bounds[0] > bounds[1]:
+            raise PydanticCustomError(
+                "bound",
+                "{what}",
+                {
+                    "what": "no value can be within these bounds",
+                    "wanted": "an at_least that is no more than at_most",
+                    "remedy": "exchange them",
+                },
+            )
+        return self
+
+
+class EdgesForm(BoundForm):
+    """How like another circuit this one must be: the Jaccard index of their edges, 1 where they are the same."""
+
+    against: Name | None = None
+    """The other's circuit.json, from the folder of this file; left out: the edges that were recorded."""
+
+
+class OtherTaskForm(BoundForm):
+    """How little of another task the circuit may keep."""
+
+    metric: Metric | None = None
+    """What is measured [the other task's]."""
+
+
+class ClaimsForm(AbstractForm):
+    """What is claimed, and each time the bound."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    behaviour: BoundForm | None = None
+    """The model itself does the task: the fraction of prompts whose most likely token is an answer."""
+    faithfulness: BoundForm | None = None
+    """What the circuit keeps of the behaviour: 1 is all, 0 as without any edge."""
+    kl: BoundForm | None = None
+    """How far the circuit's next-token distribution is from the model's: KL divergence in nats, 0 at best."""
+    completeness: BoundForm | None = None
+    """How far circuit and model are apart when parts of the circuit are gone from both: 0 at best."""
+    minimality: BoundForm | None = None
+    """How many edges of the circuit are useless."""
+    necessity: BoundForm | None = None
+    """What the model keeps of the behaviour without the circuit: 0 where the circuit is needed for all of it."""
+    size: BoundForm | None = None
+    """How many edges the circuit has."""
+    edges: EdgesForm | None = None
+    """How like a baseline the circuit is."""
+    specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1)] | None = None
+    """What the circuit keeps of other tasks, each by its name or behaviour file: 0 where it does none of it."""
+
+    @model_validator(mode="after")
+    def _something(self) -> ClaimsForm:
+        if not any(getattr(self, name) is not None for name in type(self).model_fields):
+            raise PydanticCustomError(
+                "nothing",
+                "{what}",
+                {
+                    "what": "nothing is claimed",
+                    "wanted": f"at least one of {', '.join(type(self).model_fields)}",
+                    "remedy": "add one, such as `faithfulness: {at_least: 0.9}`",
+                },
+            )
+        return self
+
+
+class SetupForm(AbstractForm):
+    """What the claims are measured with; what is left out is as the circuit's own file says, or as usual."""
+
+    metric: Metric | None = None
+    """What is measured [the task's]."""
+    ablation: Kind | None = None
+    """What edges outside the circuit carry [resample]."""
+    prompts: Annotated[int, Field(ge=2)] | None = None
+    """On how many prompts [64]."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """What the prompts are drawn with [0]."""
+    dtype: Dtype | None = None
+    """In which precision [float32]."""
+
+
+class HypothesisForm(AbstractForm):
+    """A circuit hypothesis: these edges of this model do this task."""
+
+    model_config = ConfigDict(title="acdc hypothesis file, test_*.acdc.yaml")
+
+    about: str = ""
+    """The hypothesis in a sentence."""
+    task: Name
+    """A task's name (`acdc tasks`), or a behaviour file's path from the folder of this file."""
+    model: Name | None = None
+    """A shipped model, a hub name with its revision (`owner/name@revision`), or a checkpoint's path from the folder of
+    this file [the task's]."""
+    circuit: Name | Annotated[list[Name], Field(min_length=1)]
+    """A circuit.json's path from the folder of this file; or a list of edges (`a9.h9->a10.*<q>`) and nodes (`a9.h9`),
+    which stand for all edges between them, `input` and `logits`."""
+    setup: SetupForm = SetupForm()
+    """What the claims are measured with."""
+    claims: ClaimsForm
+    """What is claimed of the circuit."""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a hypothesis file."""
+    made: dict[str, Any] = HypothesisForm.model_json_schema()
+    # descriptions are wrapped to fit this file, not an editor's window
+    unwrapped: dict[str, Any] = json.loads(re.sub(r"\\n *", " ", json.dumps(made)))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **unwrapped}

@@ -1,0 +1,74 @@
+"""`acdc test`: do circuit hypotheses hold?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from acdc.cli import terminal
+from acdc.cli.exits import Exit, report
+from acdc.cli.options import AsJson, argument, flag, option
+from acdc.errors import BadSetting, UnmeasurableBehaviour
+
+if TYPE_CHECKING:
+    from acdc.claims.session import Outcome
+
+
+def hypotheses(
+    path: Annotated[list[Path], argument("PATH...", is_="Hypothesis files (test_*.acdc.yaml), or folders of them.")],
+    model: Annotated[
+        str | None, option("--model", "-m", takes="NAME", is_="Try every hypothesis on this model [the file's]")
+    ] = None,
+    update: Annotated[bool, flag("--update", is_="Record baselines for claims that have a tolerance")] = False,
+    json: AsJson = False,
+) -> None:
+    """Test circuit hypotheses: every claim in every file, as `pytest` does.
+
+    A file or a claim that cannot be tested is told of, and the others are tested nevertheless.
+    """
+    from acdc.claims.session import hypothesis_files, run
+
+    if update and model is not None:
+        raise BadSetting(
+            "--update and --model were given together: baselines are those of a file's own model; leave one of them out"
+        )
+    worst, counts, rows = Exit.DONE, {"passed": 0, "failed": 0, "errors": 0}, []
+    for outcome in run(hypothesis_files(path), model, update=update):
+        word, code = _tell(outcome, quiet=json)
+        worst = max(worst, code)
+        counts[word] += 1
+        rows.append(_row(outcome))
+    if json:
+        terminal.write_json({**counts, "claims": rows})
+    else:
+        terminal.results().print(", ".join(f"{count} {word}" for word, count in counts.items()))
+    if counts["failed"]:
+        terminal.fail(f"{counts['failed']} of {counts['passed'] + counts['failed']} claims do not hold")
+    raise typer.Exit(worst)
+
+
+def _tell(outcome: Outcome, *, quiet: bool) -> tuple[str, Exit]:
+    """Tell what came of a claim; the word for it, and the exit code that it means."""
+    verdict = outcome.verdict
+    if verdict is None and not isinstance(outcome.error, UnmeasurableBehaviour):
+        assert outcome.error is not None
+        return "errors", report(outcome.error)
+    passed = verdict is not None and verdict.passed
+    if not quiet:
+        out = terminal.results()
+        found = str(outcome.error) if verdict is None else f"{verdict.value}; {verdict.bound}"
+        out.print(f"{'passed' if passed else 'FAILED'}  {outcome.name}: {found}", soft_wrap=True)
+        if verdict is not None and not passed:
+            out.print(verdict.told(), soft_wrap=True)
+    return ("passed", Exit.DONE) if passed else ("failed", Exit.FAILED_CHECK)
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    row: dict[str, Any] = {"file": str(outcome.file)}
+    if outcome.claim is not None:
+        row |= {"claim": outcome.claim.name, "passed": False}
+    if outcome.verdict is not None:
+        row |= outcome.verdict.to_json()
+    return row if outcome.error is None else {**row, "error": str(outcome.error)}
