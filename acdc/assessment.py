@@ -158,12 +158,17 @@ def _hypotheses(case: Case) -> Iterator[Section]:
         f"{_beaten(tests.sufficiency.stratified)} with its layers ({_p(tests.sufficiency.p_value)})",
         tests.sufficiency.to_json(),
     )
-    yield Section(
-        "necessity",
-        _shown(tests.necessity.p_value <= LEVEL),
-        f"the model loses more without it than without {_beaten(tests.necessity)} random circuits of its size "
-        f"({_p(tests.necessity.p_value)})",
-        tests.necessity.to_json(),
+    needed = tests.necessity
+    yield (
+        Section("necessity", "not measured", "no random circuit of its size fits beside it", {})
+        if needed is None
+        else Section(
+            "necessity",
+            _shown(needed.p_value <= LEVEL),
+            f"the model loses more without it than without {_beaten(needed)} random circuits of its size "
+            f"({_p(needed.p_value)})",
+            needed.to_json(),
+        )
     )
 
 
