@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from acdc.algorithms.importance import HeadImportance as HeadImportance
     from acdc.algorithms.information_flow import InformationFlow as InformationFlow
     from acdc.algorithms.masks import LearnedMasks as LearnedMasks
+    from acdc.comparison import compare as compare
     from acdc.discovery import Result as Result
     from acdc.discovery import discover as discover
     from acdc.evaluation import evaluate as evaluate
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from acdc.judges.faithfulness import Faithfulness as Faithfulness
     from acdc.method import Method as Method
     from acdc.problem import Problem as Problem
+    from acdc.rediscovery import rediscover as rediscover
     from acdc.setup import Setup as Setup
     from acdc.truth.tracr import tracr_task as tracr_task
     from graphs.ablation import Ablation as Ablation
@@ -80,12 +82,14 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "Task": "tasks.task:Task",
         "TextPair": "tasks.tokenisation:TextPair",
         "Threshold": "acdc.goals:Threshold",
+        "compare": "acdc.comparison:compare",
         "discover": "acdc.discovery:discover",
         "evaluate": "acdc.evaluation:evaluate",
         "get_task": "tasks.registry:get",
         "load_model": "graphs.model:load",
         "metrics": "tasks.metrics",
         "model_from_bridge": "graphs.model:from_bridge",
+        "rediscover": "acdc.rediscovery:rediscover",
         "render": "graphs.render:render",
         "tracr_task": "acdc.truth.tracr:tracr_task",
     }

@@ -72,7 +72,7 @@ def discover(
     name = model.identity.name if isinstance(model, Model) else model or task.model
     asked = Asked(task, file, str(Path(name).resolve()) if is_directory(name) else name)
     loaded = model if isinstance(model, Model) else load_named(name, setup)
-    discovery, judgement = problems(task, loaded, setup, _HELD * method.max_bytes)
+    discovery, judgement = problems(task, loaded, setup, HELD * method.max_bytes)
     provenance = record(asked, discovery, judgement, setup)
     algorithm = {"name": method.name, "goal": {"kind": type(goal).__name__, **asdict(goal)}, "settings": asdict(method)}
     kept = None
@@ -99,7 +99,7 @@ def discover(
     return Result(replace(circuit, provenance=provenance), judged, account.curve)
 
 
-_HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
+HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
 
 
 def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | ScoredSearch:

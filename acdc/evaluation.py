@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import tasks
 from acdc.discovery import problems
 from acdc.errors import WrongModel
+from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
 from acdc.judges.faithfulness import Faithfulness, faithfulness
+from acdc.method import Method
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
+from graphs.model import Model
 from tasks.task import Task
 
 
@@ -37,6 +41,16 @@ def evaluate(
 def judgement(circuit: Circuit, *, task: str | Path | Task | None, model: str | None, setup: Setup) -> Problem:
     """The problem of a circuit's judgement prompts; None for task and model is what its own record says.
 
+    Raises: as `subject`; BadPrompts.
+    """
+    return problems(*subject(circuit, task=task, model=model, setup=setup), setup)[1]
+
+
+def subject(
+    circuit: Circuit, *, task: str | Path | Task | None = None, model: str | None = None, setup: Setup
+) -> tuple[Task, Model]:
+    """The task and the loaded model of a circuit; what is None is what its own record says.
+
     Raises: WrongModel when the model's graph is not the circuit's; BadCircuitFile when the record does not say what is
     left out; and as `discover`.
     """
@@ -49,7 +63,7 @@ def judgement(circuit: Circuit, *, task: str | Path | Task | None, model: str | 
             f"the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, but {name} "
             f"has {loaded.graph.describe()} and width {loaded.graph.d_model}; give the circuit's own model (--model)"
         )
-    return problems(task, loaded, setup)[1]
+    return task, loaded
 
 
 def recorded_setup(circuit: Circuit) -> Setup:
@@ -63,6 +77,20 @@ def recorded_setup(circuit: Circuit) -> Setup:
         return Setup(metric, ablation, int(prompts), int(seed), dtype=dtype)
     except ValueError as error:
         raise BadCircuitFile(f"the circuit's record is damaged: {error}; discover the circuit again") from error
+
+
+def recorded_search(circuit: Circuit) -> tuple[Method, Goal]:
+    """The method and the goal a circuit was discovered with.
+
+    Raises: BadCircuitFile when the circuit's record does not hold them.
+    """
+    settings, asked = (_recorded(circuit, "algorithm", key) for key in ("settings", "goal"))
+    kinds: dict[str, Callable[..., Goal]] = {kind.__name__: kind for kind in (Threshold, Edges, KeptFaithfulness)}
+    try:
+        goal, how = dict(asked), dict(settings)  # type: ignore[call-overload]  # what is no mapping is refused here
+        return Method(**how), kinds[goal.pop("kind")](**goal)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadCircuitFile(f"the circuit's record is damaged: {error!r}; discover the circuit again") from error
 
 
 def _recorded(circuit: Circuit, *keys: str) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc.errors import BadSetting
 from acdc.judges.contest import Contest
 from acdc.judges.equivalence import Equivalence, equivalence
 from acdc.judges.independence import Independence, independence
@@ -20,18 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """What each test says of the circuit; `necessity` is whether the model needs it more than random circuits."""
+    """What each test says of the circuit.
+
+    `necessity` is whether the model needs it more than random circuits outside it, None where none fits there.
+    """
 
     equivalence: Equivalence
     independence: Independence
     minimality: Minimality
     sufficiency: Sufficiency
-    necessity: Contest
+    necessity: Contest | None
     completeness: Completeness
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        return {name: getattr(self, name).to_json() for name in self.__dataclass_fields__}
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: test and test.to_json() for name, test in found.items()}
 
 
 def hypotheses(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM) -> Hypotheses:
@@ -41,11 +46,16 @@ def hypotheses(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int 
     """
     from acdc.judges.completeness import completeness
 
+    enough = sufficiency(problem, circuit, seed, draws=draws)
+    try:
+        needed = partial_necessity(problem, circuit, seed, draws=draws)
+    except BadSetting:  # what else could be wrong with the setting, `sufficiency` has refused
+        needed = None
     return Hypotheses(
         equivalence(problem, circuit, seed),
         independence(problem, circuit, seed),
         minimality(problem, circuit, seed, added=draws),
-        sufficiency(problem, circuit, seed, draws=draws),
-        partial_necessity(problem, circuit, seed, draws=draws),
+        enough,
+        needed,
         completeness(problem, circuit),
     )

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -40,6 +39,30 @@ class Batch:
             return None, self.targets
         needed = self.prompts.columns()
         return needed.tokens, Targets(needed.answers, needed.distractors, self.targets.reference)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """By how much ablating the whole model worsens a metric, in the mean over prompts.
+
+    `noise` is twice the standard error of that mean, `rounding` what arithmetic alone may amount to.
+    """
+
+    mean: float
+    noise: float
+    rounding: float
+
+    @classmethod
+    def of(cls, metric: AbstractMetric, full: Float[Tensor, " prompt"], none: Float[Tensor, " prompt"]) -> Effect:
+        """The effect, given the metric of the whole model and of no edge at all on every prompt."""
+        change = ((full - none) * metric.sign).numpy()
+        noise = 2 * float(change.std(ddof=1)) / len(change) ** 0.5 if len(change) > 1 else 0.0
+        return cls(float(change.mean()), noise, 1e-6 * max(1.0, float(full.abs().mean())))
+
+    @property
+    def shows(self) -> bool:
+        """Whether the whole model does better by more than chance."""
+        return self.mean > max(self.noise, self.rounding)
 
 
 @dataclass(frozen=True)
@@ -138,12 +161,11 @@ class Problem:
         their difference.
         """
         full, none = self.measure([Circuit.full(self.graph), Circuit.empty(self.graph)])[0]
-        change = ((full - none) * self.metric.sign).numpy()
-        noise = 2 * change.std(ddof=1) / numpy.sqrt(len(change)) if len(change) > 1 else 0.0
-        if not change.mean() > max(noise, 1e-6 * max(1.0, float(full.abs().mean()))):
+        effect = Effect.of(self.metric, full, none)
+        if not effect.shows:
             raise UnmeasurableBehaviour(
-                f"ablating the whole model worsens the {self.metric.name} of these prompts by only {change.mean():.3g} "
-                f"(noise {noise:.3g}), so no circuit can be told from none; use corrupt prompts that break the "
+                f"ablating the whole model worsens the {self.metric.name} of these prompts by only {effect.mean:.3g} "
+                f"(noise {effect.noise:.3g}), so no circuit can be told from none; use corrupt prompts that break the "
                 "behaviour, another metric (--metric) or ablation (--ablation), or a model that shows the behaviour"
             )
         return float(full.mean()), float(none.mean())

@@ -30,16 +30,18 @@ class Circuit:
 
     `scores` holds a signed number for some or all of its edges (what the sign means is the provenance's to say: for
     every algorithm of `acdc`, positive means that removing the edge weakens the behaviour). `provenance` is plain JSON
-    data: model, task, prompts, ablation, metric, algorithm, faithfulness. Circuits are equal when graph and edges are.
+    data: model, task, prompts, ablation, metric, algorithm, faithfulness. `frequencies` holds, for some or all of its
+    edges, the fraction of repeated discoveries that found them. Circuits are equal when graph and edges are.
 
-    Raises: NotInGraph when an edge, or the edge of a score, is not the graph's or not the circuit's; ValueError when
-    the provenance uses a key of the file that is the circuit's own.
+    Raises: NotInGraph when an edge, or the edge of a score or frequency, is not the graph's or not the circuit's;
+    ValueError when a frequency is no fraction, or the provenance uses a key of the file that is the circuit's own.
     """
 
     graph: ComputationalGraph
     edges: frozenset[Edge]
     scores: Mapping[Edge, float] = field(default_factory=dict, compare=False)
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    frequencies: Mapping[Edge, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         places = self.graph.places
@@ -49,9 +51,15 @@ class Circuit:
                 f"{len(foreign)} edges are not in this model, the first being {foreign[0]}; "
                 f"the model has {self.graph.describe()}, and a receiver reads only what was written before it"
             )
-        stray = sorted(edge.name for edge in self.scores if edge not in self.edges)
-        if stray:
-            raise NotInGraph(f"scores are given for {len(stray)} edges outside the circuit, the first being {stray[0]}")
+        for what, given in (("scores", self.scores), ("frequencies", self.frequencies)):
+            stray = sorted(edge.name for edge in given if edge not in self.edges)
+            if stray:
+                raise NotInGraph(
+                    f"{what} are given for {len(stray)} edges outside the circuit, the first being {stray[0]}"
+                )
+        for edge, frequency in self.frequencies.items():
+            if not 0 <= frequency <= 1:
+                raise ValueError(f"the frequency of {edge.name} is {frequency}; wanted a fraction from 0 to 1")
         taken = sorted(_OWN_KEYS & self.provenance.keys())
         if taken:
             raise ValueError(f"provenance cannot have the keys {taken}, which a circuit file needs; rename them")
@@ -111,7 +119,7 @@ class Circuit:
             mask[tuple(zip(*(self.graph.places[edge] for edge in self.edges), strict=True))] = True
         return mask
 
-    # Set algebra; scores follow the left circuit, then the right, and the left one's provenance does not survive
+    # Set algebra; scores follow the left circuit, then the right, and neither provenance nor frequencies survive
 
     def _combine(
         self, other: Circuit, operation: Callable[[frozenset[Edge], frozenset[Edge]], frozenset[Edge]]
@@ -147,9 +155,11 @@ class Circuit:
         return self <= other and self.edges != other.edges
 
     def without(self, edges: Iterable[Edge]) -> Circuit:
-        """The circuit less these edges, keeping scores and provenance."""
+        """The circuit less these edges, keeping scores, frequencies and provenance."""
         kept = self.edges - frozenset(edges)
-        return replace(self, edges=kept, scores={edge: s for edge, s in self.scores.items() if edge in kept})
+        scores = {edge: score for edge, score in self.scores.items() if edge in kept}
+        frequencies = {edge: frequency for edge, frequency in self.frequencies.items() if edge in kept}
+        return replace(self, edges=kept, scores=scores, frequencies=frequencies)
 
     def pruned(self, ablation: Ablation = Ablation.RESAMPLE) -> Circuit:
         """The circuit without its dead edges, whose removal provably changes no output under this ablation.
@@ -176,8 +186,12 @@ class Circuit:
             "senders": len(self.graph.senders),
             "receivers": len(self.graph.receivers),
         }
-        edges = [{"edge": edge.name, "score": self.scores.get(edge)} for edge in self.ordered()]
+        edges = [self._row(edge) for edge in self.ordered()]
         return {"schema": SCHEMA, **self.provenance, "graph": {**counts, **size}, "edges": edges}
+
+    def _row(self, edge: Edge) -> dict[str, Any]:
+        often = {"frequency": self.frequencies[edge]} if edge in self.frequencies else {}
+        return {"edge": edge.name, "score": self.scores.get(edge), **often}
 
     @classmethod
     def from_json(cls, data: object, where: str = "the circuit") -> Circuit:
@@ -200,7 +214,8 @@ class Circuit:
                 raise TypeError("a score is not a number")
             known = {edge: float(score) for edge, score in scores.items() if score is not None}
             provenance = {key: value for key, value in data.items() if key not in _OWN_KEYS}
-            return cls(graph, frozenset(scores), known, provenance)
+            often = {Edge.parse(row["edge"]): float(row["frequency"]) for row in data["edges"] if "frequency" in row}
+            return cls(graph, frozenset(scores), known, provenance, often)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadCircuitFile(f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again") from error
 
@@ -231,14 +246,15 @@ class Circuit:
         return mib.from_mib(data) if mib.is_mib(data) else cls.from_json(data, str(path))
 
     def networkx(self) -> networkx.MultiDiGraph[str]:
-        """The circuit for networkx: nodes by name, one edge per slot, with its slot and, where known, its score."""
+        """The circuit for networkx: nodes by name, each with its slot and, where known, score and frequency."""
         import networkx
 
         graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
         graph.add_nodes_from((node.name, {"kind": node.kind, "layer": node.layer}) for node in self.nodes())
         for edge in self.ordered():
-            score = {"score": self.scores[edge]} if edge in self.scores else {}
-            graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "", **score)
+            known = {"score": self.scores[edge]} if edge in self.scores else {}
+            known |= {"frequency": self.frequencies[edge]} if edge in self.frequencies else {}
+            graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "", **known)
         return graph
 
     def to_graphml(self) -> str:

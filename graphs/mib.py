@@ -5,12 +5,14 @@ MIB's own entry names, as safetensors (MIB itself pickles it, and pickles are ne
 heads in a layer, sender 0 is the input, 1 + l(H+1) + h is a{l}.h{h} and 1 + l(H+1) + H is m{l}; receiver l(3H+1) +
 {0,1,2}H + h is a{l}.h{h}<q|k|v>, l(3H+1) + 3H is m{l}, and the last is the logits.
 
-MIB's sign is ours: positive means that corrupting the edge lowers the metric. MIB knows no missing score: it is 0.
+MIB's sign is ours: positive means that corrupting the edge lowers the metric. MIB knows no missing score: it is 0. How
+often repeated discoveries found an edge is an entry of ours (`frequency`, `edges_frequency`), where it is known.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +34,14 @@ def to_mib(circuit: Circuit, scores: Mapping[Edge, float] | None = None) -> dict
     return {
         "cfg": _sizes(graph),
         "nodes": {node.name: {"in_graph": node in nodes} for node in (*graph.senders, LOGITS)},
-        "edges": {edge.name: {"score": scores.get(edge, 0.0), "in_graph": edge in circuit} for edge in graph.edges()},
+        "edges": {
+            edge.name: {
+                "score": scores.get(edge, 0.0),
+                "in_graph": edge in circuit,
+                **({"frequency": circuit.frequencies[edge]} if edge in circuit.frequencies else {}),
+            }
+            for edge in graph.edges()
+        },
     }
 
 
@@ -75,6 +84,12 @@ def save(circuit: Circuit, path: str | os.PathLike[str], scores: Mapping[Edge, f
         "edges_in_graph": numpy.ascontiguousarray(circuit.mask().T),
         "nodes_in_graph": numpy.array([node in nodes for node in graph.senders]),
     }
+    if circuit.frequencies:
+        often = numpy.full(matrix.shape, numpy.nan)
+        for edge, frequency in circuit.frequencies.items():
+            receiver, sender = graph.places[edge]
+            often[sender, receiver] = frequency
+        tensors["edges_frequency"] = often
     names = {
         "src_nodes": [node.name for node in graph.senders],
         "dst_nodes": [receiver.name for receiver in graph.receivers],
@@ -94,6 +109,8 @@ def load_matrix(path: str | os.PathLike[str], *, whole: bool = False) -> Circuit
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             scores, kept = (file.get_tensor(name) for name in ("edges_scores", "edges_in_graph"))
+            known = "edges_frequency" in file.keys()  # noqa: SIM118  # an open file is no mapping
+            often = file.get_tensor("edges_frequency") if known else None
         graph = _graph(json.loads(metadata["cfg"]), has_mlp="m0" in json.loads(metadata["src_nodes"]))
         shape = (len(graph.senders), len(graph.receivers))
         if not scores.shape == kept.shape == shape:
@@ -103,7 +120,9 @@ def load_matrix(path: str | os.PathLike[str], *, whole: bool = False) -> Circuit
             for edge, (receiver, sender) in graph.places.items()
             if whole or kept[sender, receiver]
         }
-        return Circuit(graph, frozenset(taken), taken)
+        frequencies = {} if often is None else {edge: float(often[graph.places[edge][::-1]]) for edge in taken}
+        frequencies = {edge: frequency for edge, frequency in frequencies.items() if not math.isnan(frequency)}
+        return Circuit(graph, frozenset(taken), taken, frequencies=frequencies)
     except OSError as error:
         raise BadCircuitFile(f"no circuit can be read from {path}: {error.strerror or error}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -147,7 +166,8 @@ def _read(data: dict[str, Any], frozen_scale: bool, *, whole: bool) -> Circuit:
         if whole and (missing := graph.n_edges - len(rows)) > 0:
             raise ValueError(f"{missing} edges of the model are missing")
         kept = {edge: float(row["score"]) for edge, row in rows.items() if whole or row["in_graph"]}
-        return Circuit(graph, frozenset(kept), kept)
+        often = {edge: float(rows[edge]["frequency"]) for edge in kept if "frequency" in rows[edge]}
+        return Circuit(graph, frozenset(kept), kept, frequencies=often)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadCircuitFile(
             f"this is no circuit in MIB's form: {error!r}; wanted the keys cfg, nodes and edges"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import textwrap
-from html import escape
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import graphviz
@@ -12,19 +10,12 @@ import graphviz
 from graphs.circuit import Circuit, write_atomically
 from graphs.drawing import Form, drawn
 from graphs.errors import RenderError
-from graphs.nodes import SLOTS, Node, Slot
+from graphs.legend import FAINT, INK, LINE, TINTS, frequency_rows, heading, line_row, plain, score_rows
+from graphs.nodes import SLOTS, Edge, Node, Slot
 from graphs.placement import columns, rows
+from graphs.strokes import Side, of_side, repeated, scored, strongest_score
 
 _FORMS: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
-
-# Blue and vermilion stay apart under every common colour blindness, and negative edges are dashed besides, so that
-# the sign also survives a grey print. Each pair runs from the weakest score to the strongest.
-_POSITIVE = ("#8DB9DA", "#00406E")
-_NEGATIVE = ("#F0B48C", "#A83C00")
-_UNSCORED = "#7F8C8D"
-_TINTS: dict[Slot, str] = {"q": "#DCD0F0", "k": "#CDEBD3", "v": "#FBE6A6"}
-_SLOT_WORDS: dict[Slot, str] = {"q": "query", "k": "key", "v": "value"}
-_INK, _FAINT, _LINE = "#22303C", "#75828D", "#5D6D7B"
 
 # Up to this many edges are led around the nodes in their way, which takes seconds; the time grows with the square of
 # their number, and a denser picture reads no better for it, so beyond they are drawn straight.
@@ -37,7 +28,48 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
     Layers go up from `input` to `logits`. A head shows which of its q, k and v inputs are fed, and each edge ends in
     the one it feeds. Width and depth of colour grow with the square root of |score| over the largest in the circuit;
     blue is a positive score (removing the edge hurts the behaviour), dashed vermilion a negative one, grey no score.
+    Where it is known that repeated discoveries did not always find an edge, a number beside it says how often, and it
+    is dotted if that is less than half of the time.
     """
+    strongest, edges = strongest_score(circuit), len(circuit)
+
+    def line(edge: Edge) -> dict[str, str]:
+        score, often = circuit.scores.get(edge), circuit.frequencies.get(edge)
+        told = [f"score {score:+.4g}"] if score is not None else []
+        told += [f"found again {often:.0%}"] if often is not None else []
+        tooltip = f"{edge.name} ({', '.join(told)})" if told else edge.name
+        look = scored(score, strongest, edges)
+        return {**look, **repeated(often, look, edges), "tooltip": tooltip}
+
+    return _picture(circuit, line, [*score_rows(circuit), *frequency_rows(circuit)], title)
+
+
+def difference_dot(a: Circuit, b: Circuit, names: tuple[str, str], *, title: str | None = None) -> str:
+    """Two circuits of one graph as DOT text: dashed vermilion only in `a`, wide blue only in `b`, thin grey in both.
+
+    Raises: DifferentGraphs.
+    """
+    both, either = a & b, a | b
+
+    def line(edge: Edge) -> dict[str, str]:
+        side: Side = "both" if edge in both else "first" if edge in a else "second"
+        where = {"first": f"only in {names[0]}", "second": f"only in {names[1]}", "both": "in both"}[side]
+        return {**of_side(side, len(either)), "tooltip": f"{edge.name} ({where})"}
+
+    counts: dict[Side, tuple[int, str]] = {
+        "first": (len(a - b), f"only in {names[0]}"),
+        "second": (len(b - a), f"only in {names[1]}"),
+        "both": (len(both), "in both"),
+    }
+    legend = [
+        line_row(of_side(side, len(either)), f"{count:,} {'edge' if count == 1 else 'edges'} {where}")
+        for side, (count, where) in counts.items()
+    ]
+    return _picture(either, line, legend, title)
+
+
+def _picture(circuit: Circuit, line: Callable[[Edge], dict[str, str]], legend: Sequence[str], title: str | None) -> str:
+    """The circuit with these lines, below a heading with this legend of them."""
     edges = circuit.ordered()
     picture = graphviz.Digraph(
         "circuit",
@@ -47,24 +79,21 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
             "splines": "true" if len(edges) <= _LED_AROUND else "line",
             "sep": "+4",
             "esep": "+2",
-            "label": _html(_heading(circuit, title)),
+            "label": _html(heading(circuit, title, legend)),
             "labelloc": "t",
             "fontname": "Helvetica",
             "bgcolor": "white",
             "pad": "0.3",
             "outputorder": "edgesfirst",
-            "tooltip": graphviz.escape(_plain(title or "circuit")),
+            "tooltip": graphviz.escape(plain(title or "circuit")),
         },
-        node_attr={"fontname": "Helvetica", "fontsize": "12", "fontcolor": _INK, "color": _LINE},
+        node_attr={"fontname": "Helvetica", "fontsize": "12", "fontcolor": INK, "color": LINE},
         edge_attr={"arrowsize": "0.6"},
     )
     _add_nodes(picture, circuit)
-    strongest = _strongest(circuit)
     for edge in edges:
         port = edge.receiver.name if edge.slot is None else f"{edge.receiver.name}:{edge.slot}:s"
-        score = circuit.scores.get(edge)
-        words = edge.name if score is None else f"{edge.name} (score {score:+.4g})"
-        picture.edge(edge.sender.name, port, **_line(score, strongest, len(edges)), tooltip=words)
+        picture.edge(edge.sender.name, port, **line(edge))
     return str(picture.source)
 
 
@@ -75,14 +104,27 @@ def render(circuit: Circuit, path: Path | str, *, title: str | None = None) -> N
 
     Raises: RenderError when the suffix is none of these, no engine can draw the picture, or the file cannot be written.
     """
-    path = Path(path)
+    _draw(Path(path), lambda: dot(circuit, title=title))
+
+
+def render_difference(
+    a: Circuit, b: Circuit, path: Path | str, *, names: tuple[str, str], title: str | None = None
+) -> None:
+    """Draw two circuits over each other into a .dot, .svg, .png or .pdf file, whole or not at all.
+
+    Raises: DifferentGraphs; RenderError as `render`.
+    """
+    _draw(Path(path), lambda: difference_dot(a, b, names, title=title))
+
+
+def _draw(path: Path, text_of: Callable[[], str]) -> None:
     suffix = path.suffix.lower()
     if suffix != ".dot" and suffix not in _FORMS:
         raise RenderError(
             f"a circuit cannot be drawn into {path}: got the suffix {path.suffix!r}, wanted one of "
             f"{', '.join(('.dot', *_FORMS))}; rename the file"
         )
-    text = dot(circuit, title=title)
+    text = text_of()
     content = text.encode() if suffix == ".dot" else drawn(text, _FORMS[suffix])
     try:
         write_atomically(path, content)
@@ -108,7 +150,7 @@ def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
     for level, row in enumerate(rows(circuit)):
         if row.label:
             pin = _pin(left * wide - 96, level * high)
-            picture.node(row.label, row.label, shape="plaintext", fontcolor=_FAINT, fontsize="10", **pin)
+            picture.node(row.label, row.label, shape="plaintext", fontcolor=FAINT, fontsize="10", **pin)
         for node in row.nodes:
             picture.node(node.name, **_shape(node, fed.get(node, set())), **_pin(across[node] * wide, level * high))
 
@@ -121,7 +163,7 @@ def _pin(x: float, y: float) -> dict[str, str]:
 def _shape(node: Node, fed: set[Slot]) -> dict[str, str]:
     match node.kind:
         case "input" | "logits":
-            look = {"shape": "box", "style": "filled", "fillcolor": _INK, "color": _INK, "fontcolor": "white"}
+            look = {"shape": "box", "style": "filled", "fillcolor": INK, "color": INK, "fontcolor": "white"}
             return {"label": node.name, **look, "height": "0.32"}
         case "mlp":
             look = {"shape": "hexagon", "style": "filled", "fillcolor": "#DFE5EA", "fixedsize": "true"}
@@ -133,7 +175,7 @@ def _shape(node: Node, fed: set[Slot]) -> dict[str, str]:
 def _head(node: Node, fed: set[Slot]) -> str:
     """A head's box: its name over one cell per input that the circuit feeds."""
     cells = "".join(
-        f'<td port="{slot}" bgcolor="{_TINTS[slot]}" width="20"><font point-size="9">{slot}</font></td>'
+        f'<td port="{slot}" bgcolor="{TINTS[slot]}" width="20"><font point-size="9">{slot}</font></td>'
         for slot in SLOTS
         if slot in fed
     )
@@ -142,112 +184,6 @@ def _head(node: Node, fed: set[Slot]) -> str:
         '<table border="0" cellborder="1" cellspacing="0" cellpadding="3" bgcolor="white">'
         f'<tr><td colspan="{max(len(fed), 1)}" width="60">{node.name}</td></tr>{inputs}</table>'
     )
-
-
-# Edges
-
-
-def _strongest(circuit: Circuit) -> float:
-    """The largest finite |score|, or 1 where there is none to compare with."""
-    return max((abs(s) for s in circuit.scores.values() if math.isfinite(s)), default=0.0) or 1.0
-
-
-def _line(score: float | None, strongest: float, edges: int) -> dict[str, str]:
-    """The width, colour and style that show a score; lines are finer the more edges there are."""
-    widest = max(1.2, min(4.5, 4.5 * (30 / max(edges, 1)) ** 0.25))
-    if score is None or math.isnan(score):
-        return {"color": _UNSCORED, "penwidth": f"{0.4 * widest:.2f}"}
-    part = math.sqrt(min(abs(score) / strongest, 1.0))
-    colour = _mix(*(_NEGATIVE if score < 0 else _POSITIVE), part)
-    line = {"color": colour, "penwidth": f"{widest * (0.2 + 0.8 * part):.2f}"}
-    return {**line, "style": "dashed"} if score < 0 else line
-
-
-def _mix(weak: str, strong: str, part: float) -> str:
-    """The colour `part` of the way from `weak` to `strong`."""
-    channels = zip(bytes.fromhex(weak[1:]), bytes.fromhex(strong[1:]), strict=True)
-    return "#" + "".join(f"{round(w + (s - w) * part):02X}" for w, s in channels)
-
-
-# Title and legend: one table of seven columns, so that samples and words stand under one another
-
-
-def _heading(circuit: Circuit, title: str | None) -> str:
-    mlps = sum(node.kind == "mlp" for node in circuit.nodes())
-    counts = [f"{len(circuit):,} of {circuit.graph.n_edges:,} edges", _count(len(circuit.heads()), "head")]
-    if circuit.graph.has_mlp:
-        counts.append(_count(mlps, "MLP"))
-    lines = [_text(" · ".join(counts), size=11, colour=_LINE)]
-    if title:
-        wrapped = "<br/>".join(escape(line) for line in textwrap.wrap(_plain(title), 56))
-        lines.insert(0, f'<font point-size="16" color="{_INK}"><b>{wrapped}</b></font>')
-    body = [f'<td colspan="7">{line}</td>' for line in lines] + ['<td colspan="7" height="4"></td>']
-    body += [*_score_legend(circuit), *_slot_legend(circuit), '<td colspan="7" height="12"></td>']
-    table = "".join(f"<tr>{cells}</tr>" for cells in body)
-    return f'<table border="0" cellborder="0" cellspacing="3" cellpadding="1">{table}</table>'
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _score_legend(circuit: Circuit) -> list[str]:
-    """What widths and colours mean, only for those in the picture."""
-    strongest = _strongest(circuit)
-    scores = [circuit.scores.get(edge, math.nan) for edge in circuit.edges]
-    legend = []
-    if any(score >= 0 for score in scores):
-        legend.append((1, "removing it hurts the behaviour"))
-    if any(score < 0 for score in scores):
-        legend.append((-1, "removing it helps the behaviour"))
-    body = []
-    for sign, words in legend:
-        samples = [sign * strongest * part for part in (1 / 16, 1 / 4, 1.0)]
-        cells = [_sample(score, strongest, len(scores)) + _words(_number(score)) for score in samples]
-        body.append("".join(cells) + _words(words))
-    if any(math.isnan(score) for score in scores):
-        body.append(_sample(None, strongest, len(scores)) + _words("no score", span=6))
-    return body
-
-
-def _slot_legend(circuit: Circuit) -> list[str]:
-    """What the cells under a head mean, when there are any."""
-    if not any(edge.slot for edge in circuit.edges):
-        return []
-    cells = "".join(
-        f'<td border="1" color="{_LINE}" bgcolor="{_TINTS[slot]}" fixedsize="true" width="24" height="15">'
-        f"{_text(slot, size=9)}</td>{_words(_SLOT_WORDS[slot])}"
-        for slot in SLOTS
-    )
-    return [cells + _words("input of a head that the edge feeds")]
-
-
-def _sample(score: float | None, strongest: float, edges: int) -> str:
-    """A short piece of line, made of table cells because labels hold no lines."""
-    line = _line(score, strongest, edges)
-    lengths, gap = ((7, 7, 7), 3) if "style" in line else ((27,), 0)
-    height = max(1, round(float(line["penwidth"])))
-    cells = "".join(
-        f'<td fixedsize="true" width="{length}" height="{height}" bgcolor="{line["color"]}"></td>' for length in lengths
-    )
-    return f'<td><table border="0" cellborder="0" cellspacing="{gap}" cellpadding="0"><tr>{cells}</tr></table></td>'
-
-
-def _words(words: str, *, span: int = 1) -> str:
-    return f'<td align="left" colspan="{span}">{_text(words, size=10)}</td>'
-
-
-def _text(words: str, *, size: int, colour: str = _INK) -> str:
-    return f'<font point-size="{size}" color="{colour}">{escape(words)}</font>'
-
-
-def _number(score: float) -> str:
-    return f"{score:+.2g}".replace("-", "\N{MINUS SIGN}")
-
-
-def _plain(title: str) -> str:
-    """A title without the control characters that no picture format can hold."""
-    return "".join(letter if letter.isprintable() else " " for letter in title)
 
 
 def _html(markup: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 import acdc
 from acdc.cli.bench import bench
+from acdc.cli.diff import diff
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
@@ -15,6 +16,7 @@ from acdc.cli.models import models
 from acdc.cli.options import CHOICES
 from acdc.cli.schema import schema
 from acdc.cli.show import show
+from acdc.cli.stability import stability
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
 
@@ -61,6 +63,7 @@ _EVALUATE = (
 \b
 Examples:
   acdc evaluate runs/periodic-periodic-2l --prompts 256
+  acdc evaluate runs/periodic-periodic-2l --full
   acdc evaluate circuit.json --at-least 0.85 || echo "the circuit broke"
   acdc evaluate circuit.json --model path/to/other/checkpoint"""
 )
@@ -71,6 +74,18 @@ Examples:
   acdc show circuit.json --render circuit.pdf
   acdc show circuit.json --mib importances.json
   acdc show circuit.json --json | jq '.edges[].edge'"""
+
+_STABILITY = """\b
+Examples:
+  acdc stability runs/periodic-periodic-2l
+  acdc stability runs/ioi-everyday-4l --resamples 100 --seeds 0
+  acdc stability runs/ioi-everyday-4l --resume"""
+
+_DIFF = """\b
+Examples:
+  acdc diff runs/ioi-everyday-4l other/circuit.json
+  acdc diff before.json after.json --render difference.png
+  acdc diff before.json after.json --json | jq '.edges.gained[].edge'"""
 
 _TEST = """\b
 Examples:
@@ -106,7 +121,9 @@ def command() -> Any:
     app.command()(init)
     app.command(epilog=_DISCOVER)(discover)
     app.command(epilog=_EVALUATE)(evaluate)
+    app.command(epilog=_STABILITY)(stability)
     app.command(epilog=_SHOW)(show)
+    app.command(epilog=_DIFF)(diff)
     app.command("test", epilog=_TEST)(hypotheses)
     app.command(epilog=_SCHEMA)(schema)
     app.command(epilog=_BENCH)(bench)

@@ -9,10 +9,13 @@ import typer
 
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
-from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, option
+from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from acdc.assessment import Case, Section
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.report.findings import Findings, Origin
@@ -48,6 +51,7 @@ def evaluate(
     at_least: Annotated[
         float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")
     ] = None,
+    full: Annotated[bool, flag("--full", is_="Ask everything, by all ablations and metrics; a verdict")] = False,
     json: AsJson = False,
 ) -> None:
     """Measure how faithful and how complete a circuit is.
@@ -55,9 +59,11 @@ def evaluate(
     What is not given is as when the circuit was found: the same prompts judge it again, so that the same model gives
     the same answer.
     """
+    from acdc.assessment import Case
     from acdc.evaluation import judgement
     from acdc.judges.completeness import completeness
     from acdc.judges.faithfulness import faithfulness
+    from acdc.judges.sensitivity import AT_LEAST
     from acdc.report.findings import Findings, incompleteness, warnings
     from graphs.circuit import Circuit
 
@@ -73,13 +79,15 @@ def evaluate(
     judged = faithfulness(problem, loaded, setup.seed)
     complete = completeness(problem, loaded) if loaded.edges else None
     measured_on = _measured_on(findings.origin, setup, task, model)
+    sections = _asked(Case(problem, findings, judged, complete, at_least or AT_LEAST, setup.seed)) if full else []
     passed = at_least is None or judged.normalised.value >= at_least
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
         gaps = {"completeness": complete.to_json() if complete else None}
-        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **gaps, **check})
+        told = _assessed(sections) if full else {}
+        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **gaps, **told, **check})
     else:
-        _show(findings, judged, complete, setup, measured_on)
+        _show(findings, judged, complete, setup, measured_on, sections)
     for warning in (*warnings(judged, measured_on.metric), *incompleteness(complete)):
         terminal.warn(warning)
     if not passed:
@@ -119,9 +127,35 @@ def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | Non
     )
 
 
+def _asked(case: Case) -> list[Section]:
+    from acdc.assessment import assess
+    from acdc.cli.progress import watching
+
+    sections = []
+    with watching(quiet=False) as watch:
+        watch.stage("asking everything")
+        for section in assess(case):
+            watch.stage(f"{section.question}: {section.verdict}")
+            sections.append(section)
+    return sections
+
+
+def _assessed(sections: Sequence[Section]) -> dict[str, Any]:
+    from acdc.assessment import verdict
+
+    return {"verdict": verdict(sections), "sections": [section.to_json() for section in sections]}
+
+
 def _show(
-    findings: Findings, judged: Faithfulness, complete: Completeness | None, setup: Setup, measured_on: Origin
+    findings: Findings,
+    judged: Faithfulness,
+    complete: Completeness | None,
+    setup: Setup,
+    measured_on: Origin,
+    sections: Sequence[Section],
 ) -> None:
+    from acdc.assessment import verdict as over_all
+    from acdc.report.assessment import tables
     from acdc.report.table import headline, levels, verdict
 
     terminal.parts(
@@ -129,5 +163,6 @@ def _show(
             headline(measured_on),
             verdict(findings, judged, complete, setup, measured_on.metric),
             levels(judged, measured_on.metric),
+            *(tables(sections, over_all(sections)) if sections else ()),
         )
     )

@@ -72,7 +72,7 @@ def _export(circuit: Circuit, file: Path, title: str) -> None:
     from graphs.circuit import write_atomically
     from graphs.render import render
 
-    with _writable(file):
+    with writable(file):
         if file.suffix.lower() != ".graphml":
             render(circuit, file, title=title)
         else:
@@ -86,12 +86,16 @@ def _export_mib(circuit: Circuit, file: Path) -> None:
     """
     from graphs.mib import save
 
-    with _writable(file):
+    with writable(file):
         save(circuit, file)
 
 
 @contextmanager
-def _writable(file: Path) -> Iterator[None]:
+def writable(file: Path) -> Iterator[None]:
+    """Refuse a file that cannot be written.
+
+    Raises: UnwritableOutput.
+    """
     if not file.absolute().parent.is_dir() or file.is_dir():
         what = "it is a directory" if file.is_dir() else f"there is no directory {file.absolute().parent}"
         raise UnwritableOutput(f"{file} cannot be written: {what}; name a file in a directory that is there")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness
+from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
@@ -98,12 +99,22 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """How alike repeated discoveries were, and the edges outside the circuit that they found often, and how often."""
+
+    resamples: Agreement | None = None
+    seeds: Agreement | None = None
+    found_often_outside: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How faithful a circuit was found to be, the sweep that led to it, and what else its file has to say."""
 
     faithfulness: Faithfulness | None = None
     curve: tuple[CurvePoint, ...] = ()
     notes: tuple[str, ...] = ()
+    stability: Repeated | None = None
 
 
 @dataclass(frozen=True)

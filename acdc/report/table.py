@@ -13,9 +13,10 @@ from rich.text import Text
 
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
+from acdc.judges.stability import Agreement
 from acdc.method import PRUNING
 from acdc.progress import CurvePoint
-from acdc.report.findings import Findings, Metric, Origin
+from acdc.report.findings import Findings, Metric, Origin, Repeated
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 
@@ -37,6 +38,8 @@ def account(findings: Findings, top: int) -> Iterator[RenderableType]:
         yield curve(outcome.curve, origin.algorithm.threshold if origin.algorithm else None, len(findings.circuit))
     if findings.circuit.edges:
         yield edges(findings.circuit, top, origin.algorithm.score if origin.algorithm else "")
+    if outcome.stability and outcome.stability.found_often_outside:
+        yield outsiders(outcome.stability.found_often_outside)
     yield from (Text(f"Note: {note}") for note in outcome.notes)
 
 
@@ -74,7 +77,7 @@ def facts(findings: Findings) -> Table:
     if origin.prompts:
         seen, new, seed = origin.prompts.discovery.count, origin.prompts.judgement.count, origin.prompts.seed
         rows["prompts"] = f"{seen:,} to find it and {new:,} others to judge it, drawn with seed {seed}"
-    return _pairs({**rows, "method": _method(origin)})
+    return _pairs({**rows, "method": _method(origin), **repeated(findings.outcome.stability)})
 
 
 def verdict(
@@ -94,6 +97,21 @@ def verdict(
     )
 
 
+def repeated(stability: Repeated | None) -> dict[str, str]:
+    """How alike repeated discoveries were, a line for those on resampled prompts and one for those on other seeds."""
+    told = {"on resamples": stability.resamples, "on seeds": stability.seeds} if stability else {}
+    return {name: agreement(one) for name, one in told.items() if one}
+
+
+def agreement(one: Agreement) -> str:
+    """How alike the circuits of repeated discoveries are, in words."""
+    sizes = f"{one.fewest:,} to {one.most:,} edges" if one.fewest < one.most else _count(one.most, "edge")
+    alike = [] if one.jaccard is None else [f"Jaccard {one.jaccard:.2f} with each other"]
+    alike += [f"{'' if alike else 'Jaccard '}{one.with_circuit:.2f} with this circuit"]
+    alike += [] if one.spearman is None else [f"scores' Spearman {one.spearman:.2f}"]
+    return f"found {_count(one.runs, 'time')} again, {sizes}: {', '.join(alike)}"
+
+
 def essence(findings: Findings) -> str:
     """A circuit in one line."""
     judged = findings.outcome.faithfulness
@@ -106,6 +124,21 @@ def size(circuit: Circuit) -> str:
     edges, of = len(circuit), circuit.graph.n_edges
     nodes, heads = _count(len(circuit.nodes()), "node"), _count(len(circuit.heads()), "head")
     return f"{edges:,} of {of:,} edges ({_share(edges / of)}), {nodes}, {heads}"
+
+
+def stability(findings: Findings, top: int) -> Iterator[RenderableType]:
+    """What repeated discoveries say of a circuit, and how often they found each of its `top` strongest edges."""
+    circuit, outcome = findings.circuit, findings.outcome
+    yield headline(findings.origin)
+    often = circuit.frequencies.values()
+    always, half = (sum(one >= part for one in often) for part in (1, 0.5))
+    never = sum(one == 0 for one in often)
+    found = f"{always:,} found always, {half:,} at least half of the time, {never:,} never"
+    yield _pairs({"circuit": size(circuit), **repeated(outcome.stability), "edges": found})
+    if circuit.edges:
+        yield edges(circuit, top, findings.origin.algorithm.score if findings.origin.algorithm else "")
+    if outcome.stability and outcome.stability.found_often_outside:
+        yield outsiders(outcome.stability.found_often_outside)
 
 
 def keeps(judged: Faithfulness, metric: Metric | None) -> str:
@@ -163,14 +196,25 @@ def edges(circuit: Circuit, top: int, meaning: str) -> RenderableType:
     table = _table()
     table.add_column("edge", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
+    if circuit.frequencies:
+        table.add_column("found again", justify="right", no_wrap=True)
     scores = [circuit.scores.get(edge) for edge in shown]
     for edge, cell in zip(shown, _aligned(scores, signed=True), strict=True):
-        table.add_row(edge.name, cell)
+        often = circuit.frequencies.get(edge)
+        table.add_row(edge.name, cell, *([] if not circuit.frequencies else ["-" if often is None else f"{often:.0%}"]))
     what = "Its" if len(shown) == len(ordered) else f"The {len(shown):,} strongest of its"
     parts: list[RenderableType] = [Text(f"{what} {_count(len(ordered), 'edge')}", style="bold"), table]
     if meaning and any(score is not None for score in scores):
         parts.append(Text(f"score: {meaning}", style="dim"))
     return Group(*parts)
+
+
+def outsiders(often: Mapping[str, float]) -> RenderableType:
+    """Edges that are not in the circuit but were found often when it was discovered again."""
+    table = _table(header=False)
+    for name, part in often.items():
+        table.add_row(name, f"{part:.0%}")
+    return Group(Text("Found again at least half of the time, but not in the circuit", style="bold"), table)
 
 
 def behaviours(known: Sequence[Task]) -> Table:

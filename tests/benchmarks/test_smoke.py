@@ -12,7 +12,7 @@ import torch
 
 from acdc.algorithms.greedy import GreedyPruning
 from graphs.circuit import Circuit
-from tests.benchmarks import bench
+from tests.benchmarks import bench, calibration
 from tests.benchmarks.one_forward_per_edge import OneAtATime, trials
 from tests.benchmarks.rows import KINDS, METRICS, QUICK, DifferentDecisions, check_same
 from tests.benchmarks.subjects import PLANTED, Subject, subject
@@ -105,3 +105,14 @@ def test_only_planted_nodes_are_kept(tiny: Subject) -> None:
     circuit = GreedyPruning(tiny.threshold("logit_difference")).discover(tiny.problem("logit_difference")).circuit
     assert {node.name for node in circuit.nodes()} <= names
     assert len(circuit.heads()) == 3
+
+
+def test_no_hypothesis_test_rejects_true_nulls_far_too_often() -> None:
+    counts = list(calibration.false_positives(40, permutations=99))
+    assert len(counts) == 7
+    assert all(count.cases == 40 and count.rate <= 5 * calibration.LEVEL for count in counts), counts
+
+
+def test_what_is_wrong_with_a_planted_circuit_is_found() -> None:
+    missed = [count.test for count in calibration.power(1, 100, motifs=("and",)) if count.rejected < count.cases]
+    assert missed == []

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -406,3 +407,42 @@ def test_graphml_says_what_the_networkx_view_says() -> None:
     assert dict(read.nodes(data=True)) == dict(wanted.nodes(data=True))
     edges, wanted_edges = ({key: data for *_, key, data in view.edges(keys=True, data=True)} for view in (read, wanted))
     assert edges == wanted_edges
+
+
+FOUND = {"m1->logits": 0.8, "a0.h1->m1": 0.0}
+
+
+def repeated() -> Circuit:
+    """The golden circuit, two of whose three edges have a frequency."""
+    often = {Edge.parse(name): frequency for name, frequency in FOUND.items()}
+    return replace(golden_circuit(), frequencies=often)
+
+
+def test_frequencies_survive_the_disk_and_are_absent_where_unknown(tmp_path: Path) -> None:
+    repeated().save(tmp_path / "circuit.json")
+    assert Circuit.load(tmp_path / "circuit.json").frequencies == repeated().frequencies
+    rows = {row["edge"]: row for row in json.loads((tmp_path / "circuit.json").read_text())["edges"]}
+    assert {name: row["frequency"] for name, row in rows.items() if "frequency" in row} == FOUND
+
+
+def test_frequencies_follow_the_edges_but_not_set_algebra() -> None:
+    gone = Edge.parse("m1->logits")
+    assert repeated().without([gone]).frequencies == {Edge.parse("a0.h1->m1"): 0.0}
+    assert (repeated() & repeated()).frequencies == {}
+    assert repeated().networkx()["m1"]["logits"]["m1->logits"]["frequency"] == 0.8
+
+
+def test_a_frequency_is_a_fraction_of_an_edge_of_the_circuit() -> None:
+    edge = Edge.parse("m1->logits")
+    with pytest.raises(ValueError, match=r"frequency of m1->logits is 1.5; wanted a fraction"):
+        replace(golden_circuit(), frequencies={edge: 1.5})
+    with pytest.raises(NotInGraph, match="frequencies are given for 1 edges outside the circuit"):
+        replace(golden_circuit().without([edge]), frequencies={edge: 0.5})
+
+
+def test_a_damaged_frequency_is_refused() -> None:
+    data = repeated().to_json()
+    for damage in ("often", None, 2.0):
+        data["edges"][-1]["frequency"] = damage
+        with pytest.raises(BadCircuitFile, match="but is damaged"):
+            Circuit.from_json(data)

@@ -201,3 +201,14 @@ def test_a_matrix_in_another_form_is_refused(tmp_path: Path, damage: str) -> Non
         Circuit.load(path)
     save_file(right, path, sizes)
     assert Circuit.load(path) == Circuit.empty(TINY)
+
+
+@pytest.mark.parametrize("name", ["circuit.json", "circuit.safetensors"])
+def test_frequencies_survive_both_forms(name: str, tmp_path: Path) -> None:
+    edges = [Edge.parse("input->a0.h0<v>"), Edge.parse("a0.h0->logits"), Edge.parse("input->logits")]
+    often = {edges[0]: 0.25, edges[1]: 0.0}
+    circuit = Circuit(TINY, frozenset(edges), dict.fromkeys(edges, 1.0), frequencies=often)
+    save(circuit, tmp_path / name)
+    loaded = Circuit.load(tmp_path / name)
+    assert loaded == circuit
+    assert loaded.frequencies == often

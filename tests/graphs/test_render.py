@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from graphs import drawing
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.drawing import Engine
-from graphs.errors import RenderError
+from graphs.errors import DifferentGraphs, RenderError
 from graphs.nodes import Edge
-from graphs.render import dot, render
+from graphs.render import difference_dot, dot, render, render_difference
 
 GRAPH = ComputationalGraph(n_layers=2, n_heads=4, d_model=8)
 GOLDEN = Path(__file__).with_name("golden_circuit.dot")
@@ -192,3 +193,55 @@ def test_a_directory_in_the_picture_s_place_is_one_clear_error_and_left_alone(tm
     with pytest.raises(RenderError, match="Is a directory"):
         render(CIRCUIT, tmp_path / "circuit.dot")
     assert [path.name for path in tmp_path.iterdir()] == ["circuit.dot"]
+
+
+def test_a_number_says_how_often_an_edge_was_found_unless_always() -> None:
+    often = {Edge.parse("a0.h1->m1"): 0.25, Edge.parse("m1->logits"): 1.0}
+    text = dot(replace(CIRCUIT, frequencies=often))
+    assert re.findall(r"<b>(\d+%)</b>", text) == ["25%"]
+    assert "how often it was found again" in text
+    assert 'tooltip="a0.h1->m1 (score -0.025, found again 25%)"' in text
+    assert 'tooltip="m1->logits (score +0.05, found again 100%)"' in text
+    always = replace(CIRCUIT, frequencies={Edge.parse("m1->logits"): 1.0})
+    assert "how often it was found again" not in dot(always)
+
+
+def test_dense_pictures_have_no_numbers() -> None:
+    full = Circuit.full(GRAPH)
+    assert len(full) > 100
+    text = dot(replace(full, frequencies=dict.fromkeys(full.edges, 0.5)))
+    assert "<b>50%</b>" not in text
+    assert "how often" not in text
+
+
+def test_an_edge_found_less_than_half_of_the_time_is_dotted_whatever_its_sign() -> None:
+    names = ("a0.h1->m1", "m1->logits", "a1.h2->logits")
+    for circuit in (CIRCUIT, scored(dict.fromkeys(names, 1.0) | {edge.name: 1.0 for edge in GRAPH.edges()})):
+        often = dict(zip(map(Edge.parse, names), (0.49, 0.0, 0.5), strict=True))
+        text = dot(replace(circuit, frequencies=often))
+        assert [line(text, *name.split("->")).get("style") for name in names] == ["dotted", "dotted", None]
+        assert "found again less than 50% of the time" in text
+    assert "less than 50%" not in dot(CIRCUIT)
+
+
+ONLY_A, ONLY_B, BOTH = "input->m0", "m0->m1", "m1->logits"
+A, B = Circuit.from_names(GRAPH, [ONLY_A, BOTH]), Circuit.from_names(GRAPH, [ONLY_B, BOTH])
+
+
+def test_what_two_circuits_share_and_do_not_share_shows_with_and_without_colour() -> None:
+    text = difference_dot(A, B, ("old", "new"))
+    first, second, both = (line(text, *name.split("->")) for name in (ONLY_A, ONLY_B, BOTH))
+    assert len({one["color"] for one in (first, second, both)}) == 3
+    assert [one.get("style") for one in (first, second, both)] == ["dashed", None, None]
+    assert float(second["penwidth"]) > 2 * float(both["penwidth"])
+    for words in ("1 edge only in old", "1 edge only in new", "1 edge in both"):
+        assert words in text
+    assert f'tooltip="{ONLY_A} (only in old)"' in text
+
+
+def test_two_circuits_are_drawn_whole_or_not_at_all(tmp_path: Path) -> None:
+    render_difference(A, B, tmp_path / "both.svg", names=("<old>", "new"), title=HOSTILE)
+    assert b"only in &lt;old&gt;" in (tmp_path / "both.svg").read_bytes().replace(b"&#160;", b" ")
+    with pytest.raises(DifferentGraphs):
+        render_difference(A, scored({}, ComputationalGraph(1, 1, 4)), tmp_path / "none.svg", names=("a", "b"))
+    assert not (tmp_path / "none.svg").exists()

@@ -51,7 +51,7 @@ def of_periodic(measured: str) -> Problem:
 @pytest.mark.parametrize("wanted", [0.5, 0.8])
 def test_the_sparsity_wanted_is_met(wanted: float) -> None:
     scores = ended(LearnedMasks((wanted,)).walk(of_periodic("logit_difference"))).scores
-    assert 0 <= min(scores.values()) < 0.1 < 0.9 < max(scores.values()) <= 1
+    assert 0 <= min(scores.values()) < 0.2 < 0.9 < max(scores.values()) <= 1
     assert 1 - sum(scores.values()) / len(scores) == pytest.approx(wanted, abs=0.06)
 
 

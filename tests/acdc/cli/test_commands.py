@@ -16,7 +16,19 @@ from graphs.ablation import Ablation
 from tasks.metrics import metric_names
 from tests.acdc.cli.command_line import acdc
 
-COMMANDS = ("tasks", "models", "init", "discover", "evaluate", "show", "test", "schema", "bench")
+COMMANDS = (
+    "tasks",
+    "models",
+    "init",
+    "discover",
+    "evaluate",
+    "stability",
+    "show",
+    "diff",
+    "test",
+    "schema",
+    "bench",
+)
 
 
 def options(name: str) -> list[Any]:

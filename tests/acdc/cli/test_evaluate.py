@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from acdc.hypotheses import hypotheses
 from acdc.report.findings import INCOMPLETE
 from acdc.truth.planted import known
 from graphs.ablation import Ablation
@@ -124,3 +125,20 @@ def test_a_record_of_the_wrong_kind_is_refused(found: Path) -> None:
     Path("odd.json").write_text(json.dumps(data))
     for command in ("evaluate", "show"):
         assert refused(command, "odd.json").startswith("what odd.json says under 'faithfulness.normalised.value' ")
+
+
+def test_full_asks_everything_and_ends_in_a_verdict(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acdc.assessment.hypotheses", lambda *given, draws: hypotheses(*given, draws=min(draws, 40)))
+    ran = acdc("evaluate", found, "--full")
+    assert ran.code == 0, ran.err
+    assert max(len(line) for line in ran.out.splitlines()) <= 80
+    verdicts = re.findall(r"^([a-z]+) +(holds|conditional|fails|not measured)  ", ran.out, re.MULTILINE)
+    assert verdicts[0] == ("faithfulness", "holds")
+    assert dict(verdicts)["stability"] == "not measured"
+    assert ran.out.splitlines()[-1].startswith("verdict: ")
+    strict = acdc("evaluate", found, "--full", "--at-least", "1", "--json")
+    assert [one["question"] for one in strict.json["sections"]] == [question for question, _ in verdicts]
+    assert strict.json["verdict"] == "fails"
+    ablations = next(one for one in strict.json["sections"] if one["question"] == "ablations")
+    assert "resample" in ablations["breaks"]
+    assert strict.code == 1

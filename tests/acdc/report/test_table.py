@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType
 
+from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
 from acdc.report import table
 from acdc.report.findings import Algorithm, Behaviour, Drawn, Findings, Metric, Model, Origin, Outcome, Prompts
@@ -129,3 +131,25 @@ def test_a_circuit_of_a_large_model_is_more_than_none_of_it() -> None:
 
 def test_a_value_that_rounds_to_nothing_has_no_sign() -> None:
     assert "-0.00" not in "".join(lines(table.edges(scored(input=-1e-9, m0=3.0), 0, "")))
+
+
+def test_frequencies_have_a_column_where_they_are_known() -> None:
+    circuit = scored(input=1.5, m0=-0.25)
+    noted = replace(circuit, frequencies={Edge.parse("input->logits"): 0.75})
+    assert lines(table.edges(noted, 0, ""))[1:] == [
+        "edge           score  found again",
+        "input->logits  +1.50          75%",
+        "m0->logits     -0.25            -",
+    ]
+    assert "found again" not in "\n".join(lines(table.edges(circuit, 0, "")))
+
+
+def test_agreement_is_told_in_words() -> None:
+    assert table.agreement(Agreement(20, 0.875, 0.9, 0.5, 5, 8)) == (
+        "found 20 times again, 5 to 8 edges: Jaccard 0.88 with each other, 0.90 with this circuit, "
+        "scores' Spearman 0.50"
+    )
+    assert table.agreement(Agreement(1, None, 0.5, None, 1, 1)) == (
+        "found 1 time again, 1 edge: Jaccard 0.50 with this circuit"
+    )
+    assert table.repeated(None) == {}

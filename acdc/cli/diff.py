@@ -1,0 +1,62 @@
+"""`acdc diff`: what is different between two circuits?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from acdc.cli import terminal
+from acdc.cli.options import AsJson, Device, argument, circuit_file, option
+from acdc.errors import BadSetting
+
+_FORMS = (".svg", ".png", ".pdf", ".dot")
+
+
+def diff(
+    a: Annotated[Path, argument("A", is_="A circuit.json, or the directory that holds one: before.")],
+    b: Annotated[Path, argument("B", is_="Another of the same model: after.")],
+    model: Annotated[
+        str | None, option("--model", "-m", takes="NAME", is_="The model to measure both on [the circuits']")
+    ] = None,
+    device: Device = "cpu",
+    top: Annotated[int, option("--top", takes="N", is_="Edges to list of each kind; 0: all [20]")] = 20,
+    render: Annotated[
+        Path | None, option("--render", takes="FILE", is_="Draw both into one .svg, .png, .pdf or .dot file")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Compare two circuits: edges, scores, faithfulness.
+
+    Each is measured on the judgement prompts of both, by metric and ablation of whoever's prompts they are.
+    """
+    from acdc.cli.progress import watching
+    from acdc.cli.show import writable
+    from acdc.comparison import compare
+    from acdc.report.difference import tables
+    from acdc.report.findings import Findings
+    from graphs.circuit import Circuit
+    from graphs.render import render_difference
+
+    if top < 0:
+        raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
+    if render is not None and render.suffix.lower() not in _FORMS:
+        raise BadSetting(
+            f"circuits cannot be drawn into {render}: got the ending {render.suffix!r}, wanted one of "
+            f"{', '.join(_FORMS)}; rename the file"
+        )
+    files = circuit_file(a), circuit_file(b)
+    first, second = (Circuit.load(file) for file in files)
+    before, after = Findings.of(first, str(files[0])), Findings.of(second, str(files[1]))
+    with watching(quiet=False) as watch:
+        watch.stage("loading the model")
+        found = compare(first, second, model=model, device=device)
+        if render is not None:
+            watch.stage("drawing both circuits")
+            with writable(render):
+                render_difference(first, second, render, names=(f"A: {a}", f"B: {b}"), title=after.origin.title)
+    if json:
+        terminal.write_json({"a": str(files[0]), "b": str(files[1]), **found.to_json()})
+        return
+    terminal.parts(tables(found, before, after, top))
+    if render is not None:
+        terminal.results().print(f"\nWritten: {render}", soft_wrap=True)

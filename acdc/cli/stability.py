@@ -1,0 +1,78 @@
+"""`acdc stability`: would other prompts have given the same circuit?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from acdc.cli import terminal
+from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, flag, option
+from acdc.errors import BadSetting
+
+if TYPE_CHECKING:
+    from acdc.progress import Progress
+
+_CHECKPOINT = "stability-checkpoint.json"
+_SHOWN_EDGES = 20
+
+
+def stability(
+    circuit: CircuitPath,
+    resamples: Annotated[int, option("--resamples", takes="N", is_="Discoveries on resampled prompts [20]")] = 20,
+    seeds: Annotated[int, option("--seeds", takes="N", is_="Discoveries with other seeds: new prompts [5]")] = 5,
+    device: Device = "cpu",
+    resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
+    out: Annotated[
+        Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [where the circuit is]")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Say how often repeated discoveries find each edge.
+
+    Method, goal and setup are those it was found with. The circuit stays as it is; how often its edges were found again
+    is added to circuit.json and to its pictures.
+    """
+    from acdc.cli.destination import Destination
+    from acdc.cli.interruption import interruptible
+    from acdc.cli.progress import watching
+    from acdc.rediscovery import rediscover
+    from acdc.report.findings import Findings
+    from acdc.report.table import stability as table
+    from graphs.circuit import Circuit
+
+    file = circuit_file(circuit)
+    loaded = Circuit.load(file)
+    if out is None and file.name != "circuit.json":
+        raise BadSetting(f"{file} is not called circuit.json, as the result will be; say where it goes with --out")
+    destination = Destination(out if out is not None else file.parent)
+    destination.check()
+    checkpoint = destination.directory / _CHECKPOINT
+    with watching(quiet=False) as watch:
+        watch.stage("loading the model")
+        with interruptible(checkpoint):
+            found = rediscover(
+                loaded,
+                resamples=resamples,
+                seeds=seeds,
+                device=device,
+                watch=lambda progress: watch.piece(_words(progress), progress.done, progress.total),
+                checkpoint=checkpoint,
+                resume=resume,
+            )
+        watch.stage("drawing the circuit")
+        noted = found.noted_in(loaded)
+        findings = Findings.of(noted, str(file))
+        written = destination.write(noted, findings.origin.title)
+    checkpoint.unlink(missing_ok=True)
+    if json:
+        terminal.write_json(found.to_json())
+    else:
+        terminal.parts(table(findings, _SHOWN_EDGES))
+        names = ", ".join(path.name for path in written.files)
+        terminal.results().print(f"\nWritten to {destination.directory}: {names}", soft_wrap=True)
+    if written.undrawn:
+        raise written.undrawn
+
+
+def _words(progress: Progress) -> str:
+    return f"{progress.stage} · {progress.kept:,} edge{'s' if progress.kept != 1 else ''}"
