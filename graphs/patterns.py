@@ -51,11 +51,13 @@ def check_form(name: str) -> None:
 
 
 def _edges(graph: ComputationalGraph, name: str) -> set[Edge]:
-    if "*" not in name and name.endswith(">"):
-        found = {Edge.parse(name)} & graph.places.keys()
-    else:
-        pattern = re.compile(_regex(name) + ("" if name.endswith(">") else "(<[qkv]>)?"))
-        found = {edge for edge in graph.edges() if pattern.fullmatch(edge.name)}
+    sender, receiver = name.split("->")
+    if "<" in receiver and "*" not in name:
+        Edge.parse(name)  # refuses a slot of what is no head
+    writes, reads = re.compile(_regex(sender)), re.compile(_regex(receiver) + ("" if "<" in receiver else "(<[qkv]>)?"))
+    senders = [node for node in graph.senders if writes.fullmatch(node.name)]
+    receivers = [place for place in graph.receivers if reads.fullmatch(place.name)]
+    found = {edge for node in senders for place in receivers if (edge := Edge(node, *place)) in graph.places}
     if not found:
         raise NotInGraph(
             f"{name!r} is no edge of this model: it has {graph.describe()}, counted from 0, and a receiver reads only "

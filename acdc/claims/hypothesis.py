@@ -126,8 +126,11 @@ class Hypothesis:
         """
         match self.circuit:
             case Listed(names):
-                self.circuit.check(graph)
-                return Circuit(graph, expand(graph, [name for name, _ in names]))
+                try:
+                    return Circuit(graph, expand(graph, [name for name, _ in names]))
+                except GraphsError:
+                    self.circuit.check(graph)  # tells the lines of all that is wrong
+                    raise
             case Circuit():
                 require_graph(self.circuit, graph, self.subject.model, self.circuit_place)
                 return self.circuit
