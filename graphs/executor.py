@@ -135,7 +135,7 @@ class Executor:
     ) -> Float[Tensor, "receiver circuit batch pos d_model"]:
         """What these receivers, which all read the same senders, read."""
         n_circuits, n_receivers, read = mask.shape
-        kept = mask @ written[:, :read].flatten(2)
+        kept = mask.to(written.dtype) @ written[:, :read].flatten(2)
         floor = self.runs.floor.residuals[read]
         floor = self.runs.scored(floor) if written.shape[-2] == 1 else floor
         return kept.view(n_circuits, n_receivers, *floor.shape).transpose(0, 1) + floor

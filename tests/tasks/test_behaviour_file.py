@@ -240,8 +240,8 @@ def test_everything_wrong_with_a_csv_is_told_with_its_line(tmp_path: Path) -> No
         ),
         (
             "a: &a [*a]\n",
-            "mine.yaml: this is nested too deep: got lists or mappings in each other without end, wanted one list "
-            "of prompts; start from `acdc init`.",
+            "mine.yaml: this is nested too deep: got lists or mappings in each other without end, wanted lists "
+            "and mappings that end; start from `acdc init`.",
         ),
         (
             b"name: mine\nmodel: caf\xe9\n",
