@@ -23,6 +23,7 @@ def models(json: AsJson = False) -> None:
         "\nThey work offline, by name: `acdc discover periodic --model periodic-2l`. --model also takes\n"
         "  a directory   with config.json, *.safetensors and a tokenizer: --model path/to/checkpoint\n"
         "  a program     compiled by Tracr when it is loaded: --model tracr:reverse, --model tracr:proportion\n"
+        "  a planted one written by hand around a circuit that a seed draws: --model planted:0, --model planted-or:1\n"
         "  a hub name    with a revision if wanted: --model gpt2, --model Qwen/Qwen2.5-0.5B@abc123",
         soft_wrap=True,
     )

@@ -43,7 +43,11 @@ def hypotheses(
     if json:
         terminal.write_json({**counts, "claims": rows})
     else:
-        terminal.results().print(", ".join(f"{count} {word}" for word, count in counts.items()))
+        terminal.results().print(
+            ", ".join(
+                f"{count} {'error' if (word, count) == ('errors', 1) else word}" for word, count in counts.items()
+            )
+        )
     if counts["failed"]:
         terminal.fail(f"{counts['failed']} of {counts['passed'] + counts['failed']} claims do not hold")
     raise typer.Exit(worst)

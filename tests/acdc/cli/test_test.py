@@ -36,7 +36,7 @@ def test_a_malformed_file_is_exit_2_and_the_others_are_tested() -> None:
     ran = acdc("test", "a", "b")
     assert ran.code == 2
     assert ran.err.startswith("error: a/test_periodic.acdc.yaml:9: unknown key: got 'at_mots'")
-    assert ran.out.splitlines()[-1] == "3 passed, 0 failed, 1 errors"
+    assert ran.out.splitlines()[-1] == "3 passed, 0 failed, 1 error"
 
 
 def test_a_behaviour_that_the_model_does_not_show_is_a_broken_claim() -> None:
