@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from tasks.prompts import PromptBatch as PromptBatch
     from tasks.prompts import PromptPairs as PromptPairs
     from tasks.prompts import TemplatePrompts as TemplatePrompts
+    from tasks.slots import Slots as Slots
     from tasks.task import About as About
     from tasks.task import Prompts as Prompts
     from tasks.task import ReferenceCircuit as ReferenceCircuit
     from tasks.task import Task as Task
+    from tasks.task import Variation as Variation
     from tasks.tokenisation import TextPair as TextPair
     from tasks.tokenisation import Tokenizer as Tokenizer
 
@@ -40,7 +42,8 @@ _HOMES = {
     "tasks.behaviour_file": ("load_behaviour_file",),
     "tasks.metrics": ("AbstractMetric", "Targets", "metric", "metric_names"),
     "tasks.prompts": ("AbstractPromptSource", "ListedPrompts", "PromptBatch", "PromptPairs", "TemplatePrompts"),
-    "tasks.task": ("About", "Prompts", "ReferenceCircuit", "Task"),
+    "tasks.slots": ("Slots",),
+    "tasks.task": ("About", "Prompts", "ReferenceCircuit", "Task", "Variation"),
     "tasks.tokenisation": ("TextPair", "Tokenizer"),
 }
 

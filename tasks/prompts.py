@@ -16,6 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.slots import Slots
 from tasks.tokenisation import TextPair as TextPair
 from tasks.tokenisation import Tokenizer as Tokenizer
 from tasks.tokenisation import TokenPair, tokenise
@@ -159,9 +160,13 @@ class AbstractPromptSource(ABC):
 @final
 @dataclass(frozen=True)
 class TemplatePrompts(AbstractPromptSource):
-    """Prompts drawn at random from templates until enough are found that the tokenizer can express."""
+    """Prompts drawn at random from templates until enough are found that the tokenizer can express.
+
+    `slots` tells what else may fill the slots of what is drawn (None: nothing is known of them).
+    """
 
     draw: Callable[[np.random.Generator], TextPair]
+    slots: Slots | None = None
 
     def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return `count` prompts, skipping draws that the tokenizer cannot express."""

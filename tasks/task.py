@@ -10,7 +10,8 @@ import numpy as np
 
 from tasks.errors import BadPrompts, Problem, TaskError
 from tasks.metrics import metric
-from tasks.prompts import AbstractPromptSource, PromptPairs, Tokenizer
+from tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts, Tokenizer
+from tasks.slots import Slots
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 """What a task may be called: its name becomes part of a folder's name."""
@@ -86,8 +87,23 @@ class Prompts:
 
 @final
 @dataclass(frozen=True)
+class Variation:
+    """An edge case of a behaviour: prompts that call for the same behaviour in another surface.
+
+    `name` is short (`long gap`), `about` says in plain words what is different.
+    """
+
+    name: str
+    about: str
+    prompts: AbstractPromptSource
+
+
+@final
+@dataclass(frozen=True)
 class Task:
     """What the model is asked to do: prompts, and the metric's name; `model` is the default one.
+
+    `variations` are its edge cases, each of another name.
 
     Raises: TaskError if the name cannot be part of a folder's name; UnknownMetric.
     """
@@ -98,14 +114,26 @@ class Task:
     metric: str
     prompts: AbstractPromptSource
     references: tuple[ReferenceCircuit, ...] = ()
+    variations: tuple[Variation, ...] = ()
 
     def __post_init__(self) -> None:
+        names = [variation.name for variation in self.variations]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise TaskError(
+                f"two variations of the task {self.name!r} have one name: got {twice} twice, wanted a name for each; "
+                "rename one of them."
+            )
         if not re.fullmatch(NAME, self.name):
             raise TaskError(
                 f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, "
                 f"'_', '-' and '.', the first a letter or digit; rename the task."
             )
         metric(self.metric)
+
+    @property
+    def slots(self) -> Slots | None:
+        """What may fill the slots of its prompts; None where that is not known."""
+        return self.prompts.slots if isinstance(self.prompts, TemplatePrompts) else None
 
     def build(self, tokenizer: Tokenizer, n: int, seed: int) -> Prompts:
         """Return at most `n` prompts for discovery and as many others for judgement, drawn with `seed`.

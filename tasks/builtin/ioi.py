@@ -6,11 +6,14 @@ cannot be told from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
 from tasks.builtin.vocabulary import words
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots
 from tasks.task import About, ReferenceCircuit, Task
 from tasks.tokenisation import TextPair
 
@@ -36,6 +39,8 @@ TEMPLATES = (
     "After {0} and {1} went to the {place}, {2} gave a {object} to",
     "Friends {0} and {1} found a {object} at the {place}. {2} gave it to",
 )
+ORDERS = ("ABBA", "BABA")
+STRANGERS = ("first stranger", "second stranger", "third stranger")
 
 
 def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> TextPair:
@@ -47,16 +52,43 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         receiver, giver, *others = (NAMES[place] for place in rng.choice(len(NAMES), 5, replace=False))
         if among.admits(*sorted((receiver, giver))):
             break
-    which = int(rng.integers(len(TEMPLATES)))
-    order, names = [("ABBA", (receiver, giver, giver)), ("BABA", (giver, receiver, giver))][rng.integers(2)]
-    words = {"place": PLACES[rng.integers(len(PLACES))], "object": OBJECTS[rng.integers(len(OBJECTS))]}
+    which = str(rng.integers(len(TEMPLATES)))
+    order = ORDERS[rng.integers(len(ORDERS))]
+    place, item = PLACES[rng.integers(len(PLACES))], OBJECTS[rng.integers(len(OBJECTS))]
+    people = {"receiver": receiver, "giver": giver, **dict(zip(STRANGERS, others, strict=True))}
+    pair = write({**people, "place": place, "object": item, "template": which, "order": order})
+    assert pair is not None  # the names differ
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these words in its slots, if all names differ."""
+    receiver, giver, others = words["receiver"], words["giver"], [words[stranger] for stranger in STRANGERS]
+    if len({receiver, giver, *others}) < 5:
+        return None
+    which, order = words["template"], words["order"]
+    names = (receiver, giver, giver) if order == "ABBA" else (giver, receiver, giver)
+    things = {"place": words["place"], "object": words["object"]}
     return TextPair(
-        clean=TEMPLATES[which].format(*names, **words),
-        corrupt=TEMPLATES[which].format(*others, **words),
+        clean=TEMPLATES[int(which)].format(*names, **things),
+        corrupt=TEMPLATES[int(which)].format(*others, **things),
         answers=(" " + receiver,),
         distractors=(" " + giver,),
         template=f"{order} {which}",
+        filling=tuple(words.items()),
     )
+
+
+SLOTS = Slots(
+    {
+        **dict.fromkeys(("receiver", "giver", *STRANGERS), NAMES),
+        "place": PLACES,
+        "object": OBJECTS,
+        "template": tuple(str(which) for which in range(len(TEMPLATES))),
+        "order": ORDERS,
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -69,7 +101,7 @@ def task() -> Task:
         ),
         model="everyday-4l",
         metric="kl",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
         references=(
             ReferenceCircuit(
                 model="gpt2",

@@ -1,0 +1,44 @@
+"""Prompts with slots: which words may fill each slot of a wording, and the prompt pair that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+from tasks.errors import TaskError
+from tasks.tokenisation import TextPair
+
+
+@final
+@dataclass(frozen=True)
+class Slots:
+    """What may fill each slot, and how a filling is written.
+
+    `write` turns a word for every slot into a prompt pair whose `filling` is just these words, or into None where they
+    make none: where two people have the same name, say. What is not a word of the prompt, such as an order or the
+    wording itself, can be a slot too.
+    """
+
+    choices: Mapping[str, tuple[str, ...]]
+    write: Callable[[Mapping[str, str]], TextPair | None]
+
+    def rewrite(self, pair: TextPair, slot: str, word: str) -> TextPair | None:
+        """The pair with another word in one slot, wherever it stands in it; None where that makes no prompt.
+
+        Raises: TaskError if the pair has no such slot or the slot does not take this word.
+        """
+        filling = dict(pair.filling)
+        if slot not in filling or word not in self.choices.get(slot, ()):
+            raise TaskError(
+                f"a slot cannot be filled so: got {slot!r} with {word!r}, wanted one of {sorted(filling)} with a word "
+                "that its task lists for it; correct the slot or the word."
+            )
+        return self.write(filling | {slot: word})
+
+    def neighbours(self, pair: TextPair) -> Iterator[tuple[str, str, TextPair]]:
+        """Every prompt that differs from the pair in the word of one slot, with this slot and this word."""
+        for slot, word in pair.filling:
+            for other in self.choices[slot]:
+                if other != word and (changed := self.rewrite(pair, slot, other)) is not None:
+                    yield slot, other, changed
