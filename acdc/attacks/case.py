@@ -62,9 +62,15 @@ def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]
         for row, place in enumerate(batch.prompts.index.tolist()):
             pair = problem.pairs.pairs[place]
             model, ours = (tokens[row] for tokens in said)
-            words = [written(problem.model, token) for token in (model, ours)]
-            right = [token in pair.answers for token in (model, ours)]
-            found[place] = Case(pair.text, divergence[row], *words, *right, found_by)
+            found[place] = Case(
+                pair=pair.text,
+                kl=divergence[row],
+                model=written(problem.model, model),
+                circuit=written(problem.model, ours),
+                model_right=model in pair.answers,
+                circuit_right=ours in pair.answers,
+                found_by=found_by,
+            )
     return tuple(found[place] for place in range(len(problem.pairs)))
 
 
