@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from acdc.errors import UnwritableOutput
+from graphs.ablation import Ablation
 from tasks.tokenisation import TextPair
+
+if TYPE_CHECKING:
+    from acdc.attacks.file import Recorded
 
 _KIND = "counterexamples"
 
@@ -31,8 +37,8 @@ def pinned(text: str, pair: TextPair, at_most: float | None) -> str:
     changed = text
     if there is None:
         assert at_most is not None
-        block = [f"{_KIND}:", f"  at_most: {at_most:.6g}", "  prompts:", f"    - {prompt}"]
-        changed = _added(text, claims, block, f"{_KIND}: {{at_most: {at_most:.6g}, prompts: [{prompt}]}}")
+        flow = f"{_KIND}: {{at_most: {at_most:.6g}, prompts: [{prompt}]}}"
+        changed = _added(text, claims, _block(prompt, at_most), flow)
     else:
         if len(after["claims"][_KIND]["prompts"]) > len(before["claims"][_KIND]["prompts"]):
             changed = _added(text, prompts, [f"- {prompt}"], prompt)
@@ -46,6 +52,32 @@ def pinned(text: str, pair: TextPair, at_most: float | None) -> str:
             f"add the prompt by hand, under claims.{_KIND}.prompts: {prompt}"
         )
     return changed
+
+
+def started(found: Recorded, pair: TextPair, at_most: float, folder: Path) -> str:
+    """The text of a new hypothesis file for that folder, which claims nothing but this prompt."""
+
+    def beside(path: str | Path) -> str:
+        return json.dumps(Path(os.path.relpath(path, folder)).as_posix(), ensure_ascii=False)
+
+    setup, is_directory = found.setup, Path(found.model).is_dir()
+    measured = {
+        "metric": setup.metric,
+        "ablation": Ablation(setup.ablation).value,
+        "prompts": setup.prompts,
+        "seed": setup.seed,
+        "dtype": setup.dtype,
+    }
+    lines = [
+        "about: The circuit does what the model does where an attack found that it did not.",
+        f"task: {beside(found.task_file) if found.task_file else found.task}",
+        f"model: {beside(found.model) if is_directory else json.dumps(found.model)}",
+        f"circuit: {beside(found.circuit)}",
+        f"setup: {{{', '.join(f'{name}: {value}' for name, value in measured.items())}}}",
+        "claims:",
+        *(f"  {line}" for line in _block(_flow(entry(pair)), at_most)),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def entry(pair: TextPair) -> dict[str, Any]:
@@ -72,6 +104,10 @@ def _read(text: str) -> Any:
         return yaml.load(text, yaml.BaseLoader)  # as above
     except yaml.YAMLError:
         return None
+
+
+def _block(prompt: str, at_most: float) -> list[str]:
+    return [f"{_KIND}:", f"  at_most: {at_most:.6g}", "  prompts:", f"    - {prompt}"]
 
 
 def _flow(prompt: dict[str, Any]) -> str:
