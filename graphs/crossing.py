@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.errors import BadTokens, DifferentGraphs
-from graphs.liveness import Liveness
+from graphs.liveness import Liveness, receivers_of
 from graphs.model.parts import Place
 from graphs.model.transformer import Model
-from graphs.nodes import SLOTS, Receiver
 
-_TOKENS = 4096
-"""How many positions of pairs run together: few enough to stay in the processor's cache, many enough to keep it busy."""
+_TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
+"""How many positions of pairs run together: few enough for the processor's cache, and enough to keep it busy."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class CrossedRun:
         length = clean.shape[1]
         if corrupt.shape[1] != length or not 0 <= position < length:
             raise BadTokens(
-                f"clean prompts of {length} tokens cannot be crossed with corrupt ones of {corrupt.shape[1]}, scored at "
+                f"clean prompts of {length} tokens and corrupt ones of {corrupt.shape[1]} cannot be crossed and scored at "
                 f"position {position}; wanted one length, and a position inside it"
             )
         model.check(clean)
@@ -99,16 +98,18 @@ class CrossedRun:
         self._clean, self._corrupt = clean[:, :end].to(model.device), corrupt[:, :end].to(model.device)
         self._places = model.places(end)
         self._scored = tuple(place.at(torch.tensor([position], device=model.device)) for place in self._places)
-        mask = torch.from_numpy(circuit.mask())[None]
-        alive = Liveness.of(graph, mask, silent=not graph.frozen_scale)
-        self._kept, self._wide = alive.kept[0], alive.wide[0]
+        alive = Liveness.of(graph, torch.from_numpy(circuit.mask())[None], silent=not graph.frozen_scale)
+        self._heads = torch.arange(graph.n_heads, device=model.device)
         self._live: list[int] = alive.live[0].nonzero()[:, 0].tolist()
+        self._wide: list[bool] = alive.wide[0].tolist()
+        self._kept: list[list[int]] = [row.nonzero()[:, 0].tolist() for row in alive.kept[0]]
+        self._reads = [graph.reads(receiver) for receiver in graph.receivers]
         self._steady = self._unreached()
 
     def blocks(self, pairs: int | None = None) -> Iterator[Block]:
         """The logits of all pairs, about so many at a time (None: as many as run fast)."""
         n_clean, n_corrupt = len(self._clean), len(self._corrupt)
-        at_once = pairs or max(1, _TOKENS // self._clean.shape[1])
+        at_once = pairs or self._fast
         rows = min(n_corrupt, max(1, round(at_once**0.5)))
         columns = min(n_clean, max(1, at_once // rows))
         with torch.no_grad(), freed_memory_kept():
@@ -129,34 +130,25 @@ class CrossedRun:
         """The full model's logits on the clean prompts at the scored position."""
         parts = []
         with torch.no_grad():
-            for some in _slices(len(self._clean), max(1, _TOKENS // self._clean.shape[1])):
+            for some in _slices(len(self._clean), self._fast):
                 outputs = self._model.trace(self._model.embed(self._clean[some]), self._places).outputs
                 final = outputs[:, :, self._position].sum(0) + self._biases(len(outputs))
                 parts.append(self._model.unembedding(final))
         return torch.cat(parts)
 
-    # What depends on what
+    @property
+    def _fast(self) -> int:
+        tokens = _TOKENS if self._model.device.type == "cpu" else _TOKENS_ON_GPU
+        return max(1, tokens // self._clean.shape[1])
 
     def _unreached(self) -> set[int]:
         """The live senders that nothing of the corrupt prompt reaches: all that they read is kept, and is such too."""
         steady = {0}
         for sender in self._live[1:]:
-            if all(self._complete(row, steady) for row, _ in self._receivers(sender)):
+            rows = [row for row, _ in receivers_of(self._model.graph, sender)]
+            if all(len(self._kept[row]) == self._reads[row] and steady.issuperset(self._kept[row]) for row in rows):
                 steady.add(sender)
         return steady
-
-    def _complete(self, row: int, steady: set[int]) -> bool:
-        read = self._reads(row)
-        return bool(self._kept[row, :read].all()) and steady.issuperset(range(read))
-
-    def _receivers(self, sender: int) -> list[tuple[int, str | None]]:
-        graph = self._model.graph
-        node = graph.senders[sender]
-        slots = SLOTS if node.kind == "head" else (None,)
-        return [(graph.receiver_index[Receiver(node, slot)], slot) for slot in slots]
-
-    def _reads(self, row: int) -> int:
-        return self._model.graph.reads(self._model.graph.receivers[row])
 
     def _biases(self, read: int) -> Float[Tensor, " d_model"]:
         """The attention biases, which belong to no node, in the sum of the first `read` senders."""
@@ -167,8 +159,6 @@ class CrossedRun:
             if 1 + index * per_layer + graph.n_heads <= read:
                 total = total + layer.attention.output_bias
         return total
-
-    # Runs of one margin
 
     def _run_clean(self, some: slice) -> _Clean:
         """Every node that the corrupt prompt does not reach, on some clean prompts."""
@@ -185,12 +175,10 @@ class CrossedRun:
     def _run_corrupt(self, some: slice) -> _Corrupt:
         outputs = self._model.trace(self._model.embed(self._corrupt[some]), self._places).outputs
         residuals, total, start = {}, torch.zeros_like(outputs[0]), 0
-        for read in sorted({self._reads(row) for row in range(len(self._model.graph.receivers))}):
+        for read in sorted(set(self._reads)):
             total = total + outputs[start:read].sum(0)
             residuals[read], start = (total + self._biases(read))[:, None], read
         return _Corrupt(outputs[:, :, None], residuals)
-
-    # Runs of pairs
 
     def _run_pairs(self, ablated: _Corrupt, known: _Clean) -> Float[Tensor, "corrupt clean vocab"]:
         for sender in self._live:
@@ -204,19 +192,16 @@ class CrossedRun:
         self, sender: int, ablated: _Corrupt | None, known: _Clean
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
         """What a live sender writes, at the scored position only unless it is read everywhere."""
-        graph, node, wide = self._model.graph, self._model.graph.senders[sender], bool(self._wide[sender])
-        layer = self._model.layers[node.layer]
-        rows = self._receivers(sender)
+        node, wide = self._model.graph.senders[sender], self._wide[sender]
+        layer, rows = self._model.layers[node.layer], receivers_of(self._model.graph, sender)
         if node.kind == "mlp":
             assert layer.mlp is not None
             return layer.mlp(self._input(rows[0][0], wide, ablated, known))
-        attention = layer.attention
-        head = torch.tensor([node.head], device=self._model.device)
         q, k, v = (self._project(row, wide or slot != "q", ablated, known) for row, slot in rows)
-        place = self._places[node.layer] if wide else self._scored[node.layer]
-        z = attention.attend(q, k, v, _with_axis(place))
-        out = attention.write(z, head)[0]
-        scale = known.scales[node.layer] if graph.frozen_scale else None
+        place = (self._places if wide else self._scored)[node.layer]
+        z = layer.attention.attend(q, k, v, Place(place.allowed[None]))
+        out = layer.attention.write(z, self._heads[node.head : node.head + 1])[0]
+        scale = known.scales[node.layer]
         return out if scale is None else out * (scale if wide else self._at_score(scale))
 
     def _project(
@@ -226,8 +211,7 @@ class CrossedRun:
         if ablated is not None and row in ablated.projected:
             return ablated.projected[row]
         node, slot = self._model.graph.receivers[row]
-        attention = self._model.layers[node.layer].attention
-        head = torch.tensor([node.head], device=self._model.device)
+        attention, head = self._model.layers[node.layer].attention, self._heads[node.head : node.head + 1]
         normed = attention.norm(self._input(row, wide, ablated, known))[None]
         place = (self._places if wide else self._scored)[node.layer]
         match slot:
@@ -237,7 +221,7 @@ class CrossedRun:
                 made = place.rotate(attention.key(normed, head))
             case _:
                 made = attention.value(normed, head)
-        if ablated is not None and not self._kept[row].any():
+        if ablated is not None and not self._kept[row]:
             ablated.projected[row] = made
         return made
 
@@ -245,31 +229,28 @@ class CrossedRun:
         self, row: int, wide: bool, ablated: _Corrupt | None, known: _Clean
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
         """What a receiver reads: what the corrupt prompt brings it over missing edges, and all that it keeps."""
-        read, kept = self._reads(row), self._kept[row].nonzero()[:, 0].tolist()
+        kept, read = self._kept[row], self._reads[row]
         if len(kept) == read:
-            total: Tensor = self._biases(read)[None, None, None]
+            floor = self._biases(read)[None, None, None]
         else:
             assert ablated is not None
             if row not in ablated.floors:
                 residual = ablated.residuals[read]
-                floor = residual - ablated.outputs[kept].sum(0) if kept else residual
-                ablated.floors[row] = floor if wide else self._at_score(floor)
-            total = ablated.floors[row]
-        # what has no axis of pairs first, so that few sums are as large as the pairs
-        for sender in sorted(kept, key=lambda sender: known.wrote[sender].shape[0]):
-            value = known.wrote[sender]
-            total = total + (value if wide else self._at_score(value))
+                residual = residual - ablated.outputs[kept].sum(0) if kept else residual
+                ablated.floors[row] = residual if wide else self._at_score(residual)
+            floor = ablated.floors[row]
+        values = [known.wrote[sender] if wide else self._at_score(known.wrote[sender]) for sender in kept]
+        # what does not depend on the corrupt prompt first, and on its own, so that few sums are as large as the pairs
+        own = [value for sender, value in zip(kept, values, strict=True) if sender in self._steady]
+        total: Tensor = floor + sum(own)
+        for sender, value in zip(kept, values, strict=True):
+            if sender not in self._steady:
+                total = total + value
         return total
 
     def _at_score(self, x: Float[Tensor, "*batch pos d"]) -> Float[Tensor, "*batch 1 d"]:
         """x at the scored position, or x itself where it is there already."""
         return x if x.shape[-2] == 1 else x[..., self._position : self._position + 1, :]
-
-
-def _with_axis(place: Place) -> Place:
-    """The same place for prompts with one batch axis more."""
-    allowed: Bool[Tensor, "1 batch query key"] = place.allowed[None]
-    return Place(allowed, place.rotation)
 
 
 def _slices(count: int, size: int) -> list[slice]:
