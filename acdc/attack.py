@@ -116,7 +116,7 @@ def attack(
     plan: Plan = Plan(),  # noqa: B008  # a frozen value
     *,
     asked: Asked | None = None,
-    watch: Watcher | None = None,
+    watch: Watcher = lambda progress: None,
 ) -> Attack:
     """Look for prompts on which the model does the task and the circuit does not.
 
@@ -129,16 +129,17 @@ def attack(
     del about["created"]  # the same attack gives the same file
     run = _Run(task, circuit, setup, plan, judgement, watch)
     found, skipped, seconds = Found(), {}, {}
-    parts = [part for part in PARTS if part in plan.parts]
-    for number, part in enumerate(parts):
-        if watch is not None:
-            watch(Progress(part, number, len(parts)))
+    for part in PARTS:
+        if part not in plan.parts:
+            continue
+        watch(Progress(part, 0, 1))
         before = perf_counter()
         try:
             found = replace(found, **{part: run.part(part, found)})
             seconds[part] = perf_counter() - before
         except _Skipped as why:
             skipped[part] = str(why)
+        watch(Progress(part, 1, 1))
     return Attack(circuit, about, plan, found, skipped, seconds)
 
 
@@ -153,7 +154,7 @@ class _Run:
     setup: Setup
     plan: Plan
     judgement: Problem
-    watch: Watcher | None
+    watch: Watcher
 
     def part(self, part: Part, found: Found) -> object:
         """What that part finds, given what those before it have found.
@@ -167,11 +168,11 @@ class _Run:
             case "crossing":
                 if setup.ablation is not Ablation.RESAMPLE:
                     raise _Skipped("what missing edges carry hangs on the corrupt prompt under resample ablation only")
-                return crossing(self._crossed(), circuit, seed=plan.seed)
+                return crossing(self._crossed(), circuit, seed=plan.seed, watch=self._within)
             case "search":
                 if task.slots is None:
                     raise _Skipped("nothing is known of what may fill the slots of this task's prompts")
-                return search(task, model, circuit, setup, budget=plan.budget, seed=plan.seed, watch=self.watch)
+                return search(task, model, circuit, setup, budget=plan.budget, seed=plan.seed, watch=self._within)
             case "diagnosis":
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:
@@ -186,6 +187,11 @@ class _Run:
                 return specificity(list(_others(task)), model, circuit, setup)
             case _:
                 assert_never(part)
+
+    def _within(self, progress: Progress) -> None:
+        """Tell how far a part is; its end is told with its result."""
+        if progress.done < progress.total:
+            self.watch(progress)
 
     def _crossed(self) -> Problem:
         """The problem of the prompts that are crossed: as many as are asked for, and none of those to find it with."""

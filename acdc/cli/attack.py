@@ -17,8 +17,6 @@ from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
     from acdc.attacks.plan import Part
-    from acdc.cli.progress import Watch
-    from acdc.progress import Progress
     from acdc.record import Asked
     from graphs.circuit import Circuit
     from tasks.task import Task
@@ -87,7 +85,7 @@ def attack(
         watch.stage("loading the model")
         of, on = subject(loaded, task=task, model=model, setup=setup)
         asked = _asked(loaded, of, task, model)
-        found = run(of, on, loaded, setup, plan, asked=asked, watch=_told(watch))
+        found = run(of, on, loaded, setup, plan, asked=asked, watch=watch.pruning)
         watch.stage("drawing what repairs it")
         data = found.to_json()
         data["circuit"] = {"file": os.path.relpath(file, destination.directory), **data["circuit"]}
@@ -114,13 +112,6 @@ def _parts(only: str | None) -> dict[str, tuple[Part, ...]]:
     """The parts that were asked for, if any were, as keywords of a plan, which knows whether there are such parts."""
     named: Any = tuple(part.strip() for part in only.split(",")) if only is not None else ()
     return {"parts": named} if only is not None else {}
-
-
-def _told(watch: Watch) -> Any:
-    def tell(progress: Progress) -> None:
-        watch.piece(progress.stage, progress.done, progress.total)
-
-    return tell
 
 
 def _asked(circuit: Circuit, of: Task, task: str | None, model: str | None) -> Asked:

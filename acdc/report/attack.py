@@ -83,11 +83,17 @@ def _variations(varied: Sequence[Varied]) -> RenderableType:
 
 
 def _crossing(crossed: Crossing) -> RenderableType:
-    title = f"Crossing: {crossed.pairs:,} pairs of a clean and a corrupt prompt, KL in nats (95% CI)"
-    figures = {"mean": crossed.mean, **{f"p{100 * one.q:g}": one.value for one in crossed.percentiles}}
+    title = f"Crossing: {crossed.prompts:,} clean with as many corrupt prompts, {crossed.pairs:,} pairs of one length"
+    figures: dict[str, Interval] = {
+        "mean": crossed.mean,
+        **{f"p{100 * one.q:g}": one.value for one in crossed.percentiles},
+    }
     table = _table(header=False)
     for name, interval in figures.items():
-        table.add_row(name, _number(interval.value), f"{interval.low:.2f} to {interval.high:.2f}")
+        table.add_row(name, _number(interval.value), f"95% CI {interval.low:.2f} to {interval.high:.2f}")
+    table.add_row(
+        "max", _number(crossed.maximum.value), f"at least as high as {crossed.maximum.passes:.1%} of all pairs"
+    )
     parts: list[RenderableType] = [Text(title, style="bold"), table]
     if crossed.strata:
         parts.append(_worst_words(crossed.strata))
@@ -95,14 +101,14 @@ def _crossing(crossed: Crossing) -> RenderableType:
 
 
 def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
-    """The words on which the circuit is worst, by the mean KL of the pairs that hold them."""
+    """The words on which the circuit is worst, by the lower end of the interval of their pairs' mean KL."""
     table = _table()
     for name in ("slot", "word", "of the"):
         table.add_column(name, no_wrap=True)
-    for name in ("pairs", "mean", "p99", "max"):
+    for name in ("pairs", "mean", "95% CI", "p99", "max"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in sorted(strata, key=lambda one: -one.mean)[:_SHOWN]:
-        figures = (_number(value) for value in (one.mean, one.p99, one.max))
+    for one in strata[:_SHOWN]:
+        figures = (_number(one.mean), f"{one.low:.2f} to {one.high:.2f}", _number(one.p99), _number(one.max))
         table.add_row(one.slot, one.word, f"{one.side} prompt", f"{one.count:,}", *figures)
     return Group(Text("Its worst words", style="bold"), table)
 
