@@ -62,7 +62,7 @@ def attack(
     What is found is written to attack.json, and the edges that would repair it are drawn into repair.svg and .png. The
     same seed and budget find the same again.
     """
-    from acdc.attack import attack as run
+    from acdc.adversary import attack as run
     from acdc.attacks.plan import Plan
     from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.evaluate import setup_of

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from acdc.attack import Attack
+    from acdc.adversary import Attack
     from acdc.attacks.case import Case
     from acdc.attacks.crossing import Crossing, Stratum
     from acdc.attacks.diagnosis import Diagnosis
@@ -49,7 +49,7 @@ def verdict(attack: Attack) -> Text:
     told = Text()
     if failing:
         case = failing[0]
-        told.append("The circuit breaks", style="bold red")
+        told.append("The circuit can be broken", style="bold red")
         told.append(f": the model is right and it is wrong, found by {case.found_by} (KL {case.kl:.2f}).")
     elif worst:
         told.append("Nothing broke the circuit", style="bold green")

@@ -39,7 +39,7 @@ def test_a_broken_circuit_is_told_in_words_in_a_file_and_in_a_picture(broken: Pa
     lines = [line.strip() for line in ran.out.splitlines()]
     assert lines[0] == "periodic on periodic-2l"
     worst = data["worst"][0]
-    assert lines[2].startswith("The circuit breaks: ")
+    assert lines[2].startswith("The circuit can be broken: ")
     assert worst["pair"]["clean"] in ran.out
     for variation in data["variations"]:
         assert any(line.startswith(f"{variation['name']}  ") for line in lines), variation["name"]

@@ -1,4 +1,4 @@
-"""The attack as a whole: where does a circuit fail, and what would repair it?"""
+"""The adversary: everything that is tried against a circuit, and what it finds."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def attack(
 
     `asked` says how task and model are called (None: by their own names); `watch` hears of every part.
 
-    Raises: BadPrompts when the tokenizer cannot express enough prompts; DifferentGraphs; UnmeasurableBehaviour.
+    Raises: BadPrompts when the tokenizer cannot express enough prompts; DifferentGraphs.
     """
     discovery, judgement = problems(task, model, setup)
     about = record(asked or Asked(task, None, model.identity.name), discovery, judgement, setup)
@@ -137,7 +137,7 @@ def attack(
         try:
             found = replace(found, **{part: run.part(part, found)})
             seconds[part] = perf_counter() - before
-        except _Skipped as why:
+        except (_Skipped, UnmeasurableBehaviour) as why:
             skipped[part] = str(why)
         watch(Progress(part, 1, 1))
     return Attack(circuit, about, plan, found, skipped, seconds)
@@ -159,7 +159,7 @@ class _Run:
     def part(self, part: Part, found: Found) -> object:
         """What that part finds, given what those before it have found.
 
-        Raises: _Skipped.
+        Raises: _Skipped; UnmeasurableBehaviour.
         """
         task, model, circuit, setup, plan = self.task, self.judgement.model, self.circuit, self.setup, self.plan
         match part:
@@ -179,10 +179,7 @@ class _Run:
                     raise _Skipped("there is nothing to repair")
                 return diagnosis(chosen(self.judgement, worst), circuit)
             case "necessity":
-                try:
-                    return necessity(self.judgement, circuit, plan.seed)
-                except UnmeasurableBehaviour as error:
-                    raise _Skipped(str(error)) from error
+                return necessity(self.judgement, circuit, plan.seed)
             case "specificity":
                 return specificity(list(_others(task)), model, circuit, setup)
             case _:
