@@ -61,7 +61,10 @@ class Found:
         for varied in self.variations or ():
             cases += varied.worst if varied.verdict in ("holds", "breaks") else ()
         ordered = sorted((case for case in cases if case.model_right), key=lambda case: (-case.kl, case.pair.clean))
-        return tuple({(case.pair.clean, case.pair.corrupt): case for case in reversed(ordered)}.values())[::-1]
+        once: dict[tuple[str, str, int], Case] = {}
+        for case in ordered:
+            once.setdefault((case.pair.clean, case.pair.corrupt, case.pair.position), case)
+        return tuple(once.values())
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
