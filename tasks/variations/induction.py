@@ -17,8 +17,10 @@ def variations() -> tuple[Variation, ...]:
     """Every edge case of the task."""
     usual = TemplatePrompts(draw, SLOTS)
     return (
-        Variation("short distance", "Three or four words repeat.", _repeats(4, (2, 3))),
-        Variation("long distance", "Twelve words repeat.", _repeats(12, range(2, 12))),
+        Variation("distance 4", "Four words repeat.", _repeats(4, (2, 3))),
+        Variation("distance 5", "Five words repeat.", usual.where(lambda words: len(listed("word", words)) == 5)),
+        Variation("distance 8", "Eight words repeat.", usual.where(lambda words: len(listed("word", words)) == 8)),
+        Variation("distance 12", "Twelve words repeat.", _repeats(12, range(2, 12))),
         Variation(
             "three rounds", "The words have been repeated once in full before.", _repeats(6, range(2, 6), rounds=2)
         ),

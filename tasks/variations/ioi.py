@@ -33,16 +33,22 @@ REPEATING = (
     "Friends {0} and {1} found a {object} at the {place}. {2} gave the {object} to",
 )
 LONG = (
-    "Then, {0} and {1} went to the {place} and had a lot of fun. {2} gave a {object} to",
-    "Then, {0} and {1} were working at the {place} near the road by the river. {2} gave a {object} to",
-    "When {0} and {1} got a {object} at the {place} near the road and the river, {2} decided to give it to",
-    "After {0} and {1} went to the {place} and had a lot of fun by the river, {2} gave a {object} to",
+    "Then, {0} and {1} had a lot of fun at the river {place}. {2} gave a {object} to",
+    "After {0} and {1} went to the {place} and had a lot of fun, {2} gave a {object} to",
+    "Friends {0} and {1} found a {object} at the {place} by the river. {2} gave it to",
+    "Friends {0} and {1} found a {object} and a lot of fun at the {place}. {2} gave it to",
 )
-THREE = (
+ONE_GIVES = (
+    "Then, {0}, {1} and {2} went to the {place}. {3} gave a {object} to",
+    "Then, {0} and {1} and {2} went to the {place}. {3} gave a {object} to",
+    "While {0}, {1} and {2} were working at the {place}, {3} gave a {object} to",
+)
+TWO_GIVE = (
     "Then, {0}, {1} and {2} went to the {place}. {3} and {4} gave a {object} to",
     "When {0}, {1} and {2} got a {object} at the {place}, {3} and {4} decided to give it to",
     "While {0}, {1} and {2} were working at the {place}, {3} and {4} gave a {object} to",
 )
+PLACES_OF_THREE = ("first", "second", "third")
 
 
 def variations() -> tuple[Variation, ...]:
@@ -59,8 +65,9 @@ def variations() -> tuple[Variation, ...]:
         ),
         Variation("other templates", "The sentence has other wordings, of the same words.", _worded(OTHER_TEMPLATES)),
         Variation(
-            "distractor name", "A third person is named, and gives too: who received was named once.", _three_people()
+            "distractor name", "A third person is named; either who does not give is right.", _three(ONE_GIVES, 1)
         ),
+        Variation("two givers", "A third person is named, and two of the three give.", _three(TWO_GIVE, 2)),
         Variation("repeated object", "The object is named twice, as the giver is.", _worded(REPEATING)),
         Variation("long gap", "More words stand between the first names and the giver's.", _worded(LONG)),
         Variation("rare names", "The names are rarer ones.", _named(RARE)),
@@ -84,27 +91,27 @@ def _named(names: tuple[str, ...]) -> TemplatePrompts:
     )
 
 
-def _three_people() -> TemplatePrompts:
-    which = tuple(str(place) for place in range(len(THREE)))
-    people = {"receiver": NAMES, **numbered("giver", [NAMES] * 2), **numbered("stranger", [NAMES] * 5)}
-    orders = tuple(str(place) for place in range(3))
-    things = {"place": PLACES, "object": OBJECTS, "template": which, "receiver's place": orders}
-    return TemplatePrompts.of(Slots({**people, **things}, _with_three))
+def _three(templates: tuple[str, ...], givers: int) -> TemplatePrompts:
+    """Three people, one or two of whom give; the corrupt prompt names others throughout."""
 
+    def write(words: Mapping[str, str]) -> TextPair | None:
+        people, strangers = listed("person", words), listed("stranger", words)
+        if len({*people, *strangers}) < len(people) + len(strangers):
+            return None
+        odd = PLACES_OF_THREE.index(words["odd one out"])  # the one who gives, or the one who does not
+        one, others = people[odd], [*people[:odd], *people[odd + 1 :]]
+        giving, rest = ([one], others) if givers == 1 else (others, [one])
+        sentence = partial(templates[int(words["template"])].format, place=words["place"], object=words["object"])
+        return TextPair(
+            clean=sentence(*people, *giving),
+            corrupt=sentence(*strangers),
+            answers=tuple(" " + name for name in rest),
+            distractors=tuple(" " + name for name in giving),
+            template=f"{words['odd one out']}, {words['template']}",
+            filling=tuple(words.items()),
+        )
 
-def _with_three(words: Mapping[str, str]) -> TextPair | None:
-    """Three people of whom two give; the corrupt prompt names five others."""
-    receiver, givers, strangers = words["receiver"], listed("giver", words), listed("stranger", words)
-    if len({receiver, *givers, *strangers}) < 8:
-        return None
-    here = int(words["receiver's place"])
-    first = [*givers[:here], receiver, *givers[here:]]
-    sentence = partial(THREE[int(words["template"])].format, place=words["place"], object=words["object"])
-    return TextPair(
-        clean=sentence(*first, *givers),
-        corrupt=sentence(*strangers),
-        answers=(" " + receiver,),
-        distractors=tuple(" " + giver for giver in givers),
-        template=f"{here + 1} of 3, {words['template']}",
-        filling=tuple(words.items()),
-    )
+    which = tuple(str(place) for place in range(len(templates)))
+    people = {**numbered("person", [NAMES] * 3), **numbered("stranger", [NAMES] * (3 + givers))}
+    things = {"place": PLACES, "object": OBJECTS, "template": which, "odd one out": PLACES_OF_THREE}
+    return TemplatePrompts.of(Slots({**people, **things}, write))
