@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, takewhile
+from typing import TypeVar, final
+
+import numpy as np
 
 from tasks.errors import TaskError
 from tasks.tokenisation import TextPair
+
+_PATIENCE = 10_000
+"""Random fillings in a row that make no prompt after which slots are taken to make none."""
 
 
 @final
@@ -37,8 +43,43 @@ class Slots:
         return self.write(filling | {slot: word})
 
     def neighbours(self, pair: TextPair) -> Iterator[tuple[str, str, TextPair]]:
-        """Every prompt that differs from the pair in the word of one slot, with this slot and this word."""
+        """Every prompt that differs from the pair in the word of one slot, with this slot and this word.
+
+        A slot whose word the prompt does not show, because it is too short for it, changes nothing and is left out.
+        """
         for slot, word in pair.filling:
             for other in self.choices[slot]:
-                if other != word and (changed := self.rewrite(pair, slot, other)) is not None:
+                changed = self.rewrite(pair, slot, other) if other != word else None
+                if changed is not None and replace(changed, filling=pair.filling) != pair:
                     yield slot, other, changed
+
+    def draw(self, rng: np.random.Generator) -> TextPair:
+        """A prompt pair with a random word in every slot, every choice as likely as the others.
+
+        Raises: TaskError if 10,000 fillings in a row make no prompt.
+        """
+        for _ in range(_PATIENCE):
+            pair = self.write({slot: words[rng.integers(len(words))] for slot, words in self.choices.items()})
+            if pair is not None:
+                return pair
+        raise TaskError(
+            f"these slots make no prompt: got {_PATIENCE:,} random fillings without one, wanted fillings that can be "
+            f"written; give the slots {', '.join(map(repr, self.choices))} words that go together."
+        )
+
+    def where(self, admits: Callable[[Mapping[str, str]], bool]) -> Slots:
+        """These slots without the fillings that are not admitted."""
+        return Slots(self.choices, lambda words: self.write(words) if admits(words) else None)
+
+
+_Word = TypeVar("_Word")
+
+
+def numbered(slot: str, words: Sequence[_Word]) -> dict[str, _Word]:
+    """The words, or what may stand for each, by the names of slots: `symbol 1`, `symbol 2` and so on."""
+    return {f"{slot} {place}": word for place, word in enumerate(words, start=1)}
+
+
+def listed(slot: str, words: Mapping[str, str]) -> list[str]:
+    """What fills the slots that `numbered` names so, in their order, as many as there are."""
+    return [words[name] for name in takewhile(words.__contains__, (f"{slot} {place}" for place in count(1)))]

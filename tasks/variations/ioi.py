@@ -1,0 +1,110 @@
+"""The edge cases of ioi: the same question with names, orders and sentences that it is usually not asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from tasks.builtin.combinations import is_held_out
+from tasks.builtin.ioi import NAMES, OBJECTS, ORDERS, PLACES, SLOTS, STRANGERS, draw, write
+from tasks.builtin.vocabulary import LETTERS, words
+from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
+from tasks.task import Variation
+from tasks.tokenisation import TextPair
+
+RARE = words(
+    """
+    Boris Igor Ivan Omar Ahmed Ibrahim Abraham Isaac Hugo Otto Carlos Diego Juan Pedro Pablo Miguel Fernando Raj
+    Ali Hassan Mohammed Abdul Vladimir Dmitry Sergei Yuri Mikhail Nikolai Klaus Hans Franz Pierre Jean Luc Marco
+    Giovanni Antonio Akira Kim Chen Wang Winston Percy Edgar Oscar Victor Felix Leon Simon Silas Ezra
+    """
+)
+OTHER_TEMPLATES = (
+    "When {0} and {1} found a {object} at the {place}, {2} gave it to",
+    "While {0} and {1} had a lot of fun at the {place}, {2} gave a {object} to",
+    "After {0} and {1} got a {object} at the {place}, {2} decided to give it to",
+    "Then, {0} and {1} found a {object} at the {place}. {2} decided to give it to",
+    "Yesterday {0} and {1} were working at the {place}. {2} gave a {object} to",
+    "At the {place}, {0} and {1} found a {object}. {2} gave it to",
+)
+REPEATING = (
+    "When {0} and {1} got a {object} at the {place}, {2} decided to give the {object} to",
+    "Friends {0} and {1} found a {object} at the {place}. {2} gave the {object} to",
+)
+LONG = (
+    "Then, {0} and {1} went to the {place} and had a lot of fun. {2} gave a {object} to",
+    "Then, {0} and {1} were working at the {place} near the road by the river. {2} gave a {object} to",
+    "When {0} and {1} got a {object} at the {place} near the road and the river, {2} decided to give it to",
+    "After {0} and {1} went to the {place} and had a lot of fun by the river, {2} gave a {object} to",
+)
+THREE = (
+    "Then, {0}, {1} and {2} went to the {place}. {3} and {4} gave a {object} to",
+    "When {0}, {1} and {2} got a {object} at the {place}, {3} and {4} decided to give it to",
+    "While {0}, {1} and {2} were working at the {place}, {3} and {4} gave a {object} to",
+)
+
+
+def variations() -> tuple[Variation, ...]:
+    """Every edge case of the task."""
+    usual = TemplatePrompts(draw, SLOTS)
+
+    def pairs_of(which: bool) -> TemplatePrompts:
+        return usual.where(lambda w: is_held_out(*sorted((w["receiver"], w["giver"]))) == which)
+
+    return (
+        *(
+            Variation(f"order {order}", f"The giver is named {place} in the first half.", _in_order(usual, order))
+            for order, place in zip(ORDERS, ("second", "first"), strict=True)
+        ),
+        Variation("other templates", "The sentence has other wordings, of the same words.", _worded(OTHER_TEMPLATES)),
+        Variation(
+            "distractor name", "A third person is named, and gives too: who received was named once.", _three_people()
+        ),
+        Variation("repeated object", "The object is named twice, as the giver is.", _worded(REPEATING)),
+        Variation("long gap", "More words stand between the first names and the giver's.", _worded(LONG)),
+        Variation("rare names", "The names are rarer ones.", _named(RARE)),
+        Variation("initials", "The names are single letters.", _named(LETTERS)),
+        Variation("new pairs", "The two names never stood together in the shipped model's training.", pairs_of(True)),
+    )
+
+
+def _in_order(usual: TemplatePrompts, order: str) -> TemplatePrompts:
+    return usual.where(lambda words: words["order"] == order)
+
+
+def _worded(templates: tuple[str, ...]) -> TemplatePrompts:
+    which = tuple(str(place) for place in range(len(templates)))
+    return TemplatePrompts.of(Slots({**SLOTS.choices, "template": which}, partial(write, templates=templates)))
+
+
+def _named(names: tuple[str, ...]) -> TemplatePrompts:
+    return TemplatePrompts.of(
+        Slots({**SLOTS.choices, **dict.fromkeys(("receiver", "giver", *STRANGERS), names)}, write)
+    )
+
+
+def _three_people() -> TemplatePrompts:
+    which = tuple(str(place) for place in range(len(THREE)))
+    people = {"receiver": NAMES, **numbered("giver", [NAMES] * 2), **numbered("stranger", [NAMES] * 5)}
+    orders = tuple(str(place) for place in range(3))
+    things = {"place": PLACES, "object": OBJECTS, "template": which, "receiver's place": orders}
+    return TemplatePrompts.of(Slots({**people, **things}, _with_three))
+
+
+def _with_three(words: Mapping[str, str]) -> TextPair | None:
+    """Three people of whom two give; the corrupt prompt names five others."""
+    receiver, givers, strangers = words["receiver"], listed("giver", words), listed("stranger", words)
+    if len({receiver, *givers, *strangers}) < 8:
+        return None
+    here = int(words["receiver's place"])
+    first = [*givers[:here], receiver, *givers[here:]]
+    sentence = partial(THREE[int(words["template"])].format, place=words["place"], object=words["object"])
+    return TextPair(
+        clean=sentence(*first, *givers),
+        corrupt=sentence(*strangers),
+        answers=(" " + receiver,),
+        distractors=tuple(" " + giver for giver in givers),
+        template=f"{here + 1} of 3, {words['template']}",
+        filling=tuple(words.items()),
+    )
