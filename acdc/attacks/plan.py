@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -9,6 +10,19 @@ from acdc.errors import BadSetting
 
 Part = Literal["variations", "crossing", "search", "diagnosis", "necessity", "specificity"]
 PARTS: tuple[Part, ...] = get_args(Part)
+
+
+def parts(names: Sequence[str]) -> tuple[Part, ...]:
+    """The parts of these names, in the order in which they are tried.
+
+    Raises: BadSetting when there is no such part.
+    """
+    if unknown := [name for name in names if name not in PARTS]:
+        raise BadSetting(
+            f"an attack has no part called {unknown[0]!r}; wanted some of {', '.join(PARTS)}, as in "
+            "--only variations,search"
+        )
+    return tuple(part for part in PARTS if part in names)
 
 
 @dataclass(frozen=True)
@@ -19,7 +33,7 @@ class Plan:
     prompts are crossed with each other (None: those that judge the circuit), `prompts` how many are drawn of every
     variation, `diagnosed` for how many of the worst cases repairs are sought, `parts` what is tried.
 
-    Raises: BadSetting when a number is too small or a part unknown.
+    Raises: BadSetting when a number is too small.
     """
 
     seed: int = 0
@@ -39,11 +53,6 @@ class Plan:
         ):
             if number < least:
                 raise BadSetting(f"the {name} is {number}; wanted at least {least}")
-        if unknown := [part for part in self.parts if part not in PARTS]:
-            raise BadSetting(
-                f"an attack has no part called {unknown[0]!r}; wanted some of {', '.join(PARTS)}, as in "
-                "--only variations,search"
-            )
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""

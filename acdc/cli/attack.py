@@ -16,7 +16,6 @@ from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
-    from acdc.attacks.plan import Part
     from acdc.record import Asked
     from graphs.circuit import Circuit
     from tasks.task import Task
@@ -63,7 +62,7 @@ def attack(
     same seed and budget find the same again.
     """
     from acdc.adversary import attack as run
-    from acdc.attacks.plan import Plan
+    from acdc.attacks.plan import PARTS, Plan, parts
     from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.evaluate import setup_of
     from acdc.cli.progress import watching
@@ -73,7 +72,8 @@ def attack(
 
     if fail_above is not None and not 0 <= fail_above < float("inf"):
         raise BadSetting(f"--fail-above is {fail_above:g}; wanted a KL divergence in nats, such as 1.0")
-    plan = Plan(seed, budget, cross, prompts, diagnose, **_parts(only))
+    tried = PARTS if only is None else parts([name.strip() for name in only.split(",")])
+    plan = Plan(seed, budget, cross, prompts, diagnose, tried)
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     given = {"ablation": ablation, "dtype": dtype}
@@ -106,12 +106,6 @@ def attack(
         raise typer.Exit(Exit.FAILED_CHECK)
     if written.undrawn:
         raise written.undrawn
-
-
-def _parts(only: str | None) -> dict[str, tuple[Part, ...]]:
-    """The parts that were asked for, if any were, as keywords of a plan, which knows whether there are such parts."""
-    named: Any = tuple(part.strip() for part in only.split(",")) if only is not None else ()
-    return {"parts": named} if only is not None else {}
 
 
 def _asked(circuit: Circuit, of: Task, task: str | None, model: str | None) -> Asked:
