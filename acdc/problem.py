@@ -122,7 +122,8 @@ class Problem:
         return tuple(batch.to(self.model.device) for batch in batches)
 
     @cached_property
-    def _means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
+    def means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
+        """What missing edges carry under the mean ablations; None under the others."""
         size = max(len(batch.clean) for batch in self.prompt_batches)
         averaged = self.means_of or self.pairs
         return mean_outputs(self.model, [batch.corrupt for batch in averaged.batches(size)], self.ablation)
@@ -130,12 +131,12 @@ class Problem:
     def on(self, pairs: PromptPairs) -> Problem:
         """The same problem on other prompts, where missing edges carry the means that they carry here."""
         other = replace(self, pairs=pairs, means_of=self.means_of or self.pairs)
-        other.__dict__["_means"] = self._means
+        other.__dict__["means"] = self.means
         return other
 
     def prepare(self) -> Iterator[Batch]:
         """Run the clean and corrupt prompts, batch by batch."""
-        means = self._means
+        means = self.means
         longest = max(batch.clean.shape[1] for batch in self.prompt_batches)
         if means is not None and 1 < means.shape[2] < longest:
             raise UnmeasurableBehaviour(
