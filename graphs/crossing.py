@@ -88,7 +88,7 @@ class CrossedRun:
         length = clean.shape[1]
         if corrupt.shape[1] != length or not 0 <= position < length:
             raise BadTokens(
-                f"clean prompts of {length} tokens and corrupt ones of {corrupt.shape[1]} cannot be crossed and scored at "
+                f"clean prompts of {length} tokens and corrupt ones of {corrupt.shape[1]} cannot be crossed, scored at "
                 f"position {position}; wanted one length, and a position inside it"
             )
         model.check(clean)

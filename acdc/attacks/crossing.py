@@ -98,12 +98,12 @@ def _crossed(
     """The divergence of every pair of prompts of one group."""
     members = [[place for place, other in enumerate(group) if other == one] for one in dict.fromkeys(group)]
     total, done = sum(len(some) ** 2 for some in members), 0
-    values, clean, corrupt = np.empty(total), np.empty(total, np.int32), np.empty(total, np.int32)
+    values, clean, corrupt = np.empty(total), np.empty(total, np.intp), np.empty(total, np.intp)
     for some in members:
         pairs = [problem.pairs.pairs[place] for place in some]
         tokens = (torch.tensor([pair.clean for pair in pairs]), torch.tensor([pair.corrupt for pair in pairs]))
         run = CrossedRun(problem.model, circuit, *tokens, pairs[0].position)
-        reference, numbers = run.reference(), np.array(some, np.int32)
+        reference, numbers = run.reference(), np.array(some, np.intp)
         unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
         for block in run.blocks():
             targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])
