@@ -76,8 +76,8 @@ def crossing(
     """
     if problem.ablation is not Ablation.RESAMPLE:
         raise BadSetting(
-            f"under {problem.ablation.value} ablation what missing edges carry does not hang on a pair's corrupt prompt, "
-            "so there is nothing to cross; wanted resample ablation (--ablation resample)"
+            f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
+            "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
     crossed = _crossed(problem, circuit, with_others, watch)
