@@ -13,7 +13,6 @@ from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.errors import BadTokens, DifferentGraphs
 from graphs.liveness import Liveness, receivers_of
-from graphs.model.parts import Place
 from graphs.model.transformer import Model
 
 _TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
@@ -76,7 +75,7 @@ class CrossedRun:
         model: Model,
         circuit: Circuit,
         clean: Int[Tensor, "clean pos"],
-        corrupt: Int[Tensor, "corrupt pos"],
+        corrupt: Int[Tensor, "corrupt _"],
         position: int,
     ) -> None:
         graph = model.graph
@@ -88,7 +87,7 @@ class CrossedRun:
         length = clean.shape[1]
         if corrupt.shape[1] != length or not 0 <= position < length:
             raise BadTokens(
-                f"clean prompts of {length} tokens and corrupt ones of {corrupt.shape[1]} cannot be crossed and scored at "
+                f"clean prompts of {length} tokens and corrupt ones of {corrupt.shape[1]} cannot be crossed, scored at "
                 f"position {position}; wanted one length, and a position inside it"
             )
         model.check(clean)
@@ -199,7 +198,7 @@ class CrossedRun:
             return layer.mlp(self._input(rows[0][0], wide, ablated, known))
         q, k, v = (self._project(row, wide or slot != "q", ablated, known) for row, slot in rows)
         place = (self._places if wide else self._scored)[node.layer]
-        z = layer.attention.attend(q, k, v, Place(place.allowed[None]))
+        z = layer.attention.attend(q, k, v, place)
         out = layer.attention.write(z, self._heads[node.head : node.head + 1])[0]
         scale = known.scales[node.layer]
         return out if scale is None else out * (scale if wide else self._at_score(scale))

@@ -41,7 +41,8 @@ class Crossing:
 
     `pairs` are as many of all, `prompts` squared, as could be crossed: those of as many tokens, scored at the same
     position. Intervals are of 95%, for prompts drawn anew on both sides. `strata` are the pairs by word, those first
-    whose mean is surely highest: by the lower end of its interval.
+    whose mean is surely highest: by the lower end of its interval. In `worst`, template and filling are those of the
+    clean prompt.
     """
 
     prompts: int
@@ -75,8 +76,8 @@ def crossing(
     """
     if problem.ablation is not Ablation.RESAMPLE:
         raise BadSetting(
-            f"under {problem.ablation.value} ablation missing edges carry nothing of a corrupt prompt of its own, so "
-            "there is nothing to cross; wanted resample ablation (--ablation resample)"
+            f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
+            "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
     crossed = _crossed(problem, circuit, with_others, watch)
@@ -98,12 +99,12 @@ def _crossed(
     """The divergence of every pair of prompts of one group."""
     members = [[place for place, other in enumerate(group) if other == one] for one in dict.fromkeys(group)]
     total, done = sum(len(some) ** 2 for some in members), 0
-    values, clean, corrupt = np.empty(total), np.empty(total, np.int32), np.empty(total, np.int32)
+    values, clean, corrupt = np.empty(total), np.empty(total, np.intp), np.empty(total, np.intp)
     for some in members:
         pairs = [problem.pairs.pairs[place] for place in some]
         tokens = (torch.tensor([pair.clean for pair in pairs]), torch.tensor([pair.corrupt for pair in pairs]))
         run = CrossedRun(problem.model, circuit, *tokens, pairs[0].position)
-        reference, numbers = run.reference(), np.array(some, np.int32)
+        reference, numbers = run.reference(), np.array(some, np.intp)
         unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
         for block in run.blocks():
             targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +52,13 @@ class Crossed:
     """
 
     values: NDArray[np.float64]
-    clean: NDArray[np.int32]
-    corrupt: NDArray[np.int32]
+    clean: NDArray[np.intp]
+    corrupt: NDArray[np.intp]
     prompts: int
 
     @classmethod
     def of(
-        cls, values: NDArray[np.float64], clean: NDArray[np.int32], corrupt: NDArray[np.int32], prompts: int
+        cls, values: NDArray[np.float64], clean: NDArray[np.intp], corrupt: NDArray[np.intp], prompts: int
     ) -> Crossed:
         """These values, in any order."""
         order = np.lexsort((corrupt, clean, values))
@@ -90,10 +90,8 @@ class Crossed:
     def _figures(self, weights: NDArray[np.float64], quantiles: Sequence[float]) -> list[float]:
         """The mean and the percentiles of the values so weighted, in whole numbers."""
         reached = weights.cumsum()
-        total = reached[-1]
-        # rounding must not lift 0.9 of 10 pairs above the ninth
-        places = np.searchsorted(reached, np.array(quantiles) * total * (1 - 1e-12))
-        return [float(weights @ self.values / total), *self.values[places].tolist()]
+        percentiles = self.values[_places(reached, quantiles)]
+        return [float(weights @ self.values / reached[-1]), *percentiles.tolist()]
 
     def surely_passed(self, group: Sequence[object]) -> float:
         """The fraction of all pairs of a `group` (one for each prompt) that the greatest value passes with 95%
@@ -116,34 +114,39 @@ class Crossed:
         """
         own, other = (self.clean, self.corrupt) if side == "clean" else (self.corrupt, self.clean)
         names = sorted({word for word in words if word is not None})
-        number = {word: place for place, word in enumerate(names)}
-        codes = np.array([-1 if word is None else number[word] for word in words]).take(own)
+        number: dict[str | None, int] = {word: place for place, word in enumerate(names)}
+        kind = np.min_scalar_type(len(names))  # small numbers sort faster
+        codes = np.array([number.get(word, len(names)) for word in words], kind).take(own)
         order = codes.argsort(kind="stable")
         ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
         for word, start, end in zip(names, ends[:-1], ends[1:], strict=True):
             some = order[start:end]  # still sorted by value
-            values = self.values[some]
-            if not len(values):
-                continue
-            mean, margins = float(values.mean()), (own[some], other[some])
+            margins, values = (own[some], other[some]), self.values[some]
             prompts = _distinct(margins[0], self.prompts)
             if prompts < 2:
                 continue
+            mean = float(values.mean())
             error = sum(_variance(margin, values - mean, self.prompts) for margin in margins) ** 0.5 / len(values)
             reach = _student(prompts - 1) * error
-            p99 = float(values[max(0, int(np.ceil(0.99 * len(values) * (1 - 1e-12))) - 1)])
+            p99 = float(values[_places(np.arange(1, len(values) + 1), [0.99])[0]])
             yield Stratum(
                 slot, word, side, len(values), prompts, mean, mean - reach, mean + reach, p99, float(values[-1])
             )
 
 
-def _variance(margin: NDArray[np.int32], away: NDArray[np.float64], prompts: int) -> float:
+def _places(reached: NDArray[Any], quantiles: Sequence[float]) -> NDArray[np.intp]:
+    """Where the sum of weights reaches these fractions; rounding must not lift 0.9 of 10 pairs above the ninth."""
+    places: NDArray[np.intp] = np.searchsorted(reached, np.array(quantiles) * reached[-1] * (1 - 1e-12))
+    return places
+
+
+def _variance(margin: NDArray[np.intp], away: NDArray[np.float64], prompts: int) -> float:
     """Of the sum of what is away from its mean, over the prompts of one margin."""
     sums, count = np.bincount(margin, away, prompts), _distinct(margin, prompts)
     return float(sums @ sums) * count / (count - 1)
 
 
-def _distinct(margin: NDArray[np.int32], prompts: int) -> int:
+def _distinct(margin: NDArray[np.intp], prompts: int) -> int:
     return int(np.count_nonzero(np.bincount(margin, minlength=prompts)))
 
 
