@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -180,7 +180,7 @@ class _Run:
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:
                     raise _Skipped("there is nothing to repair")
-                return diagnosis(chosen(self.judgement, worst), circuit)
+                return diagnosis(_prompts_of(worst, self.judgement), circuit)
             case "necessity":
                 return necessity(self.judgement, circuit, plan.seed)
             case "specificity":
@@ -203,10 +203,10 @@ class _Run:
         return problems(self.task, self.judgement.model, replace(self.setup, prompts=count))[1]
 
 
-def chosen(problem: Problem, cases: tuple[Case, ...]) -> Problem:
-    """The problem of just these cases' prompts; what missing edges carry is as in the problem given."""
+def _prompts_of(cases: Sequence[Case], problem: Problem) -> Problem:
+    """The problem of just these cases' prompts."""
     pairs = [tokenise(case.pair, problem.model.tokenizer)[0] for case in cases]
-    return replace(problem, pairs=PromptPairs(tuple(pair for pair in pairs if pair)), means_of=problem.pairs)
+    return problem.on(PromptPairs(tuple(pair for pair in pairs if pair is not None)))
 
 
 def _others(task: Task) -> Iterator[Task]:

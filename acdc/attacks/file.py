@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acdc.attacks.case import Case
-from acdc.errors import BadAttackFile, BadSetting
+from acdc.errors import BadAttackFile
 from acdc.setup import Setup
 
 SCHEMA = "acdc.attack/1"
@@ -17,8 +17,7 @@ SCHEMA = "acdc.attack/1"
 class Recorded:
     """The worst cases of an attack, and what they were measured with.
 
-    `task` is the task's name and `task_file` its behaviour file, if it has one; `standard` is the worst KL divergence
-    on the circuit's own judgement prompts, where it was measured.
+    `task` is the task's name and `task_file` its behaviour file, if it has one.
     """
 
     circuit: Path
@@ -27,7 +26,6 @@ class Recorded:
     model: str
     setup: Setup
     worst: tuple[Case, ...]
-    standard: float | None
 
     @classmethod
     def load(cls, path: Path) -> Recorded:
@@ -41,7 +39,6 @@ class Recorded:
                 raise ValueError(f"its schema is {data['schema']!r}, wanted {SCHEMA!r}")
             named, drawn = data["model"], data["prompts"]
             setup = Setup(data["metric"]["name"], data["ablation"], drawn["count"], drawn["seed"], dtype=named["dtype"])
-            standard = [varied["kl"]["max"] for varied in data.get("variations", [])[:1]]
             return cls(
                 path.parent / data["circuit"]["file"],
                 data["task"]["name"],
@@ -49,21 +46,9 @@ class Recorded:
                 named["name"],
                 setup,
                 tuple(Case.from_json(case) for case in data["worst"]),
-                *(standard or [None]),
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise BadAttackFile(
                 f"no attack can be read from {path}: got {type(error).__name__} {str(error)!r}, wanted what "
                 "`acdc attack` writes; name another file or attack the circuit again"
             ) from error
-
-    def bound(self, at_most: float | None) -> float:
-        """The bound that is asked for, or else what the circuit keeps to on the prompts that judge it.
-
-        Raises: BadSetting when neither is known.
-        """
-        if at_most is not None:
-            return at_most
-        if self.standard is None:
-            raise BadSetting("the attack did not measure the standard prompts, so there is no bound; give --at-most")
-        return self.standard

@@ -125,7 +125,7 @@ def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts)
         pairs += [pair] if pair else []
     if problems:
         raise BadPrompts(*problems)
-    pinned = replace(problem, pairs=PromptPairs(tuple(pairs)), means_of=problem.pairs)
+    pinned = problem.on(PromptPairs(tuple(pairs)))
 
     def divergences(circuits: Sequence[Circuit]) -> list[float]:
         found: list[float] = pinned.measure(circuits, [KLDivergence()])[0].amax(-1).tolist()

@@ -17,15 +17,14 @@ def pin(
     attack: Annotated[Path, argument("ATTACK", is_="An attack.json, or the directory that holds one.")],
     file: Annotated[Path, argument("FILE", is_="A hypothesis file, test_*.acdc.yaml; a new one is written.")],
     case: Annotated[int, option("--case", takes="N", is_="Which of the worst cases, counted from 1 [1]")] = 1,
-    at_most: Annotated[
-        float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or the standard prompts']")
-    ] = None,
+    at_most: Annotated[float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or 0.5]")] = None,
 ) -> None:
     """Claim that a circuit does right what an attack found it doing wrong.
 
-    The prompt joins the claim `counterexamples` of a hypothesis file, which is otherwise left as it is: the KL
-    divergence from the model to the circuit on the worst of these prompts is bounded.
+    The prompt joins the claim `counterexamples` of a hypothesis file, which is otherwise left as it is: on the worst of
+    its prompts, the KL divergence from the model to the circuit is bounded.
     """
+    from acdc.attacks.diagnosis import BOUND
     from acdc.attacks.file import Recorded
     from acdc.claims.pinning import pinned, started
     from acdc.claims.reading import NAMES, load
@@ -40,7 +39,8 @@ def pin(
     if not 1 <= case <= len(found.worst):
         raise BadSetting(f"--case is {case}; wanted 1 to {len(found.worst)}, the cases in {attack}")
     worst = found.worst[case - 1]
-    bound, before = at_most, b""
+    bound = BOUND if at_most is None else at_most
+    before = b""
     if file.exists():
         claimed = load(file)
         _require_fit(claimed.subject.task.name, claimed.subject.setup.ablation, found, file)
@@ -48,12 +48,11 @@ def pin(
         before = file.read_bytes()
         text = before.decode("utf-8-sig")
         if there is None:
-            bound = found.bound(at_most)
+            at_most = bound
         elif at_most is None:
             bound = there.bound.high
-        after = pinned(text, worst.pair, bound if there is None else at_most)
+        after = pinned(text, worst.pair, at_most)
     else:
-        bound = found.bound(at_most)
         after = started(found, worst.pair, bound, file.absolute().parent)
     if after.encode() != before:
         with writable(file):

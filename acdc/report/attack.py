@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from acdc.attacks.diagnosis import MOST, recurring
+
 if TYPE_CHECKING:
     from acdc.adversary import Attack
     from acdc.attacks.case import Case
@@ -92,7 +94,7 @@ def _crossing(crossed: Crossing) -> RenderableType:
     for name, interval in figures.items():
         table.add_row(name, _number(interval.value), f"95% CI {interval.low:.2f} to {interval.high:.2f}")
     table.add_row(
-        "max", _number(crossed.maximum.value), f"at least as high as {crossed.maximum.passes:.1%} of all pairs"
+        "max", _number(crossed.maximum.value), f"at least {crossed.maximum.passes:.1%} of all such pairs are below"
     )
     parts: list[RenderableType] = [Text(title, style="bold"), table]
     if crossed.strata:
@@ -130,15 +132,17 @@ def _cases(worst: Sequence[Case]) -> RenderableType:
 
 
 def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
-    table = _table()
-    table.add_column("case", justify="right", no_wrap=True)
-    table.add_column("edges put back, and the KL then")
+    table = _table(header=False)
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column()
     for number, one in enumerate(found, start=1):
         steps = [f"{back.edge.name} {back.kl:.2f}" for back in one.together[:_EDGES]]
-        more = f", and {len(one.together) - _EDGES} more" if len(one.together) > _EDGES else ""
-        last = "repaired" if one.repaired else "not repaired"
-        table.add_row(str(number), f"KL {one.case.kl:.2f}; {', '.join(steps)}{more}: {last}")
-    return Group(Text("What repairs them", style="bold"), table)
+        more = f" and {len(one.together) - _EDGES} more" if len(one.together) > _EDGES else ""
+        last = "repaired" if one.repaired else f"not repaired by up to {MOST} edges"
+        table.add_row(str(number), f"KL {one.case.kl:.2f}, then {', '.join(steps)}{more}: {last}")
+    common = [f"{edge.name} ({count})" for edge, count in recurring(found)[:_EDGES] if count > 1]
+    shared = [Text(f"In the repairs of several: {', '.join(common)}")] if common else []
+    return Group(Text("What repairs them: edges put back, and the KL then", style="bold"), table, *shared)
 
 
 def _lines(attack: Attack) -> dict[str, str]:
@@ -147,7 +151,10 @@ def _lines(attack: Attack) -> dict[str, str]:
     lines = {}
     if found.search:
         speed = f"{found.search.per_second:,.0f} a second"
-        lines["search"] = f"{found.search.tested:,} prompts tested ({speed}), budget {plan.budget:,}, seed {plan.seed}"
+        lines["search"] = (
+            f"broken by {found.search.failures:,} of {found.search.tested:,} prompts tested ({speed}), budget "
+            f"{plan.budget:,}, seed {plan.seed}"
+        )
     if found.necessity:
         lines["necessity"] = f"without the circuit the model keeps {_kept(found.necessity.kept)} of the behaviour"
     if found.specificity is not None:

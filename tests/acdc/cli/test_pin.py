@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from acdc.attacks.case import cases
+from acdc.attacks.diagnosis import BOUND
 from acdc.evaluation import judgement, recorded_setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
@@ -29,7 +30,6 @@ def attacked(found: Path) -> Path:
         "circuit": {"file": "circuit.json"},
         **record,
         "worst": [case.to_json() for case in worst],
-        "variations": [{"name": "standard", "kl": {"p50": 0.1, "p99": 0.2, "max": 0.25}}],
     }
     (found / "attack.json").write_text(json.dumps(data))
     return found
@@ -38,7 +38,7 @@ def attacked(found: Path) -> Path:
 def test_a_pinned_case_fails_and_passes_once_the_circuit_is_repaired(attacked: Path) -> None:
     ran = acdc("pin", attacked, "test_new.acdc.yaml")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[0].endswith("in test_new.acdc.yaml: at most 0.25 is claimed, which fails today")
+    assert ran.out.splitlines()[0].endswith(f"in test_new.acdc.yaml: at most {BOUND:g} is claimed, which fails today")
     assert ran.out.splitlines()[1] == "Next: acdc test test_new.acdc.yaml"
     assert 'circuit: "found/circuit.json"\n' in Path("test_new.acdc.yaml").read_text()
     failed = acdc("test", "test_new.acdc.yaml")
@@ -77,12 +77,9 @@ def test_what_does_not_fit_is_refused(attacked: Path) -> None:
     zero = "task: periodic\ncircuit: found/circuit.json\nsetup: {ablation: zero}\nclaims: {size: {at_most: 1}}\n"
     Path("test_zero.acdc.yaml").write_text(zero)
     Path("foreign.json").write_text("{}")
-    data = json.loads((attacked / "attack.json").read_text())
-    Path("partial.json").write_text(json.dumps({**data, "variations": []}))
     for arguments, words in (
         (("nowhere", "test_new.acdc.yaml"), "no attack can be read from nowhere: got FileNotFoundError"),
         (("foreign.json", "test_new.acdc.yaml"), "no attack can be read from foreign.json: got KeyError"),
-        (("partial.json", "test_new.acdc.yaml"), "so there is no bound; give --at-most"),
         ((attacked, "new.yaml"), "got 'new.yaml', wanted test_*.acdc.yaml"),
         ((attacked, "nowhere/test_new.acdc.yaml"), "there is no directory"),
         ((attacked, "test_new.acdc.yaml", "--case", "0"), "--case is 0; wanted 1 to 16"),
