@@ -16,6 +16,7 @@ from acdc.judges.faithfulness import Interval
 from acdc.problem import Problem
 from acdc.progress import Progress
 from graphs.ablation import Ablation
+from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.crossing import CrossedRun
 from tasks.metrics import KLDivergence, Targets
@@ -93,6 +94,7 @@ def crossing(
     )
 
 
+@freed_memory_kept()
 def _crossed(
     problem: Problem, circuit: Circuit, group: Sequence[object], watch: Callable[[Progress], None] | None
 ) -> Crossed:
