@@ -25,7 +25,9 @@ def contrast(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batch 
 
 @pytest.mark.parametrize("ablation", Ablation)
 @pytest.mark.parametrize("name", ["gpt2", "gemma2"])
-def test_gradients_are_those_of_finite_differences(checkpoints: Checkpoints, name: Architecture, ablation: Ablation) -> None:
+def test_gradients_are_those_of_finite_differences(
+    checkpoints: Checkpoints, name: Architecture, ablation: Ablation
+) -> None:
     model = graphs.load(checkpoints.path(name), dtype=torch.float64)
     edges = sorted(edge.name for edge in model.graph.edges())
     circuit = Circuit.from_names(model.graph, edges[::2])
