@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
 
@@ -21,19 +22,12 @@ from acdc.truth.known import Known
 from graphs.circuit import Circuit
 from graphs.runs import Prompts
 from graphs.token_gradients import token_gradients
+from tasks.builtin.planted_copy import LETTERS
 from tasks.metrics import KLDivergence
 from tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from tasks.slots import Slots
 from tasks.tokenisation import TextPair, tokenise
 from tests.acdc.attacks.planted_failures import SETUP, broken, true
-
-WORDS = ("A", "B", "C", "D", "E", "F", "G", "H")
-
-
-@pytest.fixture(scope="module")
-def copies() -> Known:
-    """A model that repeats a letter."""
-    return planted.known("or", 0, dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +36,7 @@ def chain() -> Known:
     return planted.known("chain", 0, dtype=torch.float64)
 
 
-def found(known: Known, circuit: Circuit, budget: int = 90, seed: int = 0, **options: int) -> Search:
+def found(known: Known, circuit: Circuit, budget: int = 48, seed: int = 0, **options: int) -> Search:
     return search(known.task, known.model, circuit, SETUP, budget=budget, seed=seed, **options)
 
 
@@ -91,7 +85,7 @@ def test_the_same_seed_finds_the_same_and_another_something_else(chain: Known) -
 
 
 def test_how_many_prompts_run_together_changes_nothing(chain: Known) -> None:
-    at_once, one_by_one = (found(chain, broken(chain), 60, max_bytes=limit) for limit in (1 << 28, 1))
+    at_once, one_by_one = (found(chain, broken(chain), 30, max_bytes=limit) for limit in (1 << 28, 1))
     assert told(at_once) == told(one_by_one)
     assert at_once.failures == one_by_one.failures
 
@@ -111,59 +105,45 @@ def test_the_budget_is_spent_exactly(chain: Known, budget: int, monkeypatch: pyt
     assert result.per_second == pytest.approx(budget / result.seconds)
 
 
-def test_a_search_ends_where_there_are_no_more_prompts(copies: Known) -> None:
-    words = ("A", "B", "C", "D")
+def test_a_search_ends_where_there_are_no_more_prompts() -> None:
+    known = planted.known("or", 0, dtype=torch.float64)
 
-    def write(filling: object) -> TextPair:
-        letter = dict(filling)["letter"]  # type: ignore[call-overload]
-        return TextPair(
-            f"So of {letter} by on at",
-            "So of to by on at",
-            (f" {letter.lower()}",),
-            (" h",),
-            filling=(("letter", letter),),
-        )
+    def write(filling: Mapping[str, str]) -> TextPair:
+        letter = filling["letter"]
+        clean, corrupt = f"So of {letter} by on at", "So of to by on at"
+        return TextPair(clean, corrupt, (f" {letter.lower()}",), (" the",), filling=tuple(filling.items()))
 
-    def draw(rng: np.random.Generator) -> TextPair:
-        return write({"letter": words[rng.integers(2)]})
-
-    prompts = TemplatePrompts(lambda rng: draw(rng), Slots({"letter": words}, write))
-    task = replace(copies.task, prompts=prompts)
-    problem = Problem(copies.model, PromptPairs(()), KLDivergence())
-    hunt = searching._Hunt(
-        task, prompts.slots or Slots({}, write), problem, Circuit.empty(copies.model.graph), set(), 0
-    )
-    while hunt.go_on(100):
-        pass
-    assert {met.pair.text.filling for met in hunt.pool} == {(("letter", word),) for word in words}
+    slots = Slots({"letter": LETTERS}, write)
+    prompts = TemplatePrompts(lambda rng: write({"letter": LETTERS[rng.integers(len(LETTERS))]}), slots)
+    task = replace(known.task, prompts=prompts)
+    setup = replace(SETUP, prompts=2)
+    result = search(task, known.model, Circuit.empty(known.model.graph), setup, budget=100, seed=0, keep=100)
+    assert result.tested == len(LETTERS) - 2, "two are for discovery"
 
 
 def test_words_are_ranked_by_the_gradient_slot_by_slot(chain: Known) -> None:
-    problem = Problem(chain.model, chain.task.build(chain.model.tokenizer, 4, 0).judgement, KLDivergence())
-    slots, circuit = chain.task.slots, broken(chain)
+    problem = Problem(chain.model, chain.task.build(chain.model.tokenizer, 2, 0).judgement, KLDivergence())
+    slots, parent = chain.task.slots, problem.pairs.pairs[0]
     assert slots is not None
-    for parent in problem.pairs.pairs:
-        every = [Substitution(*changed) for changed in slots.neighbours(parent.text)]
-        [order] = ranked(problem, circuit, Pieces(chain.model.tokenizer, []), [parent], [every])
-        assert sorted(order) == sorted(every), "all are of one length here"
-        clean, corrupt = torch.tensor([parent.clean]), torch.tensor([parent.corrupt])
-        slopes = token_gradients(
-            chain.model, Prompts(clean, corrupt, torch.tensor([parent.position])), circuit, divergence
-        )
+    every = [Substitution(*changed) for changed in slots.neighbours(parent.text)]
+    [order] = ranked(problem, broken(chain), Pieces(chain.model.tokenizer, []), [parent], [every])
+    assert sorted(each[:2] for each in order) == sorted(each[:2] for each in every), "all are of one length here"
+    tokens = [torch.tensor([parent.clean]), torch.tensor([parent.corrupt])]
+    prompts = Prompts(*tokens, torch.tensor([parent.position]))
+    slopes = token_gradients(chain.model, prompts, broken(chain), divergence)
 
-        def gain(each: Substitution) -> float:
-            new, _ = tokenise(each.text, chain.model.tokenizer)
-            assert new is not None
-            total = 0.0
-            for tokens, old, slope in ((new.clean, clean, slopes.clean), (new.corrupt, corrupt, slopes.corrupt)):
-                moved = chain.model.embed(torch.tensor([tokens])) - chain.model.embed(old)
-                total += float((moved * slope).sum())
-            return total
+    def gain(each: Substitution) -> float:
+        new, _ = tokenise(each.text, chain.model.tokenizer)
+        assert new is not None
+        total = 0.0
+        for changed, old, slope in zip((new.clean, new.corrupt), tokens, (slopes.clean, slopes.corrupt), strict=True):
+            total += float(((chain.model.embed(torch.tensor([changed])) - chain.model.embed(old)) * slope).sum())
+        return total
 
-        for slot in dict(parent.text.filling):
-            gains = [gain(each) for each in order if each.slot == slot]
-            assert all(first >= second - 1e-3 for first, second in zip(gains, gains[1:], strict=False))
-        assert len({each.slot for each in order[:3]}) == 3, "slots take turns"
+    for slot in dict(parent.text.filling):
+        gains = [gain(each) for each in order if each.slot == slot]
+        assert all(first >= second - 1e-3 for first, second in pairwise(gains))
+    assert len({each.slot for each in order[:3]}) == 3, "slots take turns"
 
 
 def test_whoever_waits_hears_how_far_it_is(chain: Known) -> None:
@@ -184,7 +164,7 @@ def test_the_result_is_plain_json_without_the_time(chain: Known) -> None:
 
 def test_a_task_without_slots_cannot_be_searched(chain: Known) -> None:
     listed = replace(chain.task, prompts=ListedPrompts((), ()))
-    with pytest.raises(BadSetting, match="slots of the prompts of 'planted_hops'.*crossing"):
+    with pytest.raises(BadSetting, match=r"slots of the prompts of 'planted_hops'.*crossing"):
         search(listed, chain.model, broken(chain), SETUP, budget=10, seed=0)
 
 
