@@ -83,7 +83,7 @@ def _ranked(
     if not alike:
         return []
     new, old = torch.tensor(tokens), torch.tensor([parent.clean, parent.corrupt])
-    moved = _embedded(problem, new.flatten(0, 1)).unflatten(0, new.shape[:2]) - _embedded(problem, old)
+    moved = _embedded(problem, new.flatten(0, 1)).view(*new.shape, -1) - _embedded(problem, old)
     by_slot: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
     for place, gain in enumerate((moved * gradient).flatten(1).sum(1).tolist()):
         by_slot[alike[place].slot].append((-round(gain, _DIGITS), place))
