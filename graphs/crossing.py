@@ -9,11 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.errors import BadTokens, DifferentGraphs
 from graphs.liveness import Liveness, receivers_of
-from graphs.model.parts import Place
 from graphs.model.transformer import Model
 
 _TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
@@ -47,11 +45,11 @@ class _Corrupt:
 class _Clean:
     """What is known of some clean prompts, axes as in `CrossedRun`.
 
-    `wrote` holds what live senders write that nothing of the corrupt prompt reaches; `scales` are the frozen head
-    scales.
+    `wrote` holds what live senders write that nothing of the corrupt prompt reaches, to which a block adds what the
+    others write for its pairs; `scales` are the frozen head scales.
     """
 
-    wrote: dict[int, Float[Tensor, "1 clean _ d_model"]]
+    wrote: dict[int, Float[Tensor, "#corrupt clean _ d_model"]]
     scales: tuple[Float[Tensor, "clean pos d_model"] | None, ...]
 
     def select(self, some: slice) -> _Clean:
@@ -76,7 +74,7 @@ class CrossedRun:
         model: Model,
         circuit: Circuit,
         clean: Int[Tensor, "clean pos"],
-        corrupt: Int[Tensor, "corrupt pos"],
+        corrupt: Int[Tensor, "corrupt _"],
         position: int,
     ) -> None:
         graph = model.graph
@@ -112,28 +110,26 @@ class CrossedRun:
         at_once = pairs or self._fast
         rows = min(n_corrupt, max(1, round(at_once**0.5)))
         columns = min(n_clean, max(1, at_once // rows))
-        with torch.no_grad(), freed_memory_kept():
-            parts = [self._run_clean(some) for some in _slices(n_clean, max(rows, columns))]
-            wrote = {sender: torch.cat([part.wrote[sender] for part in parts], 1) for sender in self._steady}
-            scales = tuple(
-                None if one is None else torch.cat([part.scales[layer] for part in parts])  # type: ignore[misc]
-                for layer, one in enumerate(parts[0].scales)
-            )
-            known = _Clean(wrote, scales)
-            del parts
-            for some in _slices(n_corrupt, rows):
-                ablated = self._run_corrupt(some)
-                for others in _slices(n_clean, columns):
-                    yield Block(some, others, self._run_pairs(ablated, known.select(others)))
+        parts = [self._run_clean(some) for some in _slices(n_clean, rows * columns)]
+        wrote = {sender: torch.cat([part.wrote[sender] for part in parts], 1) for sender in self._steady}
+        frozen = self._model.graph.frozen_scale
+        layers = zip(*(part.scales for part in parts), strict=True)
+        scales = tuple(torch.cat([one for one in layer if one is not None]) if frozen else None for layer in layers)
+        known = _Clean(wrote, scales)
+        del parts
+        for some in _slices(n_corrupt, rows):
+            ablated = self._run_corrupt(some)
+            for others in _slices(n_clean, columns):
+                yield Block(some, others, self._run_pairs(ablated, known.select(others)))
 
+    @torch.no_grad()
     def reference(self) -> Float[Tensor, "clean vocab"]:
         """The full model's logits on the clean prompts at the scored position."""
         parts = []
-        with torch.no_grad():
-            for some in _slices(len(self._clean), self._fast):
-                outputs = self._model.trace(self._model.embed(self._clean[some]), self._places).outputs
-                final = outputs[:, :, self._position].sum(0) + self._biases(len(outputs))
-                parts.append(self._model.unembedding(final))
+        for some in _slices(len(self._clean), self._fast):
+            outputs = self._model.trace(self._model.embed(self._clean[some]), self._places).outputs
+            final = outputs[:, :, self._position].sum(0) + self._biases(len(outputs))
+            parts.append(self._model.unembedding(final))
         return torch.cat(parts)
 
     @property
@@ -160,6 +156,7 @@ class CrossedRun:
                 total = total + layer.attention.output_bias
         return total
 
+    @torch.no_grad()
     def _run_clean(self, some: slice) -> _Clean:
         """Every node that the corrupt prompt does not reach, on some clean prompts."""
         start = self._model.embed(self._clean[some])
@@ -172,6 +169,7 @@ class CrossedRun:
                 known.wrote[sender] = self._write(sender, None, known)
         return known
 
+    @torch.no_grad()
     def _run_corrupt(self, some: slice) -> _Corrupt:
         outputs = self._model.trace(self._model.embed(self._corrupt[some]), self._places).outputs
         residuals, total, start = {}, torch.zeros_like(outputs[0]), 0
@@ -180,6 +178,7 @@ class CrossedRun:
             residuals[read], start = (total + self._biases(read))[:, None], read
         return _Corrupt(outputs[:, :, None], residuals)
 
+    @torch.no_grad()
     def _run_pairs(self, ablated: _Corrupt, known: _Clean) -> Float[Tensor, "corrupt clean vocab"]:
         for sender in self._live:
             if sender not in self._steady:
@@ -199,7 +198,7 @@ class CrossedRun:
             return layer.mlp(self._input(rows[0][0], wide, ablated, known))
         q, k, v = (self._project(row, wide or slot != "q", ablated, known) for row, slot in rows)
         place = (self._places if wide else self._scored)[node.layer]
-        z = layer.attention.attend(q, k, v, Place(place.allowed[None]))
+        z = layer.attention.attend(q, k, v, place)
         out = layer.attention.write(z, self._heads[node.head : node.head + 1])[0]
         scale = known.scales[node.layer]
         return out if scale is None else out * (scale if wide else self._at_score(scale))

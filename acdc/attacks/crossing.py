@@ -16,6 +16,7 @@ from acdc.judges.faithfulness import Interval
 from acdc.problem import Problem
 from acdc.progress import Progress
 from graphs.ablation import Ablation
+from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.crossing import CrossedRun
 from tasks.metrics import KLDivergence, Targets
@@ -41,7 +42,8 @@ class Crossing:
 
     `pairs` are as many of all, `prompts` squared, as could be crossed: those of as many tokens, scored at the same
     position. Intervals are of 95%, for prompts drawn anew on both sides. `strata` are the pairs by word, those first
-    whose mean is surely highest: by the lower end of its interval.
+    whose mean is surely highest: by the lower end of its interval. In `worst`, template and filling are those of the
+    clean prompt.
     """
 
     prompts: int
@@ -75,8 +77,8 @@ def crossing(
     """
     if problem.ablation is not Ablation.RESAMPLE:
         raise BadSetting(
-            f"under {problem.ablation.value} ablation missing edges carry nothing of a corrupt prompt of its own, so "
-            "there is nothing to cross; wanted resample ablation (--ablation resample)"
+            f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
+            "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
     crossed = _crossed(problem, circuit, with_others, watch)
@@ -92,6 +94,7 @@ def crossing(
     )
 
 
+@freed_memory_kept()
 def _crossed(
     problem: Problem, circuit: Circuit, group: Sequence[object], watch: Callable[[Progress], None] | None
 ) -> Crossed:

@@ -136,7 +136,8 @@ class Crossed:
 
 def _places(reached: NDArray[Any], quantiles: Sequence[float]) -> NDArray[np.intp]:
     """Where the sum of weights reaches these fractions; rounding must not lift 0.9 of 10 pairs above the ninth."""
-    return np.searchsorted(reached, np.array(quantiles) * reached[-1] * (1 - 1e-12))
+    places: NDArray[np.intp] = np.searchsorted(reached, np.array(quantiles) * reached[-1] * (1 - 1e-12))
+    return places
 
 
 def _variance(margin: NDArray[np.intp], away: NDArray[np.float64], prompts: int) -> float:
