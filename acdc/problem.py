@@ -73,6 +73,9 @@ class Problem:
     as fit); every number is per prompt or a mean over all prompts, whatever the batches. Where the runs of all prompts
     together take more than `max_bytes` (None: no limit), batches are small enough for it and are prepared anew whenever
     they are needed, one at a time.
+
+    The mean ablations take their means over the corrupt prompts of `means_of` (None: the problem's own). Problems of a
+    few chosen prompts must name some: what a missing edge carries would hang on that choice otherwise.
     """
 
     model: Model
@@ -81,6 +84,7 @@ class Problem:
     ablation: Ablation = Ablation.RESAMPLE
     batch_size: int | None = None
     max_bytes: int | None = None
+    means_of: PromptPairs | None = None
 
     @property
     def graph(self) -> ComputationalGraph:
@@ -120,7 +124,15 @@ class Problem:
     @cached_property
     def _means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
         size = max(len(batch.clean) for batch in self.prompt_batches)
-        return mean_outputs(self.model, [batch.corrupt for batch in self.pairs.batches(size)], self.ablation)
+        averaged = self.means_of or self.pairs
+        means = mean_outputs(self.model, [batch.corrupt for batch in averaged.batches(size)], self.ablation)
+        longest = max(batch.clean.shape[1] for batch in self.prompt_batches)
+        if means is not None and 1 < means.shape[2] < longest:
+            raise UnmeasurableBehaviour(
+                f"a prompt has {longest} tokens, but the prompts whose means missing edges carry only "
+                f"{means.shape[2]}; use shorter prompts or another ablation (--ablation)"
+            )
+        return means
 
     def prepare(self) -> Iterator[Batch]:
         """Run the clean and corrupt prompts, batch by batch."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, takewhile
+from typing import TypeVar, final
 
 from tasks.errors import TaskError
 from tasks.tokenisation import TextPair
@@ -37,8 +38,25 @@ class Slots:
         return self.write(filling | {slot: word})
 
     def neighbours(self, pair: TextPair) -> Iterator[tuple[str, str, TextPair]]:
-        """Every prompt that differs from the pair in the word of one slot, with this slot and this word."""
+        """Every prompt that differs from the pair in the word of one slot, with this slot and this word.
+
+        A slot whose word the prompt does not show, because it is too short for it, changes nothing and is left out.
+        """
         for slot, word in pair.filling:
             for other in self.choices[slot]:
-                if other != word and (changed := self.rewrite(pair, slot, other)) is not None:
+                changed = self.rewrite(pair, slot, other) if other != word else None
+                if changed is not None and replace(changed, filling=pair.filling) != pair:
                     yield slot, other, changed
+
+
+_Word = TypeVar("_Word")
+
+
+def numbered(slot: str, words: Sequence[_Word]) -> dict[str, _Word]:
+    """The words, or what may stand for each, by the names of slots: `symbol 1`, `symbol 2` and so on."""
+    return {f"{slot} {place}": word for place, word in enumerate(words, start=1)}
+
+
+def listed(slot: str, words: Mapping[str, str]) -> list[str]:
+    """What fills the slots that `numbered` names so, in their order, as many as there are."""
+    return [words[name] for name in takewhile(words.__contains__, (f"{slot} {place}" for place in count(1)))]

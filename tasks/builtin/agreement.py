@@ -5,11 +5,14 @@ The corrupt prompt has the subject in the other number and the same attractor.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
 from tasks.builtin.vocabulary import words
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -24,6 +27,7 @@ NOUNS = {
         """
     )
 } | {"box": "boxes", "knife": "knives", "man": "men", "woman": "women", "child": "children"}
+NUMBERS = ("singular", "plural")
 PREPOSITIONS = ("near", "behind", "beside", "under", "above", "by")
 TEMPLATES = {
     "The {0} {preposition} the {1}": ("is", "are"),
@@ -43,19 +47,44 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         subject, attractor = (nouns[place] for place in rng.choice(len(nouns), 2, replace=False))
         if among.admits(subject, attractor):
             break
-    number, other = int(rng.integers(2)), int(rng.integers(2))
+    numbers = {"subject's number": NUMBERS[rng.integers(2)], "attractor's number": NUMBERS[rng.integers(2)]}
     template = list(TEMPLATES)[rng.integers(len(TEMPLATES))]
     preposition = PREPOSITIONS[rng.integers(len(PREPOSITIONS))]
-    near = (attractor, NOUNS[attractor])[other]
-    right, wrong = (subject, NOUNS[subject])[number], (subject, NOUNS[subject])[1 - number]
+    nouns_drawn = {"subject": subject, "attractor": attractor}
+    pair = write({**nouns_drawn, **numbers, "preposition": preposition, "template": template})
+    assert pair is not None  # the nouns differ
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these words, if its two nouns differ; `subject` and `attractor` are in the singular."""
+    subject, attractor = words["subject"], words["attractor"]
+    if subject == attractor:
+        return None
+    number, other = (NUMBERS.index(words[f"{role}'s number"]) for role in ("subject", "attractor"))
+    template = words["template"]
     verbs = TEMPLATES[template]
+    right, wrong = (subject, NOUNS[subject])[number], (subject, NOUNS[subject])[1 - number]
+    near = (attractor, NOUNS[attractor])[other]
     return TextPair(
-        clean=template.format(right, near, preposition=preposition),
-        corrupt=template.format(wrong, near, preposition=preposition),
+        clean=template.format(right, near, preposition=words["preposition"]),
+        corrupt=template.format(wrong, near, preposition=words["preposition"]),
         answers=(" " + verbs[number],),
         distractors=(" " + verbs[1 - number],),
         template=f"{template.split()[0]}, {'same' if number == other else 'opposite'} number",
+        filling=tuple(words.items()),
     )
+
+
+SLOTS = Slots(
+    {
+        **dict.fromkeys(("subject", "attractor"), tuple(NOUNS)),
+        **dict.fromkeys(("subject's number", "attractor's number"), NUMBERS),
+        "preposition": PREPOSITIONS,
+        "template": tuple(TEMPLATES),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -68,5 +97,5 @@ def task() -> Task:
         ),
         model="everyday-4l",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

@@ -6,6 +6,7 @@ argument is next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from tasks.builtin.combinations import Combinations
 from tasks.builtin.vocabulary import words
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -56,16 +58,37 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
             break
     function = FUNCTIONS[rng.integers(len(FUNCTIONS))]
     nouns = [NOUNS[place] for place in rng.choice(len(NOUNS), 6)]
+    pair = write(
+        {
+            "function": function,
+            **numbered("argument", arguments),
+            **numbered("other argument", others),
+            **numbered("other documented", strangers),
+            **numbered("noun", nouns),
+        }
+    )
+    assert pair is not None  # the names differ
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these words, if all names differ; it has as many arguments as there are slots for them."""
+    arguments, others = listed("argument", words), listed("other argument", words)
+    strangers, nouns = listed("other documented", words), listed("noun", words)
+    names = [*arguments, *others, *strangers]
+    if len(set(names)) < len(names):
+        return None
     return TextPair(
-        clean=_method(function, arguments, arguments[:2], nouns),
-        corrupt=_method(function, others, strangers, nouns),
+        clean=_method(words["function"], arguments, arguments[:2], nouns),
+        corrupt=_method(words["function"], others, strangers, nouns),
         answers=(" " + arguments[2],),
         distractors=tuple(" " + name for name in arguments if name != arguments[2]),
-        template=f"{count} arguments",
+        template=f"{len(arguments)} arguments",
+        filling=tuple(words.items()),
     )
 
 
-def _method(function: str, arguments: list[str], documented: list[str], nouns: list[str]) -> str:
+def _method(function: str, arguments: Sequence[str], documented: Sequence[str], nouns: Sequence[str]) -> str:
     return (
         f"def {function}(self, {', '.join(arguments)}):\n"
         f'    """{nouns[0]} {nouns[1]}\n\n'
@@ -73,6 +96,18 @@ def _method(function: str, arguments: list[str], documented: list[str], nouns: l
         f"    :param {documented[1]}: {nouns[4]} {nouns[5]}\n"
         f"    :param"
     )
+
+
+SLOTS = Slots(
+    {
+        "function": FUNCTIONS,
+        **numbered("argument", [ARGUMENTS] * 5),
+        **numbered("other argument", [ARGUMENTS] * 5),
+        **numbered("other documented", [ARGUMENTS] * 2),
+        **numbered("noun", [NOUNS] * 6),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -85,5 +120,5 @@ def task() -> Task:
         ),
         model="everyday-4l",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

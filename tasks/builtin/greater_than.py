@@ -6,11 +6,14 @@ and loses the bound.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
 from tasks.builtin.vocabulary import words
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots
 from tasks.task import About, ReferenceCircuit, Task
 from tasks.tokenisation import TextPair
 
@@ -37,6 +40,12 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         if among.admits(str(century), f"{year:02}"):
             break
     noun = NOUNS[rng.integers(len(NOUNS))]
+    return write({"noun": noun, "century": str(century), "year": f"{year:02}"})
+
+
+def write(words: Mapping[str, str]) -> TextPair:
+    """The prompt pair with this noun, century, and year in it."""
+    noun, century, year = words["noun"], words["century"], int(words["year"])
     span = f"The {noun} lasted from the year {century}{{:02}} to the year {century}"
     return TextPair(
         clean=span.format(year),
@@ -45,7 +54,18 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         # The year 00 is left out: a number such as 1700 is one token in many tokenizers.
         distractors=tuple(f"{earlier:02}" for earlier in range(1, year + 1)),
         template=noun,
+        filling=tuple(words.items()),
     )
+
+
+SLOTS = Slots(
+    {
+        "noun": NOUNS,
+        "century": tuple(str(century) for century in CENTURIES),
+        "year": tuple(f"{year:02}" for year in range(FIRST_YEAR, LAST_YEAR + 1)),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -59,7 +79,7 @@ def task() -> Task:
         ),
         model="everyday-4l",
         metric="probability_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
         references=(
             ReferenceCircuit(
                 model="gpt2",

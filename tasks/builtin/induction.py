@@ -6,13 +6,18 @@ another word of the clean sequence, which tells copying the right word from copy
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
 from tasks.builtin.vocabulary import WORDS
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
+
+LONGEST = 8
 
 
 def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> TextPair:
@@ -21,7 +26,7 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
     A combination is two neighbouring words, in alphabetical order. Held-out draws are those whose current word and
     answer are held out; trained draws have no held-out neighbours at all.
     """
-    length = int(rng.integers(5, 9))
+    length = int(rng.integers(5, LONGEST + 1))
     while True:
         drawn = [str(word) for word in rng.choice(WORDS, 3 * length, replace=False)]
         first, other = drawn[:length], drawn[length:]
@@ -31,14 +36,41 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         asked = neighbours if among is Combinations.TRAINED else neighbours[repeated - 1 : repeated]
         if all(among.admits(*pair) for pair in asked):
             break
-    wrong = [word for word in first if word != first[repeated]]
+    wrong = [place for place in range(length) if place != repeated]
+    which = {"repeated": str(repeated), "distractor": str(1 + wrong[rng.integers(len(wrong))])}
+    pair = write({**numbered("word", first), **numbered("other word", other), **which})
+    assert pair is not None  # the words differ
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these words, if all differ; `distractor` is the place of one that is not the answer.
+
+    The corrupt prompt takes as many of the other words as it needs.
+    """
+    first, other = listed("word", words), listed("other word", words)
+    repeated, wrong = int(words["repeated"]), int(words["distractor"]) - 1
+    if len({*first, *other}) < len(first) + len(other) or not max(repeated, wrong) < len(first) or wrong == repeated:
+        return None
     return TextPair(
         clean=" ".join([*first, *first[:repeated]]),
-        corrupt=" ".join(other[: length + repeated]),
+        corrupt=" ".join(other[: len(first) + repeated]),
         answers=(" " + first[repeated],),
-        distractors=(" " + wrong[rng.integers(len(wrong))],),
-        template=f"{length} words",
+        distractors=(" " + first[wrong],),
+        template=f"{len(first)} words",
+        filling=tuple(words.items()),
     )
+
+
+SLOTS = Slots(
+    {
+        **numbered("word", [WORDS] * LONGEST),
+        **numbered("other word", [WORDS] * (2 * LONGEST)),
+        "repeated": tuple(str(count) for count in range(2, LONGEST)),
+        "distractor": tuple(str(place) for place in range(1, LONGEST + 1)),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -51,5 +83,5 @@ def task() -> Task:
         ),
         model="everyday-4l",
         metric="kl",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

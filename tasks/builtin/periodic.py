@@ -6,11 +6,14 @@ they repeat survive in it, so a circuit must carry how the repetition is found a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
 from tasks.builtin.vocabulary import DIGITS, LETTERS, WORDS
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -31,17 +34,41 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         if all(among.admits(*sorted(pair)) for pair in zip(clean, [*clean[1:], clean[0]], strict=True)):
             break
     length = 2 * period + int(rng.integers(1, period + 1))
+    pair = write({**numbered("symbol", clean), **numbered("other symbol", other), "length": str(length)})
+    assert pair is not None  # the symbols differ and are of one kind
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these symbols, if all differ and are of one kind, and the pattern breaks off in round 3."""
+    clean, other = listed("symbol", words), listed("other symbol", words)
+    period, length = len(clean), int(words["length"])
+    symbols = {*clean, *other}
+    kind = next((kind for kind, known in _KINDS.items() if symbols <= set(known)), None)
+    if kind is None or len(symbols) < len(clean) + len(other) or not 2 * period < length <= 3 * period:
+        return None
     return TextPair(
         clean=_repeat(clean, length),
         corrupt=_repeat(other, length),
         answers=(" " + clean[length % len(clean)],),
         distractors=(" " + other[length % len(other)],),
         template=f"{kind}, period {period}",
+        filling=tuple(words.items()),
     )
 
 
-def _repeat(pattern: list[str], length: int) -> str:
+def _repeat(pattern: Sequence[str], length: int) -> str:
     return " ".join(pattern[place % len(pattern)] for place in range(length))
+
+
+SLOTS = Slots(
+    {
+        **numbered("symbol", [SYMBOLS] * 3),
+        **numbered("other symbol", [SYMBOLS] * 3),
+        "length": tuple(str(length) for length in range(5, 10)),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -51,5 +78,5 @@ def task() -> Task:
         about=About("Continues a periodic sequence: A B A B A -> B."),
         model="periodic-2l",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

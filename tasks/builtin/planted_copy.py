@@ -6,10 +6,13 @@ over: `planted-or:0`, `planted-backup:0` and other seeds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tasks.builtin.vocabulary import words
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -21,13 +24,36 @@ def draw(rng: np.random.Generator) -> TextPair:
     """A letter among other words, and other words alone."""
     around = [FILLERS[place] for place in rng.integers(len(FILLERS), size=4)]
     letter, other = (LETTERS[place] for place in rng.permutation(len(LETTERS))[:2])
+    instead = [FILLERS[place] for place in rng.integers(len(FILLERS), size=5)]
+    letters = {"letter": letter, "other letter": other}
+    pair = write({**letters, **numbered("word", around), **numbered("other word", instead)})
+    assert pair is not None  # the letters differ
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these words, if the letter differs from that of the distractor."""
+    letter, other, around = words["letter"], words["other letter"], listed("word", words)
+    if letter == other:
+        return None
     return TextPair(
         clean=f"So {around[0]} {letter} {' '.join(around[1:])}",
-        corrupt=f"So {' '.join(FILLERS[place] for place in rng.integers(len(FILLERS), size=5))}",
+        corrupt=f"So {' '.join(listed('other word', words))}",
         answers=(" " + letter.lower(),),
         distractors=(" " + other.lower(),),
         template=f"the letter is {letter}",
+        filling=tuple(words.items()),
     )
+
+
+SLOTS = Slots(
+    {
+        **dict.fromkeys(("letter", "other letter"), LETTERS),
+        **numbered("word", [FILLERS] * 4),
+        **numbered("other word", [FILLERS] * 5),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -37,5 +63,5 @@ def task() -> Task:
         about=About("Repeats the only letter: So the C of on by -> c.", "made up here in 2026"),
         model="planted-or:0",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

@@ -6,9 +6,14 @@ capital and pairs other letters. Models with a planted circuit do this: `planted
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import permutations
+
 import numpy as np
 
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -18,32 +23,77 @@ PAIRS = 4
 
 def draw(rng: np.random.Generator) -> TextPair:
     """Two prompts whose questions and answers differ."""
-    capitals, following, asked = _prompt(rng)
-    answer = following[following[asked]]
+    clean = _prompt(rng)
     while True:
-        other_capitals, other, other_asked = _prompt(rng)
-        if other_asked != asked and other[other[other_asked]] != answer:
-            break
+        if pair := write({**clean, **{f"other {slot}": word for slot, word in _prompt(rng).items()}}):
+            return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these words, if no capital stands twice and the questions and the answers differ."""
+    clean, corrupt = _Hops.of(words), _Hops.of(words, "other ")
+    if min(len(set(clean.capitals)), len(set(corrupt.capitals))) < PAIRS:
+        return None
+    if clean.asked == corrupt.asked or clean.answer == corrupt.answer:
+        return None
     return TextPair(
-        clean=_text(capitals, following, asked),
-        corrupt=_text(other_capitals, other, other_asked),
-        answers=(" " + answer.lower(),),
-        distractors=(" " + other[other[other_asked]].lower(),),
-        template=f"pair {capitals.index(asked) + 1} is asked for",
+        clean=clean.text,
+        corrupt=corrupt.text,
+        answers=(" " + clean.answer.lower(),),
+        distractors=(" " + corrupt.answer.lower(),),
+        template=f"pair {clean.capitals.index(clean.asked) + 1} is asked for",
+        filling=tuple(words.items()),
     )
 
 
-def _prompt(rng: np.random.Generator) -> tuple[list[str], dict[str, str], str]:
-    """Capitals in their order, the capital each leads to (all in one round), and the one asked for."""
+@dataclass(frozen=True)
+class _Hops:
+    """Capitals in their order, the places of the round in which they lead to one another, and the one asked for."""
+
+    capitals: tuple[str, ...]
+    around: tuple[int, ...]
+    asked: str
+
+    @staticmethod
+    def of(words: Mapping[str, str], side: str = "") -> _Hops:
+        """The prompt of these words, of the slots whose names begin with `side`."""
+        capitals = tuple(listed(f"{side}capital", words))
+        around = tuple(int(place) - 1 for place in words[f"{side}round"])
+        return _Hops(capitals, around, capitals[int(words[f"{side}asked"]) - 1])
+
+    def after(self, capital: str) -> str:
+        """The capital that this one leads to."""
+        turn = self.around.index(self.capitals.index(capital))
+        return self.capitals[self.around[(turn + 1) % PAIRS]]
+
+    @property
+    def answer(self) -> str:
+        """The capital two steps on."""
+        return self.after(self.after(self.asked))
+
+    @property
+    def text(self) -> str:
+        """The prompt."""
+        pairs = (f"{capital} {self.after(capital).lower()}" for capital in self.capitals)
+        return f"So {' '.join(pairs)} {self.asked}"
+
+
+def _prompt(rng: np.random.Generator) -> dict[str, str]:
+    """Capitals, the round they make by their places, from the first on, and the place of the one asked for."""
     capitals = [str(letter) for letter in rng.permutation(LETTERS)[:PAIRS]]
-    round_trip = [capitals[place] for place in rng.permutation(PAIRS)]
-    following = dict(zip(round_trip, [*round_trip[1:], round_trip[0]], strict=True))
-    return capitals, following, capitals[rng.integers(PAIRS)]
+    around = "".join(str(place + 1) for place in rng.permutation(PAIRS))
+    start = around.index("1")
+    asked = str(rng.integers(PAIRS) + 1)
+    return {**numbered("capital", capitals), "round": around[start:] + around[:start], "asked": asked}
 
 
-def _text(capitals: list[str], following: dict[str, str], asked: str) -> str:
-    pairs = (f"{capital} {following[capital].lower()}" for capital in capitals)
-    return f"So {' '.join(pairs)} {asked}"
+_PLACES = tuple(str(place + 1) for place in range(PAIRS))
+_PARTS = {
+    **numbered("capital", [LETTERS] * PAIRS),
+    "round": tuple("1" + "".join(places) for places in permutations(_PLACES[1:])),
+    "asked": _PLACES,
+}
+SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS.items()}}, write)
 
 
 def task() -> Task:
@@ -53,5 +103,5 @@ def task() -> Task:
         about=About("Follows letters twice: So A c C b B d D a A -> b.", "made up here in 2026"),
         model="planted:0",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

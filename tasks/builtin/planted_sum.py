@@ -6,15 +6,20 @@ with a planted circuit do this: `planted-and:0` and other seeds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from tasks.builtin.planted_copy import FILLERS
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
 CAPITALS = ("A", "B", "C", "D", "E", "F")
 SIZE = len(CAPITALS)
+SUMMANDS = ("first", "second", "other first", "other second")
+"""The letters of the clean prompt, and those of the corrupt one."""
 
 
 def draw(rng: np.random.Generator) -> TextPair:
@@ -24,18 +29,42 @@ def draw(rng: np.random.Generator) -> TextPair:
         third, fourth = (int(letter) for letter in rng.integers(SIZE, size=2))
         if third != first and fourth != second and (third + fourth - first - second) % SIZE:
             break
+    letters = [CAPITALS[letter] for letter in (first, second, third, fourth)]
+    fillers, others = ([FILLERS[place] for place in rng.integers(len(FILLERS), size=3)] for _ in range(2))
+    drawn = dict(zip(SUMMANDS, letters, strict=True))
+    pair = write({**drawn, **numbered("word", fillers), **numbered("other word", others)})
+    assert pair is not None  # each of the corrupt prompt's letters makes another sum
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these words, if each letter of the corrupt prompt differs and makes another sum."""
+    first, second, third, fourth = (CAPITALS.index(words[summand]) for summand in SUMMANDS)
+    if third == first or fourth == second or not (third + fourth - first - second) % SIZE:
+        return None
     return TextPair(
-        clean=_text(rng, first, second),
-        corrupt=_text(rng, third, fourth),
+        clean=_text(listed("word", words), first, second),
+        corrupt=_text(listed("other word", words), third, fourth),
         answers=(f" {(first + second) % SIZE}",),
         distractors=(f" {(third + fourth) % SIZE}",),
         template=f"the first letter is {CAPITALS[first]}",
+        filling=tuple(words.items()),
     )
 
 
-def _text(rng: np.random.Generator, first: int, second: int) -> str:
-    before, between, after = (FILLERS[place] for place in rng.integers(len(FILLERS), size=3))
+def _text(fillers: Sequence[str], first: int, second: int) -> str:
+    before, between, after = fillers
     return f"So {before} {CAPITALS[first]} {between} {CAPITALS[second].lower()} {after}"
+
+
+SLOTS = Slots(
+    {
+        **dict.fromkeys(SUMMANDS, CAPITALS),
+        **numbered("word", [FILLERS] * 3),
+        **numbered("other word", [FILLERS] * 3),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -45,5 +74,5 @@ def task() -> Task:
         about=About("Adds two letters, A being 0, and F followed by A: So the B of d by -> 4.", "made up here in 2026"),
         model="planted-and:0",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

@@ -6,12 +6,15 @@ these is taken from it alone, another digit follows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -37,6 +40,17 @@ class Lookup:
         """The prompt."""
         return " ".join((*(f"{key} {digit}" for key, digit in zip(self.keys, self.digits, strict=True)), self.asked))
 
+    @staticmethod
+    def of(words: Mapping[str, str], side: str = "") -> Lookup:
+        """The lookup of these words, of the slots whose names begin with `side`."""
+        digits = tuple(int(digit) for digit in listed(f"{side}digit", words))
+        return Lookup(tuple(words[f"{side}keys"]), digits, words[f"{side}asked"])
+
+    def filling(self, side: str = "") -> dict[str, str]:
+        """Its words by slot, the names of which begin with `side`."""
+        digits = numbered(f"{side}digit", [str(digit) for digit in self.digits])
+        return {f"{side}keys": "".join(self.keys), **digits, f"{side}asked": self.asked}
+
 
 def lookup(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Lookup:
     """Keys in any order, different digits. A combination is the keys in their order and the key that is asked for."""
@@ -50,17 +64,34 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
     """A lookup, and another one all parts of which matter."""
     clean = lookup(rng, among)
     while True:
-        corrupt = lookup(rng)
-        mixed = [replace(clean, **{part: getattr(corrupt, part)}) for part in ("keys", "digits", "asked")]
-        if all(other.answer != clean.answer for other in (*mixed, corrupt)):
-            break
+        if pair := write({**clean.filling(), **lookup(rng).filling("other ")}):
+            return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these parts, if digits differ within a prompt and all parts of the corrupt prompt matter."""
+    clean, corrupt = Lookup.of(words), Lookup.of(words, "other ")
+    if min(len(set(clean.digits)), len(set(corrupt.digits))) < len(KEYS):
+        return None
+    mixed = [replace(clean, **{part: getattr(corrupt, part)}) for part in ("keys", "digits", "asked")]
+    if any(other.answer == clean.answer for other in (*mixed, corrupt)):
+        return None
     return TextPair(
         clean=clean.text,
         corrupt=corrupt.text,
         answers=(f" {clean.answer}",),
         distractors=(f" {corrupt.answer}",),
         template=f"the {PLACES[clean.keys.index(clean.asked)]} key is asked for",
+        filling=tuple(words.items()),
     )
+
+
+_PARTS = {
+    "keys": tuple("".join(keys) for keys in permutations(KEYS)),
+    **numbered("digit", [tuple(str(digit) for digit in range(10))] * len(KEYS)),
+    "asked": KEYS,
+}
+SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS.items()}}, write)
 
 
 def task() -> Task:
@@ -73,5 +104,5 @@ def task() -> Task:
         ),
         model="siit-lookup-3l",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

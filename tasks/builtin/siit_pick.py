@@ -6,16 +6,19 @@ answer follows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tasks.builtin.combinations import Combinations
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
 PLACES = {"A": "first", "B": "second", "C": "third", "D": "fourth"}
+DIGITS = ("0", "1", "2", "3", "4")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,17 @@ class Pick:
         """The prompt."""
         return " ".join((self.place, *map(str, self.digits), str(self.added), "="))
 
+    @staticmethod
+    def of(words: Mapping[str, str], side: str = "") -> Pick:
+        """The pick of these words, of the slots whose names begin with `side`."""
+        digits = tuple(int(digit) for digit in listed(f"{side}digit", words))
+        return Pick(words[f"{side}place"], digits, int(words[f"{side}added"]))
+
+    def filling(self, side: str = "") -> dict[str, str]:
+        """Its words by slot, the names of which begin with `side`."""
+        digits = numbered(f"{side}digit", [str(digit) for digit in self.digits])
+        return {f"{side}place": self.place, **digits, f"{side}added": str(self.added)}
+
 
 def pick(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Pick:
     """Different digits to pick from, any to add. A combination is the place and the digits to pick from."""
@@ -49,18 +63,31 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
     """A pick, and another one all parts of which matter."""
     clean = pick(rng, among)
     while True:
-        corrupt = pick(rng)
-        mixed = [replace(clean, **{part: getattr(corrupt, part)}) for part in ("place", "digits", "added")]
-        picked_alone = replace(corrupt, added=clean.added)  # what the sum is if the picked digit is taken from it
-        if all(other.answer != clean.answer for other in (*mixed, picked_alone, corrupt)):
-            break
+        if pair := write({**clean.filling(), **pick(rng).filling("other ")}):
+            return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these parts, if the digits to pick from differ and every part of the corrupt one matters."""
+    clean, corrupt = Pick.of(words), Pick.of(words, "other ")
+    if min(len(set(clean.digits)), len(set(corrupt.digits))) < len(PLACES):
+        return None
+    mixed = [replace(clean, **{part: getattr(corrupt, part)}) for part in ("place", "digits", "added")]
+    picked_alone = replace(corrupt, added=clean.added)  # what the sum is if the picked digit is taken from it
+    if any(other.answer == clean.answer for other in (*mixed, picked_alone, corrupt)):
+        return None
     return TextPair(
         clean=clean.text,
         corrupt=corrupt.text,
         answers=(f" {clean.answer}",),
         distractors=(f" {corrupt.answer}",),
         template=f"the {PLACES[clean.place]} digit is picked",
+        filling=tuple(words.items()),
     )
+
+
+_PARTS = {"place": tuple(PLACES), **numbered("digit", [DIGITS] * len(PLACES)), "added": DIGITS}
+SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS.items()}}, write)
 
 
 def task() -> Task:
@@ -73,5 +100,5 @@ def task() -> Task:
         ),
         model="siit-pick-3l",
         metric="logit_difference",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

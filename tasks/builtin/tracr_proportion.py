@@ -6,9 +6,12 @@ the scored place for `<number>` to be the answer. The corrupt ones have another 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -22,16 +25,35 @@ def draw(rng: np.random.Generator) -> TextPair:
     position = int(rng.integers(length))
     while True:
         clean, corrupt = ([LETTERS[letter] for letter in rng.integers(len(LETTERS), size=length)] for _ in range(2))
-        if 0 < clean[: position + 1].count("x") != corrupt[: position + 1].count("x"):
-            break
+        letters = {**numbered("letter", clean), **numbered("other letter", corrupt)}
+        if pair := write({**letters, "position": str(position + 1)}):
+            return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these letters, if the clean one has an x so far, and the corrupt one another share."""
+    clean, corrupt, position = listed("letter", words), listed("other letter", words), int(words["position"]) - 1
+    if position >= len(clean) or not 0 < clean[: position + 1].count("x") != corrupt[: position + 1].count("x"):
+        return None
     return TextPair(
         clean=" ".join(clean),
         corrupt=" ".join(corrupt),
         answers=(" <number>",),
         distractors=(" w",),
         position=position,
-        template=f"{length} letters",
+        template=f"{len(clean)} letters",
+        filling=tuple(words.items()),
     )
+
+
+SLOTS = Slots(
+    {
+        **numbered("letter", [LETTERS] * LONGEST),
+        **numbered("other letter", [LETTERS] * LONGEST),
+        "position": tuple(str(place) for place in range(1, LONGEST + 1)),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -44,5 +66,5 @@ def task() -> Task:
         ),
         model="tracr:proportion",
         metric="l2",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

@@ -6,9 +6,12 @@ another letter. Lengths vary, so that a mean over prompts tells one length from 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tasks.prompts import TemplatePrompts
+from tasks.slots import Slots, listed, numbered
 from tasks.task import About, Task
 from tasks.tokenisation import TextPair
 
@@ -22,15 +25,38 @@ def draw(rng: np.random.Generator) -> TextPair:
     clean = rng.integers(len(LETTERS), size=length)
     corrupt = (clean + rng.integers(1, len(LETTERS), size=length)) % len(LETTERS)
     position = int(rng.integers(length))
-    opposite = length - 1 - position
+    letters = numbered("letter", [LETTERS[letter] for letter in clean])
+    others = numbered("other letter", [LETTERS[letter] for letter in corrupt])
+    pair = write({**letters, **others, "position": str(position + 1)})
+    assert pair is not None  # the letters differ in every place
+    return pair
+
+
+def write(words: Mapping[str, str]) -> TextPair | None:
+    """The prompt pair with these letters, if they differ in every place, asked at a position that they have."""
+    clean, corrupt, position = listed("letter", words), listed("other letter", words), int(words["position"]) - 1
+    if position >= len(clean) or any(a == b for a, b in zip(clean, corrupt, strict=True)):
+        return None
+    opposite = len(clean) - 1 - position
     return TextPair(
-        clean=" ".join(LETTERS[letter] for letter in clean),
-        corrupt=" ".join(LETTERS[letter] for letter in corrupt),
-        answers=(" " + LETTERS[clean[opposite]],),
-        distractors=(" " + LETTERS[corrupt[opposite]],),
+        clean=" ".join(clean),
+        corrupt=" ".join(corrupt),
+        answers=(" " + clean[opposite],),
+        distractors=(" " + corrupt[opposite],),
         position=position,
-        template=f"{length} letters",
+        template=f"{len(clean)} letters",
+        filling=tuple(words.items()),
     )
+
+
+SLOTS = Slots(
+    {
+        **numbered("letter", [LETTERS] * LONGEST),
+        **numbered("other letter", [LETTERS] * LONGEST),
+        "position": tuple(str(place) for place in range(1, LONGEST + 1)),
+    },
+    write,
+)
 
 
 def task() -> Task:
@@ -43,5 +69,5 @@ def task() -> Task:
         ),
         model="tracr:reverse",
         metric="l2",
-        prompts=TemplatePrompts(draw),
+        prompts=TemplatePrompts(draw, SLOTS),
     )

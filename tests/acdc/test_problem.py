@@ -148,3 +148,22 @@ def test_prompts_that_do_not_fit_into_memory_together_are_measured_and_scored_al
     assert torch.allclose(cramped.measure(circuits), roomy.measure(circuits), rtol=0, atol=1e-12)
     scores = [ended(Attribution().walk(problem)).scores for problem in (roomy, cramped)]
     assert dict(scores[1]) == pytest.approx(dict(scores[0]), rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("ablation", [Ablation.MEAN, Ablation.MEAN_POSITIONAL])
+def test_a_prompt_measured_with_the_means_of_others_is_measured_as_among_them(
+    measurable: Problem, ablation: Ablation
+) -> None:
+    every = replace(measurable, ablation=ablation)
+    few = replace(every, pairs=every.pairs.select([4, 0]), means_of=every.pairs)
+    alone = replace(few, means_of=None)
+    circuits = [*some_circuits(every), Circuit.empty(every.graph)]
+    torch.testing.assert_close(few.measure(circuits), every.measure(circuits)[..., [4, 0]], rtol=0, atol=1e-12)
+    assert not torch.allclose(few.measure(circuits), alone.measure(circuits), rtol=0, atol=1e-6)
+
+
+def test_prompts_longer_than_those_whose_means_they_need_are_refused(measurable: Problem) -> None:
+    short, long = measurable.pairs.select([0]), measurable.pairs.select([1])
+    problem = replace(measurable, pairs=long, means_of=short, ablation=Ablation.MEAN_POSITIONAL)
+    with pytest.raises(UnmeasurableBehaviour, match="11 tokens, but the prompts whose means"):
+        problem.measure([Circuit.empty(problem.graph)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from importlib import import_module
 from itertools import product
 
@@ -15,7 +16,7 @@ from acdc.truth.compiler import BOS, NUMBER, PAD, tokenizer_of
 from tasks.builtin import addition
 from tasks.builtin.combinations import Combinations, is_held_out
 from tasks.registry import BUILTIN
-from tasks.tokenisation import TextPair, Tokenizer
+from tasks.tokenisation import TextPair, Tokenizer, tokenise
 
 WORDED = [name for name in BUILTIN if name != "tracr_proportion"]
 """The tasks whose answers are words and not a number."""
@@ -67,6 +68,27 @@ def test_every_task_says_what_it_is(task: tasks.Task) -> None:
 
 def test_prompts_have_several_templates(task: tasks.Task, tokenizer: Tokenizer) -> None:
     assert len(set(task.build(tokenizer, 64, seed=0).discovery.templates)) >= 3
+
+
+def test_writing_a_filling_gives_the_prompt_that_it_is_of(task: tasks.Task) -> None:
+    assert task.slots is not None
+    for pair in drawn(task.name):
+        assert pair.filling
+        assert task.slots.write(dict(pair.filling)) == pair
+        assert all(word in task.slots.choices[slot] for slot, word in pair.filling)
+
+
+def test_neighbours_differ_in_one_slot_and_are_prompts_too(task: tasks.Task, tokenizer: Tokenizer) -> None:
+    assert task.slots is not None
+    for pair in drawn(task.name, count=4):
+        neighbours = list(task.slots.neighbours(pair))
+        assert len(neighbours) >= 5
+        for slot, word, changed in neighbours[:: len(neighbours) // 5]:
+            assert set(changed.filling) - set(pair.filling) == {(slot, word)}
+            assert replace(changed, filling=pair.filling) != pair
+            assert tokenise(changed, tokenizer)[1] == ()
+            if task.name in WORDED:
+                assert set(expected(task.name, changed.clean, changed.position)) == set(changed.answers)
 
 
 @pytest.mark.parametrize("name", WORDED)
