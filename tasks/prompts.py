@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -167,6 +167,22 @@ class TemplatePrompts(AbstractPromptSource):
 
     draw: Callable[[np.random.Generator], TextPair]
     slots: Slots | None = None
+
+    @staticmethod
+    def of(slots: Slots) -> TemplatePrompts:
+        """Prompts with random words in these slots."""
+        return TemplatePrompts(slots.draw, slots)
+
+    def where(self, admits: Callable[[Mapping[str, str]], bool]) -> TemplatePrompts:
+        """Those of the prompts whose filling is admitted, drawn as likely as before."""
+
+        def drawn(rng: np.random.Generator) -> TextPair:
+            while True:
+                pair = self.draw(rng)
+                if admits(dict(pair.filling)):
+                    return pair
+
+        return TemplatePrompts(drawn, self.slots.where(admits) if self.slots else None)
 
     def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return `count` prompts, skipping draws that the tokenizer cannot express."""

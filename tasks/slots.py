@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from typing import TypeVar, final
 
+import numpy as np
+
 from tasks.errors import TaskError
 from tasks.tokenisation import TextPair
+
+_PATIENCE = 10_000
+"""Random fillings in a row that make no prompt after which slots are taken to make none."""
 
 
 @final
@@ -47,6 +52,24 @@ class Slots:
                 changed = self.rewrite(pair, slot, other) if other != word else None
                 if changed is not None and replace(changed, filling=pair.filling) != pair:
                     yield slot, other, changed
+
+    def draw(self, rng: np.random.Generator) -> TextPair:
+        """A prompt pair with a random word in every slot, every choice as likely as the others.
+
+        Raises: TaskError if 10,000 fillings in a row make no prompt.
+        """
+        for _ in range(_PATIENCE):
+            pair = self.write({slot: words[rng.integers(len(words))] for slot, words in self.choices.items()})
+            if pair is not None:
+                return pair
+        raise TaskError(
+            f"these slots make no prompt: got {_PATIENCE:,} random fillings without one, wanted fillings that can be "
+            f"written; give the slots {', '.join(map(repr, self.choices))} words that go together."
+        )
+
+    def where(self, admits: Callable[[Mapping[str, str]], bool]) -> Slots:
+        """These slots without the fillings that are not admitted."""
+        return Slots(self.choices, lambda words: self.write(words) if admits(words) else None)
 
 
 _Word = TypeVar("_Word")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acdc.cli import terminal
 from acdc.cli.options import AsJson
@@ -39,7 +39,7 @@ def _usable() -> list[Task]:
     return found
 
 
-def _row(task: Task) -> dict[str, str]:
+def _row(task: Task) -> dict[str, Any]:
     about = task.about
     return {
         "name": task.name,
@@ -47,4 +47,5 @@ def _row(task: Task) -> dict[str, str]:
         "metric": task.metric,
         "about": about.sentence,
         "source": about.source,
+        "variations": {variation.name: variation.about for variation in task.variations},
     }

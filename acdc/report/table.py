@@ -218,13 +218,16 @@ def outsiders(often: Mapping[str, float]) -> RenderableType:
 
 
 def behaviours(known: Sequence[Task]) -> Table:
-    """The tasks: what each is, and below it the default model and metric."""
+    """The tasks: what each is, and below it the default model and metric, and its variations."""
     table = _table()
     table.add_column("task", style="bold", no_wrap=True)
-    table.add_column("what it is; its default model and metric")
+    table.add_column("what it is; its default model and metric; its edge cases")
     for task in known:
         defaults = Text(f"{task.model}, {task.metric}", style="dim")
-        table.add_row(task.name, Group(task.about.sentence, defaults))
+        cases = (
+            [Text(f"edge cases: {', '.join(v.name for v in task.variations)}", style="dim")] if task.variations else []
+        )
+        table.add_row(task.name, Group(task.about.sentence, defaults, *cases))
     return table
 
 

@@ -80,10 +80,13 @@ SLOTS = Slots({**dict.fromkeys(ADDENDS, FIGURES[:10]), "template": tuple(TEMPLAT
 
 def task() -> Task:
     """The task `addition`."""
+    from tasks.variations.addition import variations  # which draws with what is above
+
     return Task(
         name="addition",
         about=About("Adds two digits, in digits and in words: 3 + 4 = -> 7, three plus four is -> seven."),
         model="everyday-4l",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

@@ -89,6 +89,8 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `agreement`."""
+    from tasks.variations.agreement import variations  # which draws with what is above
+
     return Task(
         name="agreement",
         about=About(
@@ -98,4 +100,5 @@ def task() -> Task:
         model="everyday-4l",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

@@ -112,6 +112,8 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `docstring`."""
+    from tasks.variations.docstring import variations  # which draws with what is above
+
     return Task(
         name="docstring",
         about=About(
@@ -121,4 +123,5 @@ def task() -> Task:
         model="everyday-4l",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

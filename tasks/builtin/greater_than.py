@@ -70,6 +70,8 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `greater_than`."""
+    from tasks.variations.greater_than import variations  # which draws with what is above
+
     source = "Hanna et al. 2023, How does GPT-2 compute greater-than?, arXiv:2305.00586"
     return Task(
         name="greater_than",
@@ -80,6 +82,7 @@ def task() -> Task:
         model="everyday-4l",
         metric="probability_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
         references=(
             ReferenceCircuit(
                 model="gpt2",

@@ -75,6 +75,8 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `induction`."""
+    from tasks.variations.induction import variations  # which draws with what is above
+
     return Task(
         name="induction",
         about=About(
@@ -84,4 +86,5 @@ def task() -> Task:
         model="everyday-4l",
         metric="kl",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

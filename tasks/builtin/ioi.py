@@ -6,7 +6,7 @@ cannot be told from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
     return pair
 
 
-def write(words: Mapping[str, str]) -> TextPair | None:
+def write(words: Mapping[str, str], templates: Sequence[str] = TEMPLATES) -> TextPair | None:
     """The prompt pair with these words in its slots, if all names differ."""
     receiver, giver, others = words["receiver"], words["giver"], [words[stranger] for stranger in STRANGERS]
     if len({receiver, giver, *others}) < 5:
@@ -70,8 +70,8 @@ def write(words: Mapping[str, str]) -> TextPair | None:
     names = (receiver, giver, giver) if order == "ABBA" else (giver, receiver, giver)
     things = {"place": words["place"], "object": words["object"]}
     return TextPair(
-        clean=TEMPLATES[int(which)].format(*names, **things),
-        corrupt=TEMPLATES[int(which)].format(*others, **things),
+        clean=templates[int(which)].format(*names, **things),
+        corrupt=templates[int(which)].format(*others, **things),
         answers=(" " + receiver,),
         distractors=(" " + giver,),
         template=f"{order} {which}",
@@ -93,6 +93,8 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `ioi`."""
+    from tasks.variations.ioi import variations  # which draws with what is above
+
     return Task(
         name="ioi",
         about=About(
@@ -102,6 +104,7 @@ def task() -> Task:
         model="everyday-4l",
         metric="kl",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
         references=(
             ReferenceCircuit(
                 model="gpt2",

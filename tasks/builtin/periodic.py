@@ -73,10 +73,13 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `periodic`."""
+    from tasks.variations.periodic import variations  # which draws with what is above
+
     return Task(
         name="periodic",
         about=About("Continues a periodic sequence: A B A B A -> B."),
         model="periodic-2l",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

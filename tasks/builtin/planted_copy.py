@@ -58,10 +58,13 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `planted_copy`."""
+    from tasks.variations.planted_copy import variations  # which draws with what is above
+
     return Task(
         name="planted_copy",
         about=About("Repeats the only letter: So the C of on by -> c.", "made up here in 2026"),
         model="planted-or:0",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

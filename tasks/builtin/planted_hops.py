@@ -98,10 +98,13 @@ SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS
 
 def task() -> Task:
     """The task `planted_hops`."""
+    from tasks.variations.planted_hops import variations  # which draws with what is above
+
     return Task(
         name="planted_hops",
         about=About("Follows letters twice: So A c C b B d D a A -> b.", "made up here in 2026"),
         model="planted:0",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

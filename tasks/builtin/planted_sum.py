@@ -69,10 +69,13 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `planted_sum`."""
+    from tasks.variations.planted_sum import variations  # which draws with what is above
+
     return Task(
         name="planted_sum",
         about=About("Adds two letters, A being 0, and F followed by A: So the B of d by -> 4.", "made up here in 2026"),
         model="planted-and:0",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

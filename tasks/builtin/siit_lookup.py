@@ -96,6 +96,8 @@ SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS
 
 def task() -> Task:
     """The task `siit_lookup`."""
+    from tasks.variations.siit_lookup import variations  # which draws with what is above
+
     return Task(
         name="siit_lookup",
         about=About(
@@ -105,4 +107,5 @@ def task() -> Task:
         model="siit-lookup-3l",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

@@ -92,6 +92,8 @@ SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS
 
 def task() -> Task:
     """The task `siit_pick`."""
+    from tasks.variations.siit_pick import variations  # which draws with what is above
+
     return Task(
         name="siit_pick",
         about=About(
@@ -101,4 +103,5 @@ def task() -> Task:
         model="siit-pick-3l",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

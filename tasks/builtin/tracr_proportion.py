@@ -58,6 +58,8 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `tracr_proportion`."""
+    from tasks.variations.tracr_proportion import variations  # which draws with what is above
+
     return Task(
         name="tracr_proportion",
         about=About(
@@ -67,4 +69,5 @@ def task() -> Task:
         model="tracr:proportion",
         metric="l2",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

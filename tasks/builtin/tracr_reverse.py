@@ -61,6 +61,8 @@ SLOTS = Slots(
 
 def task() -> Task:
     """The task `tracr_reverse`."""
+    from tasks.variations.tracr_reverse import variations  # which draws with what is above
+
     return Task(
         name="tracr_reverse",
         about=About(
@@ -70,4 +72,5 @@ def task() -> Task:
         model="tracr:reverse",
         metric="l2",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )

@@ -19,6 +19,11 @@ def test_every_task_is_listed_with_its_model_and_metric() -> None:
     assert max(len(line) for line in ran.out.splitlines()) <= 80
 
 
+def test_the_edge_cases_of_a_task_are_listed() -> None:
+    listed = " ".join(acdc("tasks").out.split())
+    assert "edge cases: order ABBA, order BABA, " in listed
+
+
 def test_json_says_all_about_every_task() -> None:
     listed = acdc("tasks", "--json").json
     assert [row["name"] for row in listed] == list(tasks.names())
@@ -29,6 +34,7 @@ def test_json_says_all_about_every_task() -> None:
         "metric": ioi.metric,
         "about": ioi.about.sentence,
         "source": ioi.about.source,
+        "variations": {variation.name: variation.about for variation in ioi.variations},
     }
 
 

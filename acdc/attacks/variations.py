@@ -1,0 +1,185 @@
+"""Does a circuit hold where the behaviour stays and its surface changes? A task's edge cases, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from acdc.attacks.case import Case, cases
+from acdc.discovery import problems
+
+if TYPE_CHECKING:
+    from acdc.setup import Setup
+    from graphs.circuit import Circuit
+    from graphs.model import Model
+    from tasks.prompts import PromptPairs
+    from tasks.task import Task, Variation
+
+Verdict = Literal["holds", "breaks", "model's limit", "not expressible"]
+
+STANDARD = "standard"
+"""What the task's own judgement prompts are called among the variations."""
+ABLE = 0.8
+"""The accuracy below which the model itself is taken not to do a variation."""
+LEVEL = 0.05
+DROP = 0.1
+"""How much less of what the model does right a circuit that breaks must do right."""
+_FEWEST = 4
+_WORST = 3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How KL(model || circuit), in nats, is spread over the prompts: median, 99th percentile and maximum."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Varied:
+    """What the model and a circuit make of a variation; None where it has no prompts for this model.
+
+    `model_accuracy` and `circuit_accuracy` are the fractions of its `count` prompts whose most likely token is an
+    answer, `p_value` that of the test for less accuracy than on the standard prompts (None where none was made), after
+    Holm. `worst` are the
+    failures of the highest KL, and then other prompts of the highest KL, three in all.
+    """
+
+    name: str
+    about: str
+    count: int
+    model_accuracy: float | None
+    circuit_accuracy: float | None
+    kl: Spread | None
+    p_value: float | None
+    verdict: Verdict
+    why: str
+    worst: tuple[Case, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return {**asdict(self), "worst": [case.to_json() for case in self.worst]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Varied:
+        """The variation that `to_json` wrote."""
+        kl, worst = data["kl"] and Spread(**data["kl"]), tuple(Case.from_json(case) for case in data["worst"])
+        return cls(**{**{name: data[name] for name in cls.__dataclass_fields__}, "kl": kl, "worst": worst})
+
+
+def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prompts: int = 64) -> tuple[Varied, ...]:
+    """Measure a circuit on the task's judgement prompts, named `standard`, and then on each of its variations.
+
+    A variation has at most `prompts` prompts, drawn with the setup's seed, none of which is a discovery prompt; missing
+    edges carry what its own corrupt prompts, or their means, say. The verdict is one of these, tried in this order:
+
+    - `not expressible`: the model's tokenizer writes fewer than 4 of the prompts.
+    - `model's limit`: the model is right on less than 80% of them; what the circuit does is not judged.
+    - `breaks`: of the prompts that the model does right, the circuit does 10 points less than of the standard ones, and
+      Fisher's exact test, one-sided, at a level of 0.05 after Holm's correction over the variations that are tested.
+    - `holds`: otherwise. That is no proof: with few prompts only a large loss is told from chance.
+
+    A circuit that is wrong on the standard prompts already can lose little; its standard accuracy says so. The loss of
+    an answer counts and not the KL, which is told beside it: it has no bound that would suit all behaviours.
+
+    Raises: BadPrompts when the tokenizer cannot express the standard prompts; DifferentGraphs.
+    """
+    discovery, judgement = problems(task, model, setup)
+    usual = cases(judgement, circuit, STANDARD)
+    drawn = [prompts_of(variation, model, discovery.pairs, prompts, setup.seed) for variation in task.variations]
+    measured = [
+        () if isinstance(pairs, str) else cases(replace(judgement, pairs=pairs), circuit, f"variation {variation.name}")
+        for variation, pairs in zip(task.variations, drawn, strict=True)
+    ]
+    p_values = _corrected([_p_value(found, usual) if _able(found) else None for found in measured])
+    standard = "what the others are compared with" if _able(usual) else _limit(usual)
+    verdict: Verdict = "holds" if _able(usual) else "model's limit"
+    rows = [_row(STANDARD, "The task's own prompts, which judge the circuit.", usual, None, verdict, standard)]
+    for variation, pairs, found, p_value in zip(task.variations, drawn, measured, p_values, strict=True):
+        reason = pairs if isinstance(pairs, str) else ""
+        rows.append(_row(variation.name, variation.about, found, p_value, *_judged(found, usual, p_value, reason)))
+    return tuple(rows)
+
+
+def prompts_of(variation: Variation, model: Model, seen: PromptPairs, count: int, seed: int) -> PromptPairs | str:
+    """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 4."""
+    import numpy
+
+    from tasks.errors import BadPrompts
+
+    stream = [seed, 1]  # other draws than those of the task's own prompts
+    pairs, reason = None, ""
+    while pairs is None and count >= _FEWEST:
+        try:
+            pairs = variation.prompts.pairs(model.tokenizer, count, numpy.random.default_rng(stream))
+        except BadPrompts as error:
+            reason, count = f"{error.problems[0].what}: {error.problems[0].got}", count // 2
+    if pairs is None:
+        return reason
+    longest = model.identity.n_context or numpy.inf
+    known = {pair.clean for pair in seen.pairs}
+    kept = [place for place, pair in enumerate(pairs.pairs) if pair.clean not in known and len(pair.clean) <= longest]
+    if len(kept) < _FEWEST:
+        return f"only {len(kept)} of {len(pairs)} prompts are new and not longer than the model reads"
+    return pairs.select(kept)
+
+
+def _row(name: str, about: str, found: Sequence[Case], p_value: float | None, verdict: Verdict, why: str) -> Varied:
+    if not found:
+        return Varied(name, about, 0, None, None, None, p_value, verdict, why, ())
+    import numpy
+
+    spread = Spread(*(float(kl) for kl in numpy.quantile([case.kl for case in found], [0.5, 0.99, 1.0])))
+    right = [sum(side) / len(found) for side in ([c.model_right for c in found], [c.circuit_right for c in found])]
+    worst = sorted(found, key=lambda case: (not case.fails, -case.kl))[:_WORST]
+    return Varied(name, about, len(found), right[0], right[1], spread, p_value, verdict, why, tuple(worst))
+
+
+def _able(found: Sequence[Case]) -> bool:
+    """Whether the model itself does it."""
+    return bool(found) and sum(case.model_right for case in found) >= ABLE * len(found)
+
+
+def _kept(found: Sequence[Case]) -> tuple[int, int]:
+    """On how many of the prompts that the model does right the circuit is right too, and on how many it is not."""
+    done = [case.circuit_right for case in found if case.model_right]
+    return sum(done), len(done) - sum(done)
+
+
+def _p_value(found: Sequence[Case], usual: Sequence[Case]) -> float:
+    """That of Fisher's exact test for the circuit losing more of these prompts than of the usual ones."""
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact([_kept(found), _kept(usual)], alternative="less").pvalue)
+
+
+def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
+    """The p-values after Holm's correction over those that there are."""
+    import numpy
+
+    from acdc.judges.minimality import holm
+
+    corrected = iter(holm(numpy.array([p for p in p_values if p is not None])).tolist())
+    return [None if p is None else next(corrected) for p in p_values]
+
+
+def _judged(found: Sequence[Case], usual: Sequence[Case], p_value: float | None, reason: str) -> tuple[Verdict, str]:
+    if reason:
+        return "not expressible", reason
+    if p_value is None:
+        return "model's limit", _limit(found)
+    (kept, lost), (usually_kept, usually_lost) = _kept(found), _kept(usual)
+    share, usual_share = kept / (kept + lost), usually_kept / max(usually_kept + usually_lost, 1)
+    why = (
+        f"of what the model does right, the circuit does {share:.0%}, and {usual_share:.0%} of the standard prompts "
+        f"(p = {p_value:.2g})"
+    )
+    return ("breaks" if p_value <= LEVEL and usual_share - share >= DROP else "holds"), why
+
+
+def _limit(found: Sequence[Case]) -> str:
+    right = sum(case.model_right for case in found)
+    return f"the model itself is right on {right} of {len(found)} prompts only, which says nothing of the circuit"
