@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -122,21 +122,27 @@ class Problem:
         return tuple(batch.to(self.model.device) for batch in batches)
 
     @cached_property
-    def _means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
+    def means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
+        """What missing edges carry under the mean ablations; None under the others."""
         size = max(len(batch.clean) for batch in self.prompt_batches)
         averaged = self.means_of or self.pairs
-        means = mean_outputs(self.model, [batch.corrupt for batch in averaged.batches(size)], self.ablation)
+        return mean_outputs(self.model, [batch.corrupt for batch in averaged.batches(size)], self.ablation)
+
+    def on(self, pairs: PromptPairs) -> Problem:
+        """The same problem on other prompts, where missing edges carry the means that they carry here."""
+        other = replace(self, pairs=pairs, means_of=self.means_of or self.pairs)
+        other.__dict__["means"] = self.means
+        return other
+
+    def prepare(self) -> Iterator[Batch]:
+        """Run the clean and corrupt prompts, batch by batch."""
+        means = self.means
         longest = max(batch.clean.shape[1] for batch in self.prompt_batches)
         if means is not None and 1 < means.shape[2] < longest:
             raise UnmeasurableBehaviour(
                 f"a prompt has {longest} tokens, but the prompts whose means missing edges carry only "
                 f"{means.shape[2]}; use shorter prompts or another ablation (--ablation)"
             )
-        return means
-
-    def prepare(self) -> Iterator[Batch]:
-        """Run the clean and corrupt prompts, batch by batch."""
-        means = self._means
         for batch in self.prompt_batches:
             tokens = Prompts(batch.clean, batch.corrupt, batch.positions)
             runs = prepare(self.model, tokens, self.ablation, means)

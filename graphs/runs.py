@@ -117,18 +117,35 @@ def prepare(
     """
     model.check(prompts.clean)
     model.check(prompts.corrupt)
-    end = int(prompts.positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
-    clean, corrupt = prompts.clean[:, :end].to(model.device), prompts.corrupt[:, :end].to(model.device)
-    places = model.places(end)
+    last = end(model, prompts)
     if means is None:
         means = mean_outputs(model, [prompts.corrupt], ablation)
+    clean, corrupt = (model.embed(part[:, :last].to(model.device)) for part in (prompts.clean, prompts.corrupt))
     with torch.no_grad():
-        ran = model.trace(model.embed(clean), places)
-        ablated = _ablated(model, corrupt, places, ablation, means)
-        silent = ablation.keeps_dead_nodes_silent and not model.graph.frozen_scale
-        floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]), silent)
-        delta = ran.outputs.sub_(ablated)
-    return Runs(model, delta, floor, prompts.positions.to(model.device), places, ran.scales)
+        return between(model, clean, corrupt, prompts.positions, ablation, means)
+
+
+def end(model: Model, prompts: Prompts) -> int:
+    """The length to which prompts are run."""
+    return int(prompts.positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
+
+
+def between(
+    model: Model,
+    clean: Float[Tensor, "batch pos d_model"],
+    corrupt: Float[Tensor, "batch pos d_model"],
+    positions: Int[Tensor, " batch"],
+    ablation: Ablation,
+    means: Float[Tensor, "sender 1 _ d_model"] | None,
+) -> Runs:
+    """The runs that start from these embeddings, as `Model.embed` makes them; gradients flow back to both."""
+    places = model.places(clean.shape[1])
+    ran = model.trace(clean, places)
+    ablated = _ablated(model, corrupt, places, ablation, means)
+    silent = ablation.keeps_dead_nodes_silent and not model.graph.frozen_scale
+    floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]), silent)
+    delta = ran.outputs.sub_(ablated)
+    return Runs(model, delta, floor, positions.to(model.device), places, ran.scales)
 
 
 def mean_outputs(
@@ -164,14 +181,14 @@ def mean_outputs(
 
 def _ablated(
     model: Model,
-    corrupt: Int[Tensor, "batch pos"],
+    corrupt: Float[Tensor, "batch pos d_model"],
     places: tuple[Place, ...],
     ablation: Ablation,
     means: Float[Tensor, "sender 1 _ d_model"] | None,
 ) -> Float[Tensor, "sender #batch #pos d_model"]:
     match ablation:
         case Ablation.RESAMPLE:
-            return model.trace(model.embed(corrupt), places).outputs
+            return model.trace(corrupt, places).outputs
         case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
             assert means is not None
             return means if means.shape[2] == 1 else means[:, :, : corrupt.shape[1]]

@@ -1,0 +1,269 @@
+"""Search for prompts on which the model succeeds and the circuit fails, substituting words within the task's slots.
+
+A population grows from prompts of the task. Time and again the worst prompts met so far are taken up, a few of each
+start at most; the gradient proposes substitutions, and what it proposes is measured exactly. One in a few is a word
+that was tried least so far, whatever the gradient says: it is blind where nothing has happened yet. Where no start has
+anything worse to offer, others are drawn.
+
+Source: Ebrahimi et al. 2018 (HotFlip, arXiv:1712.06751), sections 2 and 3, with a beam over exactly measured prompts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from acdc.attacks.candidates import Candidate, candidates
+from acdc.attacks.case import Case, cases
+from acdc.attacks.pieces import Pieces
+from acdc.discovery import problems
+from acdc.errors import BadSetting
+from acdc.problem import Problem
+from acdc.progress import Progress
+from acdc.setup import Setup
+from graphs.circuit import Circuit
+from graphs.model import Model
+from tasks.errors import BadPrompts
+from tasks.prompts import PromptPairs
+from tasks.slots import Slots
+from tasks.task import Task
+from tasks.tokenisation import TokenPair, tokenise
+
+_STARTS = 64
+_PARENTS = 16
+"""How many prompts are taken up at a time."""
+_CHILDREN = 4
+"""How many substitutions of each are measured, the last of them one that was tried least."""
+_PER_START = 2
+"""How many cases of one start are reported; one more of it is taken up."""
+_PATIENCE = 20
+"""Drawings in a row without any new prompt after which there are taken to be no more."""
+_DIGITS = 4
+"""To how many decimals KLs are told apart, so that rounding does not decide what is taken up."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The worst prompts found, worst first, and what it took to find them.
+
+    The model is right on all `cases`; `failures` counts all prompts met on which the circuit is not. `tested` prompts
+    were measured exactly: as many as the `budget` says, unless there are no more. Seed and budget give the same cases.
+    """
+
+    cases: tuple[Case, ...]
+    failures: int
+    tested: int
+    seconds: float
+    budget: int
+    seed: int
+
+    @property
+    def per_second(self) -> float:
+        """How many prompts were tested per second."""
+        return self.tested / self.seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it but the time, which another run does not give again, as plain JSON data."""
+        return {
+            "cases": [case.to_json() for case in self.cases],
+            "failures": self.failures,
+            "tested": self.tested,
+            "budget": self.budget,
+            "seed": self.seed,
+        }
+
+
+def search(
+    task: Task,
+    model: Model,
+    circuit: Circuit,
+    setup: Setup,
+    *,
+    budget: int,
+    seed: int,
+    keep: int = 20,
+    max_bytes: int = 1 << 28,
+    watch: Callable[[Progress], None] | None = None,
+) -> Search:
+    """The worst `keep` prompts met when `budget` prompts are tested, none of them a discovery prompt of the setup.
+
+    They are ranked by KL(model || circuit), those aside on which the model is wrong. `max_bytes` is about how much the
+    runs of the prompts measured together may take; it changes no result.
+
+    Raises: BadSetting when the task has no slots, or budget or seed are out of range; BadPrompts; DifferentGraphs.
+    """
+    if task.slots is None:
+        raise BadSetting(
+            f"nothing is known of what may fill the slots of the prompts of {task.name!r}, so there is nothing to "
+            "search; its variations and the crossing of its prompts need no slots"
+        )
+    if budget < 1 or keep < 1 or seed < 0:
+        raise BadSetting(
+            f"a search with a budget of {budget}, seed {seed} and {keep} cases to keep is none; "
+            "wanted a budget and cases of at least 1 and a seed of at least 0"
+        )
+    before = perf_counter()
+    discovery, judgement = problems(task, model, setup, max_bytes)
+    taken = {pair.clean for pair in discovery.pairs.pairs}
+    hunt = _Hunt(task, task.slots, replace(judgement, means_of=judgement.pairs), circuit, taken, seed)
+    while hunt.tested < budget and hunt.go_on(budget):
+        if watch is not None:
+            watch(Progress("search", hunt.tested, budget))
+    found, failures = hunt.worst(keep), sum(met.case.fails for met in hunt.pool)
+    return Search(found, failures, hunt.tested, perf_counter() - before, budget, seed)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """A prompt that was tested, and the number of the start that it descends from."""
+
+    pair: TokenPair
+    case: Case
+    start: int
+
+    @property
+    def rank(self) -> float:
+        """What puts the worst prompt first."""
+        return -round(self.case.kl, _DIGITS)
+
+
+class _Hunt:
+    """A search under way."""
+
+    def __init__(
+        self, task: Task, slots: Slots, problem: Problem, circuit: Circuit, taken: set[tuple[int, ...]], seed: int
+    ) -> None:
+        self._task, self._slots, self._problem, self._circuit, self._taken = task, slots, problem, circuit, taken
+        # the stream of the seed alone is the one that the task's own prompts are drawn with
+        self._rng = np.random.default_rng((seed, 1))
+        texts = problem.pairs.texts()[:_STARTS]
+        every = [part for text in texts for part in (text.clean, text.corrupt, text.clean + text.answers[0])]
+        self._pieces = Pieces(problem.model.tokenizer, every)
+        self.pool: list[_Met] = []
+        self._met: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+        self._taken_up: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+        self._tried: Counter[tuple[str, str]] = Counter()
+        self._starts = 0
+
+    @property
+    def tested(self) -> int:
+        """How many prompts have been tested."""
+        return len(self.pool)
+
+    def go_on(self, budget: int) -> bool:
+        """Test some more prompts, up to the budget; False if there are none left."""
+        parents = self._parents()
+        new = self._children(parents)
+        if not self.pool:
+            new = self._draw(min(_STARTS, max(1, budget // 4)))
+        elif len(parents) < _PARENTS:
+            new += self._draw(_PARENTS - len(parents))
+        self._test(new[: budget - self.tested])
+        return bool(new or parents)
+
+    def worst(self, keep: int) -> tuple[Case, ...]:
+        """The worst cases, a few of each start at most, those alone that the tokenizer itself writes as it was taken."""
+        per_start: Counter[int] = Counter()
+        kept: list[Case] = []
+        for met in self._ordered():
+            if per_start[met.start] == _PER_START or len(kept) == keep:
+                continue
+            if self._pieces.by_word and tokenise(met.pair.text, self._problem.model.tokenizer)[0] != met.pair:
+                continue
+            per_start[met.start] += 1
+            kept.append(met.case)
+        return tuple(kept)
+
+    def _ordered(self) -> list[_Met]:
+        """The prompts that the model is right on, worst first."""
+        return sorted((met for met in self.pool if met.case.model_right), key=lambda met: met.rank)
+
+    def _parents(self) -> list[_Met]:
+        """The worst prompts not taken up yet, where they are among the worst of their start."""
+        per_start: Counter[int] = Counter()
+        chosen = []
+        for met in self._ordered():
+            per_start[met.start] += 1
+            if per_start[met.start] <= _PER_START + 1 and _key(met.pair) not in self._taken_up:
+                chosen.append(met)
+                if len(chosen) == _PARENTS:
+                    break
+        self._taken_up |= {_key(met.pair) for met in chosen}
+        return chosen
+
+    def _children(self, parents: list[_Met]) -> list[tuple[TokenPair, int]]:
+        """Substitutions of these prompts that were not met yet, each with its start."""
+        if not parents:
+            return []
+        pairs = [met.pair for met in parents]
+        proposed = candidates(self._problem, self._circuit, self._slots, self._pieces, pairs)
+        new: list[tuple[TokenPair, int]] = []
+        for met, every in zip(parents, proposed, strict=True):
+            ranked = [candidate for candidate in every if candidate.gain is not None]
+            chosen = self._first(ranked, _CHILDREN - 1)
+            shuffled = [every[place] for place in self._rng.permutation(len(every))]
+            chosen += self._first(sorted(shuffled, key=self._times), _CHILDREN - len(chosen))
+            new += [(pair, met.start) for pair in chosen]
+        return new
+
+    def _times(self, candidate: Candidate) -> int:
+        return self._tried[candidate.slot, candidate.word]
+
+    def _first(self, ordered: list[Candidate], count: int) -> list[TokenPair]:
+        """The first of these that are prompts for this tokenizer and have not been met."""
+        chosen: list[TokenPair] = []
+        for candidate in ordered:
+            if len(chosen) == count:
+                break
+            pair = self._new(candidate)
+            if pair is not None:
+                self._tried[candidate.slot, candidate.word] += 1
+                chosen.append(pair)
+        return chosen
+
+    def _new(self, candidate: Candidate) -> TokenPair | None:
+        try:
+            pair, _ = tokenise(candidate.text, self._pieces)
+        except BadPrompts:
+            return None
+        return pair if pair is not None and self._claim(pair) else None
+
+    def _claim(self, pair: TokenPair) -> bool:
+        """Whether a prompt is neither a discovery prompt nor met before; from now on it is met."""
+        known = pair.clean in self._taken or _key(pair) in self._met or not self._fits(pair)
+        self._met.add(_key(pair))
+        return not known
+
+    def _fits(self, pair: TokenPair) -> bool:
+        """Whether the model reads prompts of this length, and missing edges have means for it."""
+        limit, means = self._problem.model.identity.n_context, self._problem.means
+        enough = means is None or means.shape[2] == 1 or len(pair.clean) <= means.shape[2]
+        return enough and (limit is None or len(pair.clean) <= limit)
+
+    def _draw(self, count: int) -> list[tuple[TokenPair, int]]:
+        """Prompts of the task not met yet, each a start; fewer where there are no more."""
+        new: list[TokenPair] = []
+        vain = 0
+        while len(new) < count and vain < _PATIENCE:
+            drawn = self._task.prompts.pairs(self._pieces, 1, self._rng).pairs
+            fresh = [pair for pair in drawn if self._claim(pair)]
+            vain = 0 if fresh else vain + 1
+            new += fresh
+        first = self._starts
+        self._starts += len(new)
+        return [(pair, first + place) for place, pair in enumerate(new)]
+
+    def _test(self, new: list[tuple[TokenPair, int]]) -> None:
+        if not new:
+            return
+        measured = cases(self._problem.on(PromptPairs(tuple(pair for pair, _ in new))), self._circuit, "search")
+        self.pool += [_Met(pair, case, start) for (pair, start), case in zip(new, measured, strict=True)]
+
+
+def _key(pair: TokenPair) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return pair.clean, pair.corrupt
