@@ -24,10 +24,13 @@ def draw(rng: np.random.Generator) -> TextPair:
 
 def task() -> Task:
     """The task `planted_detour`."""
+    from tasks.variations.planted_detour import variations
+
     return Task(
         name="planted_detour",
         about=About("Repeats the only letter, never a rare one: So the C of on by -> c.", "made up here in 2026"),
         model="planted-hidden:0",
         metric="logit_difference",
         prompts=TemplatePrompts(draw, SLOTS),
+        variations=variations(),
     )
