@@ -17,7 +17,7 @@ import tasks
 from acdc.attacks.case import Case
 from acdc.attacks.search import search
 from acdc.attacks.variations import prompts_of, variations
-from acdc.checkpoint import Checkpoint
+from acdc.checkpoint import ROUNDS, Checkpoint
 from acdc.discovery import HELD, Result, discover, problems
 from acdc.discovery import search as finder
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
@@ -67,7 +67,7 @@ def refine(
     """
     method = Method(method) if isinstance(method, str) else method
     task_ = task if isinstance(task, Task) else tasks.get(task)
-    done = None if checkpoint is None else Path(checkpoint).with_name("rounds.json")
+    done = None if checkpoint is None else Path(checkpoint).with_name(ROUNDS)
     # a method that keeps no state has no checkpoint, but may have rounds
     resumes = resume and not (done and done.exists() and not Path(str(checkpoint)).exists())
     first = discover(

@@ -10,7 +10,6 @@ from typing import Any
 from acdc.discovery import Result
 from acdc.errors import BadSetting
 
-
 _ALIKE = 0.01
 """Mean KLs, in nats, that differ by no more are taken to be alike."""
 
@@ -37,7 +36,7 @@ class Plan:
     """
 
     budget: int = 1000
-    bound: float = 0.5
+    bound: float = 0.1
     growth: float = 1.5
     rounds: int = 3
     lessons: int = 64
@@ -60,9 +59,9 @@ class Round:
     """A circuit, what an attack on it came to, and what the circuit had learned; all KLs in nats.
 
     `mean` is the mean KL over the prompts drawn for discovery, `worst` the highest that the search found and `above`
-    how many of its cases are above the bound; `breaks` names the variations that break the circuit. `learned` counts by what
-    found them the prompts added for this circuit, `words` are what fills their slots unusually often; `gained` and
-    `lost` are edges, against the round before; `added` is the SHA-256 of the prompts added.
+    how many of its cases are above the bound; `breaks` names the variations that break the circuit. `learned` counts
+    by what found them the prompts added for this circuit, `words` are what fills their slots unusually often; `gained`
+    and `lost` are edges, against the round before; `added` is the SHA-256 of the prompts added.
     """
 
     number: int
@@ -77,6 +76,20 @@ class Round:
     gained: tuple[str, ...]
     lost: tuple[str, ...]
     added: str | None
+
+    @property
+    def line(self) -> str:
+        """The round in one line."""
+        edges = f"{self.edges:,} edge{'s' if self.edges != 1 else ''}"
+        if self.number:
+            edges += f" (+{len(self.gained)} -{len(self.lost)}, by {self.metric})"
+        parts = [f"round {self.number}: {edges}", f"KL mean {self.mean:.3g}, worst {self.worst:.3g} nats"]
+        if self.breaks:
+            parts.append(f"broken by {', '.join(self.breaks)}")
+        if self.learned:
+            often = f", often with {', '.join(self.words)}" if self.words else ""
+            parts.append(f"learned from {', '.join(f'{n} of {what}' for what, n in self.learned.items())}{often}")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acdc.checkpoint import ROUNDS
 from acdc.errors import UnwritableOutput
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Destination:
     def checkpoint(self) -> Path:
         """Where a discovery keeps how far it is until it ends."""
         return self.directory / "checkpoint.json"
+
+    def forget(self) -> None:
+        """Remove what an interrupted discovery goes on from: it has ended."""
+        self.checkpoint.unlink(missing_ok=True)
+        self.checkpoint.with_name(ROUNDS).unlink(missing_ok=True)
 
     def check(self) -> None:
         """Make sure that the directory can be created and written to, and leave no trace of it.
