@@ -149,7 +149,10 @@ def _equivalence(case: Case) -> Section:
 
 def _independence(case: Case) -> Section:
     apart = independence(case.problem, case.findings.circuit, case.seed)
-    words = f"that what is outside the circuit is independent of the model's score: {_p(apart.p_value)}"
+    if not apart.varies:
+        words = "the model scores the same on every prompt, so that nothing can depend on it"
+        return Section("independence", "not measured", words, apart.to_json())
+    words = f"that the {_plain(apart.metric)} outside the circuit is independent of the model's: {_p(apart.p_value)}"
     return Section("independence", _shown(apart.p_value > LEVEL), words, apart.to_json())
 
 
