@@ -12,6 +12,8 @@ from acdc.errors import BadCheckpoint
 from graphs.circuit import write_atomically
 
 SCHEMA = "acdc.checkpoint/1"
+ROUNDS = "rounds.json"
+"""Where a refinement keeps the rounds it has done, beside the checkpoint of its first circuit."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ BUILTIN = (
     "planted_hops",
     "planted_sum",
     "planted_copy",
+    "planted_detour",
     "siit_lookup",
     "siit_pick",
 )

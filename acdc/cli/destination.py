@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acdc.checkpoint import ROUNDS
 from acdc.errors import UnwritableOutput
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class Destination:
     def checkpoint(self) -> Path:
         """Where a discovery keeps how far it is until it ends."""
         return self.directory / "checkpoint.json"
+
+    def forget(self) -> None:
+        """Remove what an interrupted discovery goes on from: it has ended."""
+        self.checkpoint.unlink(missing_ok=True)
+        self.checkpoint.with_name(ROUNDS).unlink(missing_ok=True)
 
     def check(self, names: Sequence[str] = (*TEXTS, *PICTURES)) -> None:
         """Make sure that the directory can be created and these files written there, and leave no trace of it.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from acdc.cli import terminal
 from acdc.cli.options import AsJson, Device, argument, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from acdc.forecast import Forecast
     from acdc.goals import Goal
     from acdc.method import Method
     from acdc.report.findings import Findings
+    from acdc.rounds import Plan
     from acdc.setup import Setup
     from tasks.task import Task
 
@@ -47,6 +50,18 @@ def discover(
     select: Annotated[
         str, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
     ] = "top",
+    robust: Annotated[
+        bool, flag("--robust", is_="Then attack it, and learn from what makes it fail, in rounds")
+    ] = False,
+    budget: Annotated[
+        int | None, option("--budget", takes="N", is_="Robust: prompts that each attack tests [1000]")
+    ] = None,
+    bound: Annotated[
+        float | None, option("--bound", takes="NATS", is_="Robust: the KL above which a prompt is learned from [0.1]")
+    ] = None,
+    growth: Annotated[
+        float | None, option("--growth", takes="X", is_="Robust: at most X times the edges of the first circuit [1.5]")
+    ] = None,
     steps: Annotated[int, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")] = 5,
     prompts: Annotated[
         int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")
@@ -78,6 +93,7 @@ def discover(
     goal = _goal(threshold, edges, faithfulness)
     how = Method(method, refine, select, steps, max_bytes=int(max_memory * 1e9))
     setup = Setup(metric, ablation, prompts, seed, device, dtype)
+    plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
 
     import tasks
     from acdc.cli.destination import Destination
@@ -88,6 +104,7 @@ def discover(
     from acdc.models import resolve
     from acdc.report.findings import Findings, warnings
     from acdc.report.table import price
+    from acdc.robust import refine
 
     named = tasks.get(task)
     on = model or named.model
@@ -101,33 +118,48 @@ def discover(
             watch.stage("measured")
         else:
             with interruptible(destination.checkpoint):
-                result = find(
-                    task,
-                    model,
-                    method=how,
-                    goal=goal,
-                    setup=setup,
-                    watch=watch.pruning,
-                    checkpoint=destination.checkpoint,
-                    resume=resume,
+                asked: dict[str, Any] = {
+                    "method": how,
+                    "goal": goal,
+                    "setup": setup,
+                    "watch": watch.pruning,
+                    "checkpoint": destination.checkpoint,
+                    "resume": resume,
+                }
+                refined = (
+                    refine(task, model, plan=plan, tell=lambda told: watch.line(told.line), **asked) if plan else None
                 )
+                result = refined.result if refined else find(task, model, **asked)
             watch.stage("drawing the circuit")
             findings = Findings.of(result.circuit)
             written = destination.write(result.circuit, findings.origin.title)
     if dry_run:
         terminal.write_json(cost.to_json()) if json else terminal.results().print(price(cost, how.name))
         return
-    destination.checkpoint.unlink(missing_ok=True)
+    destination.forget()
     if json:
         terminal.write_json(result.circuit.to_json())
     elif quiet:
         _show_essentials(findings, written.files[0])
     else:
         _show(findings, written.files)
+    if refined and not json:
+        terminal.results().print(f"Robust: {refined.verdict}; {refined.stop.value}", soft_wrap=True)
     for warning in warnings(result.faithfulness, findings.origin.metric):
         terminal.warn(warning)
     if written.undrawn:
         raise written.undrawn
+
+
+def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Plan | None:
+    from acdc.rounds import Plan
+
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if settings and not robust:
+        raise BadSetting(f"--{next(iter(settings))} is a setting of --robust; give both or neither")
+    if robust and dry_run:
+        raise BadSetting("what --robust costs depends on what each attack finds; use --dry-run without it")
+    return Plan(**settings) if robust else None
 
 
 def _cost(task: Task, model: str, setup: Setup, method: Method) -> Forecast:

@@ -134,7 +134,7 @@ def _asked(case: Case) -> list[Section]:
     sections = []
     with watching(quiet=False) as watch:
         watch.stage("asking everything")
-        for section in assess(case):
+        for section in assess(replace(case, watch=watch.pruning)):
             watch.stage(f"{section.question}: {section.verdict}")
             sections.append(section)
     return sections

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from acdc.checkpoint import ROUNDS
 from acdc.cli import terminal
 from acdc.errors import AcdcError, BadCheckpoint
 from graphs.errors import GraphsError
@@ -30,6 +31,7 @@ def interruptible(checkpoint: Path) -> Iterator[None]:
     except (AcdcError, GraphsError, TaskError):
         if not existed and checkpoint.exists():
             checkpoint.unlink()
+            checkpoint.with_name(ROUNDS).unlink(missing_ok=True)
             with suppress(OSError):  # other things are in it, or it was there before
                 checkpoint.parent.rmdir()
         raise

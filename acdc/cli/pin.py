@@ -28,7 +28,7 @@ def pin(
     from acdc.attacks.file import Recorded
     from acdc.claims.pinning import pinned, started
     from acdc.claims.reading import NAMES, load
-    from acdc.cli.show import writable
+    from acdc.cli.export import writing
     from graphs.circuit import write_atomically
 
     if not file.match(NAMES):
@@ -58,7 +58,7 @@ def pin(
         assert bound is not None
         after = started(found, worst.pair, bound, file.absolute().parent)
     if after.encode() != before:
-        with writable(file):
+        with writing(file):
             write_atomically(file, after.encode())
     out = terminal.results()
     what = f"case {case} (KL {worst.kl:.3g})"

@@ -23,6 +23,9 @@ class Watch:
     def pruning(self, progress: Progress) -> None:
         """Say how far the pruning run of the moment is."""
 
+    def line(self, words: str) -> None:
+        """Say something that stays."""
+
     def piece(self, words: str, done: int, total: int) -> None:
         """Say which of many pieces of work, alike in kind, has just been done."""
 
@@ -44,6 +47,9 @@ class _Bar(Watch):
         self._stage = progress.stage
         show(self._task, description=_words(progress), total=progress.total, completed=progress.done)
 
+    def line(self, words: str) -> None:
+        self._live.console.print(words, soft_wrap=True, highlight=False)
+
     def piece(self, words: str, done: int, total: int) -> None:
         self._live.update(self._task, description=words, total=total, completed=done)
 
@@ -55,6 +61,9 @@ class _Lines(Watch):
     def pruning(self, progress: Progress) -> None:
         if progress.done == progress.total:
             terminal.errors().print(_words(progress))
+
+    def line(self, words: str) -> None:
+        terminal.errors().print(words, soft_wrap=True)
 
     def piece(self, words: str, done: int, total: int) -> None:
         terminal.errors().print(f"{done} of {total}: {words}")

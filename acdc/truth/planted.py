@@ -5,11 +5,14 @@ one after the other, and MLPs, where the seed puts them, translate in between. C
 `and` adds two letters (`planted_sum`): two heads fetch one each, and an MLP needs both.
 `or` repeats a letter (`planted_copy`): two heads fetch it, and an MLP is content with either.
 `backup` repeats a letter too: one head fetches and says it; another one would, but is called off by the first.
+`hidden` repeats a letter (`planted_detour`): one head fetches the common ones, another the rare ones, which no prompt
+that is drawn has.
 
 What true means: an edge is true if there is a set K of other edges (it may be empty) without which the model still
 shows the behaviour, such that to ablate the edge as well changes the output. In `chain` and `and` K is always empty:
 every true edge matters by itself. In `or`, K is an edge of the other branch; in `backup`, it silences the first head or
-the second. The union of these edges is the circuit; the false edges, even all together, carry next to nothing.
+the second. The union of these edges is the circuit; the false edges, even all together, carry next to nothing. In
+`hidden` this is so on the prompts that are drawn; those with a rare letter take `hidden_edges` besides.
 """
 
 from __future__ import annotations
@@ -31,12 +34,13 @@ from acdc.truth.wiring import Board, Shape
 from graphs.ablation import Ablation
 from graphs.nodes import Edge
 from tasks.builtin.planted_copy import FILLERS, LETTERS
+from tasks.builtin.planted_detour import COMMON, RARE
 from tasks.builtin.planted_sum import SIZE
 
 if TYPE_CHECKING:
     from graphs.model.weights import BareWeights
 
-Motif = Literal["chain", "and", "or", "backup"]
+Motif = Literal["chain", "and", "or", "backup", "hidden"]
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
 CONTROL: Literal["control"] = "control"
 
@@ -52,6 +56,12 @@ def known(motif: Motif, seed: int, *, device: str | torch.device = "cpu", dtype:
     board = _written(motif, seed)
     truths = {ablation: board.edges(ablation) for ablation in Ablation}
     return _known(motif, f"{_named(motif)}:{seed}", board.finish(), truths, device, dtype)
+
+
+def hidden_edges(seed: int, ablation: Ablation = Ablation.RESAMPLE) -> frozenset[Edge]:
+    """The edges of `hidden` that carry nothing on the prompts that are drawn, and a letter where it is rare."""
+    board = _written("hidden", seed)
+    return board.edges(ablation, hidden=True) - board.edges(ablation)
 
 
 def control(seed: int, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Known:
@@ -122,6 +132,8 @@ def _known(
             task = tasks.get("planted_sum")
         case "or" | "backup":
             task = tasks.get("planted_copy")
+        case "hidden":
+            task = tasks.get("planted_detour")
         case _:
             assert_never(motif)
     model = from_weights(weights, name, word_level_tokenizer(_words()), device=device, dtype=dtype)
@@ -143,6 +155,8 @@ def _written(motif: Motif, seed: int) -> Board:
             return _or(draw, generator)
         case "backup":
             return _backup(draw, generator)
+        case "hidden":
+            return _hidden(draw, generator)
         case _:
             assert_never(motif)
 
@@ -221,6 +235,25 @@ def _backup(draw: random.Random, generator: torch.Generator) -> Board:
     called_off = torch.zeros(letters, N_CONTEXT)
     called_off[:, 0] = 2
     board.head(second, {**_back(3), "answer": called_off}, _here(), value, answer)
+    board.logits({"answer": _says(SMALL)})
+    return board
+
+
+def _hidden(draw: random.Random, generator: torch.Generator) -> Board:
+    common, rare, letters = len(COMMON), len(RARE), len(LETTERS)
+    channels = {"code": common, "left": common, "rare code": rare, "right": rare, "found": letters, "answer": letters}
+    board = Board(_shape(draw.randint(3, 5), draw), channels, generator, hidden=("rare code", "right"))
+    layers = [draw.randrange(1, board.shape.n_layers - 1) for _ in range(2)]
+    paths = ((COMMON, "code", "left"), (RARE, "rare code", "right"))
+    for layer, (words, code, name) in zip(layers, paths, strict=True):
+        each = torch.eye(len(words))
+        board.mlp(0, {"tokens": _among(words)}, (code, each))
+        board.head(layer, _back(3), _here(), {code: each}, (name, each))
+    both, gate = torch.eye(letters), draw.randint(max(layers), board.shape.n_layers - 2)
+    said = draw.choice(("found", "answer"))
+    board.mlp(gate, {"left": both[:common], "right": both[common:]}, (said, both))
+    if said == "found":
+        board.mlp(gate + 1, {"found": both}, ("answer", both))
     board.logits({"answer": _says(SMALL)})
     return board
 

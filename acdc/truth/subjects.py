@@ -40,7 +40,7 @@ def subjects() -> dict[str, Subject]:
         **{f"tracr-{program}": Subject("acdc.truth.tracr:known", program) for program in ("reverse", "proportion")},
         **{
             f"planted-{motif}": Subject("acdc.truth.planted:known", motif, seeded=True)
-            for motif in ("chain", "and", "or", "backup")
+            for motif in ("chain", "and", "or", "backup", "hidden")
         },
         **{name: Subject("acdc.truth.trained:known", name) for name in trained},
     }

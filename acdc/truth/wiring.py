@@ -6,7 +6,7 @@ where something reads in turn what the receiver's node writes, up to the logits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -45,13 +45,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class Channel:
-    """Some dimensions of the residual stream, and between what their content differs: what `varies` names."""
+    """Some dimensions of the residual stream, and between what their content differs: what `varies` names.
+
+    What is `hidden` is zero on every prompt but those with a word that is rare.
+    """
 
     width: int
     varies: Literal["prompts", "positions", "nothing"] = "prompts"
+    hidden: bool = False
 
     def carries(self, ablation: Ablation) -> bool:
-        """Whether what stands here differs from what stands in for it."""
+        """Whether what stands here, where it is not hidden, differs from what stands in for it."""
         match ablation:
             case Ablation.RESAMPLE | Ablation.MEAN_POSITIONAL:
                 return self.varies == "prompts"
@@ -71,13 +75,15 @@ class Board:
     random, compute, and write the channel `rest`, which only they read, and a little to every other channel.
     """
 
-    def __init__(self, shape: Shape, channels: Mapping[str, int], generator: torch.Generator) -> None:
+    def __init__(
+        self, shape: Shape, channels: Mapping[str, int], generator: torch.Generator, hidden: Collection[str] = ()
+    ) -> None:
         self.shape, self._generator = shape, generator
         self._channels = {
             "tokens": Channel(shape.n_tokens),
             "positions": Channel(shape.n_context, "positions"),
             "one": Channel(1, "nothing"),
-            **{name: Channel(width) for name, width in channels.items()},
+            **{name: Channel(width, hidden=name in hidden) for name, width in channels.items()},
             "rest": Channel(16),
         }
         self.d_model = sum(channel.width for channel in self._channels.values())
@@ -124,8 +130,11 @@ class Board:
             self._unembedding[self._span(name)] = matrix
             self._reads.append((Receiver(LOGITS), name))
 
-    def edges(self, ablation: Ablation) -> frozenset[Edge]:
-        """The edges that carry what is read on the way to the logits, where missing edges carry something else."""
+    def edges(self, ablation: Ablation, *, hidden: bool = False) -> frozenset[Edge]:
+        """The edges that carry what is read on the way to the logits, where missing edges carry something else.
+
+        On ordinary prompts, or with `hidden` on every prompt there is.
+        """
         graph = ComputationalGraph(self.shape.n_layers, self.shape.n_heads, self.d_model)
         reached, waiting, found = {LOGITS}, [LOGITS], set()
         while waiting:
@@ -134,6 +143,8 @@ class Board:
                 for sender, written in self._writes:
                     edge = Edge(sender, *receiver)
                     if receiver.node != node or channel != written or edge not in graph:
+                        continue
+                    if self._channels[channel].hidden and not hidden:
                         continue
                     if self._channels[channel].carries(ablation):
                         found.add(edge)

@@ -6,7 +6,7 @@ over: `planted-or:0`, `planted-backup:0` and other seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,10 +20,10 @@ LETTERS = ("A", "B", "C", "D", "E", "F", "G", "H")
 FILLERS = words("the of and by in on at to")
 
 
-def draw(rng: np.random.Generator) -> TextPair:
-    """A letter among other words, and other words alone."""
+def draw(rng: np.random.Generator, letters: Sequence[str] = LETTERS) -> TextPair:
+    """One of these letters among other words, and other words alone."""
     around = [FILLERS[place] for place in rng.integers(len(FILLERS), size=4)]
-    letter, other = (LETTERS[place] for place in rng.permutation(len(LETTERS))[:2])
+    letter, other = (letters[place] for place in rng.permutation(len(letters))[:2])
     instead = [FILLERS[place] for place in rng.integers(len(FILLERS), size=5)]
     letters = {"letter": letter, "other letter": other}
     pair = write({**letters, **numbered("word", around), **numbered("other word", instead)})

@@ -140,7 +140,7 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
             return (" " + following[following[seen[-1]].upper()],)
         case "planted_sum":
             return (" " + str(sum("abcdef".index(word.lower()) for word in seen if len(word) == 1) % 6),)
-        case "planted_copy":
+        case "planted_copy" | "planted_detour":
             return tuple(" " + word.lower() for word in seen if len(word) == 1)
     raise AssertionError(f"no such task: {name}")
 

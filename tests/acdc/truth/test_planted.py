@@ -16,15 +16,18 @@ from acdc.models import load_named, resolve
 from acdc.problem import Problem
 from acdc.setup import Setup
 from acdc.truth.known import Known
-from acdc.truth.planted import MOTIFS, Motif, control, known, named
+from acdc.truth.planted import MOTIFS, Motif, control, hidden_edges, known, named
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.nodes import Edge
+from tasks.builtin.planted_detour import RARE
 from tasks.metrics import Accuracy
+from tasks.prompts import PromptPairs
+from tasks.tokenisation import tokenise
 
 TOLERANCE = 0.1
 """What part of the behaviour a change must exceed, to be one that a true edge makes."""
-SEEDS: dict[Motif, tuple[int, ...]] = {"chain": (2, 5), "and": (1, 4), "or": (1, 3), "backup": (0, 4)}
+SEEDS: dict[Motif, tuple[int, ...]] = {"chain": (2, 5), "and": (1, 4), "or": (1, 3), "backup": (0, 4), "hidden": (1, 8)}
 """Such as draw small models."""
 KINDS = tuple(Ablation)
 
@@ -84,9 +87,9 @@ def test_no_false_edge_alone_changes_much(motif: Motif) -> None:
     assert max(abs(effect) for edge, effect in effects.items() if edge not in truth) < TOLERANCE
 
 
-@pytest.mark.parametrize("motif", ["chain", "and"])
+@pytest.mark.parametrize("motif", ["chain", "and", "hidden"])
 @pytest.mark.parametrize("ablation", KINDS)
-def test_every_true_edge_of_a_chain_or_and_matters_by_itself(motif: Motif, ablation: Ablation) -> None:
+def test_every_true_edge_that_nothing_stands_in_for_matters_by_itself(motif: Motif, ablation: Ablation) -> None:
     for seed in SEEDS[motif]:
         asked, truth = problem(motif, seed, ablation), planted(motif, seed).truths[ablation]
         left = kept(asked, [frozenset({edge}) for edge in truth])
@@ -126,6 +129,29 @@ def test_a_backup_speaks_when_the_first_head_is_silent_and_only_then() -> None:
     without = [{heard[first]}, {said[second]}, {heard[first], said[second]}, {said[first]}, {calls_off}]
     left = kept(asked, [frozenset(edges) for edges in without])
     assert left == pytest.approx([1, 1, 0, 0, 2], abs=TOLERANCE)
+
+
+def rare(seed: int, ablation: Ablation) -> Problem:
+    """The prompts of a problem of the hidden path, their letters rare instead."""
+    asked = problem("hidden", seed, ablation)
+    slots, texts = planted("hidden", seed).task.slots, asked.pairs.texts()
+    assert slots is not None
+    changed = [slots.rewrite(text, "letter", RARE[place % len(RARE)]) for place, text in enumerate(texts)]
+    pairs = [tokenise(text, asked.model.tokenizer)[0] for text in changed if text is not None]
+    return replace(asked, pairs=PromptPairs(tuple(pair for pair in pairs if pair is not None)))
+
+
+@pytest.mark.parametrize("ablation", KINDS)
+def test_the_hidden_edges_matter_where_the_letter_is_rare_and_nowhere_else(ablation: Ablation) -> None:
+    for seed in SEEDS["hidden"]:
+        hidden = hidden_edges(seed, ablation)
+        standard, exercised = problem("hidden", seed, ablation), rare(seed, ablation)
+        each = [frozenset({edge}) for edge in hidden]
+        assert not hidden & planted("hidden", seed).truths[ablation]
+        assert kept(standard, [hidden]) == pytest.approx([1], abs=0.01)
+        assert max(kept(exercised, each)) < 1 - 2 * TOLERANCE
+        both = hidden | planted("hidden", seed).truths[ablation]
+        assert kept(exercised, [frozenset(exercised.graph.edges()) - both]) == pytest.approx([1], abs=TOLERANCE)
 
 
 def test_seeds_differ_in_size_and_repeat_themselves() -> None:

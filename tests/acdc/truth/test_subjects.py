@@ -11,13 +11,13 @@ from tests.acdc import known_subjects
 
 
 def test_the_names_are_those_of_programs_motifs_and_trained_models() -> None:
-    wanted = ["tracr-reverse", "tracr-proportion", "planted-chain", "planted-and", "planted-or", "planted-backup"]
-    assert list(subjects.subjects())[:6] == wanted
+    planted = [f"planted-{motif}" for motif in ("chain", "and", "or", "backup", "hidden")]
+    assert list(subjects.subjects())[:7] == ["tracr-reverse", "tracr-proportion", *planted]
 
 
 def test_only_planted_models_depend_on_the_seed() -> None:
     seeded = {name for name, subject in subjects.subjects().items() if subject.seeded}
-    assert seeded == {f"planted-{motif}" for motif in ("chain", "and", "or", "backup")}
+    assert seeded == {f"planted-{motif}" for motif in ("chain", "and", "or", "backup", "hidden")}
 
 
 def test_a_maker_is_given_the_name_and_the_seed_where_it_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,326 @@
+"""Discovery that learns from counterexamples: discover, attack, add what fails to the prompts, discover again.
+
+A new circuit is what KL(model || circuit) or the task's own metric finds within the edge budget, whichever the attack
+hurts less. KL is what an attack raises, and the few prompts that fail weigh heavily in its mean, as it is near 0 on
+most others; but it says little of the margin that a right answer has, which the task's own metric may.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tasks
+from acdc.attacks.case import Case
+from acdc.attacks.search import search
+from acdc.attacks.variations import prompts_of, variations
+from acdc.checkpoint import ROUNDS, Checkpoint
+from acdc.discovery import HELD, Result, discover, problems
+from acdc.discovery import search as finder
+from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
+from acdc.goals import Edges, Goal, KeptFaithfulness
+from acdc.judges.faithfulness import faithfulness
+from acdc.method import Method
+from acdc.models import load_named
+from acdc.problem import Problem
+from acdc.progress import Account, CurvePoint, Progress
+from acdc.rounds import Plan, Refined, Round, Standing, Stop
+from acdc.setup import Setup
+from graphs.circuit import Circuit
+from graphs.model import Model
+from graphs.nodes import Edge
+from tasks.metrics import KLDivergence
+from tasks.prompts import PromptPairs
+from tasks.task import Task
+from tasks.tokenisation import TokenPair, tokenise
+
+_TYPICAL = 0.1
+"""By how much the share of a word among counterexamples exceeds its share among the prompts, to be told."""
+_TOLD = 3
+
+Watch = Callable[[Progress], None]
+
+
+def refine(
+    task: str | Path | Task,
+    model: str | Model | None = None,
+    *,
+    method: str | Method = Method(),  # noqa: B008  # a frozen value
+    goal: Goal = KeptFaithfulness(),  # noqa: B008  # likewise
+    setup: Setup = Setup(),  # noqa: B008  # likewise
+    plan: Plan = Plan(),  # noqa: B008  # likewise
+    watch: Watch | None = None,
+    tell: Callable[[Round], None] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> Refined:
+    """Find the circuit of a behaviour as `discover` does, then refine it by counterexamples in rounds.
+
+    The goal is that of the first circuit; the others are the best of at most so many edges as the plan allows. No
+    judgement prompt is learned from. `tell` hears of each round. With a `checkpoint` file it can be interrupted: the
+    rounds done are in `rounds.json` beside it, and with `resume` the one under way starts anew.
+
+    Raises: BadSetting for a task without slots; and as `discover`.
+    """
+    method = Method(method) if isinstance(method, str) else method
+    task_ = task if isinstance(task, Task) else tasks.get(task)
+    done = None if checkpoint is None else Path(checkpoint).with_name(ROUNDS)
+    # a method that keeps no state has no checkpoint, but may have rounds
+    resumes = resume and not (done and done.exists() and not Path(str(checkpoint)).exists())
+    first = discover(
+        task, model, method=method, goal=goal, setup=setup, watch=watch, checkpoint=checkpoint, resume=resumes
+    )
+    loaded = model if isinstance(model, Model) else load_named(model or task_.model, setup)
+    course = _Course(
+        task_, loaded, method, setup, plan, *problems(task_, loaded, setup, HELD * method.max_bytes), watch
+    )
+    kept = None
+    if done is not None:
+        edges = [edge.name for edge in first.circuit.ordered()]
+        kept = Checkpoint(
+            done, {"circuit": edges, "method": asdict(method), "setup": _plain(setup), "plan": asdict(plan)}
+        )
+    before = kept.load()["found"] if kept and resume and kept.path.exists() else []
+    return course.run(first, tell, kept, before)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A circuit, the metric that found it, and the search's account of it (None for the first circuit)."""
+
+    circuit: Circuit
+    metric: str
+    account: Account | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        assert self.account is not None
+        edges = {edge.name: self.circuit.scores.get(edge) for edge in self.circuit.ordered()}
+        return {"edges": edges, "metric": self.metric, "account": asdict(self.account)}
+
+    @classmethod
+    def from_json(cls, circuit: Circuit, data: Mapping[str, Any]) -> _Found:
+        scores = {Edge.parse(name): score for name, score in data["edges"].items()}
+        known = {edge: score for edge, score in scores.items() if score is not None}
+        told = data["account"]
+        curve = tuple(CurvePoint(**point) for point in told["curve"])
+        account = Account(CurvePoint(**told["chosen"]), curve, told["figures"])
+        return cls(Circuit(circuit.graph, frozenset(scores), known), data["metric"], account)
+
+
+@dataclass(frozen=True)
+class _Attacked:
+    """A circuit that has been attacked: the counterexamples of the search, and what came of the round."""
+
+    found: _Found
+    cases: tuple[Case, ...]
+    round: Round
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """A prompt to learn from, and what found it."""
+
+    pair: TokenPair
+    found_by: str
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What stays the same from round to round."""
+
+    task: Task
+    model: Model
+    method: Method
+    setup: Setup
+    plan: Plan
+    discovery: Problem
+    judgement: Problem
+    watch: Watch | None
+
+    def run(
+        self,
+        first: Result,
+        tell: Callable[[Round], None] | None,
+        kept: Checkpoint | None,
+        before: Collection[Mapping[str, Any]],
+    ) -> Refined:
+        """All rounds, those found before without a search, and the verdict."""
+        most = int(self.plan.growth * len(first.circuit))
+        lessons: list[_Lesson] = []
+        met = [self._attacked(0, _Found(first.circuit, self.discovery.metric.name), (), None)]
+        found = [_Found.from_json(first.circuit, data) for data in before]
+        while True:
+            now, number = met[-1], len(met)
+            if tell is not None:
+                tell(now.round)
+            if (stop := self._stop([each.round for each in met])) is not None:
+                break
+            new = self._lessons(now, lessons)
+            if not new:
+                stop = Stop.LEARNED
+                break
+            lessons += new
+            candidates = [found[number - 1]] if number <= len(found) else self._rediscovered(number, lessons, most)
+            if not candidates:
+                stop = Stop.EDGES
+                break
+            attacked = [self._attacked(number, each, new, now) for each in candidates]
+            met.append(min(attacked, key=lambda each: (each.round.worst, each.round.edges)))
+            if kept is not None:
+                kept.save({"found": [each.found.to_json() for each in met[1:]]})
+        return self._judged(first, met, lessons, stop)
+
+    def _stop(self, rounds: list[Round]) -> Stop | None:
+        *earlier, now = rounds
+        if not now.above and not now.breaks:
+            return Stop.HELD
+        if earlier and now.worst >= min(each.worst for each in earlier):
+            return Stop.EDGES
+        return Stop.ROUNDS if now.number == self.plan.rounds else None
+
+    def _attacked(
+        self, number: int, found: _Found, learned: Collection[_Lesson], before: _Attacked | None
+    ) -> _Attacked:
+        circuit, plan = found.circuit, self.plan
+        cases = self._search(circuit, plan.seed + number, f"round {number}: attack")
+        varied = variations(self.task, self.model, circuit, self.setup, prompts=self.setup.prompts)
+        above = tuple(case for case in cases if case.kl > plan.bound)
+        edges = {edge.name for edge in circuit.edges}
+        earlier = {edge.name for edge in before.found.circuit.edges} if before else edges
+        told = Round(
+            number=number,
+            edges=len(circuit),
+            metric=found.metric,
+            mean=float(self.discovery.measure([circuit], [KLDivergence()]).mean()),
+            worst=max((case.kl for case in cases), default=0.0),
+            above=len(above),
+            breaks=tuple(each.name for each in varied if each.verdict == "breaks"),
+            learned=dict(Counter(lesson.found_by for lesson in learned)),
+            words=self._words(learned),
+            gained=tuple(sorted(edges - earlier)),
+            lost=tuple(sorted(earlier - edges)),
+            added=PromptPairs(tuple(lesson.pair for lesson in learned)).fingerprint() if learned else None,
+        )
+        return _Attacked(found, above, told)
+
+    def _search(self, circuit: Circuit, seed: int, stage: str) -> tuple[Case, ...]:
+        watch = self._staged(stage)
+        plan = self.plan
+        found = search(
+            self.task, self.model, circuit, self.setup, budget=plan.budget, seed=seed, keep=plan.lessons, watch=watch
+        )
+        return found.cases
+
+    def _lessons(self, now: _Attacked, lessons: Collection[_Lesson]) -> list[_Lesson]:
+        """New prompts to learn from: some of each variation that breaks the circuit, and counterexamples."""
+        judging = {pair.clean for pair in self.judgement.pairs.pairs}
+        taken = judging | {pair.clean for pair in self.discovery.pairs.pairs} | {each.pair.clean for each in lessons}
+        new: dict[tuple[int, ...], _Lesson] = {}
+
+        def add(pair: TokenPair | None, found_by: str) -> None:
+            if pair is not None and pair.clean not in taken and self._fits(pair):
+                new.setdefault(pair.clean, _Lesson(pair, found_by))
+
+        broken = [each for each in self.task.variations if each.name in now.round.breaks]
+        for variation in broken:
+            share = max(self.plan.lessons // 2 // len(broken), 4)
+            seed = self.setup.seed + 1 + now.round.number  # other prompts than those that judged it
+            drawn = prompts_of(variation, self.model, self.judgement.pairs, share, seed)
+            for pair in () if isinstance(drawn, str) else drawn.pairs:
+                add(pair, f"variation {variation.name}")
+        for case in now.cases:
+            if len(new) < self.plan.lessons:
+                add(tokenise(case.pair, self.model.tokenizer)[0], case.found_by)
+        return list(new.values())
+
+    def _fits(self, pair: TokenPair) -> bool:
+        """Whether missing edges have means for a prompt of this length."""
+        means = self.discovery.means
+        return means is None or means.shape[2] == 1 or len(pair.clean) <= means.shape[2]
+
+    def _rediscovered(self, number: int, lessons: Collection[_Lesson], most: int) -> list[_Found]:
+        """The circuits of at most `most` edges that KL and the task's own metric find on all prompts there are."""
+        joint = self.discovery.on(self._joint(lessons))
+        found = []
+        for metric in {each.name: each for each in (KLDivergence(), self.discovery.metric)}.values():
+            watch = self._staged(f"round {number}, {metric.name}")
+            walk = finder(self.method, Edges(most), self.setup.seed).walk(replace(joint, metric=metric))
+            try:
+                while True:
+                    progress = next(walk)
+                    if watch is not None:
+                        watch(progress)
+            except StopIteration as stop:
+                circuit, account = stop.value
+                found.append(_Found(circuit, metric.name, account))
+            except (UnmeasurableBehaviour, UnreachableGoal):  # this metric has no such circuit
+                continue
+        return found
+
+    def _joint(self, lessons: Collection[_Lesson]) -> PromptPairs:
+        return PromptPairs((*self.discovery.pairs.pairs, *(lesson.pair for lesson in lessons)))
+
+    def _judged(self, first: Result, met: list[_Attacked], lessons: list[_Lesson], stop: Stop) -> Refined:
+        """The verdict on the refined circuit that its own attack hurt least."""
+        best = min(met[1:] or met, key=lambda each: (each.round.worst, each.round.edges))
+        found, rounds, seed = best.found, tuple(each.round for each in met), self.setup.seed
+        last = first
+        if found.account is not None:
+            last = Result(found.circuit, faithfulness(self.judgement, found.circuit, seed), found.account.curve)
+        known = {lesson.pair.text.clean for lesson in lessons}
+        standings = []
+        for result in (first, last):
+            cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed")
+            worst = max((case.kl for case in cases if case.pair.clean not in known), default=0.0)
+            standings.append(Standing(len(result.circuit), result.faithfulness.kl.circuit, worst))
+        refined = Refined(last, self.plan, rounds, stop, *standings)
+        record: dict[str, Any] = {**first.circuit.provenance, "robust": refined.to_json()}
+        if not refined.helped:
+            return replace(refined, result=replace(first, circuit=replace(first.circuit, provenance=record)))
+        assert found.account is not None
+        learned = sum(sum(each.learned.values()) for each in rounds[: best.round.number + 1])
+        pairs = self._joint(lessons[:learned])
+        record["prompts"] = {
+            **record["prompts"],
+            "discovery": {"count": len(pairs), "hash": f"sha256:{pairs.fingerprint()}"},
+        }
+        record["algorithm"] = {
+            **{key: record["algorithm"][key] for key in ("name", "settings", "score")},
+            "goal": {"kind": "Edges", "count": int(self.plan.growth * len(first.circuit))},
+            "metric": found.metric,
+            "threshold": found.account.chosen.threshold,
+            **found.account.figures,
+        }
+        record["curve"] = [asdict(point) for point in last.curve]
+        record["faithfulness"] = last.faithfulness.to_json()
+        return replace(refined, result=replace(last, circuit=replace(last.circuit, provenance=record)))
+
+    def _words(self, learned: Collection[_Lesson]) -> tuple[str, ...]:
+        """What fills a slot of the counterexamples far more often than of the prompts, such as `letter G`."""
+        usual = _shares([pair.text.filling for pair in self.discovery.pairs.pairs])
+        found = _shares([lesson.pair.text.filling for lesson in learned if not lesson.found_by.startswith("variation")])
+        excess = {words: share - usual.get(words, 0.0) for words, share in found.items()}
+        typical = sorted(
+            (words for words in excess if excess[words] > _TYPICAL), key=lambda words: (-excess[words], words)
+        )
+        return tuple(" ".join(words) for words in typical[:_TOLD])
+
+    def _staged(self, stage: str) -> Watch | None:
+        """Whoever waits, told of what is done now."""
+        watch = self.watch
+        if watch is None:
+            return None
+        return lambda progress: watch(replace(progress, stage=f"{stage} · {progress.stage}", state=None))
+
+
+def _shares(fillings: Collection[tuple[tuple[str, str], ...]]) -> dict[tuple[str, str], float]:
+    """How often each slot is filled with each word."""
+    counts = Counter(words for filling in fillings for words in filling)
+    return {words: count / len(fillings) for words, count in counts.items()}
+
+
+def _plain(setup: Setup) -> dict[str, Any]:
+    return {key: str(value) for key, value in asdict(setup).items() if key != "device"}

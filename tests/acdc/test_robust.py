@@ -1,0 +1,149 @@
+"""Refinement finds the path that no drawn prompt takes, says how it went, and stops for the reason it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acdc.errors import BadCheckpoint, BadSetting
+from acdc.evaluation import evaluate
+from acdc.robust import refine
+from acdc.rounds import Plan, Refined, Round, Stop
+from acdc.setup import Setup
+from acdc.truth.planted import hidden_edges, known
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from tasks.task import Task
+
+SETUP = Setup(prompts=12)
+PLAN = Plan(budget=40, lessons=16, rounds=2)
+SEED = 8
+"""That of a small model: four true edges and two hidden ones."""
+
+
+@lru_cache
+def task() -> Task:
+    return known("hidden", SEED).task
+
+
+def refined(plan: Plan = PLAN, **settings: Any) -> Refined:
+    return refine(task(), known("hidden", SEED).model, setup=SETUP, plan=plan, **settings)
+
+
+@pytest.fixture(scope="module")
+def found() -> Refined:
+    return refined()
+
+
+def test_the_hidden_path_is_found_and_nothing_else(found: Refined) -> None:
+    truth = known("hidden", SEED).truths[Ablation.RESAMPLE]
+    assert found.result.circuit.edges == truth | hidden_edges(SEED)
+    assert found.rounds[0].edges == len(truth)
+    assert set(found.rounds[1].gained) == {edge.name for edge in hidden_edges(SEED)}
+    assert found.rounds[1].lost == ()
+
+
+def test_it_helped_and_says_so(found: Refined) -> None:
+    assert found.stop is Stop.HELD
+    assert found.first.worst > 2.5 > 0.01 > found.last.worst
+    assert (found.first.edges, found.last.edges) == (4, 6)
+    assert found.helped
+    assert found.verdict.startswith("it helped: worst KL under an unseen attack 3.0")
+    assert "worse" not in found.verdict
+
+
+def test_a_round_says_what_it_learned_from(found: Refined) -> None:
+    before, after = found.rounds
+    assert before.breaks == ("rare letter",)
+    assert (before.learned, before.added) == ({}, None)
+    assert set(after.learned) == {"variation rare letter", "search"}
+    assert sum(after.learned.values()) <= PLAN.lessons
+    assert {"letter G", "letter H"} & set(after.words)
+    assert after.line.startswith("round 1: 6 edges (+2 -0, by ")
+    assert "learned from " in after.line
+
+
+def test_the_same_seeds_give_the_same_rounds(found: Refined) -> None:
+    assert refined().to_json() == found.to_json()
+
+
+def test_the_file_says_how_it_was_found_and_can_be_evaluated(found: Refined, tmp_path: Path) -> None:
+    found.result.circuit.save(tmp_path / "circuit.json")
+    loaded = Circuit.load(tmp_path / "circuit.json")
+    assert loaded.provenance["robust"] == found.to_json() | {"rounds": _plain(found)}
+    assert loaded.provenance["prompts"]["discovery"]["count"] == 12 + sum(found.rounds[1].learned.values())
+    assert loaded.provenance["algorithm"]["goal"] == {"kind": "Edges", "count": 6}
+    assert evaluate(loaded) == found.result.faithfulness
+
+
+def _plain(found: Refined) -> list[dict[str, Any]]:
+    return [
+        {key: list(value) if isinstance(value, tuple) else value for key, value in each.items()}
+        for each in found.to_json()["rounds"]
+    ]
+
+
+def test_nothing_above_the_bound_is_nothing_to_learn_from() -> None:
+    held = replace(task(), variations=())
+    kept = refine(held, known("hidden", SEED).model, setup=SETUP, plan=replace(PLAN, bound=5.0))
+    assert (kept.stop, len(kept.rounds), kept.helped) == (Stop.HELD, 1, False)
+    assert kept.verdict.startswith("nothing to learn from")
+    assert kept.result.circuit.provenance["robust"]["stop"] == Stop.HELD.value
+
+
+def test_an_edge_budget_that_does_not_suffice_leaves_the_first_circuit() -> None:
+    plain = refined(replace(PLAN, growth=1.0))
+    assert plain.stop is Stop.EDGES
+    assert plain.result.circuit.edges == known("hidden", SEED).truths[Ablation.RESAMPLE] or plain.helped
+    assert plain.rounds[-1].edges <= 4
+
+
+def test_rounds_end_when_there_are_no_more() -> None:
+    assert refined(replace(PLAN, rounds=1, bound=0.0)).stop is Stop.ROUNDS
+
+
+def test_what_is_among_the_prompts_already_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acdc.robust._Course._lessons", lambda *_: [])
+    kept = refined()
+    assert (kept.stop, len(kept.rounds)) == (Stop.LEARNED, 1)
+
+
+def test_an_interrupted_refinement_goes_on_to_the_same_circuit(
+    found: Refined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, plan = tmp_path / "checkpoint.json", PLAN
+
+    def interrupt(told: Round) -> None:
+        if told.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refined(plan, checkpoint=checkpoint, tell=interrupt)
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.json", "rounds.json"}
+    monkeypatch.setattr("acdc.robust._Course._rediscovered", _never)
+    assert refined(plan, checkpoint=checkpoint, resume=True).to_json() == found.to_json()
+    with pytest.raises(BadCheckpoint, match="plan was"):
+        refined(replace(plan, bound=0.25), checkpoint=checkpoint, resume=True)
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("the round had been done")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Plan(budget=0), "the budget of a refinement is 0; wanted at least 1"),
+        (lambda: Plan(growth=0.5), "the growth of a refinement is 0.5; wanted at least 1"),
+        (lambda: Plan(bound=float("nan")), "the bound of a refinement is nan; wanted at least 0"),
+        (lambda: Plan(seed=3, rounds=2, unseen=5), "the unseen seed 5 is that of a round; wanted none of 3 to 5"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(make: Callable[[], Plan], message: str) -> None:
+    with pytest.raises(BadSetting, match=message):
+        make()
