@@ -28,11 +28,12 @@ def pin(
     from acdc.attacks.file import Recorded
     from acdc.claims.pinning import pinned, started
     from acdc.claims.reading import NAMES, load
-    from acdc.cli.export import writing
+    from acdc.cli.export import check, writing
     from graphs.circuit import write_atomically
 
     if not file.match(NAMES):
         raise BadSetting(f"a hypothesis file is known by its name: got {file.name!r}, wanted {NAMES}; rename it")
+    check(file, (".yaml",))
     if at_most is not None and not 0 <= at_most < float("inf"):
         raise BadSetting(f"--at-most is {at_most:g}; wanted a bound on a KL divergence, in nats, such as 0.5")
     found = Recorded.load(attack / "attack.json" if attack.is_dir() else attack)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.attacks.diagnosis import MOST, recurring
+from acdc.attacks.variations import STANDARD
 
 if TYPE_CHECKING:
     from acdc.adversary import Attack
@@ -53,7 +54,7 @@ def verdict(attack: Attack) -> Text:
     if failing:
         case = failing[0]
         told.append("The circuit can be broken", style="bold red")
-        told.append(f": the model is right and it is wrong, found by {case.found_by} (KL {case.kl:.2f}).")
+        told.append(f": the model is right and it is wrong, found {_where(case)} (KL {case.kl:.2f}).")
     elif worst:
         told.append("Nothing broke the circuit", style="bold green")
         told.append(f": wherever the model was right, so was it; its worst KL was {worst[0].kl:.2f}.")
@@ -127,7 +128,7 @@ def _cases(worst: Sequence[Case]) -> RenderableType:
         table.add_row("", "corrupt", Text(case.pair.corrupt))
         said = Text.assemble(f"the model {case.model!r}, the circuit ", (f"{case.circuit!r}", _right(case)))
         table.add_row("", "says", said)
-        table.add_row("", "KL", f"{case.kl:.2f}, found by {case.found_by}")
+        table.add_row("", "KL", f"{case.kl:.2f}, found {_where(case)}")
     of = f"The {len(shown)} worst of {len(worst)} cases kept" if len(shown) < len(worst) else "The worst cases"
     return Group(Text(f"{of}; the model is right on all of them", style="bold"), table)
 
@@ -175,6 +176,10 @@ def _specificity(others: Sequence[Elsewhere]) -> str:
 
 def _kept(interval: Interval) -> str:
     return f"{interval.value:.0%} (95% CI {interval.low:.0%} to {interval.high:.0%})"
+
+
+def _where(case: Case) -> str:
+    return "on its own prompts" if case.found_by == STANDARD else f"by {case.found_by}"
 
 
 def _right(case: Case) -> str:

@@ -40,6 +40,13 @@ def test_a_circuit_that_nothing_broke_is_called_so_and_one_that_was_not_tried_is
     assert str(verdict(wrong)).startswith("Nothing was found")
 
 
+def test_a_circuit_that_is_wrong_on_its_own_prompts_is_told_so() -> None:
+    search = attack().found.search
+    assert search is not None
+    own = replace(found(), search=replace(search, cases=(case("A", 9.0, "standard"),)))
+    assert "found on its own prompts (KL 9.00)" in str(verdict(replace(attack(), found=own)))
+
+
 def test_every_figure_is_in_its_row() -> None:
     lines = [" ".join(line.split()) for line in told()]
     for row in (
