@@ -131,14 +131,16 @@ def attack(
     about = record(asked or Asked(task, None, model.identity.name), discovery, judgement, setup)
     del about["created"]  # the same attack gives the same file
     run = _Run(task, circuit, setup, plan, judgement, watch)
-    found, skipped, seconds = Found(), {}, {}
+    found = Found()
+    skipped: dict[str, str] = {}
+    seconds: dict[str, float] = {}
     for part in PARTS:
         if part not in plan.parts:
             continue
         watch(Progress(part, 0, 1))
         before = perf_counter()
         try:
-            found = replace(found, **{part: run.part(part, found)})
+            found = run.part(part, found)
             seconds[part] = perf_counter() - before
         except (_Skipped, UnmeasurableBehaviour) as why:
             skipped[part] = str(why)
@@ -159,32 +161,36 @@ class _Run:
     judgement: Problem
     watch: Watcher
 
-    def part(self, part: Part, found: Found) -> object:
-        """What that part finds, given what those before it have found.
+    def part(self, part: Part, found: Found) -> Found:
+        """What those before it have found, and that part.
 
         Raises: _Skipped; UnmeasurableBehaviour.
         """
         task, model, circuit, setup, plan = self.task, self.judgement.model, self.circuit, self.setup, self.plan
         match part:
             case "variations":
-                return variations(task, model, circuit, setup, prompts=plan.prompts)
+                varied = variations(task, model, circuit, setup, prompts=plan.prompts)
+                return replace(found, variations=varied)
             case "crossing":
                 if setup.ablation is not Ablation.RESAMPLE:
                     raise _Skipped("what missing edges carry hangs on the corrupt prompt under resample ablation only")
-                return crossing(self._crossed(), circuit, seed=plan.seed, watch=self._within)
+                crossed = crossing(self._crossed(), circuit, seed=plan.seed, watch=self._within)
+                return replace(found, crossing=crossed)
             case "search":
                 if task.slots is None:
                     raise _Skipped("nothing is known of what may fill the slots of this task's prompts")
-                return search(task, model, circuit, setup, budget=plan.budget, seed=plan.seed, watch=self._within)
+                effort = {"budget": plan.budget, "seed": plan.seed}
+                return replace(found, search=search(task, model, circuit, setup, **effort, watch=self._within))
             case "diagnosis":
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:
                     raise _Skipped("there is nothing to repair")
-                return diagnosis(_prompts_of(worst, self.judgement), circuit)
+                return replace(found, diagnosis=diagnosis(_prompts_of(worst, self.judgement), circuit))
             case "necessity":
-                return necessity(self.judgement, circuit, plan.seed)
+                return replace(found, necessity=necessity(self.judgement, circuit, plan.seed))
             case "specificity":
-                return specificity(list(_others(task)), model, circuit, setup)
+                others = specificity(list(_others(task)), model, circuit, setup)
+                return replace(found, specificity=others)
             case _:
                 assert_never(part)
 

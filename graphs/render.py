@@ -47,6 +47,8 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
 def difference_dot(a: Circuit, b: Circuit, names: tuple[str, str], *, title: str | None = None) -> str:
     """Two circuits of one graph as DOT text: dashed vermilion only in `a`, wide blue only in `b`, thin grey in both.
 
+    The legend leaves out what there is none of.
+
     Raises: DifferentGraphs.
     """
     both, either = a & b, a | b
@@ -64,6 +66,7 @@ def difference_dot(a: Circuit, b: Circuit, names: tuple[str, str], *, title: str
     legend = [
         line_row(of_side(side, len(either)), f"{count:,} {'edge' if count == 1 else 'edges'} {where}")
         for side, (count, where) in counts.items()
+        if count
     ]
     return _picture(either, line, legend, title)
 

@@ -37,10 +37,10 @@ class Plan:
     """
 
     seed: int = 0
-    budget: int = 2000
+    budget: int = 1000
     crossed: int | None = None
     prompts: int = 64
-    diagnosed: int = 5
+    diagnosed: int = 3
     parts: tuple[Part, ...] = PARTS
 
     def __post_init__(self) -> None:

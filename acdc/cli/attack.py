@@ -40,9 +40,9 @@ def attack(
     cross: Annotated[
         int | None, option("--cross", takes="N", is_="Cross N clean with N corrupt prompts [those that judge it]")
     ] = None,
-    budget: Annotated[int, option("--budget", takes="N", is_="Prompts that the search tests [2000]")] = 2000,
+    budget: Annotated[int, option("--budget", takes="N", is_="Prompts that the search tests [1000]")] = 1000,
     seed: Annotated[int, option("--seed", takes="N", is_="Seed of the search and of the intervals [0]")] = 0,
-    diagnose: Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [5]")] = 5,
+    diagnose: Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [3]")] = 3,
     device: Device = "cpu",
     dtype: Annotated[
         str | None,
@@ -90,7 +90,7 @@ def attack(
         data = found.to_json()
         data["circuit"] = {"file": os.path.relpath(file, destination.directory), **data["circuit"]}
         text = jsons.dumps(data, indent=1, allow_nan=False) + "\n"
-        written = destination.write_attack(text, loaded, found.repaired, f"{of.name} on {asked.model}")
+        written = destination.write_attack(text, loaded, found.repaired, f"What repairs {of.name} on {asked.model}")
     if json:
         terminal.write_json(data)
     else:

@@ -17,7 +17,7 @@ def pin(
     attack: Annotated[Path, argument("ATTACK", is_="An attack.json, or the directory that holds one.")],
     file: Annotated[Path, argument("FILE", is_="A hypothesis file, test_*.acdc.yaml; a new one is written.")],
     case: Annotated[int, option("--case", takes="N", is_="Which of the worst cases, counted from 1 [1]")] = 1,
-    at_most: Annotated[float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or 0.5]")] = None,
+    at_most: Annotated[float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or 1]")] = None,
 ) -> None:
     """Claim that a circuit does right what an attack found it doing wrong.
 
@@ -36,10 +36,12 @@ def pin(
     if at_most is not None and not 0 <= at_most < float("inf"):
         raise BadSetting(f"--at-most is {at_most:g}; wanted a bound on a KL divergence, in nats, such as 0.5")
     found = Recorded.load(attack / "attack.json" if attack.is_dir() else attack)
+    if not found.worst:
+        raise BadSetting(f"{attack} holds no case to pin: the model was right on nothing that was tried")
     if not 1 <= case <= len(found.worst):
         raise BadSetting(f"--case is {case}; wanted 1 to {len(found.worst)}, the cases in {attack}")
     worst = found.worst[case - 1]
-    bound = BOUND if at_most is None else at_most
+    bound: float | None = BOUND if at_most is None else at_most
     before = b""
     if file.exists():
         claimed = load(file)
@@ -53,6 +55,7 @@ def pin(
             bound = there.bound.high
         after = pinned(text, worst.pair, at_most)
     else:
+        assert bound is not None
         after = started(found, worst.pair, bound, file.absolute().parent)
     if after.encode() != before:
         with writing(file):

@@ -14,8 +14,9 @@ from acdc.attacks.diagnosis import MOST, recurring
 if TYPE_CHECKING:
     from acdc.adversary import Attack
     from acdc.attacks.case import Case
-    from acdc.attacks.crossing import Crossing, Stratum
+    from acdc.attacks.crossing import Crossing
     from acdc.attacks.diagnosis import Diagnosis
+    from acdc.attacks.margins import Stratum
     from acdc.attacks.specificity import Elsewhere
     from acdc.attacks.variations import Varied
     from acdc.judges.faithfulness import Interval
@@ -111,7 +112,7 @@ def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     for one in strata[:_SHOWN]:
         figures = (_number(one.mean), f"{one.low:.2f} to {one.high:.2f}", _number(one.p99), _number(one.max))
-        table.add_row(one.slot, one.word, f"{one.side} prompt", f"{one.count:,}", *figures)
+        table.add_row(Text(one.slot), Text(one.word), f"{one.side} prompt", f"{one.count:,}", *figures)
     return Group(Text("Its worst words", style="bold"), table)
 
 
@@ -122,11 +123,11 @@ def _cases(worst: Sequence[Case]) -> RenderableType:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     for number, case in enumerate(shown, start=1):
-        table.add_row(str(number), "prompt", case.pair.clean)
-        table.add_row("", "corrupt", case.pair.corrupt)
+        table.add_row(str(number), "prompt", Text(case.pair.clean))  # brackets in a prompt are no markup
+        table.add_row("", "corrupt", Text(case.pair.corrupt))
         said = Text.assemble(f"the model {case.model!r}, the circuit ", (f"{case.circuit!r}", _right(case)))
         table.add_row("", "says", said)
-        table.add_row("", "KL", f"{case.kl:.2f}, {'found by' if case.found_by else ''} {case.found_by}")
+        table.add_row("", "KL", f"{case.kl:.2f}, found by {case.found_by}")
     of = f"The {len(shown)} worst of {len(worst)} cases kept" if len(shown) < len(worst) else "The worst cases"
     return Group(Text(f"{of}; the model is right on all of them", style="bold"), table)
 
@@ -139,7 +140,7 @@ def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
         steps = [f"{back.edge.name} {back.kl:.2f}" for back in one.together[:_EDGES]]
         more = f" and {len(one.together) - _EDGES} more" if len(one.together) > _EDGES else ""
         last = "repaired" if one.repaired else f"not repaired by up to {MOST} edges"
-        table.add_row(str(number), f"KL {one.case.kl:.2f}, then {', '.join(steps)}{more}: {last}")
+        table.add_row(str(number), f"KL {one.case.kl:.2f}, then {', '.join(steps) or 'nothing helps'}{more}: {last}")
     common = [f"{edge.name} ({count})" for edge, count in recurring(found)[:_EDGES] if count > 1]
     shared = [Text(f"In the repairs of several: {', '.join(common)}")] if common else []
     return Group(Text("What repairs them: edges put back, and the KL then", style="bold"), table, *shared)
@@ -168,7 +169,7 @@ def _specificity(others: Sequence[Elsewhere]) -> str:
     inexpressible = sum(one.verdict == "not expressible" for one in others)
     told = [f"of other tasks the circuit keeps: {', '.join(measured)}" if measured else ""]
     told += [f"the model does not do {', '.join(undone)}" if undone else ""]
-    told += [f"its tokenizer cannot express {inexpressible} others" if inexpressible else ""]
+    told += [f"its tokenizer cannot express {inexpressible} other{'s' * (inexpressible > 1)}" if inexpressible else ""]
     return "; ".join(filter(None, told)) or "there is no other task"
 
 

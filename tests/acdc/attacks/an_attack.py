@@ -1,0 +1,79 @@
+"""An attack written down by hand: a circuit of three edges, and something of every part."""
+
+from __future__ import annotations
+
+from acdc.adversary import Attack, Found
+from acdc.attacks.case import Case
+from acdc.attacks.crossing import Crossing, Maximum
+from acdc.attacks.diagnosis import Diagnosis, Restored
+from acdc.attacks.margins import Percentile, Stratum
+from acdc.attacks.plan import Plan
+from acdc.attacks.search import Search
+from acdc.attacks.specificity import Elsewhere
+from acdc.attacks.variations import Spread, Varied
+from acdc.judges.faithfulness import Interval
+from acdc.judges.necessity import Necessity
+from graphs.circuit import Circuit
+from graphs.computation import ComputationalGraph
+from graphs.nodes import Edge
+from tasks.tokenisation import TextPair
+
+CIRCUIT = Circuit.from_names(ComputationalGraph(1, 2, 8), ["input->a0.h0<v>", "a0.h0->logits", "input->m0"])
+PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q",), -1, "plain", (("first", "A"), ("second", "B")))
+ORIGIN = {
+    "model": {"name": "periodic-2l", "revision": None, "weights": "sha256:0", "dtype": "float32"},
+    "task": {"name": "periodic", "about": "Goes on.", "source": "", "file": None},
+    "prompts": {"count": 4, "seed": 3, "discovery": {"count": 4, "hash": "a"}, "judgement": {"count": 4, "hash": "b"}},
+    "ablation": "resample",
+    "metric": {"name": "logit_difference", "meaning": "higher: more of it"},
+    "versions": {"python": "3.11", "torch": None},
+}
+
+
+def case(clean: str, kl: float, found_by: str, *, model_right: bool = True, circuit_right: bool = False) -> Case:
+    """A case of another clean prompt."""
+    pair = TextPair(clean, PAIR.corrupt, PAIR.answers, PAIR.distractors, -1, PAIR.template, PAIR.filling)
+    return Case(
+        pair, kl, " B" if model_right else " C", " B" if circuit_right else " Q", model_right, circuit_right, found_by
+    )
+
+
+def found() -> Found:
+    """Six parts, of which the search has the worst case."""
+    worst, mild = case("A B A B A", 4.5, "search"), case("C D C D C", 0.25, "crossing", circuit_right=True)
+    wrong = case("E F E F E", 9.0, "variation long", model_right=False)
+    edges = [Edge.parse(name) for name in ("a0.h1->logits", "input->a0.h1<v>")]
+    return Found(
+        (
+            Varied("standard", "Own.", 4, 1.0, 0.75, Spread(0.1, 0.4, 0.5), None, "holds", "compared with", (mild,)),
+            Varied("long", "Longer.", 4, 0.25, 0.0, Spread(3.0, 8.9, 9.0), None, "model's limit", "limit", (wrong,)),
+            Varied("short", "Shorter.", 4, 1.0, 0.0, Spread(2.0, 4.4, 4.5), 0.01, "breaks", "lost", (worst,)),
+            Varied("odd", "Odd.", 0, None, None, None, None, "not expressible", "unknown words", ()),
+        ),
+        Crossing(
+            4,
+            16,
+            Interval(0.5, 0.25, 0.75),
+            (Percentile(0.99, Interval(2.0, 1.0, 3.0)),),
+            Maximum(3.0, 0.5),
+            (mild,),
+            (Stratum("first", "A", "clean", 8, 2, 0.75, 0.5, 1.0, 2.5, 3.0),),
+        ),
+        Search((worst,), 3, 10, 2.0, 10, 7),
+        (
+            Diagnosis(worst, (Restored(edges[0], 2.5),), (Restored(edges[0], 2.5), Restored(edges[1], 0.5)), True),
+            Diagnosis(mild, (), (), False),
+        ),
+        Necessity(Interval(0.125, 0.0, 0.25)),
+        (
+            Elsewhere("induction", "measured", Interval(0.5, 0.25, 0.75), 1.0, 0.5),
+            Elsewhere("agreement", "model's limit", None, 0.25, 0.0, "the model is right on 25% of the prompts"),
+            Elsewhere("ioi", "not expressible", why="unknown words"),
+        ),
+    )
+
+
+def attack() -> Attack:
+    """The whole of it."""
+    seconds = {"search": 2.0}
+    return Attack(CIRCUIT, ORIGIN, Plan(7, 10, 4, 4, 2), found(), {}, seconds)

@@ -1,0 +1,80 @@
+"""What an attack found is told in plain words: the verdict first."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from acdc.adversary import Found
+from acdc.report.attack import tables, verdict
+from tests.acdc.attacks.an_attack import attack, case, found
+
+
+def told(title: str = "periodic on periodic-2l") -> list[str]:
+    """The lines of the whole report in 80 columns."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=80)
+    for part in tables(attack(), title):
+        console.print(part)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_the_verdict_comes_first_and_says_what_broke_it() -> None:
+    assert told()[:5] == [
+        "periodic on periodic-2l",
+        "The circuit can be broken: the model is right and it is wrong, found by search",
+        "(KL 4.50). On its own prompts the KL is 0.50 at most.",
+        "Variations that break it: short.",
+        "The model itself does not do, which says nothing of the circuit: long.",
+    ]
+
+
+def test_a_circuit_that_nothing_broke_is_called_so_and_one_that_was_not_tried_is_not() -> None:
+    unbroken = replace(found(), variations=None, search=None)
+    assert str(verdict(replace(attack(), found=unbroken))).startswith(
+        "Nothing broke the circuit: wherever the model was right, so was it; its worst KL was 0.25."
+    )
+    wrong = replace(attack(), found=Found(search=replace(attack().found.search, cases=())))
+    assert str(verdict(wrong)).startswith("Nothing was found")
+
+
+def test_every_figure_is_in_its_row() -> None:
+    lines = [" ".join(line.split()) for line in told()]
+    for row in (
+        "standard 100% 75% 0.10 0.40 0.50 holds",
+        "long 25% 0% 3.00 8.90 9.00 model's limit",
+        "odd - - - - - not expressible",
+        "Crossing: 4 clean with as many corrupt prompts, 16 pairs of one length",
+        "mean 0.50 95% CI 0.25 to 0.75",
+        "p99 2.00 95% CI 1.00 to 3.00",
+        "first A clean prompt 8 0.75 0.50 to 1.00 2.50 3.00",
+        "1 prompt A B A B A",
+        "says the model ' B', the circuit ' Q'",
+        "1 KL 4.50, then a0.h1->logits 2.50, input->a0.h1<v> 0.50: repaired",
+        "2 KL 0.25, then nothing helps: not repaired by up to 12 edges",
+        "necessity without the circuit the model keeps 12% (95% CI 0% to 25%) of the",
+    ):
+        assert row in lines, row
+    whole = " ".join(lines)
+    assert "broken by 3 of 10 prompts tested (5 a second), budget 10, seed 7" in whole
+    assert "keeps: induction 50% (95% CI 25% to 75%); the model does not do agreement;" in whole
+    assert "its tokenizer cannot express 1 other" in whole
+
+
+def test_an_edge_that_several_repairs_need_is_told() -> None:
+    twice = replace(found(), diagnosis=(found().diagnosis or ())[:1] * 2)
+    console = Console(file=io.StringIO(), width=80, record=True)
+    for part in tables(replace(attack(), found=twice), ""):
+        console.print(part)
+    assert "In the repairs of several: a0.h1->logits (2), input->a0.h1<v> (2)" in console.export_text()
+
+
+def test_brackets_in_a_prompt_are_no_markup() -> None:
+    odd = case("[bold]A[/bold]", 9.0, "search")
+    worst = replace(found(), search=replace(attack().found.search, cases=(odd,)))
+    console = Console(file=io.StringIO(), width=80, record=True, markup=True)
+    for part in tables(replace(attack(), found=worst), ""):
+        console.print(part)
+    assert "[bold]A[/bold]" in console.export_text()

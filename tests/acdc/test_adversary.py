@@ -1,0 +1,119 @@
+"""An attack joins its parts, tells what it was run with, and gives the same again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import acdc
+from acdc.adversary import Attack, Found, attack
+from acdc.attacks.plan import PARTS, Part, Plan
+from acdc.attacks.search import search
+from acdc.discovery import problems
+from acdc.errors import BadSetting
+from acdc.judges.necessity import necessity
+from acdc.models import load_named
+from acdc.progress import Progress
+from acdc.setup import Setup
+from graphs.circuit import Circuit
+from graphs.model import Model
+from tasks.prompts import TemplatePrompts
+from tests.acdc.attacks import an_attack
+from tests.acdc.attacks.an_attack import CIRCUIT, case
+
+GOLDEN = Path(__file__).with_name("golden_attack.json")
+EDGES = ("input->a1.h0<q>", "a0.h2->a1.h0<k>", "a0.h0->a1.h0<v>", "a1.h0->logits")
+SETUP = Setup(prompts=6, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_named("periodic-2l", SETUP)
+
+
+@pytest.fixture(scope="module")
+def circuit(model: Model) -> Circuit:
+    return Circuit.from_names(model.graph, EDGES)
+
+
+def tried(model: Model, circuit: Circuit, *parts: Part, setup: Setup = SETUP, crossed: int | None = None) -> Attack:
+    plan = Plan(1, 20, crossed, 6, 1, parts)
+    return attack(acdc.get_task("periodic"), model, circuit, setup, plan)
+
+
+def test_the_json_is_the_golden_file() -> None:
+    assert json.loads(json.dumps(an_attack.attack().to_json())) == json.loads(GOLDEN.read_text())
+
+
+def test_the_worst_cases_are_of_all_parts_each_once_where_the_model_is_right() -> None:
+    assert [(one.pair.clean, one.kl) for one in an_attack.found().worst] == [("A B A B A", 4.5), ("C D C D C", 0.25)]
+    right, wrong = case("A", 1.0, "search"), case("B", 2.0, "search", model_right=False)
+    found = Found(search=replace(an_attack.attack().found.search, cases=(wrong, right)))
+    assert found.worst == (right,)
+    assert Found().worst == ()
+
+
+def test_a_repaired_circuit_has_all_edges_of_repairs_and_only_those() -> None:
+    repaired = an_attack.attack().repaired
+    assert {edge.name for edge in (repaired - CIRCUIT).edges} == {"a0.h1->logits", "input->a0.h1<v>"}
+    failed = replace(an_attack.found(), diagnosis=an_attack.found().diagnosis[1:])
+    assert replace(an_attack.attack(), found=failed).repaired == CIRCUIT
+
+
+def test_each_part_is_what_it_is_alone_and_what_was_not_asked_for_is_not_there(model: Model, circuit: Circuit) -> None:
+    found = tried(model, circuit, "search", "diagnosis", "necessity").found
+    task = acdc.get_task("periodic")
+    _, judgement = problems(task, model, SETUP)
+    assert found.necessity == necessity(judgement, circuit, 1)
+    alone = search(task, model, circuit, SETUP, budget=20, seed=1)
+    assert found.search is not None
+    assert found.search.cases == alone.cases
+    assert found.diagnosis is not None
+    [diagnosed] = found.diagnosis
+    assert diagnosed.case.pair == found.worst[0].pair
+    assert diagnosed.case.kl == pytest.approx(found.worst[0].kl, abs=1e-4)
+    assert (found.variations, found.crossing, found.specificity) == (None, None, None)
+
+
+@pytest.mark.parametrize("crossed", [None, 3, 9])
+def test_as_many_prompts_are_crossed_as_asked_for_and_none_of_those_to_find_it_with(
+    model: Model, circuit: Circuit, crossed: int | None
+) -> None:
+    discovery, judgement = problems(acdc.get_task("periodic"), model, SETUP)
+    found = tried(model, circuit, "crossing", crossed=crossed).found.crossing
+    assert found is not None
+    assert found.prompts == (crossed or len(judgement.pairs))
+    seen = {pair.clean for pair in discovery.pairs.texts()}
+    assert not seen & {one.pair.clean for one in found.worst}
+
+
+def test_what_cannot_be_tried_is_skipped_and_told_why(model: Model, circuit: Circuit) -> None:
+    task = acdc.get_task("periodic")
+    assert isinstance(task.prompts, TemplatePrompts)
+    unknown = replace(task, prompts=replace(task.prompts, slots=None))
+    tried = attack(
+        unknown, model, circuit, replace(SETUP, ablation="zero"), Plan(parts=("crossing", "search", "diagnosis"))
+    )
+    assert tried.found == Found()
+    assert list(tried.skipped) == ["crossing", "search", "diagnosis"]
+    assert tried.skipped["search"].startswith("nothing is known of what may fill the slots")
+    assert tried.seconds == {}
+
+
+def test_every_part_says_when_it_begins_and_ends(
+    model: Model, circuit: Circuit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.names", lambda: ("periodic",))
+    told: list[Progress] = []
+    attack(acdc.get_task("periodic"), model, circuit, SETUP, Plan(0, 20, 3, 6, 1), watch=told.append)
+    assert tuple(dict.fromkeys(one.stage for one in told)) == PARTS
+    assert [one.stage for one in told if one.done == one.total] == list(PARTS)
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"budget": 0}, {"crossed": 1}, {"prompts": 1}, {"diagnosed": -1}])
+def test_a_plan_of_nothing_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(BadSetting, match="wanted at least"):
+        Plan(**wrong)
