@@ -4,6 +4,24 @@
 >>> result = acdc.discover("periodic")
 >>> result.circuit, result.faithfulness
 
+A circuit, found here or elsewhere, is judged on prompts, each judge taking a problem and a circuit:
+
+>>> circuit = acdc.Circuit.load("runs/periodic-periodic-2l/circuit.json")
+>>> problem = acdc.judgement(circuit)
+>>> acdc.faithfulness(problem, circuit).normalised     # how much of the behaviour it keeps, with an interval
+>>> acdc.completeness(problem, circuit).worst          # the nodes without which circuit and model differ most
+>>> acdc.equivalence(problem, circuit).p_alike         # scores like the model (TOST; small: alike)
+>>> acdc.independence(problem, circuit).p_value        # small: something of the behaviour is outside it
+>>> acdc.minimality(problem, circuit).useless          # edges that do no more than random ones
+>>> acdc.sufficiency(problem, circuit).p_value         # small: nearer to the model than random circuits of its size
+>>> acdc.necessity(problem, circuit).kept              # what the model keeps without it
+>>> acdc.partial_necessity(problem, circuit).p_value   # small: missed more than random circuits of its size
+>>> acdc.sensitivity(problem, circuit).ablations       # whether it holds under other ablations and metrics
+>>> acdc.rediscover(circuit).frequencies               # how often repeated discoveries find each edge
+
+`acdc.hypotheses.hypotheses(problem, circuit)` makes all the hypothesis tests at once; `acdc.stability` compares
+circuits that were discovered in any other way.
+
 Everything a user needs is here by name and loaded when first used, so that `import acdc` stays fast.
 """
 
@@ -29,10 +47,21 @@ if TYPE_CHECKING:
     from acdc.discovery import Result as Result
     from acdc.discovery import discover as discover
     from acdc.evaluation import evaluate as evaluate
+    from acdc.evaluation import judgement as judgement
     from acdc.goals import Edges as Edges
     from acdc.goals import KeptFaithfulness as KeptFaithfulness
     from acdc.goals import Threshold as Threshold
+    from acdc.judges.completeness import completeness as completeness
+    from acdc.judges.equivalence import equivalence as equivalence
     from acdc.judges.faithfulness import Faithfulness as Faithfulness
+    from acdc.judges.faithfulness import faithfulness as faithfulness
+    from acdc.judges.independence import independence as independence
+    from acdc.judges.minimality import minimality as minimality
+    from acdc.judges.necessity import necessity as necessity
+    from acdc.judges.necessity import partial_necessity as partial_necessity
+    from acdc.judges.sensitivity import sensitivity as sensitivity
+    from acdc.judges.stability import stability as stability
+    from acdc.judges.sufficiency import sufficiency as sufficiency
     from acdc.method import Method as Method
     from acdc.problem import Problem as Problem
     from acdc.rediscovery import rediscover as rediscover
@@ -83,14 +112,25 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "TextPair": "tasks.tokenisation:TextPair",
         "Threshold": "acdc.goals:Threshold",
         "compare": "acdc.comparison:compare",
+        "completeness": "acdc.judges.completeness:completeness",
         "discover": "acdc.discovery:discover",
+        "equivalence": "acdc.judges.equivalence:equivalence",
         "evaluate": "acdc.evaluation:evaluate",
+        "faithfulness": "acdc.judges.faithfulness:faithfulness",
         "get_task": "tasks.registry:get",
+        "independence": "acdc.judges.independence:independence",
+        "judgement": "acdc.evaluation:judgement",
         "load_model": "graphs.model:load",
         "metrics": "tasks.metrics",
+        "minimality": "acdc.judges.minimality:minimality",
         "model_from_bridge": "graphs.model:from_bridge",
+        "necessity": "acdc.judges.necessity:necessity",
+        "partial_necessity": "acdc.judges.necessity:partial_necessity",
         "rediscover": "acdc.rediscovery:rediscover",
         "render": "graphs.render:render",
+        "sensitivity": "acdc.judges.sensitivity:sensitivity",
+        "stability": "acdc.judges.stability:stability",
+        "sufficiency": "acdc.judges.sufficiency:sufficiency",
         "tracr_task": "acdc.truth.tracr:tracr_task",
     }
 

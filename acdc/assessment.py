@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from acdc.errors import BadSetting
-from acdc.hypotheses import hypotheses
 from acdc.judges.completeness import Completeness
 from acdc.judges.contest import Contest
+from acdc.judges.distance import Watch
+from acdc.judges.equivalence import equivalence
 from acdc.judges.faithfulness import Faithfulness
+from acdc.judges.independence import independence
+from acdc.judges.minimality import minimality
+from acdc.judges.necessity import partial_necessity
 from acdc.judges.sensitivity import AT_LEAST, Claim, Sensitivity, sensitivity
-from acdc.judges.sufficiency import RANDOM
+from acdc.judges.sufficiency import RANDOM, sufficiency
 from acdc.problem import Problem
 from acdc.report.findings import INCOMPLETE, Findings
 
@@ -29,7 +33,7 @@ Verdict = Literal["holds", "conditional", "fails", "not measured"]
 class Case:
     """A circuit with what is known of it already: the prompts to judge it on, its faithfulness and completeness.
 
-    It is held against `draws` random circuits.
+    It is held against `draws` random circuits; `watch` hears how many of them have been measured.
     """
 
     problem: Problem
@@ -39,6 +43,7 @@ class Case:
     at_least: float = AT_LEAST
     seed: int = 0
     draws: int = RANDOM
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True)
@@ -125,51 +130,60 @@ def _stability(case: Case) -> Iterator[Section]:
 
 
 def _hypotheses(case: Case) -> Iterator[Section]:
-    try:
-        tests = hypotheses(case.problem, case.findings.circuit, case.seed, draws=case.draws)
-    except BadSetting as error:  # there is no live edge to test
-        yield Section("hypotheses", "not measured", str(error))
+    if not case.findings.circuit.pruned().edges:
+        words = "no edge of the circuit is on a way from the input to the logits"
+        yield Section("hypotheses", "not measured", words)
         return
-    alike, apart, least = tests.equivalence, tests.independence, tests.minimality
-    yield Section(
-        "equivalence",
-        _shown(alike.p_alike <= LEVEL),
+    for ask in (_equivalence, _independence, _minimality, _sufficiency, _necessity):
+        yield ask(case)
+
+
+def _equivalence(case: Case) -> Section:
+    alike = equivalence(case.problem, case.findings.circuit, case.seed)
+    words = (
         f"scores like the model, {alike.difference:+.2g} within {alike.margin:.2g} (TOST, {_p(alike.p_alike)}); "
-        f"that as many prompts are above as below: {_p(alike.p_differs)}",
-        alike.to_json(),
+        f"that as many prompts are above as below: {_p(alike.p_differs)}"
     )
-    yield Section(
-        "independence",
-        _shown(apart.p_value > LEVEL),
-        f"that what is outside the circuit is independent of the model's score: {_p(apart.p_value)}",
-        apart.to_json(),
-    )
-    yield Section(
-        "minimality",
-        _shown(not least.useless),
+    return Section("equivalence", _shown(alike.p_alike <= LEVEL), words, alike.to_json())
+
+
+def _independence(case: Case) -> Section:
+    apart = independence(case.problem, case.findings.circuit, case.seed)
+    if not apart.varies:
+        words = "the model scores the same on every prompt, so that nothing can depend on it"
+        return Section("independence", "not measured", words, apart.to_json())
+    words = f"that the {_plain(apart.metric)} outside the circuit is independent of the model's: {_p(apart.p_value)}"
+    return Section("independence", _shown(apart.p_value > LEVEL), words, apart.to_json())
+
+
+def _minimality(case: Case) -> Section:
+    least = minimality(case.problem, case.findings.circuit, case.seed, added=case.draws, watch=case.watch)
+    words = (
         f"{len(least.useless):,} of {len(least.edges):,} edges do no more than random ones between its nodes "
-        f"(level {least.level} after Holm)",
-        least.to_json(),
+        f"(level {least.level} after Holm)"
     )
-    yield Section(
-        "sufficiency",
-        _shown(tests.sufficiency.p_value <= LEVEL),
-        f"nearer to the model than {_beaten(tests.sufficiency.uniform)} random circuits of its size, "
-        f"{_beaten(tests.sufficiency.stratified)} with its layers ({_p(tests.sufficiency.p_value)})",
-        tests.sufficiency.to_json(),
+    return Section("minimality", _shown(not least.useless), words, least.to_json())
+
+
+def _sufficiency(case: Case) -> Section:
+    enough = sufficiency(case.problem, case.findings.circuit, case.seed, draws=case.draws, watch=case.watch)
+    words = (
+        f"nearer to the model than {_beaten(enough.uniform)} random circuits of its size, "
+        f"{_beaten(enough.stratified)} with its layers ({_p(enough.p_value)})"
     )
-    needed = tests.necessity
-    yield (
-        Section("necessity", "not measured", "no random circuit of its size fits beside it", {})
-        if needed is None
-        else Section(
-            "necessity",
-            _shown(needed.p_value <= LEVEL),
-            f"the model loses more without it than without {_beaten(needed)} random circuits of its size "
-            f"({_p(needed.p_value)})",
-            needed.to_json(),
-        )
+    return Section("sufficiency", _shown(enough.p_value <= LEVEL), words, enough.to_json())
+
+
+def _necessity(case: Case) -> Section:
+    try:
+        needed = partial_necessity(case.problem, case.findings.circuit, case.seed, draws=case.draws, watch=case.watch)
+    except BadSetting:  # some edge is live, so that only this is left
+        return Section("necessity", "not measured", "no random circuit of its size fits beside it")
+    words = (
+        f"the model loses more without it than without {_beaten(needed)} random circuits of its size "
+        f"({_p(needed.p_value)})"
     )
+    return Section("necessity", _shown(needed.p_value <= LEVEL), words, needed.to_json())
 
 
 def _shown(it_is: bool) -> Verdict:

@@ -10,6 +10,7 @@ AcdcError (ValueError)
 |-- BadCheckpoint           nothing to resume, or another discovery's
 |-- BadHypothesisFile       a hypothesis file with mistakes, with every problem found
 |-- BadBaseline             a file of recorded values that cannot be read
+|-- BadAttackFile           a file that is no attack's
 |-- BadSetting              a setting outside its range
 `-- UnwritableOutput        a file or directory that cannot be written
 """
@@ -57,6 +58,10 @@ class BadHypothesisFile(AcdcError):
 
 class BadBaseline(AcdcError):
     """A file of recorded values that cannot be read."""
+
+
+class BadAttackFile(AcdcError):
+    """A file that is not what an attack writes."""
 
 
 class BadSetting(AcdcError):

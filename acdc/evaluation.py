@@ -38,11 +38,18 @@ def evaluate(
     return faithfulness(judgement(circuit, task=task, model=model, setup=setup), circuit, setup.seed)
 
 
-def judgement(circuit: Circuit, *, task: str | Path | Task | None, model: str | None, setup: Setup) -> Problem:
-    """The problem of a circuit's judgement prompts; None for task and model is what its own record says.
+def judgement(
+    circuit: Circuit,
+    *,
+    task: str | Path | Task | None = None,
+    model: str | None = None,
+    setup: Setup | None = None,
+) -> Problem:
+    """The problem of a circuit's judgement prompts, for any judge; what is left out is what its own record says.
 
     Raises: as `subject`; BadPrompts.
     """
+    setup = recorded_setup(circuit) if setup is None else setup
     return problems(*subject(circuit, task=task, model=model, setup=setup), setup)[1]
 
 

@@ -15,6 +15,7 @@ from acdc.judges.sufficiency import RANDOM, Sufficiency, sufficiency
 
 if TYPE_CHECKING:
     from acdc.judges.completeness import Completeness
+    from acdc.judges.distance import Watch
     from acdc.problem import Problem
     from graphs.circuit import Circuit
 
@@ -39,22 +40,24 @@ class Hypotheses:
         return {name: test and test.to_json() for name, test in found.items()}
 
 
-def hypotheses(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM) -> Hypotheses:
-    """Test the circuit, holding it against `draws` random circuits and edges.
+def hypotheses(
+    problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM, watch: Watch | None = None
+) -> Hypotheses:
+    """Test the circuit, holding it against `draws` random circuits and edges; `watch` hears how many are measured.
 
     Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
     """
     from acdc.judges.completeness import completeness
 
-    enough = sufficiency(problem, circuit, seed, draws=draws)
+    enough = sufficiency(problem, circuit, seed, draws=draws, watch=watch)
     try:
-        needed = partial_necessity(problem, circuit, seed, draws=draws)
+        needed = partial_necessity(problem, circuit, seed, draws=draws, watch=watch)
     except BadSetting:  # what else could be wrong with the setting, `sufficiency` has refused
         needed = None
     return Hypotheses(
         equivalence(problem, circuit, seed),
         independence(problem, circuit, seed),
-        minimality(problem, circuit, seed, added=draws),
+        minimality(problem, circuit, seed, added=draws, watch=watch),
         enough,
         needed,
         completeness(problem, circuit),

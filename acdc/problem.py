@@ -40,6 +40,30 @@ class Batch:
         needed = self.prompts.columns()
         return needed.tokens, Targets(needed.answers, needed.distractors, self.targets.reference)
 
+    def parts(self, prompts: int) -> Iterator[Batch]:
+        """The same in batches of at most so many prompts, those of similar length together."""
+        for rows in self.prompts.positions.argsort(stable=True).split(prompts):
+            chosen = {name: getattr(self.prompts, name)[rows] for name in self.prompts.__dataclass_fields__}
+            targets = Targets(self.targets.answers[rows], self.targets.distractors[rows], self.targets.reference[rows])
+            yield Batch(self.runs.select(rows), PromptBatch(**chosen), targets)
+
+    def measure(
+        self, circuits: Sequence[Circuit], metrics: Sequence[AbstractMetric]
+    ) -> Float[Tensor, "metric circuit batch"]:
+        """Every metric of every circuit on every one of these prompts; on the CPU.
+
+        Raises: DifferentGraphs when a circuit is of another model.
+        """
+        values = torch.empty(len(metrics), len(circuits), len(self.prompts), dtype=torch.float64)
+        executor, vocabulary = Executor.of(self.runs), self.runs.model.unembedding.weight.shape[0]
+        several = max(1, _LOGITS // (len(self.prompts) * vocabulary))
+        for start in range(0, len(circuits), several):
+            some = slice(start, start + several)
+            logits = executor.run(circuits[some])
+            for place, metric in enumerate(metrics):
+                values[place, some] = metric(logits, self.targets).double().cpu()
+        return values
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -161,14 +185,7 @@ class Problem:
         metrics = [self.metric] if metrics is None else metrics
         values = torch.empty(len(metrics), len(circuits), len(self.pairs), dtype=torch.float64)
         for batch in self.batches:
-            rows = batch.prompts.index.cpu()
-            executor, vocabulary = Executor.of(batch.runs), self.model.unembedding.weight.shape[0]
-            several = max(1, _LOGITS // (len(rows) * vocabulary))
-            for start in range(0, len(circuits), several):
-                some = slice(start, start + several)
-                logits = executor.run(circuits[some])
-                for place, metric in enumerate(metrics):
-                    values[place, some, rows] = metric(logits, batch.targets).double().cpu()
+            values[..., batch.prompts.index.cpu()] = batch.measure(circuits, metrics)
         return values
 
     @cached_property

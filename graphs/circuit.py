@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,8 @@ class Circuit:
     frequencies: Mapping[Edge, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        places = self.graph.places
-        foreign = sorted(edge.name for edge in self.edges if edge not in places)
-        if foreign:
+        if not self.edges <= self.graph.every_edge:
+            foreign = sorted(edge.name for edge in self.edges - self.graph.every_edge)
             raise NotInGraph(
                 f"{len(foreign)} edges are not in this model, the first being {foreign[0]}; "
                 f"the model has {self.graph.describe()}, and a receiver reads only what was written before it"
@@ -69,7 +69,7 @@ class Circuit:
     @classmethod
     def full(cls, graph: ComputationalGraph) -> Circuit:
         """The whole model."""
-        return cls(graph, frozenset(graph.edges()))
+        return cls(graph, graph.every_edge)
 
     @classmethod
     def empty(cls, graph: ComputationalGraph) -> Circuit:
@@ -112,6 +112,10 @@ class Circuit:
 
     def mask(self) -> numpy.typing.NDArray[numpy.bool_]:
         """Which edges are in, as [receiver, sender] in the graph's order."""
+        return self._mask.copy()
+
+    @cached_property
+    def _mask(self) -> numpy.typing.NDArray[numpy.bool_]:
         import numpy
 
         mask = numpy.zeros((len(self.graph.receivers), len(self.graph.senders)), dtype=bool)

@@ -98,6 +98,11 @@ class ComputationalGraph:
         }
 
     @cached_property
+    def every_edge(self) -> frozenset[Edge]:
+        """All edges as a set."""
+        return frozenset(self.places)
+
+    @cached_property
     def n_edges(self) -> int:
         """The number of edges (32,491 in gpt2-small)."""
         return sum(self.reads(receiver) for receiver in self.receivers)

@@ -38,7 +38,7 @@ class Liveness:
         for sender in range(n_senders - 1, -1, -1):
             live[:, sender] = (mask[:, :, sender] & heard).any(1)
             wide[:, sender] = (mask[:, :, sender] & everywhere).any(1)
-            for row, slot in _receivers(graph, sender):
+            for row, slot in receivers_of(graph, sender):
                 heard[:, row] = live[:, sender]
                 everywhere[:, row] = (wide if slot in (None, "q") else live)[:, sender]
         kept = mask & heard[:, :, None]
@@ -46,7 +46,7 @@ class Liveness:
             fed = torch.zeros_like(live)
             fed[:, 0] = True
             for sender in range(1, n_senders):
-                rows = [row for row, _ in _receivers(graph, sender)]
+                rows = [row for row, _ in receivers_of(graph, sender)]
                 fed[:, sender] = (kept[:, rows] & fed[:, None]).flatten(1).any(1)
             kept, live, wide = kept & fed[:, None], live & fed, wide & fed
         live[:, 0] = True
@@ -65,7 +65,7 @@ class Liveness:
         return Liveness(self.kept[circuits], self.live[circuits], self.wide[circuits])
 
 
-def _receivers(graph: ComputationalGraph, sender: int) -> list[tuple[int, str | None]]:
+def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, str | None]]:
     """The receivers of a node, by number and slot."""
     node = graph.senders[sender]
     match node.kind:

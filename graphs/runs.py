@@ -97,6 +97,20 @@ class Runs:
         """The clean run's residual stream where it is the sum of the first `read` senders."""
         return self._clean_residuals[read]
 
+    def select(self, prompts: Int[Tensor, " some"]) -> Runs:
+        """The runs of some of the prompts, no longer than these need."""
+        positions = self.positions[prompts]
+        end = int(positions.max()) + 1 if self.model.is_causal else self.delta.shape[-2]
+
+        def part(x: Float[Tensor, "*lead _ _ d"]) -> Float[Tensor, "*lead _ _ d"]:
+            rows = x if x.shape[-3] == 1 else x[..., prompts, :, :]
+            return rows[..., :end, :]
+
+        outputs = part(self.floor.outputs)
+        floor = Floor(outputs, {read: part(x) for read, x in self.floor.residuals.items()}, self.floor.silent)
+        scales = tuple(None if scale is None else part(scale) for scale in self.scales)
+        return Runs(self.model, part(self.delta).contiguous(), floor, positions, self.model.places(end), scales)
+
     def reference(self) -> Float[Tensor, "batch vocab"]:
         """The full model's logits on the clean prompts at the scored positions."""
         return self.model.unembedding(self.scored(self.clean_residual(len(self.graph.senders))).squeeze(-2))

@@ -65,7 +65,9 @@ class SparseRun:
         self._counts = alive.live.cumsum(1)
         ends = self._counts[:, -1].cumsum(0)
         self._starts = ends - self._counts[:, -1]
-        self._written = runs.delta.new_zeros(int(ends[-1]), *runs.delta.shape[1:])
+        self._written = runs.delta.new_empty(int(ends[-1]), *runs.delta.shape[1:])
+        narrow = (alive.live & ~alive.wide).nonzero(as_tuple=True)  # written at the scored positions only
+        self._written[self._starts[narrow[0]] + self._counts[narrow] - 1] = 0
         self._written[self._starts] = runs.delta[0]
 
     def final(self) -> Float[Tensor, "circuit batch d_model"]:
@@ -146,7 +148,7 @@ class SparseRun:
         ablated = runs.floor.outputs[senders].expand(len(senders), *runs.delta.shape[1:])
         places = self._starts[chosen.circuits] + self._counts[chosen.circuits, senders] - 1
         if chosen.wide or wrote.shape[-2] == runs.delta.shape[-2]:
-            self._written[places] = wrote - ablated
+            self._written[places] = wrote.sub_(ablated)
         else:
             rows = torch.arange(len(runs.positions), device=places.device)
             self._written[places[:, None], rows, runs.positions] = (wrote - runs.scored(ablated)).squeeze(-2)

@@ -1,4 +1,4 @@
-"""How what a circuit and its model say changes with what the `input` node writes, on clean and corrupt prompts alike."""
+"""How what a circuit and its model say changes with what `input` writes, on clean and corrupt prompts alike."""
 
 from __future__ import annotations
 

@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 from string import Template
 
+from tasks.behaviour_slots import Choices, filled, read_slots
 from tasks.errors import BadBehaviourFile, Problem, nearest
 from tasks.metrics import metric_names
-from tasks.prompts import ListedPrompts
+from tasks.prompts import AbstractPromptSource, ListedPrompts
 from tasks.records import Field, Keys, Record, describe, read_table, read_yaml
-from tasks.task import NAME, About, Task
+from tasks.task import NAME, About, Task, Variation
 from tasks.tokenisation import TextPair
 
-_FILE_KEYS = Keys(required=("name", "model", "metric", "prompts"), optional=("about",))
+_FILE_KEYS = Keys(required=("name", "model", "metric", "prompts"), optional=("about", "slots", "variations"))
+_VARIATION_KEYS = Keys(required=("about", "prompts"))
 _PROMPT_KEYS = Keys(required=("clean", "corrupt", "answer", "distractor"), optional=("position", "template"))
 
 
@@ -37,7 +39,8 @@ metric: logit_difference
 # position     (optional) counts the prompt's tokens; the token after it is predicted; -1, the last, if left out
 # template     (optional) a name for prompts of the same wording
 # Instead of the list, `prompts: prompts.jsonl` or `prompts: prompts.csv` reads a table with these fields from the
-# folder of this file.
+# folder of this file. With `slots: {one: [key, dog], other: [cup, car]}` every prompt is a template, in which
+# "The {one} near the {other}" and so on are filled at random, with different words in different slots.
 prompts:
   - {clean: "The keys near the cabinet", corrupt: "The key near the cabinet", answer: " are", distractor: " is"}
   - {clean: "The cabinet near the keys", corrupt: "The cabinets near the keys", answer: " is", distractor: " are"}
@@ -55,6 +58,16 @@ prompts:
   - {clean: "The farmers near the school", corrupt: "The farmer near the school", answer: " are", distractor: " is"}
   - {clean: "The cup under the chairs", corrupt: "The cups under the chairs", answer: " is", distractor: " are"}
   - {clean: "The letters behind the phone", corrupt: "The letter behind the phone", answer: " are", distractor: " is"}
+
+# (optional) Edge cases: the behaviour in another surface, for which the circuit is tried too. At least 2 prompts each.
+variations:
+  a longer beginning:
+    about: Other words come before the subject.
+    prompts:
+      - {clean: "I think that the keys near the door", corrupt: "I think that the key near the door", answer: " are",
+         distractor: " is"}
+      - {clean: "I think that the cup by the lamps", corrupt: "I think that the cups by the lamps", answer: " is",
+         distractor: " are"}
 """)
 
 
@@ -81,10 +94,12 @@ def load_behaviour_file(path: str | Path) -> Task:
         remedy = nearest(metric, metric_names())
         problems.append(Problem("unknown metric", repr(metric), "a metric's name", remedy, place))
     sentence = _text(record, "about", problems) or f"The behaviour described in {path.name}."
-    prompts = _prompts(record, path, problems)
+    slots = read_slots(record.fields.get("slots"), problems)
+    prompts = _prompts(record.fields.get("prompts"), path, slots, 4, problems)
+    variations = _variations(record.fields.get("variations"), path, slots, problems)
     if problems:
         raise BadBehaviourFile(*sorted(problems, key=lambda problem: _reading_order(problem, path)))
-    return Task(name, About(sentence), model, metric, prompts)
+    return Task(name, About(sentence), model, metric, prompts, variations=variations)
 
 
 def example(name: str, model: str = "everyday-4l") -> str:
@@ -98,10 +113,39 @@ def _reading_order(problem: Problem, path: Path) -> tuple[bool, int]:
     return file != str(path), int(line) if line.isdecimal() else 0
 
 
-def _prompts(record: Record, path: Path, problems: list[Problem]) -> ListedPrompts:
-    """Return the usable prompts of a behaviour file, and add a problem for each of the others."""
+def _variations(field: Field | None, path: Path, slots: Choices, problems: list[Problem]) -> tuple[Variation, ...]:
+    """Return the edge cases that a file names."""
+    match field:
+        case None:
+            return ()
+        case Field(Record(fields)):
+            return tuple(_variation(name, each, path, slots, problems) for name, each in fields.items())
+        case Field(value, place):
+            wanted, remedy = "a mapping of names to edge cases", "write `NAME: {about: ..., prompts: [...]}`"
+            problems.append(Problem("'variations' is of the wrong kind", describe(value), wanted, remedy, place))
+            return ()
+
+
+def _variation(name: str, field: Field, path: Path, slots: Choices, problems: list[Problem]) -> Variation:
+    record = field.value
+    if not isinstance(record, Record):
+        what, wanted = f"the variation {name!r} is of the wrong kind", "a mapping with about, prompts"
+        problems.append(Problem(what, describe(record), wanted, "name its fields", field.place))
+        return Variation(name, "", ListedPrompts((), ()))
+    problems.extend(_VARIATION_KEYS.check(record))
+    about = _text(record, "about", problems)
+    return Variation(name, about, _prompts(record.fields.get("prompts"), path, slots, 2, problems))
+
+
+def _prompts(
+    field: Field | None, path: Path, slots: Choices, fewest: int, problems: list[Problem]
+) -> AbstractPromptSource:
+    """Return the usable prompts of a list or a table, and add a problem for each of the others.
+
+    With slots they are templates, of which one is enough.
+    """
     told = len(problems)
-    match record.fields.get("prompts"):
+    match field:
         case None:
             return ListedPrompts((), ())
         case Field(str(table), place) if table:
@@ -111,7 +155,7 @@ def _prompts(record: Record, path: Path, problems: list[Problem]) -> ListedPromp
         case Field(value, place):
             wanted = "a list of prompts or the path of a .jsonl or .csv file"
             problems.append(
-                Problem("'prompts' is of the wrong kind", describe(value), wanted, "list at least 4", place)
+                Problem("'prompts' is of the wrong kind", describe(value), wanted, f"list at least {fewest}", place)
             )
             return ListedPrompts((), ())
     pairs = [(pair, row.place) for row in rows if (pair := _pair(row, problems))]
@@ -121,8 +165,10 @@ def _prompts(record: Record, path: Path, problems: list[Problem]) -> ListedPromp
             got = f"the clean prompt of {first[pair.clean]} again"
             problems.append(Problem("this prompt is given twice", got, "every clean prompt once", "remove one", here))
         first.setdefault(pair.clean, here)
-    if len(rows) < 4 and len(problems) == told:
-        wanted = "at least 4: 2 for discovery and 2 for judgement"
+    if slots and rows:
+        return filled(pairs, slots, problems)
+    if len(rows) < fewest and len(problems) == told:
+        wanted = "at least 4: 2 for discovery and 2 for judgement" if fewest == 4 else f"at least {fewest}"
         problems.append(Problem("there are too few prompts", str(len(rows)), wanted, "write more", place))
     return ListedPrompts(tuple(pair for pair, _ in pairs), tuple(here for _, here in pairs))
 

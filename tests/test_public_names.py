@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -43,14 +44,25 @@ PUBLIC = {
         "TextPair",
         "Threshold",
         "compare",
+        "completeness",
         "discover",
+        "equivalence",
         "evaluate",
+        "faithfulness",
         "get_task",
+        "independence",
+        "judgement",
         "load_model",
         "metrics",
+        "minimality",
         "model_from_bridge",
+        "necessity",
+        "partial_necessity",
         "rediscover",
         "render",
+        "sensitivity",
+        "stability",
+        "sufficiency",
         "tracr_task",
     ],
     graphs: [
@@ -135,6 +147,14 @@ def test_dir_lists_the_public_names_and_nothing_else_lazy(package: ModuleType) -
 def test_no_public_name_is_also_a_module(package: ModuleType) -> None:
     # Importing the module would put it in the place of the function or class of that name.
     assert {module.name for module in pkgutil.iter_modules(package.__path__)} & set(PUBLIC[package]) == set()
+
+
+def test_what_the_docstring_shows_is_public() -> None:
+    assert acdc.__doc__ is not None
+    shown = set(re.findall(r"\bacdc\.(\w+)", acdc.__doc__))
+    assert shown - set(PUBLIC[acdc]) == {"hypotheses"}, "a module"
+    judges = {module.name for module in pkgutil.iter_modules([str(Path(acdc.__path__[0]) / "judges")])}
+    assert judges & set(PUBLIC[acdc]) <= shown, "every judge is shown"
 
 
 @EVERY_PACKAGE

@@ -1,14 +1,14 @@
-"""Which substitutions to try next in a prompt: the word that, to first order, takes the circuit farthest from the model.
+"""Which substitutions to try next in a prompt: words that, to first order, take the circuit far from the model.
 
-Within a slot the gradient ranks words well, from slot to slot it compares badly: what a new answer does to all logits at
-once is nothing that it sees. So slots take turns.
+Within a slot the gradient ranks words well. From slot to slot it compares badly: it does not see what a new answer does
+to all logits at once. So slots take turns.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,44 +20,42 @@ from graphs.circuit import Circuit
 from graphs.runs import Prompts
 from graphs.token_gradients import token_gradients
 from tasks.prompts import PromptPairs, TextPair
-from tasks.slots import Slots
 from tasks.tokenisation import TokenPair
 
 _DIGITS = 4
-"""To how many decimals KLs and estimates are told apart, so that rounding does not decide what is tried."""
+"""To how many decimals estimates are told apart, so that rounding does not decide what is tried."""
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A prompt that differs from another one in the word of one slot.
-
-    `gain` estimates by how many nats KL(model || circuit) grows; None where the prompts are not of one length, so that
-    no position of one answers to a position of the other.
-    """
+class Substitution(NamedTuple):
+    """A prompt that differs from another one in the word of one slot."""
 
     slot: str
     word: str
     text: TextPair
-    gain: float | None
 
 
-def candidates(
-    problem: Problem, circuit: Circuit, slots: Slots, pieces: Pieces, parents: Sequence[TokenPair]
-) -> list[list[Candidate]]:
-    """Per parent, every prompt that differs from it in one slot.
+def ranked(
+    problem: Problem,
+    circuit: Circuit,
+    pieces: Pieces,
+    parents: Sequence[TokenPair],
+    substitutions: Sequence[Sequence[Substitution]],
+) -> list[list[Substitution]]:
+    """Per parent, those of its substitutions that leave the length as it is, in the order in which to try them.
 
-    Those with a gain come first: the best of each slot, then the second of each, and so on, by gain among equals.
+    The best of each slot comes first, then the second of each, and so on, by estimated gain in KL(model || circuit)
+    among equals. Where lengths differ, no position of one prompt answers to a position of the other.
 
     Source: Ebrahimi et al. 2018 (arXiv:1712.06751), section 2: the gradient times the difference of the embeddings.
     """
-    found: dict[int, list[Candidate]] = {}
+    found: dict[int, list[Substitution]] = {}
     for batch in problem.on(PromptPairs(tuple(parents))).prompt_batches:
         prompts = Prompts(batch.clean, batch.corrupt, batch.positions)
         slopes = token_gradients(problem.model, prompts, circuit, divergence, problem.ablation, problem.means)
         for row, place in enumerate(batch.index.tolist()):
             length = len(parents[place].clean)
             gradient = torch.stack((slopes.clean[row, :length], slopes.corrupt[row, :length]))
-            found[place] = _of(problem, slots, pieces, parents[place], gradient)
+            found[place] = _ranked(problem, pieces, parents[place], substitutions[place], gradient)
     return [found[place] for place in range(len(parents))]
 
 
@@ -67,35 +65,30 @@ def divergence(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batc
     return (full.exp() * (full - circuit.log_softmax(-1))).sum(-1)
 
 
-def _of(
+def _ranked(
     problem: Problem,
-    slots: Slots,
     pieces: Pieces,
     parent: TokenPair,
+    substitutions: Sequence[Substitution],
     gradient: Float[Tensor, "2 pos d_model"],
-) -> list[Candidate]:
-    """The candidates of one parent, given the gradient at its clean and its corrupt embeddings."""
-    changed = list(slots.neighbours(parent.text))
-    written = [(pieces.encode(text.clean), pieces.encode(text.corrupt)) for _, _, text in changed]
-    here = (len(parent.clean), len(parent.corrupt))
-    alike = [
-        place
-        for place, (clean, corrupt) in enumerate(written)
-        if (len(clean), len(corrupt)) == here and changed[place][2].position == parent.text.position
-    ]
-    gains: dict[int, float] = {}
-    if alike:
-        old = torch.tensor([parent.clean, parent.corrupt])
-        new = torch.tensor([written[place] for place in alike])
-        moved = _embedded(problem, new.flatten(0, 1)).unflatten(0, new.shape[:2]) - _embedded(problem, old)
-        estimates = (moved * gradient).flatten(1).sum(1).tolist()
-        gains = {place: round(gain, _DIGITS) for place, gain in zip(alike, estimates, strict=True)}
+) -> list[Substitution]:
+    """Those of one parent, given the gradient at its clean and its corrupt embeddings."""
+    alike: list[Substitution] = []
+    tokens: list[tuple[list[int], list[int]]] = []
+    for each in substitutions:
+        clean, corrupt = pieces.encode(each.text.clean), pieces.encode(each.text.corrupt)
+        if len(clean) == len(corrupt) == len(parent.clean) and each.text.position == parent.text.position:
+            alike.append(each)
+            tokens.append((clean, corrupt))
+    if not alike:
+        return []
+    new, old = torch.tensor(tokens), torch.tensor([parent.clean, parent.corrupt])
+    moved = _embedded(problem, new.flatten(0, 1)).view(*new.shape, -1) - _embedded(problem, old)
     by_slot: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
-    for place, gain in gains.items():
-        by_slot[changed[place][0]].append((-gain, place))
-    turns = sorted((turn, *worst) for words in by_slot.values() for turn, worst in enumerate(sorted(words)))
-    order = [place for _, _, place in turns] + [place for place in range(len(changed)) if place not in gains]
-    return [Candidate(*changed[place], gains.get(place)) for place in order]
+    for place, gain in enumerate((moved * gradient).flatten(1).sum(1).tolist()):
+        by_slot[alike[place].slot].append((-round(gain, _DIGITS), place))
+    turns = sorted((turn, *best) for words in by_slot.values() for turn, best in enumerate(sorted(words)))
+    return [alike[place] for _, _, place in turns]
 
 
 def _embedded(problem: Problem, tokens: Tensor) -> Float[Tensor, "batch pos d_model"]:

@@ -11,14 +11,14 @@ Source: Ebrahimi et al. 2018 (HotFlip, arXiv:1712.06751), sections 2 and 3, with
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from acdc.attacks.candidates import Candidate, candidates
+from acdc.attacks.candidates import Substitution, ranked
 from acdc.attacks.case import Case, cases
 from acdc.attacks.pieces import Pieces
 from acdc.discovery import problems
@@ -32,13 +32,15 @@ from tasks.errors import BadPrompts
 from tasks.prompts import PromptPairs
 from tasks.slots import Slots
 from tasks.task import Task
-from tasks.tokenisation import TokenPair, tokenise
+from tasks.tokenisation import TextPair, TokenPair, tokenise
 
 _STARTS = 64
 _PARENTS = 16
 """How many prompts are taken up at a time."""
 _CHILDREN = 4
 """How many substitutions of each are measured, the last of them one that was tried least."""
+_WORDS = 16
+"""How many words of each slot the gradient ranks for a prompt; to write them all would take longer than to measure."""
 _PER_START = 2
 """How many cases of one start are reported; one more of it is taken up."""
 _PATIENCE = 20
@@ -167,7 +169,7 @@ class _Hunt:
         return bool(new or parents)
 
     def worst(self, keep: int) -> tuple[Case, ...]:
-        """The worst cases, a few of each start at most, those alone that the tokenizer itself writes as it was taken."""
+        """The worst cases, a few of each start at most, if the tokenizer itself writes them as they were measured."""
         per_start: Counter[int] = Counter()
         kept: list[Case] = []
         for met in self._ordered():
@@ -197,41 +199,52 @@ class _Hunt:
         return chosen
 
     def _children(self, parents: list[_Met]) -> list[tuple[TokenPair, int]]:
-        """Substitutions of these prompts that were not met yet, each with its start."""
+        """Substitutions in these prompts that were not met yet, each with its start."""
         if not parents:
             return []
         pairs = [met.pair for met in parents]
-        proposed = candidates(self._problem, self._circuit, self._slots, self._pieces, pairs)
+        sampled = [self._sample(pair.text) for pair in pairs]
+        proposed = ranked(self._problem, self._circuit, self._pieces, pairs, sampled)
         new: list[tuple[TokenPair, int]] = []
-        for met, every in zip(parents, proposed, strict=True):
-            ranked = [candidate for candidate in every if candidate.gain is not None]
-            chosen = self._first(ranked, _CHILDREN - 1)
-            shuffled = [every[place] for place in self._rng.permutation(len(every))]
-            chosen += self._first(sorted(shuffled, key=self._times), _CHILDREN - len(chosen))
+        for met, best in zip(parents, proposed, strict=True):
+            chosen = self._first(iter(best), _CHILDREN - 1)
+            chosen += self._first(self._least_tried(met.pair.text), _CHILDREN - len(chosen))
             new += [(pair, met.start) for pair in chosen]
         return new
 
-    def _times(self, candidate: Candidate) -> int:
-        return self._tried[candidate.slot, candidate.word]
+    def _sample(self, text: TextPair) -> list[Substitution]:
+        """Some substitutions in every slot."""
+        some = [
+            (slot, self._slots.choices[slot][place])
+            for slot, _ in text.filling
+            for place in self._rng.permutation(len(self._slots.choices[slot]))[:_WORDS]
+        ]
+        return list(self._written(text, some))
 
-    def _first(self, ordered: list[Candidate], count: int) -> list[TokenPair]:
+    def _least_tried(self, text: TextPair) -> Iterator[Substitution]:
+        """All substitutions, words that were put into their slot least often first, else at random."""
+        every = [(slot, word) for slot, _ in text.filling for word in self._slots.choices[slot]]
+        shuffled = [every[place] for place in self._rng.permutation(len(every))]
+        return self._written(text, sorted(shuffled, key=self._tried.__getitem__))
+
+    def _written(self, text: TextPair, words: Iterable[tuple[str, str]]) -> Iterator[Substitution]:
+        now = dict(text.filling)
+        for slot, word in words:
+            if now[slot] != word and (changed := self._slots.rewrite(text, slot, word)) is not None:
+                yield Substitution(slot, word, changed)
+
+    def _first(self, ordered: Iterator[Substitution], count: int) -> list[TokenPair]:
         """The first of these that are prompts for this tokenizer and have not been met."""
         chosen: list[TokenPair] = []
-        for candidate in ordered:
-            if len(chosen) == count:
-                break
-            pair = self._new(candidate)
-            if pair is not None:
-                self._tried[candidate.slot, candidate.word] += 1
+        while len(chosen) < count and (each := next(ordered, None)) is not None:
+            self._tried[each.slot, each.word] += 1
+            try:
+                pair, _ = tokenise(each.text, self._pieces)
+            except BadPrompts:
+                continue
+            if pair is not None and self._claim(pair):
                 chosen.append(pair)
         return chosen
-
-    def _new(self, candidate: Candidate) -> TokenPair | None:
-        try:
-            pair, _ = tokenise(candidate.text, self._pieces)
-        except BadPrompts:
-            return None
-        return pair if pair is not None and self._claim(pair) else None
 
     def _claim(self, pair: TokenPair) -> bool:
         """Whether a prompt is neither a discovery prompt nor met before; from now on it is met."""

@@ -25,7 +25,7 @@ ABLE = 0.8
 LEVEL = 0.05
 DROP = 0.1
 """How much less of what the model does right a circuit that breaks must do right."""
-_FEWEST = 4
+_FEWEST = 2
 _WORST = 3
 
 
@@ -76,7 +76,7 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
     A variation has at most `prompts` prompts, drawn with the setup's seed, none of which is a discovery prompt; missing
     edges carry what its own corrupt prompts, or their means, say. The verdict is one of these, tried in this order:
 
-    - `not expressible`: the model's tokenizer writes fewer than 4 of the prompts.
+    - `not expressible`: the model's tokenizer writes fewer than 2 of the prompts.
     - `model's limit`: the model is right on less than 80% of them; what the circuit does is not judged.
     - `breaks`: of the prompts that the model does right, the circuit does 10 points less than of the standard ones, and
       Fisher's exact test, one-sided, at a level of 0.05 after Holm's correction over the variations that are tested.
@@ -105,7 +105,7 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
 
 
 def prompts_of(variation: Variation, model: Model, seen: PromptPairs, count: int, seed: int) -> PromptPairs | str:
-    """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 4."""
+    """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 2."""
     import numpy
 
     from tasks.errors import BadPrompts

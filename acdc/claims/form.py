@@ -83,6 +83,28 @@ class OtherTaskForm(BoundForm):
     """What is measured [the other task's]."""
 
 
+class PromptForm(AbstractForm):
+    """A prompt pair on which a circuit has failed, in the words of a behaviour file."""
+
+    clean: Name
+    """Calls for the behaviour."""
+    corrupt: Name
+    """As long in tokens, but what the answer depends on has been changed."""
+    answer: Name | Annotated[list[Name], Field(min_length=1)]
+    """The token that should come next, with its leading space; or a list of them."""
+    distractor: Name | Annotated[list[Name], Field(min_length=1)]
+    """The token that must not come next; or a list of them."""
+    position: int = -1
+    """Counts the prompt's tokens; the token after it is predicted [-1, the last]."""
+
+
+class CounterexamplesForm(BoundForm):
+    """How far circuit and model may be apart on prompts that an attack has found."""
+
+    prompts: Annotated[list[PromptForm], Field(min_length=1)]
+    """The prompts; `acdc pin` adds them."""
+
+
 class ClaimsForm(AbstractForm):
     """What is claimed, and each time the bound."""
 
@@ -106,6 +128,8 @@ class ClaimsForm(AbstractForm):
     """How like a baseline the circuit is."""
     specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1)] | None = None
     """What the circuit keeps of other tasks, each by its name or behaviour file: 0 where it does none of it."""
+    counterexamples: CounterexamplesForm | None = None
+    """The KL divergence from the model to the circuit on the worst of these prompts, in nats: 0 at best."""
 
     @model_validator(mode="after")
     def _something(self) -> ClaimsForm:

@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from acdc.claims.baselines import Baseline
     from acdc.setup import Setup
     from graphs.computation import ComputationalGraph
+    from tasks.prompts import ListedPrompts
     from tasks.task import Task
 
 ClaimKind = Literal[
-    "behaviour", "faithfulness", "kl", "completeness", "minimality", "necessity", "size", "edges", "specificity"
+    "behaviour",
+    "faithfulness",
+    "kl",
+    "completeness",
+    "minimality",
+    "necessity",
+    "size",
+    "edges",
+    "specificity",
+    "counterexamples",
 ]
 
 
@@ -47,7 +57,7 @@ class Claim:
     """One thing that is claimed, with its bound and where it stands (`file:line`).
 
     `other` is the task that the circuit does not do, for specificity; `against` the circuit that it is like, for edges,
-    None where that is recorded.
+    None where that is recorded; `prompts` are the counterexamples.
     """
 
     kind: ClaimKind
@@ -55,6 +65,7 @@ class Claim:
     place: str
     other: Subject | None = None
     against: Circuit | None = None
+    prompts: ListedPrompts | None = None
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from typing_extensions import assert_never
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from acdc.claims.laboratory import Laboratory
     from acdc.problem import Problem
     from graphs.circuit import Circuit
+    from tasks.prompts import ListedPrompts
 
 Blame = Callable[[bool], "tuple[Suspect, ...]"]
 
@@ -70,6 +71,9 @@ def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Mea
         case "specificity":
             assert claim.other is not None
             return _faithfulness(laboratory.problem(claim.other), circuit)
+        case "counterexamples":
+            assert claim.prompts is not None
+            return _counterexamples(problem, circuit, claim.prompts)
         case _:
             assert_never(claim.kind)
 
@@ -105,6 +109,30 @@ def _kl(problem: Problem, circuit: Circuit) -> Measured:
 
     interval = _mean(problem.measure([circuit], [KLDivergence()])[0, 0])
     return Measured(interval.value, interval, _blamed(problem, circuit, divergences, stronger=False))
+
+
+def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts) -> Measured:
+    """The worst divergence on these prompts; a missing edge carries what it does on the problem's own."""
+    from tasks.errors import BadPrompts
+    from tasks.metrics import KLDivergence
+    from tasks.prompts import PromptPairs
+    from tasks.tokenisation import tokenise
+
+    pairs, problems = [], []
+    for text, place in zip(prompts.texts, prompts.places, strict=True):
+        pair, wrong = tokenise(text, problem.model.tokenizer)
+        problems += [replace(one, place=place) for one in wrong]
+        pairs += [pair] if pair else []
+    if problems:
+        raise BadPrompts(*problems)
+    pinned = problem.on(PromptPairs(tuple(pairs)))
+
+    def divergences(circuits: Sequence[Circuit]) -> list[float]:
+        found: list[float] = pinned.measure(circuits, [KLDivergence()])[0].amax(-1).tolist()
+        return found
+
+    [worst] = divergences([circuit])
+    return Measured(worst, blame=_blamed(pinned, circuit, divergences, stronger=False))
 
 
 def _completeness(problem: Problem, circuit: Circuit) -> Measured:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 import tasks
 from acdc.claims import baselines
 from acdc.claims.baselines import Baseline
-from acdc.claims.form import BoundForm, HypothesisForm, SetupForm
+from acdc.claims.form import BoundForm, CounterexamplesForm, HypothesisForm, PromptForm, SetupForm
 from acdc.claims.hypothesis import Bound, Claim, ClaimKind, Hypothesis, Listed, Subject, require_graph
 from acdc.claims.wording import plain, problems
 from acdc.errors import AcdcError, BadBaseline, BadHypothesisFile
@@ -24,8 +24,10 @@ from graphs.computation import ComputationalGraph
 from graphs.configuration import graph_of_checkpoint
 from graphs.errors import BadCircuitFile, GraphsError
 from tasks.errors import Problem, TaskError
+from tasks.prompts import ListedPrompts
 from tasks.records import Field, Record, Value, read_yaml
 from tasks.task import Task
+from tasks.tokenisation import TextPair
 
 NAMES = "test_*.acdc.yaml"
 """What a hypothesis file is called."""
@@ -69,6 +71,11 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
     for kind in get_args(ClaimKind):
         place = named.place("claims", kind)
         match getattr(form.claims, kind):
+            case CounterexamplesForm(prompts=prompts) as bound:
+                listed = ListedPrompts(
+                    tuple(_pair(prompt) for prompt in prompts), named.places("claims", kind, "prompts")
+                )
+                claims.append(Claim(kind, _bound(bound), place, prompts=listed))
             case BoundForm() as bound:
                 against = named.against if kind == "edges" else None
                 claims.append(Claim(kind, _bound(bound), place, against=against))
@@ -111,6 +118,11 @@ class _Named:
                 break
             here = here.value.fields[key]
         return here.place
+
+    def places(self, *keys: str) -> tuple[str, ...]:
+        """Where the items of a list stand."""
+        items = self._value(*keys)
+        return tuple(item.place for item in items) if isinstance(items, list) else ()
 
     def _value(self, *keys: str) -> Value:
         value: Value = self._record
@@ -192,6 +204,13 @@ class _Named:
 
 def _bound(form: BoundForm) -> Bound:
     return Bound(form.at_least, form.at_most, form.tolerance)
+
+
+def _pair(form: PromptForm) -> TextPair:
+    answers, distractors = (
+        (words,) if isinstance(words, str) else tuple(words) for words in (form.answer, form.distractor)
+    )
+    return TextPair(form.clean, form.corrupt, answers, distractors, form.position)
 
 
 def _line(place: str) -> int:

@@ -24,6 +24,7 @@ MEANINGS = {
     "size": "how many edges the circuit has",
     "edges": "the Jaccard index of the circuit's edges and the baseline's",
     "specificity": "the part of the other task that the circuit keeps",
+    "counterexamples": "the KL divergence from the model to the circuit on the worst of the prompts, in nats",
 }
 
 

@@ -70,9 +70,12 @@ def _problem(form: type[BaseModel], detail: ErrorDetails, path: list[str], field
             return Problem(context["what"], _keys_of(field.value), context["wanted"], context["remedy"], field.place)
         case "model_type" | "model_attributes_type":
             wanted = f"a mapping with some of {', '.join(_keys(form, path))}"
-            return Problem(what, got, wanted, f"write it as `{path[-1]}: {{...}}`", field.place)
+            written = "{...}" if path[-1].isdecimal() else f"{path[-1]}: {{...}}"
+            return Problem(what, got, wanted, f"write it as `{written}`", field.place)
         case "dict_type":
             return Problem(what, got, "a mapping", "write for each task its bound, as `induction: {...}`", field.place)
+        case "list_type" if path != ["circuit"]:
+            return Problem(what, got, "a list", "write it as `[...]`, or each item after a dash", field.place)
         case "string_type" | "list_type":
             known_as = "a path or a list of edges and nodes" if path == ["circuit"] else "a text"
             return Problem(what, got, known_as, "write it in quotes", field.place)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import acdc
+from acdc.cli.attack import attack
 from acdc.cli.bench import bench
 from acdc.cli.diff import diff
 from acdc.cli.discover import discover
@@ -14,6 +15,7 @@ from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
 from acdc.cli.models import models
 from acdc.cli.options import CHOICES
+from acdc.cli.pin import pin
 from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
@@ -81,6 +83,28 @@ Examples:
   acdc stability runs/ioi-everyday-4l --resamples 100 --seeds 0
   acdc stability runs/ioi-everyday-4l --resume"""
 
+_ATTACK = """\b
+Parts:
+  variations   the behaviour in other surfaces, those the model does
+  crossing     every clean prompt with every corrupt one
+  search       words changed one by one towards what breaks the circuit
+  diagnosis    which edges outside the circuit repair the worst cases
+  necessity    the model without the circuit's edges
+  specificity  the circuit on other tasks
+\b
+Ablations: resample, mean, mean-positional, zero
+\b
+Examples:
+  acdc attack runs/ioi-everyday-4l
+  acdc attack circuit.json --out attacked --only variations,search
+  acdc attack circuit.json --budget 20000 --seed 1 --fail-above 2
+  acdc attack circuit.json --json | jq '.worst[].pair.clean'"""
+
+_PIN = """\b
+Examples:
+  acdc pin runs/ioi-everyday-4l tests/test_ioi.acdc.yaml
+  acdc pin attacked/attack.json test_ioi.acdc.yaml --case 3 --at-most 0.5"""
+
 _DIFF = """\b
 Examples:
   acdc diff runs/ioi-everyday-4l other/circuit.json
@@ -122,6 +146,8 @@ def command() -> Any:
     app.command(epilog=_DISCOVER)(discover)
     app.command(epilog=_EVALUATE)(evaluate)
     app.command(epilog=_STABILITY)(stability)
+    app.command(epilog=_ATTACK)(attack)
+    app.command(epilog=_PIN)(pin)
     app.command(epilog=_SHOW)(show)
     app.command(epilog=_DIFF)(diff)
     app.command("test", epilog=_TEST)(hypotheses)

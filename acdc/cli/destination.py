@@ -1,9 +1,10 @@
-"""Where a discovery is written: tried before the work starts, and each file whole or not at all."""
+"""Where a result is written: tried before the work starts, and each file whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 TEXTS = ("circuit.json", "circuit.dot")
 PICTURES = ("circuit.svg", "circuit.png")
+ATTACK = "attack.json"
+REPAIR = ("repair.svg", "repair.png")
+
+Writer = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Destination:
-    """A directory to write a circuit and its pictures into; it is created only when there is something to put there."""
+    """A directory for results and their pictures; it is created only when there is something to put there."""
 
     directory: Path
 
@@ -43,8 +48,8 @@ class Destination:
         self.checkpoint.unlink(missing_ok=True)
         self.checkpoint.with_name(ROUNDS).unlink(missing_ok=True)
 
-    def check(self) -> None:
-        """Make sure that the directory can be created and written to, and leave no trace of it.
+    def check(self, names: Sequence[str] = (*TEXTS, *PICTURES)) -> None:
+        """Make sure that the directory can be created and these files written there, and leave no trace of it.
 
         Raises: UnwritableOutput.
         """
@@ -53,7 +58,7 @@ class Destination:
                 pass
         except OSError as error:
             raise self._unwritable(error) from error
-        for name in (*TEXTS, *PICTURES):
+        for name in names:
             if (self.directory / name).is_dir():
                 raise UnwritableOutput(
                     f"{self.directory / name} is a directory where a file is to be written; give another one with --out"
@@ -64,25 +69,50 @@ class Destination:
 
         Raises: UnwritableOutput.
         """
-        from graphs.errors import RenderError
         from graphs.render import render
 
-        undrawn, names = None, list(TEXTS)
+        def drawn(path: Path) -> None:
+            render(circuit, path, title=title)
+
+        texts: dict[str, Writer] = {"circuit.json": circuit.save, "circuit.dot": drawn}
+        return self._write(texts, dict.fromkeys(PICTURES, drawn))
+
+    def write_attack(self, text: str, circuit: Circuit, repaired: Circuit, title: str) -> Written:
+        """Write an attack's result and, where there is a repair, the circuit with it as SVG and PNG, if one can draw.
+
+        Raises: UnwritableOutput.
+        """
+        from graphs.render import render_difference
+
+        def drawn(path: Path) -> None:
+            render_difference(circuit, repaired, path, names=("the circuit", "its repair"), title=title)
+
+        def written(path: Path) -> None:
+            path.write_text(text, "utf-8")
+
+        return self._write({ATTACK: written}, dict.fromkeys(REPAIR, drawn if repaired.edges > circuit.edges else None))
+
+    def _write(self, texts: Mapping[str, Writer], pictures: Mapping[str, Writer | None]) -> Written:
+        """Write all texts and, if they can be drawn, all pictures; one that there is none of now is removed."""
+        from graphs.errors import RenderError
+
+        drawable = {name: draw for name, draw in pictures.items() if draw is not None}
+        undrawn, names = None, list(texts)
         try:
             with tempfile.TemporaryDirectory(dir=self._nearest(), prefix=".acdc-") as made_in:
                 room = Path(made_in)
-                circuit.save(room / "circuit.json")
-                render(circuit, room / "circuit.dot", title=title)
+                for name, write in texts.items():
+                    write(room / name)
                 try:
-                    for name in PICTURES:
-                        render(circuit, room / name, title=title)
-                    names += PICTURES
+                    for name, draw in drawable.items():
+                        draw(room / name)
+                    names += drawable
                 except RenderError as error:
                     undrawn = error
                 self.directory.mkdir(parents=True, exist_ok=True)
                 for name in names:
                     os.replace(room / name, self.directory / name)
-                for name in {*PICTURES} - {*names}:  # a picture of an earlier circuit
+                for name in {*pictures} - {*names}:  # a picture of an earlier result
                     (self.directory / name).unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error

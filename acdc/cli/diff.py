@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from acdc.cli import terminal
+from acdc.cli import export, terminal
 from acdc.cli.options import AsJson, Device, argument, circuit_file, option
 from acdc.errors import BadSetting
 
@@ -30,7 +30,6 @@ def diff(
     Each is measured on the judgement prompts of both, by metric and ablation of whoever's prompts they are.
     """
     from acdc.cli.progress import watching
-    from acdc.cli.show import writable
     from acdc.comparison import compare
     from acdc.report.difference import tables
     from acdc.report.findings import Findings
@@ -39,11 +38,8 @@ def diff(
 
     if top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
-    if render is not None and render.suffix.lower() not in _FORMS:
-        raise BadSetting(
-            f"circuits cannot be drawn into {render}: got the ending {render.suffix!r}, wanted one of "
-            f"{', '.join(_FORMS)}; rename the file"
-        )
+    if render is not None:
+        export.check(render, _FORMS)
     files = circuit_file(a), circuit_file(b)
     first, second = (Circuit.load(file) for file in files)
     before, after = Findings.of(first, str(files[0])), Findings.of(second, str(files[1]))
@@ -52,7 +48,7 @@ def diff(
         found = compare(first, second, model=model, device=device)
         if render is not None:
             watch.stage("drawing both circuits")
-            with writable(render):
+            with export.writing(render):
                 render_difference(first, second, render, names=(f"A: {a}", f"B: {b}"), title=after.origin.title)
     if json:
         terminal.write_json({"a": str(files[0]), "b": str(files[1]), **found.to_json()})

@@ -74,7 +74,7 @@ def evaluate(
     findings = Findings.of(loaded, str(file))
     given = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    setup = replace(_setup(loaded, named=bool(task and model)), device=device, **changes)
+    setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
     problem = judgement(loaded, task=task, model=model, setup=setup)
     judged = faithfulness(problem, loaded, setup.seed)
     complete = completeness(problem, loaded) if loaded.edges else None
@@ -95,7 +95,7 @@ def evaluate(
         raise typer.Exit(Exit.FAILED_CHECK)
 
 
-def _setup(circuit: Circuit, *, named: bool) -> Setup:
+def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
     from acdc.evaluation import recorded_setup
     from acdc.setup import Setup
@@ -134,7 +134,7 @@ def _asked(case: Case) -> list[Section]:
     sections = []
     with watching(quiet=False) as watch:
         watch.stage("asking everything")
-        for section in assess(case):
+        for section in assess(replace(case, watch=watch.pruning)):
             watch.stage(f"{section.question}: {section.verdict}")
             sections.append(section)
     return sections

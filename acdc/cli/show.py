@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from acdc.cli import terminal
+from acdc.cli import export, terminal
 from acdc.cli.options import AsJson, CircuitPath, circuit_file, option
-from acdc.errors import BadSetting, UnwritableOutput
+from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
     from graphs.circuit import Circuit
@@ -36,16 +34,9 @@ def show(
 
     if top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
-    if render is not None and render.suffix.lower() not in _FORMS:
-        raise BadSetting(
-            f"a circuit cannot be written to {render}: got the ending {render.suffix!r}, wanted one of "
-            f"{', '.join(_FORMS)}; rename the file"
-        )
-    if mib is not None and mib.suffix not in _MIB_FORMS:
-        raise BadSetting(
-            f"MIB's forms cannot be written to {mib}: got the ending {mib.suffix!r}, wanted one of "
-            f"{', '.join(_MIB_FORMS)}; rename the file"
-        )
+    for written, forms in ((render, _FORMS), (mib, _MIB_FORMS)):
+        if written is not None:
+            export.check(written, forms)
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     findings = Findings.of(loaded, str(file))
@@ -57,8 +48,8 @@ def show(
         terminal.write_json(loaded.to_json())
         return
     terminal.parts(account(findings, top))
-    if written := [str(path) for path in (render, mib) if path is not None]:
-        terminal.results().print(f"\nWritten: {', '.join(written)}", soft_wrap=True)
+    if named := [str(path) for path in (render, mib) if path is not None]:
+        terminal.results().print(f"\nWritten: {', '.join(named)}", soft_wrap=True)
     if judged := findings.outcome.faithfulness:
         for warning in warnings(judged, findings.origin.metric):
             terminal.warn(warning)
@@ -72,7 +63,7 @@ def _export(circuit: Circuit, file: Path, title: str) -> None:
     from graphs.circuit import write_atomically
     from graphs.render import render
 
-    with writable(file):
+    with export.writing(file):
         if file.suffix.lower() != ".graphml":
             render(circuit, file, title=title)
         else:
@@ -86,22 +77,5 @@ def _export_mib(circuit: Circuit, file: Path) -> None:
     """
     from graphs.mib import save
 
-    with writable(file):
+    with export.writing(file):
         save(circuit, file)
-
-
-@contextmanager
-def writable(file: Path) -> Iterator[None]:
-    """Refuse a file that cannot be written.
-
-    Raises: UnwritableOutput.
-    """
-    if not file.absolute().parent.is_dir() or file.is_dir():
-        what = "it is a directory" if file.is_dir() else f"there is no directory {file.absolute().parent}"
-        raise UnwritableOutput(f"{file} cannot be written: {what}; name a file in a directory that is there")
-    try:
-        yield
-    except OSError as error:
-        raise UnwritableOutput(
-            f"{file} cannot be written: {error.strerror}; name a file in a directory that you can write to"
-        ) from error

@@ -24,7 +24,6 @@ class Contest:
     """
 
     own: float
-    median: float
     beaten: int
     of: int
     p_value: float
@@ -35,13 +34,11 @@ class Contest:
         return asdict(self)
 
 
-def contest(own: float, others: numpy.typing.NDArray[numpy.float64]) -> Contest:
-    """The number `own` against `others`, more being better; what differs by rounding only is equal."""
-    import numpy
+def contest(own: float, others: numpy.typing.NDArray[numpy.float64], rounding: float = 0.0) -> Contest:
+    """The number `own` against `others`, more being better; what differs by `rounding` or less is equal."""
     from scipy.stats import binomtest
 
-    rounding = 1e-6 * max(abs(own), float(numpy.abs(others).max()))
     beaten = int((others < own - rounding).sum())
     share = binomtest(beaten, len(others), SHARE, alternative="greater").pvalue
     p_value = (1 + len(others) - beaten) / (1 + len(others))
-    return Contest(own, float(numpy.median(others)), beaten, len(others), p_value, float(share))
+    return Contest(own, beaten, len(others), p_value, float(share))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
@@ -15,19 +15,23 @@ if TYPE_CHECKING:
     from graphs.circuit import Circuit
 
 PERMUTATIONS = 1000
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
 class Independence:
     """Whether the scores of the complement and of the model are independent over the prompts.
 
-    `hsic` is their Hilbert-Schmidt independence criterion, 0 if one of them is constant. `p_value` is that of H0: they
-    are independent; a small one says that something of the behaviour is outside the circuit.
+    The score is that of `metric`. `hsic` is their Hilbert-Schmidt independence criterion, 0 if one of them is constant.
+    `p_value` is that of H0: they are independent; a small one says that something of the behaviour is outside the
+    circuit. Where the model's score is the same on every prompt it does not vary, and nothing has been tested.
     """
 
     hsic: float
     p_value: float
     permutations: int
+    metric: str = ""
+    varies: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
@@ -39,13 +43,24 @@ def independence(
 ) -> Independence:
     """Test the complement's score against the model's, with permutations of the prompts.
 
+    Where the problem's metric is the same for the model on every prompt, as the divergence from the model itself is,
+    the score is the logit difference.
+
     Raises: BadSetting when there are fewer than two prompts or no permutation; UnmeasurableBehaviour, DifferentGraphs.
     """
+    import numpy
+
     from graphs.circuit import Circuit
+    from tasks.metrics import LogitDifference
 
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
-    model, rest = problem.measure([Circuit.full(problem.graph), ~circuit])[0].numpy()
-    return permuted(rest, model, permutations, seed)
+    metrics = [problem.metric, LogitDifference()]
+    values = problem.measure([Circuit.full(problem.graph), ~circuit], metrics).numpy()
+    differing = [bool(numpy.ptp(model) > _ROUNDING * max(1.0, float(numpy.abs(model).max()))) for model, _ in values]
+    metric, (model, rest), varies = next(
+        (one for one in zip(metrics, values, differing, strict=True) if one[-1]), (metrics[0], values[0], False)
+    )
+    return replace(permuted(rest, model, permutations, seed), metric=metric.name, varies=varies)
 
 
 def permuted(

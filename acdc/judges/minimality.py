@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
+from acdc.judges.distance import Watch, distances
 
 if TYPE_CHECKING:
     import numpy
@@ -86,6 +87,7 @@ def minimality(
     added: int = ADDED,
     level: float = LEVEL,
     negligible: float = NEGLIGIBLE,
+    watch: Watch | None = None,
 ) -> Minimality:
     """Knock out every edge of the circuit, and add up to `added` others, one at a time.
 
@@ -104,8 +106,8 @@ def minimality(
     full, none = problem.bounds
     changed = [circuit.without([edge]) for edge in edges]
     changed += [Circuit(circuit.graph, circuit.edges | {edge}) for edge in others]
-    values = problem.measure([circuit, *changed])[0]
-    effects = ((values[1:] - values[0]).abs().mean(-1) / abs(full - none)).numpy()
+    far = distances(problem, circuit, changed, stage="minimality, edges removed and added", watch=watch)
+    effects = far / abs(full - none)
     own, theirs = effects[: len(edges)], effects[len(edges) :]
     beaten, p_values = beating(own, theirs, negligible)
     rows = zip(edges, own.tolist(), beaten.tolist(), p_values.tolist(), holm(p_values).tolist(), strict=True)

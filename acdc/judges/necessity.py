@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.judges.contest import Contest, contest
+from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.faithfulness import Interval, ratio_of_means
-from acdc.judges.sufficiency import RANDOM, distances
+from acdc.judges.sufficiency import RANDOM
 from acdc.random_circuits import random_circuits
 
 if TYPE_CHECKING:
@@ -38,17 +39,23 @@ def necessity(problem: Problem, circuit: Circuit, seed: int = 0) -> Necessity:
     return Necessity(ratio_of_means(full, rest, none, seed))
 
 
-def partial_necessity(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM) -> Contest:
+def partial_necessity(
+    problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM, watch: Watch | None = None
+) -> Contest:
     """Whether the model is hurt more without the circuit than without others of as many live edges.
 
     Hurt is the mean over prompts of |metric without - metric of the whole model|. The random circuits are uniform ones
     that share no edge with the circuit: one that holds a part of it may hurt as much, which speaks for the circuit.
+    One whose absence hurts more on the first prompts alone than the circuit's on all is not measured on the others.
 
     Raises: BadSetting when no edge of the circuit is live or no other circuit fits beside it; UnmeasurableBehaviour,
     DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3.
     """
-    problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
-    others = random_circuits(circuit, draws, "uniform", seed, outside=True)
-    hurt = distances(problem, [~circuit, *(~other for other in others)])
-    return contest(float(hurt[0]), hurt[1:])
+    from graphs.circuit import Circuit
+
+    equal, model = rounding(problem), Circuit.full(problem.graph)
+    without = [~other for other in random_circuits(circuit, draws, "uniform", seed, outside=True)]
+    own = float(distances(problem, model, [~circuit])[0])
+    words = "necessity, the model without random circuits"
+    return contest(own, distances(problem, model, without, own + equal, stage=words, watch=watch), equal)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.judges.contest import Contest, contest
+from acdc.judges.distance import Watch, distances, rounding
 from acdc.random_circuits import Draw, random_circuits
 
 if TYPE_CHECKING:
-    import numpy
-    import numpy.typing
-
     from acdc.problem import Problem
     from graphs.circuit import Circuit
 
@@ -39,26 +37,26 @@ class Sufficiency:
         return {"uniform": self.uniform.to_json(), "stratified": self.stratified.to_json(), "p_value": self.p_value}
 
 
-def sufficiency(problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM) -> Sufficiency:
+def sufficiency(
+    problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM, watch: Watch | None = None
+) -> Sufficiency:
     """Hold the circuit against `draws` random circuits of each kind.
+
+    A random circuit that the first prompts alone put further from the model than this one is beaten, whatever the
+    others say, and is not measured on them. `watch` hears how many have been measured.
 
     Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, with both kinds of random circuits.
     """
-    problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
+    from graphs.circuit import Circuit
+
+    equal, model = rounding(problem), Circuit.full(problem.graph)
+    own = float(distances(problem, model, [circuit])[0])
 
     def against(kind: Draw) -> Contest:
         drawn = random_circuits(circuit, draws, kind, seed)
-        near = -distances(problem, [circuit, *drawn])
-        return contest(float(near[0]), near[1:])
+        words = f"sufficiency, {kind} random circuits"
+        others = distances(problem, model, drawn, own + equal, stage=words, watch=watch)
+        return contest(-own, -others, equal)
 
     return Sufficiency(against("uniform"), against("layer-stratified"))
-
-
-def distances(problem: Problem, circuits: list[Circuit]) -> numpy.typing.NDArray[numpy.float64]:
-    """The mean over prompts of |metric of the circuit - metric of the whole model|, of each circuit."""
-    from graphs.circuit import Circuit
-
-    values = problem.measure([Circuit.full(problem.graph), *circuits])[0]
-    far: numpy.typing.NDArray[numpy.float64] = (values[1:] - values[0]).abs().mean(-1).numpy()
-    return far

@@ -38,7 +38,7 @@ def variations() -> tuple[Variation, ...]:
             "one pair", "Of all words only the current one stood before.", _repeats(8, range(2, 8), only_last=True)
         ),
         Variation("names", "The words are names.", _repeats(6, range(2, 6), among=NAMES)),
-        Variation("letters", "The words are letters.", _repeats(6, range(2, 6), among=LETTERS)),
+        Variation("letters", "The words are letters.", _repeats(5, range(2, 5), among=LETTERS)),
     )
 
 

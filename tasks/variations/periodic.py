@@ -57,7 +57,6 @@ def _sequences(
     with `kinds` each has its own.
     """
     stray = before + int(broken)
-    among = kinds or [SYMBOLS] * (period + other)
 
     def write(words: Mapping[str, str]) -> TextPair | None:
         clean, corrupt = listed("symbol", words), listed("other symbol", words)
@@ -80,12 +79,17 @@ def _sequences(
             filling=tuple(words.items()),
         )
 
-    choices: dict[str, tuple[str, ...]] = {
-        **numbered("symbol", among[:period]),
-        **numbered("other symbol", among[period:]),
-        **numbered("stray", [SYMBOLS] * stray),
-        "length": tuple(map(str, lengths)),
-    }
+    places = {"length": tuple(map(str, lengths))}
     if broken:
-        choices["broken at"] = tuple(str(place) for place in range(period, 2 * period))
-    return TemplatePrompts.of(Slots(choices, write))
+        places["broken at"] = tuple(str(place) for place in range(period, 2 * period))
+
+    def slots(among: Sequence[tuple[str, ...]], strays: tuple[str, ...]) -> Slots:
+        symbols = {**numbered("symbol", among[:period]), **numbered("other symbol", among[period:])}
+        return Slots({**symbols, **numbered("stray", [strays] * stray), **places}, write)
+
+    if kinds:
+        return TemplatePrompts.of(slots(kinds, SYMBOLS))
+    of_kinds = [slots([kind] * (period + other), kind) for kind in KINDS]
+    return TemplatePrompts(
+        lambda rng: of_kinds[rng.integers(len(KINDS))].draw(rng), slots([SYMBOLS] * (period + other), SYMBOLS)
+    )

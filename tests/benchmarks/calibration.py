@@ -54,7 +54,7 @@ def main() -> None:
     for count in false_positives(asked.cases):
         print(f"  {count.test:45} {count.rate:.3f}  ({count.rate / LEVEL:.2f} of the level)", flush=True)
     print(f"power at level {LEVEL}, planted circuits")
-    for count in power(asked.seeds, asked.draws):
+    for count in power(asked.seeds, asked.draws, watch=lambda words: print(f"  {words}", flush=True)):
         print(f"  {count.test:45} {count.rate:.3f}  ({count.rejected} of {count.cases})", flush=True)
 
 
@@ -104,13 +104,20 @@ _LARGE = numpy.abs(numpy.random.default_rng(1).standard_cauchy(100_001))
 """Effects that random edges or circuits might have: most small, some very large."""
 
 
-def power(seeds: int, draws: int, motifs: tuple[Motif, ...] = ("chain", "and")) -> Iterator[Count]:
+def power(
+    seeds: int,
+    draws: int,
+    motifs: tuple[Motif, ...] = ("chain", "and"),
+    watch: Callable[[str], None] | None = None,
+) -> Iterator[Count]:
     """Every test against planted circuits that it should reject, or accept where that takes a rejection."""
     hits: dict[str, list[bool]] = {}
     for motif in motifs:
         for seed in range(seeds):
             for name, hit in _planted(motif, seed, draws):
                 hits.setdefault(name, []).append(hit)
+                if not hit and watch is not None:
+                    watch(f"missed: {name}, {motif} of seed {seed}")
     for name, found in hits.items():
         yield Count(name, sum(found), len(found))
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.subjects import Subject
 
-Work = Literal["attribution", "integrated-gradients", "greedy-kl", "greedy-logit_difference", "plain"]
+Work = Literal["attribution", "integrated-gradients", "greedy-kl", "greedy-logit_difference", "crossing", "plain"]
 """What is measured; `plain` is 2 forwards and 1 backward (to the embeddings) of the Hugging Face model."""
 
 ROOT = Path(__file__).parents[2]
@@ -65,16 +65,18 @@ def main() -> None:
     asked = parser.parse_args()
     measured = subject(asked.subject, asked.device, few=asked.few)
     assert measured is not None, f"{asked.subject} is not installed"
-    work = _work(measured, asked.work)
+    work = _work(measured, asked.work, few=asked.few)
     meter = _GpuMeter(asked.device) if asked.device.type == "cuda" else _ProcessMeter()
     spent, _ = timed(work, asked.device)
     print(json.dumps(asdict(Peak(meter.peak() / 1e6, spent))))
 
 
-def _work(subject: Subject, work: Work) -> Callable[[], object]:
+def _work(subject: Subject, work: Work, *, few: bool) -> Callable[[], object]:
     """The work itself, once everything that is not part of it has been done."""
     from acdc.algorithms.attribution import Attribution, IntegratedGradients
     from acdc.algorithms.greedy import GreedyPruning
+    from acdc.attacks.crossing import crossing
+    from tests.benchmarks import crossed
     from tests.benchmarks.plain_gradients import PlainGradients
 
     match work:
@@ -86,6 +88,9 @@ def _work(subject: Subject, work: Work) -> Callable[[], object]:
             measured = work.removeprefix("greedy-")
             algorithm = GreedyPruning(subject.threshold(measured))
             return lambda: algorithm.discover(subject.problem(measured))
+        case "crossing":
+            problem, circuit = crossed.problem(subject, few=few), crossed.circuit(subject)
+            return lambda: crossing(problem, circuit)
         case "plain":
             return PlainGradients(subject).runs(1)
         case _:

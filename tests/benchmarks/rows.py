@@ -19,13 +19,15 @@ from graphs.circuit import Circuit
 from graphs.executor import Executor
 from tasks.metrics import LogitDifference, Targets
 from tasks.prompts import PromptBatch
-from tests.benchmarks import memory, planted
+from tests.benchmarks import crossed, memory, planted
 from tests.benchmarks.one_forward_per_edge import OneAtATime, plain_forward, trials
 from tests.benchmarks.plain_gradients import PlainGradients
 from tests.benchmarks.stopwatch import in_turns, timed, walk_in_turns
 from tests.benchmarks.subjects import Subject
 
-Kind = Literal["greedy", "decisions", "attribution", "integrated", "circuits", "exact", "memory", "transformer_lens"]
+Kind = Literal[
+    "greedy", "decisions", "attribution", "integrated", "circuits", "exact", "crossing", "memory", "transformer_lens"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 METRICS = ("kl", "logit_difference")
 
@@ -39,6 +41,7 @@ SUBJECTS: Mapping[Kind, tuple[str, ...]] = {
     "integrated": ("everyday-4l", "planted-12l"),
     "circuits": ("everyday-4l", "planted-12l"),
     "exact": ("everyday-4l",),
+    "crossing": ("everyday-4l",),
     "memory": ("planted-12l",),
     "transformer_lens": ("periodic-2l", "everyday-4l", "planted-12l"),
 }
@@ -96,6 +99,8 @@ def rows(kind: Kind, subject: Subject, effort: Effort) -> Iterator[Row]:
             yield _circuits(subject, effort)
         case "exact":
             yield _exact(subject, effort)
+        case "crossing":
+            yield _crossing(subject, effort)
         case "memory":
             yield from _memory(subject, effort)
         case "transformer_lens":
@@ -222,6 +227,25 @@ def _exact(subject: Subject, effort: Effort) -> Row:
         median(ours),
         median(theirs),
         note=f"{edges:,} edges; plain forward {median(theirs) / edges:.3g} s",
+    )
+
+
+def _crossing(subject: Subject, effort: Effort) -> Row:
+    """Every clean prompt with every corrupt one, all in a process of its own, with whatever is said of the pairs."""
+    forward, circuit = plain_forward(subject), crossed.circuit(subject)
+    pairs = len(crossed.problem(subject, few=effort.few).pairs) ** 2
+    forward()
+    peak = memory.measure(subject.name, "crossing", subject.device, few=effort.few)
+    times = [timed(forward, subject.device)[0] for _ in range(effort.forwards)]
+    theirs = median(times) / len(subject.pairs) * pairs
+    return Row(
+        "crossing of clean and corrupt prompts: times faster than a plain forward per pair",
+        subject.name,
+        theirs / peak.seconds,
+        peak.seconds,
+        theirs,
+        peak.megabytes,
+        note=f"{pairs:,} pairs, a circuit of {len(circuit)} edges; plain forward {theirs / pairs:.3g} s",
     )
 
 

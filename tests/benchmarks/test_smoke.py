@@ -55,13 +55,16 @@ def test_a_quick_run_writes_every_row(tmp_path: Path, capsys: pytest.CaptureFixt
         "integrated": "integrated gradients, 5 steps: times the cost",
         "circuits": "4 sparse circuits in a batch",
         "exact": "exact patching of all edges",
+        "crossing": "crossing of clean and corrupt prompts",
         "memory": "edge attribution: times the peak memory",
         "transformer_lens": "edge attribution: times faster than TransformerLens",
     }
     assert set(starts) == set(KINDS)
     missing = {kind for kind, start in starts.items() if not any(name.startswith(start) for name in names)}
     assert missing == set()
-    assert [row["peak_mb"] is not None for row in written] == ["peak memory" in name for name in names]
+    assert [row["peak_mb"] is not None for row in written] == [
+        "peak memory" in name or name.startswith("crossing") for name in names
+    ]
 
 
 def test_the_rows_of_a_shipped_model_are_measured_on_its_task() -> None:

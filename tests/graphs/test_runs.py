@@ -52,6 +52,20 @@ def test_the_positional_mean_is_over_the_prompts_that_reach_the_position(model: 
     torch.testing.assert_close(means[:, 0, 3:], long[:, 0, 3:], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("ablation", Ablation)
+def test_the_runs_of_some_prompts_are_those_of_these_alone(model: Model, ablation: Ablation) -> None:
+    means = mean_outputs(model, [CORRUPT], ablation)
+    every = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), ablation, means)
+    circuits = [Circuit(model.graph, frozenset([*model.graph.edges()][::step])) for step in (1, 2, 3)]
+    for rows in ([1], [2, 0]):
+        some = every.select(torch.tensor(rows))
+        alone = prepare(model, Prompts(CLEAN[rows], CORRUPT[rows], POSITIONS[rows]), ablation, means)
+        assert some.delta.shape == alone.delta.shape, "no longer than these need"
+        torch.testing.assert_close(some.reference(), alone.reference(), rtol=0, atol=1e-10)
+        ran = [Executor.of(runs).run(circuits) for runs in (some, alone)]
+        torch.testing.assert_close(*ran, rtol=0, atol=1e-10)
+
+
 def test_the_order_and_the_split_into_batches_do_not_change_a_mean(model: Model) -> None:
     for ablation in (Ablation.MEAN, Ablation.MEAN_POSITIONAL):
         one = mean_outputs(model, [SHORT, LONG], ablation)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tasks.behaviour_file import example, load_behaviour_file
 from tasks.builtin.agreement import NOUNS, PREPOSITIONS
 from tasks.errors import BadBehaviourFile, Problem
 from tasks.metrics import metric_names
-from tasks.prompts import ListedPrompts
+from tasks.prompts import ListedPrompts, TemplatePrompts
 from tasks.task import Task
 from tasks.tokenisation import TextPair
 
@@ -165,7 +166,7 @@ def test_everything_wrong_with_a_jsonl_is_told_with_its_line(tmp_path: Path) -> 
 """
     assert told(tmp_path, HEAD + "prompts: rows.jsonl\nsize: 3\n", rows_jsonl=rows) == [
         "mine.yaml:5: unknown key: got 'size', wanted one of the known keys; known: name, model, metric, prompts, "
-        "about.",
+        "about, slots, variations.",
         "rows.jsonl:1: 'answer' is not a text: got 7, wanted a text of at least one character; write it in quotes.",
         "rows.jsonl:3: this row is not JSON: got the complaint \"Expecting ',' delimiter\" at column 50, wanted one "
         "JSON object per line; correct the row.",
@@ -346,3 +347,118 @@ def test_the_example_has_only_words_that_its_model_was_trained_on(tmp_path: Path
 )
 def test_the_example_can_be_called_anything(tmp_path: Path, name: str, written: str) -> None:
     assert load(tmp_path, example(name)).name == written
+
+
+ROW = '{clean: "%s b", corrupt: "%s c", answer: " d", distractor: " e"}'
+
+
+def varied(*lines: str) -> str:
+    return four() + "variations:\n" + "".join(f"  {line}\n" for line in lines)
+
+
+def test_a_file_names_its_edge_cases(tmp_path: Path) -> None:
+    rows = f"[{ROW % ('5', '5')}, {ROW % ('6', '6')}]"
+    text = varied(f"far away: {{about: Far., prompts: {rows}}}", "a table: {about: All., prompts: rows.jsonl}")
+    far, table = load(tmp_path, text, rows_jsonl=ROWS).variations
+    assert (far.name, far.about) == ("far away", "Far.")
+    assert isinstance(far.prompts, ListedPrompts)
+    assert [text.clean for text in far.prompts.texts] == ["5 b", "6 b"]
+    assert isinstance(table.prompts, ListedPrompts)
+    assert table.prompts.texts == TEXTS
+
+
+def test_everything_wrong_with_edge_cases_is_told_with_its_line(tmp_path: Path) -> None:
+    text = varied(
+        f"one: {{about: Only one., prompts: [{ROW % ('5', '5')}]}}",
+        "two: far",
+        "three: {abuot: Far., prompts: rows.txt}",
+        "four: {about: '', prompts: {a: b}}",
+        "five: {about: Five., prompts: rows.jsonl}",
+        "five: {about: Again., prompts: rows.jsonl}",
+    )
+    assert told(tmp_path, text, rows_jsonl=ROWS) == [
+        "mine.yaml:10: there are too few prompts: got 1, wanted at least 2; write more.",
+        "mine.yaml:11: the variation 'two' is of the wrong kind: got 'far', wanted a mapping with about, prompts; "
+        "name its fields.",
+        "mine.yaml:12: unknown key: got 'abuot', wanted one of the known keys; did you mean 'about'?",
+        "mine.yaml:12: missing key: got nothing, wanted 'about'; add 'about'.",
+        "mine.yaml:13: 'about' is not a text: got an empty text, wanted a text of at least one character; write it in "
+        "quotes.",
+        "mine.yaml:13: 'prompts' is of the wrong kind: got a mapping, wanted a list of prompts or the path of a .jsonl "
+        "or .csv file; list at least 2.",
+        "mine.yaml:15: a key is given twice: got 'five', wanted every key once; remove one of the two.",
+        "rows.txt: prompts cannot be read from this kind of file: got '.txt', wanted .jsonl or .csv; list the prompts "
+        "in the file itself or in one of these.",
+    ]
+
+
+def test_edge_cases_of_another_kind_are_refused(tmp_path: Path) -> None:
+    assert told(tmp_path, four() + "variations: [far]\n") == [
+        "mine.yaml:9: 'variations' is of the wrong kind: got a list of 1, wanted a mapping of names to edge cases; "
+        "write `NAME: {about: ..., prompts: [...]}`.",
+    ]
+
+
+TEMPLATE = '{clean: "{one} and {other} x", corrupt: "{other} and {one} x", answer: " {one}", distractor: " {other}"}'
+SLOTS = "slots: {one: [a, b], other: [a, b, c]}\n"
+
+
+def templates(task: Task) -> TemplatePrompts:
+    assert isinstance(task.prompts, TemplatePrompts)
+    return task.prompts
+
+
+def test_prompts_with_slots_are_templates(tmp_path: Path) -> None:
+    prompts = templates(load(tmp_path, inline(TEMPLATE) + SLOTS))
+    rng = np.random.default_rng(0)
+    drawn = {prompts.draw(rng) for _ in range(100)}
+    assert {pair.clean for pair in drawn} == {"a and b x", "a and c x", "b and a x", "b and c x"}
+    for pair in drawn:
+        words = dict(pair.filling)
+        assert pair.corrupt == f"{words['other']} and {words['one']} x"
+        assert (pair.answers, pair.distractors) == ((f" {words['one']}",), (f" {words['other']}",))
+        assert prompts.slots is not None
+        assert prompts.slots.write(words) == pair
+
+
+def test_a_template_may_leave_a_slot_out(tmp_path: Path) -> None:
+    short = '{clean: "{other} x", corrupt: "x x", answer: " {other}", distractor: " d", template: short}'
+    prompts = templates(load(tmp_path, inline(TEMPLATE, short) + SLOTS))
+    rng = np.random.default_rng(0)
+    drawn = {(pair.template, pair.clean) for pair in (prompts.draw(rng) for _ in range(100))}
+    assert {clean for template, clean in drawn if template == "short"} == {"a x", "b x", "c x"}
+    assert {template for template, _ in drawn} == {"1", "short"}
+
+
+def test_edge_cases_have_the_same_slots(tmp_path: Path) -> None:
+    text = inline(TEMPLATE) + SLOTS + f"variations: {{again: {{about: Again., prompts: [{TEMPLATE}]}}}}\n"
+    [again] = load(tmp_path, text).variations
+    assert isinstance(again.prompts, TemplatePrompts)
+    assert " and " in again.prompts.draw(np.random.default_rng(0)).clean
+
+
+def test_braces_are_braces_without_slots(tmp_path: Path) -> None:
+    row = '{clean: "{a} b", corrupt: "{a} c", answer: " d", distractor: " e"}'
+    assert listed(load(tmp_path, four(row))).texts[0].clean == "{a} b"
+
+
+def test_everything_wrong_with_slots_is_told_with_its_line(tmp_path: Path) -> None:
+    text = inline(TEMPLATE.replace("{other} and", "{othr} and")) + (
+        "slots:\n  one: [a]\n  other: [a, b]\n  third: a\n  fourth: [a, [b], c]\n  template: [a, b]\n"
+    )
+    wanted = "wanted a list of at least two different words; write `[WORD, WORD]`."
+    assert told(tmp_path, text) == [
+        "mine.yaml:5: a prompt has an unknown slot: got 'othr', wanted the name of a slot; did you mean "
+        "'other' or 'third' or 'fourth'?",
+        f"mine.yaml:7: the slot 'one' cannot be filled: got a list of 1, {wanted}",
+        f"mine.yaml:9: the slot 'third' cannot be filled: got 'a', {wanted}",
+        f"mine.yaml:10: the slot 'fourth' cannot be filled: got a word that is no text, {wanted}",
+        "mine.yaml:11: a slot is called like the choice of a prompt: got 'template', wanted another name; rename it.",
+    ]
+
+
+def test_slots_of_another_kind_are_refused(tmp_path: Path) -> None:
+    assert told(tmp_path, four() + "slots: a\n") == [
+        "mine.yaml:9: 'slots' is of the wrong kind: got 'a', wanted a mapping of names to lists of words; write "
+        "`NAME: [WORD, WORD]`.",
+    ]

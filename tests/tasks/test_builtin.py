@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import tasks
-from acdc.truth.compiler import BOS, NUMBER, PAD, tokenizer_of
 from tasks.builtin import addition
 from tasks.builtin.combinations import Combinations, is_held_out
 from tasks.registry import BUILTIN
 from tasks.tokenisation import TextPair, Tokenizer, tokenise
+from tests.tasks.tokenizers import tokenizer_for
 
 WORDED = [name for name in BUILTIN if name != "tracr_proportion"]
 """The tasks whose answers are words and not a number."""
@@ -39,16 +39,7 @@ def task(request: pytest.FixtureRequest) -> tasks.Task:
 
 @pytest.fixture(scope="module")
 def tokenizer(task: tasks.Task) -> Tokenizer:
-    from transformers import AutoTokenizer
-
-    if task.model.startswith("tracr:"):
-        return tokenizer_of([BOS, PAD, *"abcdwxyz", NUMBER])  # the words of both models
-    if task.model.startswith("planted"):
-        from acdc.truth import planted
-
-        planted_tokenizer: Tokenizer = planted.named(task.model).model.tokenizer
-        return planted_tokenizer
-    return AutoTokenizer.from_pretrained(tasks.shipped_model(task.model))
+    return tokenizer_for(task)
 
 
 def test_the_default_models_tokenizer_expresses_every_prompt(task: tasks.Task, tokenizer: Tokenizer) -> None:

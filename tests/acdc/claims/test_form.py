@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, get_args
 
 from acdc.claims.form import ClaimsForm, Dtype, HypothesisForm, Kind, Metric, schema
@@ -30,6 +32,10 @@ def test_every_key_of_the_schema_is_described_and_no_other_is_allowed() -> None:
         for name, key in form["properties"].items():
             assert key["description"], name
             assert "\n" not in key["description"]
+
+
+def test_the_schema_is_the_golden_file() -> None:
+    assert schema() == json.loads(Path(__file__).with_name("golden_schema.json").read_text())
 
 
 def test_the_schema_asks_for_one_kind_of_bound() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from acdc.claims.hypothesis import Hypothesis
 from acdc.claims.laboratory import Laboratory
 from acdc.claims.measuring import Measured, measure
 from acdc.claims.reading import load
+from acdc.claims.verdict import judge
 from acdc.errors import BadHypothesisFile, UnmeasurableBehaviour
 from acdc.judges.completeness import completeness
 from acdc.judges.faithfulness import faithfulness
@@ -19,6 +21,10 @@ from acdc.judges.minimality import minimality
 from acdc.judges.necessity import necessity
 from acdc.problem import Problem
 from graphs.circuit import Circuit
+from tasks.errors import BadPrompts
+from tasks.metrics import KLDivergence
+from tasks.prompts import PromptPairs
+from tasks.tokenisation import tokenise
 from tests.acdc.claims.files import EDGES, changed, untrained, write
 
 Made = Callable[..., Hypothesis]
@@ -97,6 +103,49 @@ def test_necessity_is_what_is_kept_without_the_circuit(
     found = measured(hypothesis("  necessity: {at_most: 0}\n"), laboratory)
     assert found.interval == necessity(problem, circuit).kept
     assert all(suspect.edge not in EDGES for suspect in found.blame(False) if suspect.words.startswith("without"))
+
+
+COUNTEREXAMPLES = """\
+  counterexamples:
+    at_most: 0.5
+    prompts:
+      - {clean: "A B A B A", corrupt: "P Q P Q P", answer: " B", distractor: " Q"}
+      - {clean: "C D C D C D C", corrupt: "P Q P Q P Q P", answer: [" D"], distractor: [" Q"], position: -1}
+"""
+
+
+def test_counterexamples_are_as_bad_as_the_worst_of_them(
+    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+) -> None:
+    claimed = hypothesis(COUNTEREXAMPLES)
+    (claim,) = claimed.claims
+    assert claim.prompts is not None
+    pairs = [tokenise(text, problem.model.tokenizer)[0] for text in claim.prompts.texts]
+    chosen = replace(problem, pairs=PromptPairs(tuple(pair for pair in pairs if pair)), means_of=problem.pairs)
+    each = chosen.measure([circuit], [KLDivergence()])[0, 0]
+    assert len(each) == 2
+    assert measured(claimed, laboratory).value == float(each.max()) > float(each.min())
+
+
+def test_a_counterexample_fails_until_the_circuit_is_repaired_and_the_missing_edge_is_blamed(
+    hypothesis: Made, laboratory: Laboratory
+) -> None:
+    for missing in (EDGES[1], EDGES[5]):
+        broken = hypothesis(COUNTEREXAMPLES, json.dumps([edge for edge in EDGES if edge != missing]))
+        verdict = judge(broken, broken.claims[0], laboratory)
+        assert not verdict.passed
+        assert verdict.suspects[0].words.startswith("with")
+    assert verdict.suspects[0].edge == EDGES[5]
+    repaired = hypothesis(COUNTEREXAMPLES)
+    assert judge(repaired, repaired.claims[0], laboratory).passed
+
+
+def test_a_counterexample_that_the_tokenizer_cannot_express_is_told_with_its_line(
+    hypothesis: Made, laboratory: Laboratory
+) -> None:
+    odd = hypothesis(COUNTEREXAMPLES.replace('"C D', '"Supercalifragilistic D'))
+    with pytest.raises(BadPrompts, match=r"test_periodic\.acdc\.yaml:11: the clean prompt has a word that the"):
+        measured(odd, laboratory)
 
 
 def test_the_missing_edge_is_the_guiltiest(hypothesis: Made, laboratory: Laboratory) -> None:

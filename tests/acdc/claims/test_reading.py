@@ -134,6 +134,13 @@ def test_a_mistake_is_told_with_its_line_and_a_remedy(tmp_path: Path, old: str, 
         ("  specificity:\n    ioi: {at_mots: 1}\n", "8: unknown key: got 'at_mots'.*did you mean 'at_most'"),
         ("  specificity: 3\n", "7: 'claims.specificity' is wrong: got '3', wanted a mapping; write for each task"),
         ("  edges: {against: other.json, at_least: 1}\n", "7: no circuit can be read from .*other.json"),
+        ("  counterexamples: {at_most: 1}\n", "7: missing key in 'claims.counterexamples': .* add 'prompts'"),
+        (
+            "  counterexamples: {at_most: 1, prompts: 3}\n",
+            r"7: 'claims\.counterexamples\.prompts' is wrong: .* a list;",
+        ),
+        ("  counterexamples: {at_most: 1, prompts: [3]}\n", "7: .* wanted a mapping with some of clean, .*`{...}`"),
+        ("  counterexamples:\n    at_most: 1\n    prompts:\n    - {clean: a}\n", "10: missing key .*'answer'"),
     ],
 )
 def test_a_mistake_in_a_claim_is_told_with_its_line(tmp_path: Path, claims: str, wanted: str) -> None:

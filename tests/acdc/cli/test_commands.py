@@ -23,6 +23,8 @@ COMMANDS = (
     "discover",
     "evaluate",
     "stability",
+    "attack",
+    "pin",
     "show",
     "diff",
     "test",

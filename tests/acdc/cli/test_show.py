@@ -50,7 +50,7 @@ def test_a_circuit_can_be_written_in_every_form(found: Path, name: str, start: b
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("c.bmp", "a circuit cannot be written to c.bmp: got the ending '.bmp', wanted one of .svg, .png, .pdf, .dot"),
+        ("c.bmp", "nothing can be written to c.bmp: got the ending '.bmp', wanted one of .svg, .png, .pdf, .dot"),
         ("nowhere/c.svg", "nowhere/c.svg cannot be written: there is no directory "),
         ("nowhere/c.graphml", "nowhere/c.graphml cannot be written: there is no directory "),
         ("c.dot", "c.dot cannot be written: it is a directory"),

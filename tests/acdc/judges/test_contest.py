@@ -15,7 +15,7 @@ def test_a_p_value_is_never_0() -> None:
 
 
 def test_draws_that_are_equal_are_not_beaten_even_after_rounding() -> None:
-    found = contest(1.0, numpy.array([1.0, 1.0 + 1e-9, 1.0 - 1e-9, 0.0]))
+    found = contest(1.0, numpy.array([1.0, 1.0 + 1e-9, 1.0 - 1e-9, 0.0]), rounding=1e-6)
     assert (found.beaten, found.p_value) == (1, 4 / 5)
 
 

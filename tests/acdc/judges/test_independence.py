@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -11,6 +12,7 @@ from acdc.errors import BadSetting
 from acdc.judges.independence import independence, permuted
 from acdc.problem import Problem
 from graphs.circuit import Circuit
+from tasks.metrics import KLDivergence
 
 
 def test_hsic_is_the_trace_of_the_centred_kernels() -> None:
@@ -40,6 +42,21 @@ def test_the_complement_of_nothing_is_the_model(measurable: Problem) -> None:
     assert rest_is_all.p_value < 0.05
     assert rest_is_all == independence(measurable, Circuit.empty(measurable.graph), permutations=2000)
     assert rest_is_all.p_value <= independence(measurable, Circuit.full(measurable.graph), permutations=2000).p_value
+
+
+def test_where_the_metric_is_constant_the_logit_difference_is_tested(measurable: Problem) -> None:
+    empty = Circuit.empty(measurable.graph)
+    by_divergence = independence(replace(measurable, metric=KLDivergence()), empty)
+    assert by_divergence == independence(measurable, empty)
+    assert (by_divergence.metric, by_divergence.varies) == ("logit_difference", True)
+
+
+def test_a_model_that_scores_every_prompt_alike_is_not_tested(measurable: Problem) -> None:
+    one = replace(measurable, pairs=measurable.pairs.select([0, 0, 0, 1, 1, 1]))
+    assert independence(one, Circuit.empty(one.graph)).varies
+    same = replace(measurable, pairs=measurable.pairs.select([0] * 6))
+    same.__dict__["bounds"] = (1.0, 0.0)
+    assert not independence(same, Circuit.empty(same.graph)).varies
 
 
 def test_no_permutation_is_refused() -> None:

@@ -1,0 +1,142 @@
+"""Does the circuit hold whatever its missing edges carry? Every clean prompt with every corrupt one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from acdc.attacks.case import Case, cases
+from acdc.attacks.margins import SIDES, Crossed, Percentile, Stratum
+from acdc.errors import BadSetting
+from acdc.judges.faithfulness import Interval
+from acdc.problem import Problem
+from acdc.progress import Progress
+from graphs.ablation import Ablation
+from graphs.allocation import freed_memory_kept
+from graphs.circuit import Circuit
+from graphs.crossing import CrossedRun
+from tasks.metrics import KLDivergence, Targets
+from tasks.prompts import PromptPairs
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The greatest value met, which no interval goes with, since a greater one may always be left to meet.
+
+    `passes` is the fraction of all pairs like these that it exceeds, with 95% confidence.
+    """
+
+    value: float
+    passes: float
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """KL(model || circuit) in nats on pairs of a clean prompt and any corrupt one.
+
+    `pairs` are as many of all, `prompts` squared, as could be crossed: those of as many tokens, scored at the same
+    position. Intervals are of 95%, for prompts drawn anew on both sides. `strata` are the pairs by word, those first
+    whose mean is surely highest: by the lower end of its interval. In `worst`, template and filling are those of the
+    clean prompt.
+    """
+
+    prompts: int
+    pairs: int
+    mean: Interval
+    percentiles: tuple[Percentile, ...]
+    maximum: Maximum
+    worst: tuple[Case, ...]
+    strata: tuple[Stratum, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return asdict(self) | {"worst": [case.to_json() for case in self.worst]}
+
+
+def crossing(
+    problem: Problem,
+    circuit: Circuit,
+    *,
+    seed: int = 0,
+    keep: int = 10,
+    watch: Callable[[Progress], None] | None = None,
+) -> Crossing:
+    """Run a circuit on every clean prompt of a problem with every corrupt one, and keep the worst pairs.
+
+    `seed` is the bootstrap's. A pair of the problem is one of those crossed. What the corrupt prompt of a pair says is
+    not looked at: it may be the clean one, or call for the same answer.
+
+    Raises: BadSetting unless the ablation is resample; DifferentGraphs when the circuit is of another model.
+    Source: uit de Bos and Garriga-Alonso 2024, Adversarial Circuit Evaluation (arXiv:2407.15166).
+    """
+    if problem.ablation is not Ablation.RESAMPLE:
+        raise BadSetting(
+            f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
+            "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
+        )
+    with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
+    crossed = _crossed(problem, circuit, with_others, watch)
+    mean, percentiles = crossed.spread(QUANTILES, seed)
+    return Crossing(
+        prompts=len(problem.pairs),
+        pairs=len(crossed.values),
+        mean=mean,
+        percentiles=percentiles,
+        maximum=Maximum(float(crossed.values[-1]), crossed.surely_passed(with_others)),
+        worst=_worst(problem, circuit, crossed, keep),
+        strata=_strata(problem.pairs, crossed),
+    )
+
+
+@freed_memory_kept()
+def _crossed(
+    problem: Problem, circuit: Circuit, group: Sequence[object], watch: Callable[[Progress], None] | None
+) -> Crossed:
+    """The divergence of every pair of prompts of one group."""
+    members = [[place for place, other in enumerate(group) if other == one] for one in dict.fromkeys(group)]
+    total, done = sum(len(some) ** 2 for some in members), 0
+    values, clean, corrupt = np.empty(total), np.empty(total, np.intp), np.empty(total, np.intp)
+    for some in members:
+        pairs = [problem.pairs.pairs[place] for place in some]
+        tokens = (torch.tensor([pair.clean for pair in pairs]), torch.tensor([pair.corrupt for pair in pairs]))
+        run = CrossedRun(problem.model, circuit, *tokens, pairs[0].position)
+        reference, numbers = run.reference(), np.array(some, np.intp)
+        unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
+        for block in run.blocks():
+            targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])
+            found = KLDivergence()(block.logits, targets).double().cpu().numpy()
+            new = slice(done, done := done + found.size)
+            values[new] = found.ravel()
+            corrupt[new] = numbers[block.corrupt].repeat(found.shape[1])
+            clean[new] = np.tile(numbers[block.clean], found.shape[0])
+            if watch is not None:
+                watch(Progress("crossing", done, total))
+    return Crossed.of(values, clean, corrupt, len(group))
+
+
+def _worst(problem: Problem, circuit: Circuit, crossed: Crossed, keep: int) -> tuple[Case, ...]:
+    """What model and circuit make of the pairs of highest divergence, the worst first."""
+    last, pairs = slice(-1, -1 - keep, -1), problem.pairs.pairs
+    chosen = [
+        replace(pairs[i], corrupt=pairs[j].corrupt, text=replace(pairs[i].text, corrupt=pairs[j].text.corrupt))
+        for i, j in zip(crossed.clean[last].tolist(), crossed.corrupt[last].tolist(), strict=True)
+    ]
+    return cases(replace(problem, pairs=PromptPairs(tuple(chosen))), circuit, "crossing")
+
+
+def _strata(pairs: PromptPairs, crossed: Crossed) -> tuple[Stratum, ...]:
+    """The pairs by every word of every slot, and by template where no slots are known, on either side."""
+    fillings = [dict(text.filling or [("template", text.template)] * bool(text.template)) for text in pairs.texts()]
+    strata = [
+        stratum
+        for slot in dict.fromkeys(slot for filling in fillings for slot in filling)
+        for side in SIDES
+        for stratum in crossed.strata(slot, [filling.get(slot) for filling in fillings], side)
+    ]
+    return tuple(sorted(strata, key=lambda stratum: -stratum.low))

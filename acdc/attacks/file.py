@@ -1,0 +1,54 @@
+"""An attack's file read back: what is needed to measure its worst cases again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from acdc.attacks.case import Case
+from acdc.errors import BadAttackFile
+from acdc.setup import Setup
+
+SCHEMA = "acdc.attack/1"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The worst cases of an attack, and what they were measured with.
+
+    `task` is the task's name and `task_file` its behaviour file, if it has one.
+    """
+
+    circuit: Path
+    task: str
+    task_file: str | None
+    model: str
+    setup: Setup
+    worst: tuple[Case, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Recorded:
+        """Read what `acdc attack` wrote.
+
+        Raises: BadAttackFile.
+        """
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            if data["schema"] != SCHEMA:
+                raise ValueError(f"its schema is {data['schema']!r}, wanted {SCHEMA!r}")
+            named, drawn = data["model"], data["prompts"]
+            setup = Setup(data["metric"]["name"], data["ablation"], drawn["count"], drawn["seed"], dtype=named["dtype"])
+            return cls(
+                path.parent / data["circuit"]["file"],
+                data["task"]["name"],
+                data["task"]["file"],
+                named["name"],
+                setup,
+                tuple(Case.from_json(case) for case in data["worst"]),
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise BadAttackFile(
+                f"no attack can be read from {path}: got {type(error).__name__} {str(error)!r}, wanted what "
+                "`acdc attack` writes; name another file or attack the circuit again"
+            ) from error

@@ -1,0 +1,70 @@
+"""What else a circuit does: run on the other tasks of its model, it should keep little of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from acdc.errors import UnmeasurableBehaviour
+from acdc.judges.faithfulness import Interval
+from tasks.errors import BadPrompts
+
+if TYPE_CHECKING:
+    from acdc.setup import Setup
+    from graphs.circuit import Circuit
+    from graphs.model import Model
+    from tasks.task import Task
+
+SHOWN = 0.8
+"""A model less accurate than this does not do a task."""
+
+Verdict = Literal["measured", "model's limit", "not expressible"]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What a circuit keeps of another task: 0 nothing, 1 all; None where that says nothing, and `why` it does not.
+
+    The accuracies are the fractions of prompts whose most likely token is an answer.
+    """
+
+    task: str
+    verdict: Verdict
+    kept: Interval | None = None
+    model_accuracy: float | None = None
+    circuit_accuracy: float | None = None
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return asdict(self)
+
+
+def specificity(others: Sequence[Task], model: Model, circuit: Circuit, setup: Setup) -> tuple[Elsewhere, ...]:
+    """The circuit on the judgement prompts of other tasks, each by its own metric.
+
+    Raises: DifferentGraphs when the circuit is of another model.
+    """
+    return tuple(_elsewhere(task, model, circuit, setup) for task in others)
+
+
+def _elsewhere(task: Task, model: Model, circuit: Circuit, setup: Setup) -> Elsewhere:
+    from dataclasses import replace
+
+    from acdc.discovery import problems
+    from acdc.judges.faithfulness import faithfulness
+
+    try:
+        _, problem = problems(task, model, replace(setup, metric=None))
+    except BadPrompts as error:
+        return Elsewhere(task.name, "not expressible", why=error.problems[0].what)
+    try:
+        judged = faithfulness(problem, circuit, setup.seed)
+    except UnmeasurableBehaviour:
+        return Elsewhere(task.name, "model's limit", why="ablating the whole model does not worsen it")
+    accuracies = judged.accuracy.full, judged.accuracy.circuit
+    if judged.accuracy.full < SHOWN:
+        why = f"the model is right on {judged.accuracy.full:.0%} of the prompts"
+        return Elsewhere(task.name, "model's limit", None, *accuracies, why)
+    return Elsewhere(task.name, "measured", judged.normalised, *accuracies)

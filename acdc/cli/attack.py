@@ -1,0 +1,120 @@
+"""`acdc attack`: where does a circuit fail?"""
+
+from __future__ import annotations
+
+import json as jsons
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from acdc.cli import terminal
+from acdc.cli.exits import Exit
+from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, option
+from acdc.errors import BadSetting
+
+if TYPE_CHECKING:
+    from acdc.record import Asked
+    from graphs.circuit import Circuit
+    from tasks.task import Task
+
+
+def attack(
+    circuit: CircuitPath,
+    task: Annotated[
+        str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")
+    ] = None,
+    model: Annotated[
+        str | None,
+        option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the circuit's]"),
+    ] = None,
+    ablation: Annotated[
+        str | None, option("--ablation", takes="KIND", is_="What missing edges carry, see below [the circuit's]")
+    ] = None,
+    only: Annotated[
+        str | None, option("--only", takes="PARTS", is_="Only these parts, see below, with commas between [all]")
+    ] = None,
+    prompts: Annotated[int, option("--prompts", takes="N", is_="Prompts of every variation [64]")] = 64,
+    cross: Annotated[
+        int | None, option("--cross", takes="N", is_="Cross N clean with N corrupt prompts [those that judge it]")
+    ] = None,
+    budget: Annotated[int, option("--budget", takes="N", is_="Prompts that the search tests [2000]")] = 2000,
+    seed: Annotated[int, option("--seed", takes="N", is_="Seed of the search and of the intervals [0]")] = 0,
+    diagnose: Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [5]")] = 5,
+    device: Device = "cpu",
+    dtype: Annotated[
+        str | None,
+        option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [the circuit's]"),
+    ] = None,
+    fail_above: Annotated[
+        float | None, option("--fail-above", takes="KL", is_="Exit with 1 if the worst KL found is above this")
+    ] = None,
+    out: Annotated[
+        Path | None, option("--out", "-o", takes="DIR", is_="Where attack.json goes [the circuit's directory]")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Look for prompts on which the model is right and a circuit is not.
+
+    What is found is written to attack.json, and the edges that would repair it are drawn into repair.svg and .png. The
+    same seed and budget find the same again.
+    """
+    from acdc.adversary import attack as run
+    from acdc.attacks.plan import PARTS, Plan, parts
+    from acdc.cli.destination import ATTACK, REPAIR, Destination
+    from acdc.cli.evaluate import setup_of
+    from acdc.cli.progress import watching
+    from acdc.evaluation import subject
+    from acdc.report.attack import tables
+    from graphs.circuit import Circuit
+
+    if fail_above is not None and not 0 <= fail_above < float("inf"):
+        raise BadSetting(f"--fail-above is {fail_above:g}; wanted a KL divergence in nats, such as 1.0")
+    tried = PARTS if only is None else parts([name.strip() for name in only.split(",")])
+    plan = Plan(seed, budget, cross, prompts, diagnose, tried)
+    file = circuit_file(circuit)
+    loaded = Circuit.load(file)
+    given = {"ablation": ablation, "dtype": dtype}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
+    destination = Destination(out if out is not None else file.parent)
+    destination.check((ATTACK, *REPAIR))
+    with watching(quiet=False) as watch:
+        watch.stage("loading the model")
+        of, on = subject(loaded, task=task, model=model, setup=setup)
+        asked = _asked(loaded, of, task, model)
+        found = run(of, on, loaded, setup, plan, asked=asked, watch=watch.pruning)
+        watch.stage("drawing what repairs it")
+        data = found.to_json()
+        data["circuit"] = {"file": os.path.relpath(file, destination.directory), **data["circuit"]}
+        text = jsons.dumps(data, indent=1, allow_nan=False) + "\n"
+        written = destination.write_attack(text, loaded, found.repaired, f"{of.name} on {asked.model}")
+    if json:
+        terminal.write_json(data)
+    else:
+        terminal.parts(tables(found, f"{of.name} on {asked.model}"))
+        names = ", ".join(path.name for path in written.files)
+        terminal.results().print(f"\nWritten to {destination.directory}: {names}", soft_wrap=True)
+        if found.found.worst:
+            again = terminal.quoted(destination.directory / ATTACK)
+            terminal.results().print(f"Next: acdc pin {again} test_{of.name}.acdc.yaml", soft_wrap=True)
+    worst = found.found.worst[0].kl if found.found.worst else 0.0
+    if fail_above is not None and worst > fail_above:
+        terminal.fail(f"the worst KL found is {worst:.3g} nats, more than the {fail_above:g} of --fail-above")
+        raise typer.Exit(Exit.FAILED_CHECK)
+    if written.undrawn:
+        raise written.undrawn
+
+
+def _asked(circuit: Circuit, of: Task, task: str | None, model: str | None) -> Asked:
+    """How task and model are called: as given, or else as the circuit's record says."""
+    import tasks
+    from acdc.models import is_directory
+    from acdc.record import Asked
+
+    found = circuit.provenance
+    name = model or found["model"]["name"]
+    file = found["task"].get("file") if task is None else None if task in tasks.names() else str(Path(task).resolve())
+    return Asked(of, file, str(Path(name).resolve()) if is_directory(name) else name)

@@ -1,0 +1,79 @@
+"""`acdc pin`: a counterexample that an attack found becomes a claim that fails until the circuit is repaired."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from acdc.cli import terminal
+from acdc.cli.options import argument, option
+from acdc.errors import BadSetting
+
+if TYPE_CHECKING:
+    from acdc.attacks.file import Recorded
+
+
+def pin(
+    attack: Annotated[Path, argument("ATTACK", is_="An attack.json, or the directory that holds one.")],
+    file: Annotated[Path, argument("FILE", is_="A hypothesis file, test_*.acdc.yaml; a new one is written.")],
+    case: Annotated[int, option("--case", takes="N", is_="Which of the worst cases, counted from 1 [1]")] = 1,
+    at_most: Annotated[float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or 0.5]")] = None,
+) -> None:
+    """Claim that a circuit does right what an attack found it doing wrong.
+
+    The prompt joins the claim `counterexamples` of a hypothesis file, which is otherwise left as it is: on the worst of
+    its prompts, the KL divergence from the model to the circuit is bounded.
+    """
+    from acdc.attacks.diagnosis import BOUND
+    from acdc.attacks.file import Recorded
+    from acdc.claims.pinning import pinned, started
+    from acdc.claims.reading import NAMES, load
+    from acdc.cli.export import writing
+    from graphs.circuit import write_atomically
+
+    if not file.match(NAMES):
+        raise BadSetting(f"a hypothesis file is known by its name: got {file.name!r}, wanted {NAMES}; rename it")
+    if at_most is not None and not 0 <= at_most < float("inf"):
+        raise BadSetting(f"--at-most is {at_most:g}; wanted a bound on a KL divergence, in nats, such as 0.5")
+    found = Recorded.load(attack / "attack.json" if attack.is_dir() else attack)
+    if not 1 <= case <= len(found.worst):
+        raise BadSetting(f"--case is {case}; wanted 1 to {len(found.worst)}, the cases in {attack}")
+    worst = found.worst[case - 1]
+    bound = BOUND if at_most is None else at_most
+    before = b""
+    if file.exists():
+        claimed = load(file)
+        _require_fit(claimed.subject.task.name, claimed.subject.setup.ablation, found, file)
+        there = next((claim for claim in claimed.claims if claim.kind == "counterexamples"), None)
+        before = file.read_bytes()
+        text = before.decode("utf-8-sig")
+        if there is None:
+            at_most = bound
+        elif at_most is None:
+            bound = there.bound.high
+        after = pinned(text, worst.pair, at_most)
+    else:
+        after = started(found, worst.pair, bound, file.absolute().parent)
+    if after.encode() != before:
+        with writing(file):
+            write_atomically(file, after.encode())
+    out = terminal.results()
+    what = f"case {case} (KL {worst.kl:.3g})"
+    if after.encode() == before:
+        out.print(f"{file} has {what} already; nothing was changed", soft_wrap=True)
+        return
+    claim = f"at most {bound:.3g} is claimed" if bound is not None else "its bound is the file's"
+    fails = "" if bound is None else ", which fails today" if worst.kl > bound else ", which holds today"
+    out.print(f"Pinned {what} in {file}: {claim}{fails}", soft_wrap=True)
+    out.print(f"Next: acdc test {terminal.quoted(file)}", soft_wrap=True)
+
+
+def _require_fit(task: str, ablation: object, found: Recorded, file: Path) -> None:
+    """Refuse a file in which the case would be measured otherwise than it was found."""
+    for what, theirs, ours in (("task", task, found.task), ("ablation", ablation, found.setup.ablation)):
+        if theirs != ours:
+            words = [str(getattr(one, "value", one)) for one in (theirs, ours)]
+            raise BadSetting(
+                f"the case does not fit {file}: its {what} is {words[0]}, the attack's is {words[1]}; "
+                "name another file, or one that is not there yet"
+            )

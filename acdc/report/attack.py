@@ -1,0 +1,201 @@
+"""What an attack found, in words and tables for people: the verdict first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from acdc.attacks.diagnosis import MOST, recurring
+
+if TYPE_CHECKING:
+    from acdc.adversary import Attack
+    from acdc.attacks.case import Case
+    from acdc.attacks.crossing import Crossing, Stratum
+    from acdc.attacks.diagnosis import Diagnosis
+    from acdc.attacks.specificity import Elsewhere
+    from acdc.attacks.variations import Varied
+    from acdc.judges.faithfulness import Interval
+
+_STYLES = {"breaks": "bold red", "holds": "green", "model's limit": "dim", "not expressible": "dim"}
+_SHOWN = 5
+"""How many worst cases are shown, and how many of the worst words."""
+_EDGES = 6
+"""How many edges of a repair are named."""
+
+
+def tables(attack: Attack, title: str) -> Iterator[RenderableType]:
+    """The verdict, then each part of the attack that was run."""
+    found = attack.found
+    yield Text(title, style="bold")
+    yield verdict(attack)
+    if found.variations:
+        yield _variations(found.variations)
+    if found.crossing:
+        yield _crossing(found.crossing)
+    if found.worst:
+        yield _cases(found.worst)
+    if found.diagnosis:
+        yield _diagnosis(found.diagnosis)
+    if lines := _lines(attack):
+        yield _pairs(lines)
+
+
+def verdict(attack: Attack) -> Text:
+    """In plain words: whether the circuit broke, on what, and how badly."""
+    found, worst = attack.found, attack.found.worst
+    failing = [case for case in worst if case.fails]
+    told = Text()
+    if failing:
+        case = failing[0]
+        told.append("The circuit can be broken", style="bold red")
+        told.append(f": the model is right and it is wrong, found by {case.found_by} (KL {case.kl:.2f}).")
+    elif worst:
+        told.append("Nothing broke the circuit", style="bold green")
+        told.append(f": wherever the model was right, so was it; its worst KL was {worst[0].kl:.2f}.")
+    else:
+        told.append("Nothing was found", style="bold")
+        told.append(": the model was right on none of the prompts that were tried.")
+    if varied := found.variations or ():
+        standard, broken = varied[0], [one.name for one in varied[1:] if one.verdict == "breaks"]
+        told.append(f" On its own prompts the KL is {standard.kl.max:.2f} at most." if standard.kl else "")
+        if broken:
+            told.append(f"\nVariations that break it: {', '.join(broken)}.")
+        if limits := [one.name for one in varied[1:] if one.verdict == "model's limit"]:
+            told.append(f"\nThe model itself does not do, which says nothing of the circuit: {', '.join(limits)}.")
+    return told
+
+
+def _variations(varied: Sequence[Varied]) -> RenderableType:
+    table = _table()
+    table.add_column("variation", no_wrap=True)
+    for name in ("model", "circuit", "KL p50", "p99", "max"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for one in varied:
+        spread = [one.kl.p50, one.kl.p99, one.kl.max] if one.kl else [None] * 3
+        accuracies = [_part(one.model_accuracy), _part(one.circuit_accuracy)]
+        words = Text(one.verdict, style=_STYLES[one.verdict])
+        table.add_row(one.name, *accuracies, *(_number(value) for value in spread), words)
+    legend = Text("model, circuit: how often the most likely token is an answer; KL in nats", style="dim")
+    return Group(Text("Variations: the same behaviour in other surfaces", style="bold"), table, legend)
+
+
+def _crossing(crossed: Crossing) -> RenderableType:
+    title = f"Crossing: {crossed.prompts:,} clean with as many corrupt prompts, {crossed.pairs:,} pairs of one length"
+    figures: dict[str, Interval] = {
+        "mean": crossed.mean,
+        **{f"p{100 * one.q:g}": one.value for one in crossed.percentiles},
+    }
+    table = _table(header=False)
+    for name, interval in figures.items():
+        table.add_row(name, _number(interval.value), f"95% CI {interval.low:.2f} to {interval.high:.2f}")
+    table.add_row(
+        "max", _number(crossed.maximum.value), f"at least {crossed.maximum.passes:.1%} of all such pairs are below"
+    )
+    parts: list[RenderableType] = [Text(title, style="bold"), table]
+    if crossed.strata:
+        parts.append(_worst_words(crossed.strata))
+    return Group(*parts)
+
+
+def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
+    """The words on which the circuit is worst, by the lower end of the interval of their pairs' mean KL."""
+    table = _table()
+    for name in ("slot", "word", "of the"):
+        table.add_column(name, no_wrap=True)
+    for name in ("pairs", "mean", "95% CI", "p99", "max"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in strata[:_SHOWN]:
+        figures = (_number(one.mean), f"{one.low:.2f} to {one.high:.2f}", _number(one.p99), _number(one.max))
+        table.add_row(one.slot, one.word, f"{one.side} prompt", f"{one.count:,}", *figures)
+    return Group(Text("Its worst words", style="bold"), table)
+
+
+def _cases(worst: Sequence[Case]) -> RenderableType:
+    shown = worst[:_SHOWN]
+    table = _table(header=False)
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for number, case in enumerate(shown, start=1):
+        table.add_row(str(number), "prompt", case.pair.clean)
+        table.add_row("", "corrupt", case.pair.corrupt)
+        said = Text.assemble(f"the model {case.model!r}, the circuit ", (f"{case.circuit!r}", _right(case)))
+        table.add_row("", "says", said)
+        table.add_row("", "KL", f"{case.kl:.2f}, {'found by' if case.found_by else ''} {case.found_by}")
+    of = f"The {len(shown)} worst of {len(worst)} cases kept" if len(shown) < len(worst) else "The worst cases"
+    return Group(Text(f"{of}; the model is right on all of them", style="bold"), table)
+
+
+def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
+    table = _table(header=False)
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column()
+    for number, one in enumerate(found, start=1):
+        steps = [f"{back.edge.name} {back.kl:.2f}" for back in one.together[:_EDGES]]
+        more = f" and {len(one.together) - _EDGES} more" if len(one.together) > _EDGES else ""
+        last = "repaired" if one.repaired else f"not repaired by up to {MOST} edges"
+        table.add_row(str(number), f"KL {one.case.kl:.2f}, then {', '.join(steps)}{more}: {last}")
+    common = [f"{edge.name} ({count})" for edge, count in recurring(found)[:_EDGES] if count > 1]
+    shared = [Text(f"In the repairs of several: {', '.join(common)}")] if common else []
+    return Group(Text("What repairs them: edges put back, and the KL then", style="bold"), table, *shared)
+
+
+def _lines(attack: Attack) -> dict[str, str]:
+    """What takes a line each: the search's effort, necessity, specificity, and what was left out."""
+    found, plan = attack.found, attack.plan
+    lines = {}
+    if found.search:
+        speed = f"{found.search.per_second:,.0f} a second"
+        lines["search"] = (
+            f"broken by {found.search.failures:,} of {found.search.tested:,} prompts tested ({speed}), budget "
+            f"{plan.budget:,}, seed {plan.seed}"
+        )
+    if found.necessity:
+        lines["necessity"] = f"without the circuit the model keeps {_kept(found.necessity.kept)} of the behaviour"
+    if found.specificity is not None:
+        lines["specificity"] = _specificity(found.specificity)
+    return lines | {part: f"skipped: {why}" for part, why in attack.skipped.items()}
+
+
+def _specificity(others: Sequence[Elsewhere]) -> str:
+    measured = [f"{one.task} {_kept(one.kept)}" for one in others if one.kept]
+    undone = [one.task for one in others if one.verdict == "model's limit"]
+    inexpressible = sum(one.verdict == "not expressible" for one in others)
+    told = [f"of other tasks the circuit keeps: {', '.join(measured)}" if measured else ""]
+    told += [f"the model does not do {', '.join(undone)}" if undone else ""]
+    told += [f"its tokenizer cannot express {inexpressible} others" if inexpressible else ""]
+    return "; ".join(filter(None, told)) or "there is no other task"
+
+
+def _kept(interval: Interval) -> str:
+    return f"{interval.value:.0%} (95% CI {interval.low:.0%} to {interval.high:.0%})"
+
+
+def _right(case: Case) -> str:
+    return "green" if case.circuit_right else "bold red"
+
+
+def _part(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.0%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _pairs(rows: Mapping[str, str]) -> Table:
+    table = _table(header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, words in rows.items():
+        table.add_row(name, words)
+    return table
+
+
+def _table(*, header: bool = True) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=header)

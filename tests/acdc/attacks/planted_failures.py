@@ -1,0 +1,26 @@
+"""A planted model with a circuit that lacks one true edge, so that it is known where it fails and what repairs it."""
+
+from __future__ import annotations
+
+from acdc.setup import Setup
+from acdc.truth.known import Known
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.nodes import Edge
+
+SETUP = Setup(prompts=8, dtype="float64")
+
+
+def true(known: Known) -> Circuit:
+    """The circuit of all true edges."""
+    return Circuit(known.model.graph, known.truths[Ablation.RESAMPLE])
+
+
+def dropped(known: Known) -> Edge:
+    """The true edge that the circuit lacks: the last into a head's keys."""
+    return [edge for edge in true(known).ordered() if edge.slot == "k"][-1]
+
+
+def broken(known: Known) -> Circuit:
+    """All true edges but that one."""
+    return true(known).without([dropped(known)])

@@ -1,0 +1,92 @@
+"""`acdc pin` makes a claim of a case that an attack found: it fails, and passes once the circuit is repaired."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from acdc.attacks.case import cases
+from acdc.attacks.diagnosis import BOUND
+from acdc.evaluation import judgement, recorded_setup
+from graphs.circuit import Circuit
+from tests.acdc.cli.command_line import acdc, refused
+
+
+@pytest.fixture
+def attacked(found: Path) -> Path:
+    """A circuit without its edge into the logits, and an attack on it which has found that it fails."""
+    whole = Circuit.load(found / "circuit.json")
+    whole.save(found / "whole.json")
+    gone = [edge for edge in whole.ordered() if edge.receiver.name == "logits"]
+    broken = Circuit(whole.graph, whole.edges - {*gone}, {}, whole.provenance)
+    broken.save(found / "circuit.json")
+    problem = judgement(broken, task=None, model=None, setup=recorded_setup(broken))
+    worst = sorted(cases(problem, broken, "search"), key=lambda case: -case.kl)
+    record = {key: whole.provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
+    data = {
+        "schema": "acdc.attack/1",
+        "circuit": {"file": "circuit.json"},
+        **record,
+        "worst": [case.to_json() for case in worst],
+    }
+    (found / "attack.json").write_text(json.dumps(data))
+    return found
+
+
+def test_a_pinned_case_fails_and_passes_once_the_circuit_is_repaired(attacked: Path) -> None:
+    ran = acdc("pin", attacked, "test_new.acdc.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[0].endswith(f"in test_new.acdc.yaml: at most {BOUND:g} is claimed, which fails today")
+    assert ran.out.splitlines()[1] == "Next: acdc test test_new.acdc.yaml"
+    assert 'circuit: "found/circuit.json"\n' in Path("test_new.acdc.yaml").read_text()
+    failed = acdc("test", "test_new.acdc.yaml")
+    assert failed.code == 1, failed
+    assert "test_new.acdc.yaml::counterexamples" in failed.out
+    assert "->logits  with it" in failed.out
+    (attacked / "whole.json").rename(attacked / "circuit.json")
+    assert acdc("test", "test_new.acdc.yaml").code == 0
+
+
+def test_a_pinned_case_joins_a_file_that_otherwise_stays_as_it_is(attacked: Path) -> None:
+    before = f"# mine\ntask: periodic\ncircuit: {attacked}/circuit.json  # found\nclaims:\n  size: {{at_most: 99}}\n"
+    file = Path("test_mine.acdc.yaml")
+    file.write_text(before)
+    assert acdc("pin", attacked / "attack.json", file, "--case", "2", "--at-most", "0.5").code == 0
+    once = file.read_text()
+    assert once.startswith(before)
+    assert once[len(before) :].splitlines()[:3] == ["  counterexamples:", "    at_most: 0.5", "    prompts:"]
+    assert acdc("pin", attacked, file).code == 0
+    twice = file.read_text()
+    assert twice.startswith(once)
+    assert len(twice.splitlines()) == len(once.splitlines()) + 1
+    again = acdc("pin", attacked, file)
+    assert (again.code, file.read_text()) == (0, twice)
+    assert "has case 1" in again.out
+    assert "nothing was changed" in again.out
+
+
+def test_a_bound_that_the_case_keeps_to_is_told(attacked: Path) -> None:
+    assert "which holds today" in acdc("pin", attacked, "test_new.acdc.yaml", "--at-most", "1e3").out
+
+
+def test_what_does_not_fit_is_refused(attacked: Path) -> None:
+    Path("test_bad.acdc.yaml").write_text("task: periodic\n")
+    Path("test_ioi.acdc.yaml").write_text("task: ioi\ncircuit: [m0]\nclaims: {size: {at_most: 1}}\n")
+    zero = "task: periodic\ncircuit: found/circuit.json\nsetup: {ablation: zero}\nclaims: {size: {at_most: 1}}\n"
+    Path("test_zero.acdc.yaml").write_text(zero)
+    Path("foreign.json").write_text("{}")
+    for arguments, words in (
+        (("nowhere", "test_new.acdc.yaml"), "no attack can be read from nowhere: got FileNotFoundError"),
+        (("foreign.json", "test_new.acdc.yaml"), "no attack can be read from foreign.json: got KeyError"),
+        ((attacked, "new.yaml"), "got 'new.yaml', wanted test_*.acdc.yaml"),
+        ((attacked, "nowhere/test_new.acdc.yaml"), "there is no directory"),
+        ((attacked, "test_new.acdc.yaml", "--case", "0"), "--case is 0; wanted 1 to 16"),
+        ((attacked, "test_new.acdc.yaml", "--case", "17"), "--case is 17; wanted 1 to 16"),
+        ((attacked, "test_new.acdc.yaml", "--at-most", "nan"), "--at-most is nan"),
+        ((attacked, "test_bad.acdc.yaml"), "test_bad.acdc.yaml:1: missing key"),
+        ((attacked, "test_ioi.acdc.yaml"), "its task is ioi, the attack's is periodic"),
+        ((attacked, "test_zero.acdc.yaml"), "its ablation is zero, the attack's is resample"),
+    ):
+        assert words in refused("pin", *arguments)

@@ -1,0 +1,22 @@
+"""The tokenizer of a built-in task's default model, without its weights where these take long to make."""
+
+from __future__ import annotations
+
+import tasks
+from acdc.truth.compiler import BOS, NUMBER, PAD, tokenizer_of
+from tasks.tokenisation import Tokenizer
+
+
+def tokenizer_for(task: tasks.Task) -> Tokenizer:
+    """The tokenizer."""
+    from transformers import AutoTokenizer
+
+    if task.model.startswith("tracr:"):
+        return tokenizer_of([BOS, PAD, *"abcdwxyz", NUMBER])  # the words of both models
+    if task.model.startswith("planted"):
+        from acdc.truth import planted
+
+        planted_tokenizer: Tokenizer = planted.named(task.model).model.tokenizer
+        return planted_tokenizer
+    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(tasks.shipped_model(task.model))
+    return tokenizer
