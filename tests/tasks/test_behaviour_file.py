@@ -336,8 +336,11 @@ def test_the_example_names_every_metric() -> None:
 
 
 def test_the_example_has_only_words_that_its_model_was_trained_on(tmp_path: Path) -> None:
-    known = {"The", " is", " are", *NOUNS, *NOUNS.values(), *PREPOSITIONS, "the"}
-    for text in listed(load(tmp_path, example("mine"))).texts:
+    known = {"I", "think", "that", "The", "the", " is", " are", *NOUNS, *NOUNS.values(), *PREPOSITIONS}
+    task = load(tmp_path, example("mine"))
+    [edge_case] = task.variations
+    assert isinstance(edge_case.prompts, ListedPrompts)
+    for text in (*listed(task).texts, *edge_case.prompts.texts):
         assert {*text.clean.split(), *text.corrupt.split(), *text.answers, *text.distractors} <= known
 
 
