@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.search import search
 from acdc.discovery import discover, problems
