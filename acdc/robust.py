@@ -174,10 +174,10 @@ class _Course:
         return self._judged(first, met, lessons, stop)
 
     def _stop(self, rounds: list[Round]) -> Stop | None:
-        *earlier, now = rounds
+        now = rounds[-1]
         if not now.above and not now.breaks:
             return Stop.HELD
-        if earlier and now.worst >= min(each.worst for each in earlier):
+        if now.number and not now.gained and not now.lost:
             return Stop.EDGES
         return Stop.ROUNDS if now.number == self.plan.rounds else None
 

@@ -19,7 +19,7 @@ class Stop(Enum):
 
     HELD = "an attack of the same budget found nothing above the bound"
     LEARNED = "whatever an attack found is among the discovery prompts already"
-    EDGES = "within the edge budget nothing was found that an attack hurts less"
+    EDGES = "within the edge budget there is nothing more to find"
     ROUNDS = "that was the last round"
 
 

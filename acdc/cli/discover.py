@@ -104,7 +104,7 @@ def discover(
     from acdc.models import resolve
     from acdc.report.findings import Findings, warnings
     from acdc.report.table import price
-    from acdc.robust import refine
+    from acdc.robust import refine as find_robust
 
     named = tasks.get(task)
     on = model or named.model
@@ -127,7 +127,9 @@ def discover(
                     "resume": resume,
                 }
                 refined = (
-                    refine(task, model, plan=plan, tell=lambda told: watch.line(told.line), **asked) if plan else None
+                    find_robust(task, model, plan=plan, tell=lambda told: watch.line(told.line), **asked)
+                    if plan
+                    else None
                 )
                 result = refined.result if refined else find(task, model, **asked)
             watch.stage("drawing the circuit")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from acdc.progress import Progress
+from graphs.allocation import freed_memory_kept
 
 if TYPE_CHECKING:
     import numpy
@@ -32,6 +33,7 @@ def rounding(problem: Problem) -> float:
     return _ROUNDING * abs(full - none)
 
 
+@freed_memory_kept()
 def distances(
     problem: Problem,
     origin: Circuit,
@@ -60,8 +62,10 @@ def distances(
                 # the origin runs with them, so that those that do the same as it are at 0 to the last bit
                 values = part.measure([origin, *(circuits[place] for place in some)], [problem.metric])[0]
                 total[some] += (values[1:] - values[0]).abs().sum(-1).numpy()
-                if watch is not None:
-                    prompts = measured + len(part.prompts) * (start + len(some)) / len(near)
+                prompts = measured + len(part.prompts) * (start + len(some)) / len(near)
+                if watch is not None and prompts < count:
                     watch(Progress(stage, round(len(circuits) * prompts / count), len(circuits)))
             measured += len(part.prompts)
+    if watch is not None:
+        watch(Progress(stage, len(circuits), len(circuits)))
     return total / count

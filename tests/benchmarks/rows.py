@@ -15,8 +15,12 @@ from typing_extensions import assert_never
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.judges.sufficiency import RANDOM
+from acdc.random_circuits import DRAWS, Draw, random_circuits
 from graphs.circuit import Circuit
+from graphs.computation import ComputationalGraph
 from graphs.executor import Executor
+from graphs.nodes import INPUT, LOGITS, SLOTS, Edge
 from tasks.metrics import LogitDifference, Targets
 from tasks.prompts import PromptBatch
 from tests.benchmarks import crossed, memory, planted
@@ -26,10 +30,21 @@ from tests.benchmarks.stopwatch import in_turns, timed, walk_in_turns
 from tests.benchmarks.subjects import Subject
 
 Kind = Literal[
-    "greedy", "decisions", "attribution", "integrated", "circuits", "exact", "crossing", "memory", "transformer_lens"
+    "greedy",
+    "decisions",
+    "attribution",
+    "integrated",
+    "circuits",
+    "random",
+    "exact",
+    "crossing",
+    "memory",
+    "transformer_lens",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 METRICS = ("kl", "logit_difference")
+SIZES = (32, 80)
+"""Edges of random circuits."""
 
 SMALL = ("periodic-2l", "everyday-4l", "planted-2l-tiny")
 """Models on which work is so short that it is repeated."""
@@ -40,6 +55,7 @@ SUBJECTS: Mapping[Kind, tuple[str, ...]] = {
     "attribution": ("everyday-4l", "planted-12l"),
     "integrated": ("everyday-4l", "planted-12l"),
     "circuits": ("everyday-4l", "planted-12l"),
+    "random": ("everyday-4l",),
     "exact": ("everyday-4l",),
     "crossing": ("everyday-4l",),
     "memory": ("planted-12l",),
@@ -97,6 +113,8 @@ def rows(kind: Kind, subject: Subject, effort: Effort) -> Iterator[Row]:
             yield from _gradients(subject, IntegratedGradients(steps=5), 5, effort)
         case "circuits":
             yield _circuits(subject, effort)
+        case "random":
+            yield from (_random(subject, kind, size, effort) for kind in DRAWS for size in SIZES)
         case "exact":
             yield _exact(subject, effort)
         case "crossing":
@@ -208,6 +226,33 @@ def _circuits(subject: Subject, effort: Effort) -> Row:
         theirs,
         note=f"{size} edges each",
     )
+
+
+def _random(subject: Subject, kind: Draw, size: int, effort: Effort) -> Row:
+    """As many random circuits as a hypothesis test draws, drawn and measured on every prompt, whatever comes of it."""
+    count, problem = 4 if effort.few else RANDOM, subject.problem("logit_difference")
+    [circuit] = random_circuits(_of_heads(subject.model.graph, size), 1, "uniform")
+    forward = plain_forward(subject)
+    problem.bounds, forward()
+    ours, _ = timed(lambda: problem.measure(random_circuits(circuit, count, kind)), subject.device)
+    theirs = median(timed(forward, subject.device)[0] for _ in range(effort.forwards)) * count
+    return Row(
+        f"{count:,} {kind} random circuits of {size} edges, drawn and measured: times faster than as many plain "
+        "forwards",
+        subject.name,
+        theirs / ours,
+        ours,
+        theirs,
+        note=f"{len(subject.pairs)} prompts",
+    )
+
+
+def _of_heads(graph: ComputationalGraph, size: int) -> Circuit:
+    """A circuit of so many edges: of heads that read the input and write to the logits, then between all of these."""
+    heads = [node for node in graph.senders if node.kind == "head"]
+    edges = [edge for head in heads for edge in (*(Edge(INPUT, head, slot) for slot in SLOTS), Edge(head, LOGITS))]
+    edges += [edge for edge in graph.edges() if {edge.sender, edge.receiver} <= set(heads)]
+    return Circuit(graph, frozenset(edges[:size]))
 
 
 def _exact(subject: Subject, effort: Effort) -> Row:

@@ -54,6 +54,7 @@ def test_a_quick_run_writes_every_row(tmp_path: Path, capsys: pytest.CaptureFixt
         "attribution": "edge attribution: times the cost",
         "integrated": "integrated gradients, 5 steps: times the cost",
         "circuits": "4 sparse circuits in a batch",
+        "random": "4 uniform random circuits of 32 edges",
         "exact": "exact patching of all edges",
         "crossing": "crossing of clean and corrupt prompts",
         "memory": "edge attribution: times the peak memory",

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 import acdc as package
+from acdc.cli.destination import PICTURES, TEXTS
 from acdc.errors import UnreachableGoal
 from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, Ran, acdc, nothing_written, refused
 
+SMALL_ATTACKS = ("--prompts", "12", "--robust", "--budget", "100")
 HEAD = "name: mine\nmodel: periodic-2l\nmetric: {metric}\nprompts:\n"
 
 
@@ -251,3 +253,30 @@ def test_a_command_line_that_cannot_be_parsed_is_exit_2_and_points_to_the_help(a
     assert (ran.code, ran.out) == (2, "")
     assert "Try 'acdc discover --help' for help." in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_robust_tells_each_round_and_whether_it_helped() -> None:
+    ran = acdc("discover", "planted_detour", "--model", "planted-hidden:8", "--out", "here", *SMALL_ATTACKS)
+    assert ran.code == 0, ran.err
+    rounds = [line for line in ran.err.splitlines() if line.startswith("round ") and " edges" in line and "KL" in line]
+    assert rounds[0].startswith("round 0: 4 edges; KL mean ")
+    assert rounds[0].endswith("broken by rare letter")
+    assert rounds[1].startswith("round 1: 6 edges (+2 -0, by ")
+    assert "Robust: it helped: worst KL under an unseen attack " in ran.out
+    record = json.loads(Path("here/circuit.json").read_text("utf-8"))
+    assert record["robust"]["plan"]["budget"] == 100
+    assert {file.name for file in Path("here").iterdir()} == {*TEXTS, *PICTURES}
+    judged = acdc("evaluate", "here", "--json")
+    assert judged.code == 0, judged.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--budget", "100"], "--budget is a setting of --robust; give both or neither"),
+        (["--robust", "--growth", "0.5"], "the growth of a refinement is 0.5; wanted at least 1"),
+        (["--robust", "--dry-run"], "what --robust costs depends on what each attack finds; use --dry-run without it"),
+    ],
+)
+def test_settings_of_robust_that_make_no_sense_are_refused(arguments: list[str], message: str) -> None:
+    assert refused("discover", "periodic", *arguments) == message

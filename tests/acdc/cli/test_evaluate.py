@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from acdc.hypotheses import hypotheses
+from acdc.assessment import Case
 from acdc.report.findings import INCOMPLETE
 from acdc.truth.planted import known
 from graphs.ablation import Ablation
@@ -128,9 +129,10 @@ def test_a_record_of_the_wrong_kind_is_refused(found: Path) -> None:
 
 
 def test_full_asks_everything_and_ends_in_a_verdict(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acdc.assessment.hypotheses", lambda *given, draws: hypotheses(*given, draws=min(draws, 40)))
+    monkeypatch.setattr("acdc.assessment.Case", partial(Case, draws=40))
     ran = acdc("evaluate", found, "--full")
     assert ran.code == 0, ran.err
+    assert "sufficiency, uniform random circuits" in ran.err
     assert max(len(line) for line in ran.out.splitlines()) <= 80
     verdicts = re.findall(r"^([a-z]+) +(holds|conditional|fails|not measured)  ", ran.out, re.MULTILINE)
     assert verdicts[0] == ("faithfulness", "holds")
