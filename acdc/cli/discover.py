@@ -50,17 +50,15 @@ def discover(
     select: Annotated[
         str, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
     ] = "top",
-    robust: Annotated[
-        bool, flag("--robust", is_="Then attack it, and learn from what makes it fail, in rounds")
-    ] = False,
+    robust: Annotated[bool, flag("--robust", is_="Then attack it and learn from what makes it fail")] = False,
     budget: Annotated[
         int | None, option("--budget", takes="N", is_="Robust: prompts that each attack tests [1000]")
     ] = None,
     bound: Annotated[
-        float | None, option("--bound", takes="NATS", is_="Robust: the KL above which a prompt is learned from [0.1]")
+        float | None, option("--bound", takes="NATS", is_="Robust: learn from prompts of a higher KL than this [0.1]")
     ] = None,
     growth: Annotated[
-        float | None, option("--growth", takes="X", is_="Robust: at most X times the edges of the first circuit [1.5]")
+        float | None, option("--growth", takes="X", is_="Robust: at most X times the edges it had before [1.5]")
     ] = None,
     steps: Annotated[int, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")] = 5,
     prompts: Annotated[
