@@ -112,7 +112,7 @@ def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
     for name in ("pairs", "mean", "95% CI", "p99", "max"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in strata[:_SHOWN]:
-        figures = (_number(one.mean), f"{one.low:.2f} to {one.high:.2f}", _number(one.p99), _number(one.max))
+        figures = (_number(one.mean), f"{max(one.low, 0.0):.2f} to {one.high:.2f}", _number(one.p99), _number(one.max))
         table.add_row(Text(one.slot), Text(one.word), f"{one.side} prompt", f"{one.count:,}", *figures)
     return Group(Text("Its worst words", style="bold"), table)
 
