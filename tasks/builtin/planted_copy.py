@@ -25,8 +25,8 @@ def draw(rng: np.random.Generator, letters: Sequence[str] = LETTERS) -> TextPair
     around = [FILLERS[place] for place in rng.integers(len(FILLERS), size=4)]
     letter, other = (letters[place] for place in rng.permutation(len(letters))[:2])
     instead = [FILLERS[place] for place in rng.integers(len(FILLERS), size=5)]
-    letters = {"letter": letter, "other letter": other}
-    pair = write({**letters, **numbered("word", around), **numbered("other word", instead)})
+    both = {"letter": letter, "other letter": other}
+    pair = write({**both, **numbered("word", around), **numbered("other word", instead)})
     assert pair is not None  # the letters differ
     return pair
 
