@@ -42,7 +42,9 @@ class Batch:
 
     def parts(self, prompts: int) -> Iterator[Batch]:
         """The same in batches of at most so many prompts, those of similar length together."""
-        for rows in self.prompts.positions.argsort(stable=True).split(prompts):
+        order = self.prompts.positions.argsort(stable=True)
+        for start in range(0, len(order), prompts):
+            rows = order[start : start + prompts]
             chosen = {name: getattr(self.prompts, name)[rows] for name in self.prompts.__dataclass_fields__}
             targets = Targets(self.targets.answers[rows], self.targets.distractors[rows], self.targets.reference[rows])
             yield Batch(self.runs.select(rows), PromptBatch(**chosen), targets)

@@ -112,7 +112,8 @@ class Circuit:
 
     def mask(self) -> numpy.typing.NDArray[numpy.bool_]:
         """Which edges are in, as [receiver, sender] in the graph's order."""
-        return self._mask.copy()
+        mask: numpy.typing.NDArray[numpy.bool_] = self._mask.copy()
+        return mask
 
     @cached_property
     def _mask(self) -> numpy.typing.NDArray[numpy.bool_]:
