@@ -148,7 +148,11 @@ def _planted(motif: Motif, seed: int, draws: int) -> Iterator[tuple[str, bool]]:
     alike = random_circuits(true, draws, "layer-stratified", seed + 1)
     if sum(one == true for one in alike) < LEVEL / 2 * draws:  # where it often is drawn itself, nothing can be rare
         yield "sufficiency: the true circuit, layers, where it is rare", enough.stratified.p_value <= LEVEL
-    yield "sufficiency: not that with an edge dropped", sufficiency(problem, dropped, draws=draws).p_value > LEVEL
+    cut = dropped.pruned()  # without an edge the circuit may not reach the logits at all, and is refused
+    yield (
+        "sufficiency: not that with an edge dropped",
+        not cut.edges or (sufficiency(problem, dropped, draws=draws).p_value > LEVEL),
+    )
     yield "sufficiency: not another circuit", sufficiency(problem, other, draws=draws).p_value > LEVEL
     yield "necessity: the true circuit", partial_necessity(problem, true, draws=max(100, draws // 10)).p_value <= LEVEL
 
