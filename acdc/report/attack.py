@@ -175,7 +175,9 @@ def _specificity(others: Sequence[Elsewhere]) -> str:
 
 
 def _kept(interval: Interval) -> str:
-    return f"{interval.value:.0%} (95% CI {interval.low:.0%} to {interval.high:.0%})"
+    # adding 0 turns -0, to which small negative parts are rounded, into 0
+    value, low, high = (f"{round(part, 2) + 0.0:.0%}" for part in (interval.value, interval.low, interval.high))
+    return f"{value} (95% CI {low} to {high})"
 
 
 def _where(case: Case) -> str:
