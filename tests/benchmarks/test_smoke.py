@@ -10,9 +10,12 @@ import jaxtyping
 import pytest
 import torch
 
+import tasks
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.rounds import Plan
+from acdc.setup import Setup
 from graphs.circuit import Circuit
-from tests.benchmarks import bench, calibration
+from tests.benchmarks import bench, calibration, edge_cases, robustness
 from tests.benchmarks.one_forward_per_edge import OneAtATime, trials
 from tests.benchmarks.rows import KINDS, METRICS, QUICK, DifferentDecisions, check_same
 from tests.benchmarks.subjects import PLANTED, Subject, subject
@@ -120,3 +123,19 @@ def test_no_hypothesis_test_rejects_true_nulls_far_too_often() -> None:
 def test_what_is_wrong_with_a_planted_circuit_is_found() -> None:
     missed = [count.test for count in calibration.power(1, 100, motifs=("and",)) if count.rejected < count.cases]
     assert missed == []
+
+
+def test_edge_cases_make_a_table() -> None:
+    head, columns, rule, standard, *rows = edge_cases.table("planted_sum", Setup(prompts=8))
+    assert head.startswith("**planted_sum** on planted-and:0: ")
+    assert columns.count("|") == rule.count("|") == standard.count("|") == 9
+    assert standard.startswith("| standard | 8 | 100% | 100% | ")
+    assert len([row for row in rows if row]) == len(tasks.get("planted_sum").variations)
+
+
+def test_robustness_is_measured_against_circuits_of_as_many_edges() -> None:
+    found = robustness.outcome("planted_detour", Setup(prompts=8), Plan(budget=60, rounds=1, lessons=8))
+    assert found.last.edges > found.first.edges
+    assert found.last.worst < 0.1 < found.first.worst
+    assert min(one.worst for one in found.controls.values()) > 0.1, "size alone does not help"
+    assert "-> 0.00" in robustness.line("planted_detour", found)

@@ -1,0 +1,49 @@
+"""What the edge cases of the built-in tasks make of circuits found with the defaults: the table of docs/edge-cases.md.
+
+Run as `python -m tests.benchmarks.edge_cases [TASK...]`: per task a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import tasks
+from acdc.attacks.variations import Varied, variations
+from acdc.discovery import discover
+from acdc.models import load_named
+from acdc.setup import Setup
+from tasks.registry import BUILTIN
+
+
+def table(name: str, setup: Setup) -> Iterator[str]:
+    """The lines of a task's table."""
+    task = tasks.get(name)
+    model = load_named(task.model, setup)
+    circuit = discover(task, model, setup=setup).circuit
+    yield f"**{name}** on {task.model}: {len(circuit):,} of {circuit.graph.n_edges:,} edges\n"
+    yield "| variation | prompts | model | circuit | KL p50 | p99 | max | verdict |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for varied in variations(task, model, circuit, setup, prompts=setup.prompts):
+        yield f"| {' | '.join([varied.name, *_figures(varied)])} |"
+    yield ""
+
+
+def _figures(varied: Varied) -> list[str]:
+    if varied.kl is None or varied.model_accuracy is None or varied.circuit_accuracy is None:
+        return ["0", "", "", "", "", "", varied.verdict]
+    accuracies = [f"{100 * part:.0f}%" for part in (varied.model_accuracy, varied.circuit_accuracy)]
+    spread = [f"{part:.3f}" for part in (varied.kl.p50, varied.kl.p99, varied.kl.max)]
+    breaks = f"**breaks** (p = {varied.p_value:.2g})" if varied.verdict == "breaks" else varied.verdict
+    return [str(varied.count), *accuracies, *spread, breaks]
+
+
+def main(*names: str) -> None:
+    """Print the tables of these tasks, or of all."""
+    for name in names or BUILTIN:
+        for line in table(name, Setup()):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

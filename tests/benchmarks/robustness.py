@@ -1,0 +1,70 @@
+"""What learning from counterexamples gains over as many edges without them: the table of docs/attacks.md.
+
+Run as `python -m tests.benchmarks.robustness [TASK...]`: a line per task, in Markdown.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+
+import tasks
+from acdc.attacks.search import search
+from acdc.discovery import discover
+from acdc.goals import Edges
+from acdc.models import load_named
+from acdc.robust import refine
+from acdc.rounds import Plan, Standing
+from acdc.setup import Setup
+
+TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "induction", "ioi", "planted_detour")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the first and the robust circuit stand, and by metric what the same number of edges does without lessons."""
+
+    first: Standing
+    last: Standing
+    controls: dict[str, Standing]
+    rounds: int
+    helped: bool
+
+
+def outcome(name: str, setup: Setup, plan: Plan) -> Outcome:
+    """Refine a task's circuit; attack it and the controls with the unseen seed."""
+    task = tasks.get(name)
+    model = load_named(task.model, setup)
+    refined = refine(task, model, setup=setup, plan=plan)
+    goal = Edges(int(plan.growth * refined.first.edges))
+    controls = {}
+    for metric in dict.fromkeys(("kl", task.metric)):
+        found = discover(task, model, setup=replace(setup, metric=metric), goal=goal)
+        worst = search(task, model, found.circuit, setup, budget=plan.budget, seed=plan.unseen).cases
+        kl = max((case.kl for case in worst), default=0.0)
+        controls[metric] = Standing(len(found.circuit), found.faithfulness.kl.circuit, kl)
+    return Outcome(refined.first, refined.last, controls, len(refined.rounds), refined.helped)
+
+
+def line(name: str, found: Outcome) -> str:
+    """A row of the table."""
+    gain = 1 - found.last.worst / found.first.worst if found.first.worst else 0.0
+    controls = ", ".join(f"{one.worst:.3g} ({metric}, {one.edges})" for metric, one in found.controls.items())
+    edges = f"{found.first.edges} -> {found.last.edges}"
+    worst = f"{found.first.worst:.3g} -> {found.last.worst:.3g} ({-gain:+.0%})"
+    mean = f"{found.first.mean:.3g} -> {found.last.mean:.3g}"
+    return f"| {name} | {edges} | {worst} | {mean} | {controls} | {found.rounds - 1} |"
+
+
+def main(*names: str) -> None:
+    """Print the table of these tasks, or of all."""
+    print(
+        "| task | edges | worst KL, unseen attack | mean KL, judgement | worst of controls (metric, edges) | rounds |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name in names or TASKS:
+        print(line(name, outcome(name, Setup(), Plan())), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
