@@ -195,7 +195,9 @@ def test_planted_models_go_by_their_names() -> None:
         assert resolve(name) == name
         model = load_named(name, Setup())
         assert (model.identity.name, model.fingerprint()) == (same.model.identity.name, same.model.fingerprint())
-        assert named(name).task == replace(same.task, model=name)
+        task = named(name).task
+        assert task == replace(same.task, model=name, variations=task.variations)
+        assert [one.name for one in task.variations] == [one.name for one in same.task.variations]
 
 
 @pytest.mark.parametrize("name", ["planted:", "planted:x", "planted-xor:0", "planted-chain:0", "planted-or:-1"])

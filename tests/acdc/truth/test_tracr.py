@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -111,7 +113,9 @@ def test_greedy_pruning_leaves_just_the_true_edges(
 
 def test_the_tasks_are_the_built_in_ones_on_the_models_of_their_names(known: dict[str, Known]) -> None:
     for name in NAMES:
-        assert known[name].task == tasks.get(f"tracr_{name}")
+        same = tasks.get(f"tracr_{name}")
+        assert known[name].task == replace(same, variations=known[name].task.variations)
+        assert [one.name for one in known[name].task.variations] == [one.name for one in same.variations]
         assert known[name].task.model == known[name].model.identity.name == known[name].name == f"tracr:{name}"
 
 
