@@ -12,7 +12,7 @@ import typer
 
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
-from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, option
+from acdc.cli.options import AsJson, CircuitPath, Device, ItsAblation, ItsDtype, ItsModel, ItsTask, circuit_file, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -23,16 +23,9 @@ if TYPE_CHECKING:
 
 def attack(
     circuit: CircuitPath,
-    task: Annotated[
-        str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")
-    ] = None,
-    model: Annotated[
-        str | None,
-        option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the circuit's]"),
-    ] = None,
-    ablation: Annotated[
-        str | None, option("--ablation", takes="KIND", is_="What missing edges carry, see below [the circuit's]")
-    ] = None,
+    task: ItsTask = None,
+    model: ItsModel = None,
+    ablation: ItsAblation = None,
     only: Annotated[
         str | None, option("--only", takes="PARTS", is_="Only these parts, see below, with commas between [all]")
     ] = None,
@@ -44,10 +37,7 @@ def attack(
     seed: Annotated[int, option("--seed", takes="N", is_="Seed of the search and of the intervals [0]")] = 0,
     diagnose: Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [3]")] = 3,
     device: Device = "cpu",
-    dtype: Annotated[
-        str | None,
-        option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [the circuit's]"),
-    ] = None,
+    dtype: ItsDtype = None,
     fail_above: Annotated[
         float | None, option("--fail-above", takes="KL", is_="Exit with 1 if the worst KL found is above this")
     ] = None,

@@ -9,7 +9,18 @@ import typer
 
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
-from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, flag, option
+from acdc.cli.options import (
+    AsJson,
+    CircuitPath,
+    Device,
+    ItsAblation,
+    ItsDtype,
+    ItsModel,
+    ItsTask,
+    circuit_file,
+    flag,
+    option,
+)
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -25,29 +36,18 @@ if TYPE_CHECKING:
 
 def evaluate(
     circuit: CircuitPath,
-    task: Annotated[
-        str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")
-    ] = None,
-    model: Annotated[
-        str | None,
-        option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the circuit's]"),
-    ] = None,
+    task: ItsTask = None,
+    model: ItsModel = None,
     metric: Annotated[
         str | None, option("--metric", takes="NAME", is_="What is measured, see below [the circuit's]")
     ] = None,
-    ablation: Annotated[
-        str | None,
-        option("--ablation", takes="KIND", is_="What missing edges carry, see below [the circuit's]"),
-    ] = None,
+    ablation: ItsAblation = None,
     prompts: Annotated[int | None, option("--prompts", takes="N", is_="Prompts to judge it on [the circuit's]")] = None,
     seed: Annotated[
         int | None, option("--seed", takes="N", is_="Seed that the prompts are drawn with [the circuit's]")
     ] = None,
     device: Device = "cpu",
-    dtype: Annotated[
-        str | None,
-        option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [the circuit's]"),
-    ] = None,
+    dtype: ItsDtype = None,
     at_least: Annotated[
         float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")
     ] = None,

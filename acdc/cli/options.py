@@ -43,6 +43,18 @@ AsJson = Annotated[bool, flag("--json", is_="Print JSON on stdout, and nothing e
 CircuitPath = Annotated[Path, argument("CIRCUIT", is_="A circuit.json, or the directory that holds one.")]
 Device = Annotated[str, option("--device", takes="NAME", is_="cpu, cuda, cuda:1, mps, ... [cpu]")]
 
+# Choices that are a circuit's own unless another is given.
+ItsTask = Annotated[str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")]
+ItsModel = Annotated[
+    str | None, option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the circuit's]")
+]
+ItsAblation = Annotated[
+    str | None, option("--ablation", takes="KIND", is_="What missing edges carry, see below [the circuit's]")
+]
+ItsDtype = Annotated[
+    str | None, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [the circuit's]")
+]
+
 
 def circuit_file(given: Path) -> Path:
     """The circuit's file, where its directory may have been given."""
