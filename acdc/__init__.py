@@ -17,6 +17,7 @@ A circuit, found here or elsewhere, is judged on prompts, each judge taking a pr
 >>> acdc.necessity(problem, circuit).kept              # what the model keeps without it
 >>> acdc.partial_necessity(problem, circuit).p_value   # small: missed more than random circuits of its size
 >>> acdc.sensitivity(problem, circuit).ablations       # whether it holds under other ablations and metrics
+>>> acdc.attack(circuit).found.worst[0]                # the worst prompt found, on which the model is right
 >>> acdc.rediscover(circuit).frequencies               # how often repeated discoveries find each edge
 
 `acdc.hypotheses.hypotheses(problem, circuit)` makes all the hypothesis tests at once; `acdc.stability` compares
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    import acdc.adversary
     import graphs.model
     import tasks.registry
     from acdc.algorithms.attribution import Attribution as Attribution
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from acdc.method import Method as Method
     from acdc.problem import Problem as Problem
     from acdc.rediscovery import rediscover as rediscover
+    from acdc.robust import refine as refine
     from acdc.setup import Setup as Setup
     from acdc.truth.tracr import tracr_task as tracr_task
     from graphs.ablation import Ablation as Ablation
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from tasks.task import Task as Task
     from tasks.tokenisation import TextPair as TextPair
 
+    attack = acdc.adversary.attack_circuit
     get_task = tasks.registry.get
     load_model = graphs.model.load
     model_from_bridge = graphs.model.from_bridge
@@ -111,6 +115,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "Task": "tasks.task:Task",
         "TextPair": "tasks.tokenisation:TextPair",
         "Threshold": "acdc.goals:Threshold",
+        "attack": "acdc.adversary:attack_circuit",
         "compare": "acdc.comparison:compare",
         "completeness": "acdc.judges.completeness:completeness",
         "discover": "acdc.discovery:discover",
@@ -127,6 +132,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "necessity": "acdc.judges.necessity:necessity",
         "partial_necessity": "acdc.judges.necessity:partial_necessity",
         "rediscover": "acdc.rediscovery:rediscover",
+        "refine": "acdc.robust:refine",
         "render": "graphs.render:render",
         "sensitivity": "acdc.judges.sensitivity:sensitivity",
         "stability": "acdc.judges.stability:stability",

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -22,20 +23,22 @@ from acdc.attacks.specificity import Elsewhere, specificity
 from acdc.attacks.variations import Varied, variations
 from acdc.discovery import problems
 from acdc.errors import UnmeasurableBehaviour
+from acdc.evaluation import recorded_setup, subject
 from acdc.judges.necessity import Necessity, necessity
+from acdc.models import is_directory
 from acdc.progress import Progress
 from acdc.record import Asked, record
 from graphs.ablation import Ablation
+from graphs.circuit import Circuit
 from tasks.errors import BrokenPlugin
 from tasks.prompts import PromptPairs
+from tasks.task import Task
 from tasks.tokenisation import tokenise
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
     from acdc.setup import Setup
-    from graphs.circuit import Circuit
     from graphs.model import Model
-    from tasks.task import Task
 
 Watcher = Callable[[Progress], None]
 
@@ -146,6 +149,30 @@ def attack(
             skipped[part] = str(why)
         watch(Progress(part, 1, 1))
     return Attack(circuit, about, plan, found, skipped, seconds)
+
+
+def attack_circuit(
+    circuit: str | Path | Circuit,
+    *,
+    task: str | Path | Task | None = None,
+    model: str | None = None,
+    setup: Setup | None = None,
+    plan: Plan = Plan(),  # noqa: B008  # a frozen value
+    watch: Watcher = lambda progress: None,
+) -> Attack:
+    """Attack a circuit as `attack` does; what is left out is what the circuit's own record says.
+
+    Raises: as `attack` and `judgement`.
+    """
+    circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
+    setup = recorded_setup(circuit) if setup is None else setup
+    of, on = subject(circuit, task=task, model=model, setup=setup)
+    name = model or circuit.provenance["model"]["name"]
+    file = circuit.provenance["task"].get("file") if task is None else None
+    if task is not None and not isinstance(task, Task) and task not in tasks.names():
+        file = str(Path(task).resolve())
+    asked = Asked(of, file, str(Path(name).resolve()) if is_directory(name) else name)
+    return attack(of, on, circuit, setup, plan, asked=asked, watch=watch)
 
 
 class _Skipped(Exception):

@@ -6,7 +6,7 @@ import json as jsons
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,11 +14,6 @@ from acdc.cli import terminal
 from acdc.cli.exits import Exit
 from acdc.cli.options import AsJson, CircuitPath, Device, ItsAblation, ItsDtype, ItsModel, ItsTask, circuit_file, option
 from acdc.errors import BadSetting
-
-if TYPE_CHECKING:
-    from acdc.record import Asked
-    from graphs.circuit import Circuit
-    from tasks.task import Task
 
 
 def attack(
@@ -51,12 +46,11 @@ def attack(
     What is found is written to attack.json, and the edges that would repair it are drawn into repair.svg and .png. The
     same seed and budget find the same again.
     """
-    from acdc.adversary import attack as run
+    from acdc.adversary import attack_circuit
     from acdc.attacks.plan import PARTS, Plan, parts
     from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.evaluate import setup_of
     from acdc.cli.progress import watching
-    from acdc.evaluation import subject
     from acdc.report.attack import tables
     from graphs.circuit import Circuit
 
@@ -73,38 +67,27 @@ def attack(
     destination.check((ATTACK, *REPAIR))
     with watching(quiet=False) as watch:
         watch.stage("loading the model")
-        of, on = subject(loaded, task=task, model=model, setup=setup)
-        asked = _asked(loaded, of, task, model)
-        found = run(of, on, loaded, setup, plan, asked=asked, watch=watch.pruning)
+        found = attack_circuit(loaded, task=task, model=model, setup=setup, plan=plan, watch=watch.pruning)
+        about = f"{found.origin['task']['name']} on {found.origin['model']['name']}"
         watch.stage("drawing what repairs it")
         data = found.to_json()
         data["circuit"] = {"file": os.path.relpath(file, destination.directory), **data["circuit"]}
         text = jsons.dumps(data, indent=1, allow_nan=False) + "\n"
-        written = destination.write_attack(text, loaded, found.repaired, f"What repairs {of.name} on {asked.model}")
+        written = destination.write_attack(text, loaded, found.repaired, f"What repairs {about}")
     if json:
         terminal.write_json(data)
     else:
-        terminal.parts(tables(found, f"{of.name} on {asked.model}"))
+        terminal.parts(tables(found, about))
         names = ", ".join(path.name for path in written.files)
         terminal.results().print(f"\nWritten to {destination.directory}: {names}", soft_wrap=True)
         if found.found.worst:
             again = terminal.quoted(destination.directory / ATTACK)
-            terminal.results().print(f"Next: acdc pin {again} test_{of.name}.acdc.yaml", soft_wrap=True)
+            terminal.results().print(
+                f"Next: acdc pin {again} test_{found.origin['task']['name']}.acdc.yaml", soft_wrap=True
+            )
     worst = found.found.worst[0].kl if found.found.worst else 0.0
     if fail_above is not None and worst > fail_above:
         terminal.fail(f"the worst KL found is {worst:.3g} nats, more than the {fail_above:g} of --fail-above")
         raise typer.Exit(Exit.FAILED_CHECK)
     if written.undrawn:
         raise written.undrawn
-
-
-def _asked(circuit: Circuit, of: Task, task: str | None, model: str | None) -> Asked:
-    """How task and model are called: as given, or else as the circuit's record says."""
-    import tasks
-    from acdc.models import is_directory
-    from acdc.record import Asked
-
-    found = circuit.provenance
-    name = model or found["model"]["name"]
-    file = found["task"].get("file") if task is None else None if task in tasks.names() else str(Path(task).resolve())
-    return Asked(of, file, str(Path(name).resolve()) if is_directory(name) else name)
