@@ -206,8 +206,9 @@ class _Run:
             case "search":
                 if task.slots is None:
                     raise _Skipped("nothing is known of what may fill the slots of this task's prompts")
-                effort = {"budget": plan.budget, "seed": plan.seed}
-                return replace(found, search=search(task, model, circuit, setup, **effort, watch=self._within))
+                budget, seed = plan.budget, plan.seed
+                hunted = search(task, model, circuit, setup, budget=budget, seed=seed, watch=self._within)
+                return replace(found, search=hunted)
             case "diagnosis":
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:

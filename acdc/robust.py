@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tasks
 from acdc.attacks.case import Case
-from acdc.attacks.search import search
+from acdc.attacks.search import search, searchable
 from acdc.attacks.variations import prompts_of, variations
 from acdc.checkpoint import ROUNDS, Checkpoint
 from acdc.discovery import HELD, Result, discover, problems
@@ -60,13 +61,15 @@ def refine(
     """Find the circuit of a behaviour as `discover` does, then refine it by counterexamples in rounds.
 
     The goal is that of the first circuit; the others are the best of at most so many edges as the plan allows. No
-    judgement prompt is learned from. `tell` hears of each round. With a `checkpoint` file it can be interrupted: the
-    rounds done are in `rounds.json` beside it, and with `resume` the one under way starts anew.
+    judgement prompt is learned from, and the unseen attack tests no prompt that was. `tell` hears of each round. With a
+    `checkpoint` file it can be interrupted: the rounds done are in `rounds.json` beside it, and with `resume` the one
+    under way starts anew.
 
     Raises: BadSetting for a task without slots; and as `discover`.
     """
     method = Method(method) if isinstance(method, str) else method
     task_ = task if isinstance(task, Task) else tasks.get(task)
+    searchable(task_)
     done = None if checkpoint is None else Path(checkpoint).with_name(ROUNDS)
     # a method that keeps no state has no checkpoint, but may have rounds
     resumes = resume and not (done and done.exists() and not Path(str(checkpoint)).exists())
@@ -197,7 +200,7 @@ class _Course:
             mean=float(self.discovery.measure([circuit], [KLDivergence()]).mean()),
             worst=max((case.kl for case in cases), default=0.0),
             above=len(above),
-            breaks=tuple(each.name for each in varied if each.verdict == "breaks"),
+            breaks=tuple(each.name for each in varied[1:] if each.verdict == "breaks"),
             learned=dict(Counter(lesson.found_by for lesson in learned)),
             words=self._words(learned),
             gained=tuple(sorted(edges - earlier)),
@@ -206,18 +209,31 @@ class _Course:
         )
         return _Attacked(found, above, told)
 
-    def _search(self, circuit: Circuit, seed: int, stage: str) -> tuple[Case, ...]:
-        watch = self._staged(stage)
-        plan = self.plan
+    def _search(self, circuit: Circuit, seed: int, stage: str, without: Collection[_Lesson] = ()) -> tuple[Case, ...]:
         found = search(
-            self.task, self.model, circuit, self.setup, budget=plan.budget, seed=seed, keep=plan.lessons, watch=watch
+            self.task,
+            self.model,
+            circuit,
+            self.setup,
+            budget=self.plan.budget,
+            seed=seed,
+            keep=self.plan.lessons,
+            without=[lesson.pair.clean for lesson in without],
+            watch=self._staged(stage),
         )
         return found.cases
 
     def _lessons(self, now: _Attacked, lessons: Collection[_Lesson]) -> list[_Lesson]:
-        """New prompts to learn from: some of each variation that breaks the circuit, and counterexamples."""
-        judging = {pair.clean for pair in self.judgement.pairs.pairs}
-        taken = judging | {pair.clean for pair in self.discovery.pairs.pairs} | {each.pair.clean for each in lessons}
+        """New prompts to learn from: some of each variation that breaks the circuit, and counterexamples.
+
+        None of those by which a circuit is judged, nor by which a variation is.
+        """
+        judging = PromptPairs((*self.judgement.pairs.pairs, *self._varied))
+        taken = (
+            {pair.clean for pair in judging.pairs}
+            | {pair.clean for pair in self.discovery.pairs.pairs}
+            | {each.pair.clean for each in lessons}
+        )
         new: dict[tuple[int, ...], _Lesson] = {}
 
         def add(pair: TokenPair | None, found_by: str) -> None:
@@ -227,14 +243,21 @@ class _Course:
         broken = [each for each in self.task.variations if each.name in now.round.breaks]
         for variation in broken:
             share = max(self.plan.lessons // 2 // len(broken), 4)
-            seed = self.setup.seed + 1 + now.round.number  # other prompts than those that judged it
-            drawn = prompts_of(variation, self.model, self.judgement.pairs, share, seed)
+            stream = 2 + now.round.number  # another than of those that judge it, and than of any attack
+            drawn = prompts_of(variation, self.model, judging, share, self.setup.seed, stream)
             for pair in () if isinstance(drawn, str) else drawn.pairs:
                 add(pair, f"variation {variation.name}")
         for case in now.cases:
             if len(new) < self.plan.lessons:
                 add(tokenise(case.pair, self.model.tokenizer)[0], case.found_by)
         return list(new.values())
+
+    @cached_property
+    def _varied(self) -> tuple[TokenPair, ...]:
+        """The prompts by which the variations are judged in every round."""
+        seen, count, seed = self.discovery.pairs, self.setup.prompts, self.setup.seed
+        drawn = [prompts_of(variation, self.model, seen, count, seed) for variation in self.task.variations]
+        return tuple(pair for pairs in drawn if isinstance(pairs, PromptPairs) for pair in pairs.pairs)
 
     def _fits(self, pair: TokenPair) -> bool:
         """Whether missing edges have means for a prompt of this length."""
@@ -244,7 +267,9 @@ class _Course:
     def _rediscovered(self, number: int, lessons: Collection[_Lesson], most: int) -> list[_Found]:
         """The circuits of at most `most` edges that KL and the task's own metric find on all prompts there are."""
         joint = self.discovery.on(self._joint(lessons))
-        found = []
+        found: list[_Found] = []
+        if most < 1:  # the first circuit is empty, and so is whatever is as large
+            return found
         for metric in {each.name: each for each in (KLDivergence(), self.discovery.metric)}.values():
             watch = self._staged(f"round {number}, {metric.name}")
             walk = finder(self.method, Edges(most), self.setup.seed).walk(replace(joint, metric=metric))
@@ -270,11 +295,10 @@ class _Course:
         last = first
         if found.account is not None:
             last = Result(found.circuit, faithfulness(self.judgement, found.circuit, seed), found.account.curve)
-        known = {lesson.pair.text.clean for lesson in lessons}
         standings = []
         for result in (first, last):
-            cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed")
-            worst = max((case.kl for case in cases if case.pair.clean not in known), default=0.0)
+            cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed", lessons)
+            worst = max((case.kl for case in cases), default=0.0)
             standings.append(Standing(len(result.circuit), result.faithfulness.kl.circuit, worst))
         refined = Refined(last, self.plan, rounds, stop, *standings)
         record: dict[str, Any] = {**first.circuit.provenance, "robust": refined.to_json()}

@@ -21,6 +21,7 @@ from graphs.circuit import Circuit
 from graphs.crossing import CrossedRun
 from tasks.metrics import KLDivergence, Targets
 from tasks.prompts import PromptPairs
+from tasks.tokenisation import TokenPair
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
@@ -42,8 +43,8 @@ class Crossing:
 
     `pairs` are as many of all, `prompts` squared, as could be crossed: those of as many tokens, scored at the same
     position. Intervals are of 95%, for prompts drawn anew on both sides. `strata` are the pairs by word, those first
-    whose mean is surely highest: by the lower end of its interval. In `worst`, template and filling are those of the
-    clean prompt.
+    whose mean is surely highest: by the lower end of its interval. `worst` are different pairs of those that the model
+    is right on, unlike the figures, which are of all; template and filling are those of the clean prompt.
     """
 
     prompts: int
@@ -81,7 +82,7 @@ def crossing(
             "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
-    crossed = _crossed(problem, circuit, with_others, watch)
+    crossed, right = _crossed(problem, circuit, with_others, watch)
     mean, percentiles = crossed.spread(QUANTILES, seed)
     return Crossing(
         prompts=len(problem.pairs),
@@ -89,7 +90,7 @@ def crossing(
         mean=mean,
         percentiles=percentiles,
         maximum=Maximum(float(crossed.values[-1]), crossed.surely_passed(with_others)),
-        worst=_worst(problem, circuit, crossed, keep),
+        worst=_worst(problem, circuit, crossed, right, keep),
         strata=_strata(problem.pairs, crossed),
     )
 
@@ -97,16 +98,19 @@ def crossing(
 @freed_memory_kept()
 def _crossed(
     problem: Problem, circuit: Circuit, group: Sequence[object], watch: Callable[[Progress], None] | None
-) -> Crossed:
-    """The divergence of every pair of prompts of one group."""
+) -> tuple[Crossed, set[int]]:
+    """The divergence of every pair of prompts of one group, and the clean prompts that the model is right on."""
     members = [[place for place, other in enumerate(group) if other == one] for one in dict.fromkeys(group)]
     total, done = sum(len(some) ** 2 for some in members), 0
+    right: set[int] = set()
     values, clean, corrupt = np.empty(total), np.empty(total, np.intp), np.empty(total, np.intp)
     for some in members:
         pairs = [problem.pairs.pairs[place] for place in some]
         tokens = (torch.tensor([pair.clean for pair in pairs]), torch.tensor([pair.corrupt for pair in pairs]))
         run = CrossedRun(problem.model, circuit, *tokens, pairs[0].position)
         reference, numbers = run.reference(), np.array(some, np.intp)
+        said = reference.argmax(-1).tolist()
+        right.update(place for place, pair, token in zip(some, pairs, said, strict=True) if token in pair.answers)
         unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
         for block in run.blocks():
             targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])
@@ -117,17 +121,25 @@ def _crossed(
             clean[new] = np.tile(numbers[block.clean], found.shape[0])
             if watch is not None:
                 watch(Progress("crossing", done, total))
-    return Crossed.of(values, clean, corrupt, len(group))
+    return Crossed.of(values, clean, corrupt, len(group)), right
 
 
-def _worst(problem: Problem, circuit: Circuit, crossed: Crossed, keep: int) -> tuple[Case, ...]:
-    """What model and circuit make of the pairs of highest divergence, the worst first."""
-    last, pairs = slice(-1, -1 - keep, -1), problem.pairs.pairs
-    chosen = [
-        replace(pairs[i], corrupt=pairs[j].corrupt, text=replace(pairs[i].text, corrupt=pairs[j].text.corrupt))
-        for i, j in zip(crossed.clean[last].tolist(), crossed.corrupt[last].tolist(), strict=True)
-    ]
-    return cases(replace(problem, pairs=PromptPairs(tuple(chosen))), circuit, "crossing")
+def _worst(problem: Problem, circuit: Circuit, crossed: Crossed, right: set[int], keep: int) -> tuple[Case, ...]:
+    """What model and circuit make of the pairs of highest divergence that the model is right on, the worst first.
+
+    Several prompts may have one corrupt prompt, and that may be the clean one of another: each pair is told once.
+    """
+    pairs, chosen = problem.pairs.pairs, dict[tuple[tuple[int, ...], ...], TokenPair]()
+    for i, j in zip(reversed(crossed.clean), reversed(crossed.corrupt), strict=True):
+        clean, other = pairs[i], pairs[j]
+        if i in right and clean.clean != other.corrupt:
+            text = replace(clean.text, corrupt=other.text.corrupt)
+            chosen.setdefault((clean.clean, other.corrupt), replace(clean, corrupt=other.corrupt, text=text))
+        if len(chosen) == keep:
+            break
+    if not chosen:
+        return ()
+    return cases(replace(problem, pairs=PromptPairs(tuple(chosen.values()))), circuit, "crossing")
 
 
 def _strata(pairs: PromptPairs, crossed: Crossed) -> tuple[Stratum, ...]:

@@ -50,8 +50,9 @@ class Diagnosis:
     """What repairs a case.
 
     `alone` are the edges that lower KL most when each is put back by itself, the best first; `together` those put back
-    one after another, each with KL after it. A case is repaired when the circuit finds the model's token most likely
-    and KL is at most a bound; then no edge of `together` can be left out.
+    one after another, each with KL after it. A case is repaired when the circuit finds most likely what the model does,
+    or, where the model is right, any of the answers, and KL is at most a bound; then no edge of `together` can be left
+    out.
     """
 
     case: Case
@@ -122,6 +123,9 @@ class _Repair:
     def __init__(self, batch: Batch, circuit: Circuit, bound: float, most: int) -> None:
         self._circuit, self._bound, self._most = circuit, bound, most
         self._executor, self._reference = Executor.of(batch.runs), batch.targets.reference
+        said = self._reference.argmax(-1)
+        answers = batch.targets.answers[0]
+        self._right = torch.cat((answers, said)) if (answers == said).any() else said
 
     def of(self, best: Sequence[Edge], outside: Edges) -> tuple[tuple[Restored, ...], bool]:
         """The edges that repair the case, and whether they do; `best` are ordered by what they do alone."""
@@ -139,14 +143,14 @@ class _Repair:
         return self._in_order(greedy), False
 
     def _measured(self, sets: Sequence[Edges]) -> tuple[list[float], list[bool]]:
-        """KL with each of these sets put back, and whether the circuit then finds the model's token most likely."""
+        """KL with each of these sets put back, and whether what the circuit then finds most likely will do."""
         logits = self._executor.run([_with(self._circuit, edges) for edges in sets])[:, 0]
         reference = self._reference.expand_as(logits)
-        alike = logits.argmax(-1) == reference.argmax(-1)
-        return divergence(reference.double(), logits.double()).tolist(), alike.tolist()
+        right = torch.isin(logits.argmax(-1), self._right)
+        return divergence(reference.double(), logits.double()).tolist(), right.tolist()
 
     def _done(self, sets: Sequence[Edges]) -> list[bool]:
-        return [alike and kl <= self._bound for kl, alike in zip(*self._measured(sets), strict=True)]
+        return [right and kl <= self._bound for kl, right in zip(*self._measured(sets), strict=True)]
 
     def _greedily(self, pool: Sequence[Edge]) -> Edges:
         """Edges put back one at a time, each the one that then lowers KL most, until the case is repaired."""
@@ -181,16 +185,16 @@ class _Repair:
         """These edges less those without which the case is repaired as well, tried from the last, in ever fewer."""
         size = max(1, len(edges) // 2)
         while edges:
-            end = len(edges)
+            end, before = len(edges), edges
             while end > 0:
                 start = max(0, end - size)
                 fewer = edges[:start] + edges[end:]
                 if self._done([fewer])[0]:
                     edges = fewer
                 end = start
-            if size == 1:
+            if size == 1 and edges == before:  # an edge may be needed only as long as another is there
                 break
-            size //= 2
+            size = max(1, size // 2)
         return edges
 
     def _in_order(self, edges: Edges) -> tuple[Restored, ...]:

@@ -11,7 +11,7 @@ Source: Ebrahimi et al. 2018 (HotFlip, arXiv:1712.06751), sections 2 and 3, with
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -89,21 +89,19 @@ def search(
     budget: int,
     seed: int,
     keep: int = 20,
+    without: Collection[tuple[int, ...]] = (),
     max_bytes: int = 1 << 28,
     watch: Callable[[Progress], None] | None = None,
 ) -> Search:
-    """The worst `keep` prompts met when `budget` prompts are tested, none of them a discovery prompt of the setup.
+    """The worst `keep` prompts met when `budget` prompts are tested, none of them a discovery prompt of the setup
+    or, by its clean tokens, among those to do `without`.
 
     They are ranked by KL(model || circuit), those aside on which the model is wrong. `max_bytes` is about how much the
     runs of the prompts measured together may take; it changes no result.
 
     Raises: BadSetting when the task has no slots, or budget or seed are out of range; BadPrompts; DifferentGraphs.
     """
-    if task.slots is None:
-        raise BadSetting(
-            f"nothing is known of what may fill the slots of the prompts of {task.name!r}, so there is nothing to "
-            "search; its variations and the crossing of its prompts need no slots"
-        )
+    slots = searchable(task)
     if budget < 1 or keep < 1 or seed < 0:
         raise BadSetting(
             f"a search with a budget of {budget}, seed {seed} and {keep} cases to keep is none; "
@@ -111,13 +109,26 @@ def search(
         )
     before = perf_counter()
     discovery, judgement = problems(task, model, setup, max_bytes)
-    taken = {pair.clean for pair in discovery.pairs.pairs}
-    hunt = _Hunt(task, task.slots, replace(judgement, means_of=judgement.pairs), circuit, taken, seed)
+    taken = {pair.clean for pair in discovery.pairs.pairs} | set(without)
+    hunt = _Hunt(task, slots, replace(judgement, means_of=judgement.pairs), circuit, taken, seed)
     while hunt.tested < budget and hunt.go_on(budget):
         if watch is not None:
             watch(Progress("search", hunt.tested, budget))
     found, failures = hunt.worst(keep), sum(met.case.fails for met in hunt.pool)
     return Search(found, failures, hunt.tested, perf_counter() - before, budget, seed)
+
+
+def searchable(task: Task) -> Slots:
+    """What may fill the slots of a task's prompts.
+
+    Raises: BadSetting when nothing is known of that.
+    """
+    if task.slots is None:
+        raise BadSetting(
+            f"nothing is known of what may fill the slots of the prompts of {task.name!r}, so there is nothing to "
+            "search; its variations and the crossing of its prompts need no slots"
+        )
+    return task.slots
 
 
 @dataclass(frozen=True)

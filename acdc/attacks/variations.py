@@ -44,8 +44,7 @@ class Varied:
 
     `model_accuracy` and `circuit_accuracy` are the fractions of its `count` prompts whose most likely token is an
     answer, `p_value` that of the test for less accuracy than on the standard prompts (None where none was made), after
-    Holm. `worst` are the
-    failures of the highest KL, and then other prompts of the highest KL, three in all.
+    Holm. `worst` are the failures of the highest KL, and then other prompts of the highest KL, three in all.
     """
 
     name: str
@@ -82,8 +81,9 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
       Fisher's exact test, one-sided, at a level of 0.05 after Holm's correction over the variations that are tested.
     - `holds`: otherwise. That is no proof: with few prompts only a large loss is told from chance.
 
-    A circuit that is wrong on the standard prompts already can lose little; its standard accuracy says so. The loss of
-    an answer counts and not the KL, which is told beside it: it has no bound that would suit all behaviours.
+    A circuit that is wrong on the standard prompts already can lose little by a variation: the standard prompts, which
+    nothing is compared with, break it where it does 10 points less of them than the model. The loss of an answer counts
+    and not the KL, which is told beside it: it has no bound that would suit all behaviours.
 
     Raises: BadPrompts when the tokenizer cannot express the standard prompts; DifferentGraphs.
     """
@@ -95,26 +95,28 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
         for variation, pairs in zip(task.variations, drawn, strict=True)
     ]
     p_values = _corrected([_p_value(found, usual) if _able(found) else None for found in measured])
-    standard = "what the others are compared with" if _able(usual) else _limit(usual)
-    verdict: Verdict = "holds" if _able(usual) else "model's limit"
-    rows = [_row(STANDARD, "The task's own prompts, which judge the circuit.", usual, None, verdict, standard)]
+    rows = [_row(STANDARD, "The task's own prompts, which judge the circuit.", usual, None, *_usually(usual))]
     for variation, pairs, found, p_value in zip(task.variations, drawn, measured, p_values, strict=True):
         reason = pairs if isinstance(pairs, str) else ""
         rows.append(_row(variation.name, variation.about, found, p_value, *_judged(found, usual, p_value, reason)))
     return tuple(rows)
 
 
-def prompts_of(variation: Variation, model: Model, seen: PromptPairs, count: int, seed: int) -> PromptPairs | str:
-    """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 2."""
+def prompts_of(
+    variation: Variation, model: Model, seen: PromptPairs, count: int, seed: int, stream: int = 1
+) -> PromptPairs | str:
+    """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 2.
+
+    Every `stream` of a seed draws others, and none draws as the task's own prompts are drawn.
+    """
     import numpy
 
     from tasks.errors import BadPrompts
 
-    stream = [seed, 1]  # other draws than those of the task's own prompts
     pairs, reason = None, ""
     while pairs is None and count >= _FEWEST:
         try:
-            pairs = variation.prompts.pairs(model.tokenizer, count, numpy.random.default_rng(stream))
+            pairs = variation.prompts.pairs(model.tokenizer, count, numpy.random.default_rng((seed, stream)))
         except BadPrompts as error:
             reason, count = f"{error.problems[0].what}: {error.problems[0].got}", count // 2
     if pairs is None:
@@ -178,6 +180,15 @@ def _judged(found: Sequence[Case], usual: Sequence[Case], p_value: float | None,
         f"(p = {p_value:.2g})"
     )
     return ("breaks" if p_value <= LEVEL and usual_share - share >= DROP else "holds"), why
+
+
+def _usually(usual: Sequence[Case]) -> tuple[Verdict, str]:
+    """The verdict on the standard prompts: there are no others to compare them with, but the model does them."""
+    if not _able(usual):
+        return "model's limit", _limit(usual)
+    kept, lost = _kept(usual)
+    told = f"of what the model does right, the circuit does {kept / (kept + lost):.0%}; the others are compared with it"
+    return ("breaks" if lost >= DROP * (kept + lost) else "holds"), told
 
 
 def _limit(found: Sequence[Case]) -> str:

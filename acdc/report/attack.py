@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from acdc.attacks.diagnosis import MOST, recurring
+from acdc.attacks.diagnosis import BOUND, MOST, recurring
 from acdc.attacks.variations import STANDARD
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def verdict(attack: Attack) -> Text:
         told.append("The circuit can be broken", style="bold red")
         told.append(f": the model is right and it is wrong, found {_where(case)} (KL {case.kl:.2f}).")
     elif worst:
-        told.append("Nothing broke the circuit", style="bold green")
+        close = worst[0].kl <= BOUND
+        what = "Nothing broke the circuit" if close else "The circuit loses no answer, but strays from the model"
+        told.append(what, style="bold green" if close else "bold yellow")
         told.append(f": wherever the model was right, so was it; its worst KL was {worst[0].kl:.2f}.")
     else:
         told.append("Nothing was found", style="bold")
@@ -64,6 +66,11 @@ def verdict(attack: Attack) -> Text:
     if varied := found.variations or ():
         standard, broken = varied[0], [one.name for one in varied[1:] if one.verdict == "breaks"]
         told.append(f" On its own prompts the KL is {standard.kl.max:.2f} at most." if standard.kl else "")
+        if standard.verdict == "breaks":
+            told.append(
+                f"\nIt is right on {_part(standard.circuit_accuracy)} of its own prompts, the model on "
+                f"{_part(standard.model_accuracy)}: a variation on which it holds is done no worse than these."
+            )
         if broken:
             told.append(f"\nVariations that break it: {', '.join(broken)}.")
         if limits := [one.name for one in varied[1:] if one.verdict == "model's limit"]:
@@ -141,7 +148,10 @@ def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
         steps = [f"{back.edge.name} {back.kl:.2f}" for back in one.together[:_EDGES]]
         more = f" and {len(one.together) - _EDGES} more" if len(one.together) > _EDGES else ""
         last = "repaired" if one.repaired else f"not repaired by up to {MOST} edges"
-        table.add_row(str(number), f"KL {one.case.kl:.2f}, then {', '.join(steps) or 'nothing helps'}{more}: {last}")
+        told = f", then {', '.join(steps)}{more}: {last}" if steps else f", and nothing helps: {last}"
+        if one.repaired and not steps:
+            told = ": near enough to the model to need no repair"
+        table.add_row(str(number), f"KL {one.case.kl:.2f}{told}")
     common = [f"{edge.name} ({count})" for edge, count in recurring(found)[:_EDGES] if count > 1]
     shared = [Text(f"In the repairs of several: {', '.join(common)}")] if common else []
     return Group(Text("What repairs them: edges put back, and the KL then", style="bold"), table, *shared)

@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 
+from acdc.attacks.search import search
+from acdc.attacks.variations import prompts_of
+from acdc.discovery import problems
 from acdc.errors import BadCheckpoint, BadSetting
 from acdc.evaluation import evaluate
+from acdc.goals import Threshold
 from acdc.progress import Account, CurvePoint
-from acdc.robust import _Found, refine
+from acdc.robust import _Course, _Found, refine
 from acdc.rounds import Plan, Refined, Round, Stop
 from acdc.setup import Setup
 from acdc.truth.planted import hidden_edges, known
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
+from tasks.prompts import ListedPrompts, PromptPairs
 from tasks.task import Task
 
 SETUP = Setup(prompts=12)
@@ -90,6 +95,46 @@ def test_nothing_above_the_bound_is_nothing_to_learn_from() -> None:
     assert (kept.stop, len(kept.rounds), kept.helped) == (Stop.HELD, 1, False)
     assert kept.verdict.startswith("nothing to learn from")
     assert kept.result.circuit.provenance["robust"]["stop"] == Stop.HELD.value
+
+
+def test_a_task_without_slots_is_refused_before_anything_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acdc.robust.discover", _never)
+    listed = replace(task(), prompts=ListedPrompts((), ()), variations=())
+    with pytest.raises(BadSetting, match="slots of the prompts"):
+        refine(listed, known("hidden", SEED).model, setup=SETUP, plan=PLAN)
+
+
+def test_an_empty_first_circuit_has_nothing_to_grow_from() -> None:
+    kept = refined(method="eap", goal=Threshold(1e6))
+    assert (kept.stop, kept.helped, len(kept.result.circuit)) == (Stop.EDGES, False, 0)
+
+
+def test_nothing_that_judges_is_learned_from_nor_tested_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    taught: list[set[tuple[int, ...]]] = []
+    tested: dict[int, list[Any]] = {}
+    rediscovered = _Course._rediscovered
+
+    def recorded(course: _Course, number: int, lessons: Any, most: int) -> Any:
+        taught.append({each.pair.clean for each in lessons})
+        return rediscovered(course, number, lessons, most)
+
+    def searched(*arguments: Any, seed: int, **options: Any) -> Any:
+        tested.setdefault(seed, []).append({*options["without"]})
+        return search(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr("acdc.robust._Course._rediscovered", recorded)
+    monkeypatch.setattr("acdc.robust.search", searched)
+    refined()
+    model = known("hidden", SEED).model
+    discovery, judgement = problems(task(), model, SETUP)
+    [rare] = task().variations
+    judging = prompts_of(rare, model, discovery.pairs, SETUP.prompts, SETUP.seed)
+    assert isinstance(judging, PromptPairs)
+    for each in taught:
+        assert each
+        assert not each & {pair.clean for pair in (*judgement.pairs.pairs, *judging.pairs)}
+    assert tested[PLAN.unseen] == [taught[-1]] * 2
+    assert all(without == set() for seed in tested if seed != PLAN.unseen for without in tested[seed])
 
 
 def test_rounds_end_when_there_are_no_more() -> None:

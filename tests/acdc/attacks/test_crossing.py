@@ -27,12 +27,13 @@ ANIMALS = ("cat", "cat", "dog", "cat", "dog", "cat", "dog")
 
 @pytest.fixture
 def problem(llama: Model) -> Problem:
-    """Seven prompts, four of 6 tokens and three of 9, each with an animal."""
+    """Seven prompts, four of 6 tokens and three of 9, each with an animal; whatever the model says, it is right."""
     lengths = [6 if place in GROUPS[0] else 9 for place in range(7)]
     pairs = [
         replace(
             pair,
             position=len(pair.clean) - 1,
+            answers=tuple(range(llama.unembedding.weight.shape[0])),
             text=TextPair(
                 f"clean {place}", f"corrupt {place}", (" a",), (" b",), template="t", filling=(("animal", animal),)
             ),
@@ -85,6 +86,31 @@ def test_the_worst_pairs_are_told_in_words(
     assert [case.kl for case in worst] == pytest.approx([alone[pair] for pair in wanted], abs=1e-9)
     assert {case.found_by for case in worst} == {"crossing"}
     assert [case.pair.filling for case in worst] == [(("animal", ANIMALS[i]),) for i, _ in wanted]
+
+
+def test_a_prompt_that_the_model_does_wrong_is_none_of_the_worst_and_hides_none(
+    problem: Problem, circuit: Circuit, alone: dict[tuple[int, int], float]
+) -> None:
+    ordered = sorted(alone, key=lambda pair: -alone[pair])
+    wrong = ordered[0][0]
+    pairs = [replace(pair, answers=()) if place == wrong else pair for place, pair in enumerate(problem.pairs.pairs)]
+    found = crossing(replace(problem, pairs=PromptPairs(tuple(pairs))), circuit, keep=4)
+    wanted = [pair for pair in ordered if pair[0] != wrong][:4]
+    assert [(case.pair.clean, case.pair.corrupt) for case in found.worst] == [
+        (f"clean {i}", f"corrupt {j}") for i, j in wanted
+    ]
+    assert found.maximum.value == pytest.approx(alone[ordered[0]], abs=1e-9), "the figures are of all pairs"
+    none = [replace(pair, answers=()) for pair in problem.pairs.pairs]
+    assert crossing(replace(problem, pairs=PromptPairs(tuple(none))), circuit).worst == ()
+
+
+def test_a_corrupt_prompt_of_several_clean_ones_is_told_once_with_each(problem: Problem, circuit: Circuit) -> None:
+    pairs = list(problem.pairs.pairs)
+    for place in GROUPS[0][1:]:
+        text = replace(pairs[place].text, corrupt=pairs[0].text.corrupt)
+        pairs[place] = replace(pairs[place], corrupt=pairs[0].corrupt, text=text)
+    worst = crossing(replace(problem, pairs=PromptPairs(tuple(pairs))), circuit, keep=25).worst
+    assert len(worst) == len({(case.pair.clean, case.pair.corrupt) for case in worst}) == 4 + 9
 
 
 def test_words_are_told_apart_on_both_sides(

@@ -17,6 +17,7 @@ from acdc.truth.known import Known
 from graphs.circuit import Circuit
 from graphs.nodes import LOGITS, Edge
 from tasks.metrics import KLDivergence
+from tasks.prompts import PromptPairs
 from tests.acdc.attacks.planted_failures import broken, dropped, true
 
 
@@ -82,6 +83,14 @@ def test_what_is_reported_is_measured(chain: Known, problem: Problem) -> None:
 def test_a_case_that_is_none_needs_no_repair(chain: Known, problem: Problem) -> None:
     for each in diagnosis(problem, Circuit.full(chain.model.graph)):
         assert each == Diagnosis(each.case, (), (), repaired=True)
+
+
+def test_any_answer_will_do_where_the_model_gives_one(chain: Known, problem: Problem) -> None:
+    every = tuple(range(chain.model.unembedding.weight.shape[0]))
+    pairs = PromptPairs(tuple(replace(pair, answers=every) for pair in problem.pairs.pairs))
+    strict, lenient = (diagnosis(one, broken(chain), bound=1e6) for one in (problem, replace(problem, pairs=pairs)))
+    assert any(each.together for each in strict), "only the right answer repairs"
+    assert all(each.repaired and not each.together for each in lenient)
 
 
 def test_a_repair_that_takes_too_many_edges_is_none(chain: Known, problem: Problem) -> None:

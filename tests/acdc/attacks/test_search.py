@@ -90,6 +90,15 @@ def test_how_many_prompts_run_together_changes_nothing(chain: Known) -> None:
     assert at_once.failures == one_by_one.failures
 
 
+def test_prompts_to_do_without_are_not_tested(chain: Known) -> None:
+    tokenizer, first = chain.model.tokenizer, found(chain, broken(chain))
+    pairs = [tokenise(case.pair, tokenizer)[0] for case in first.cases]
+    known = {pair.clean for pair in pairs if pair is not None}
+    again = search(chain.task, chain.model, broken(chain), SETUP, budget=48, seed=0, without=known)
+    assert again.tested == 48
+    assert not known & {tuple(tokenizer.encode(case.pair.clean)) for case in again.cases}
+
+
 @pytest.mark.parametrize("budget", [1, 7, 66])
 def test_the_budget_is_spent_exactly(chain: Known, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     tested: list[tuple[tuple[int, ...], tuple[int, ...]]] = []

@@ -97,6 +97,13 @@ def test_the_whole_model_holds_on_all_that_it_does(adder: Model, narrow: Task) -
     assert all(row.kl is not None and row.kl.max < 1e-6 for row in rows)
 
 
+def test_a_circuit_that_does_nothing_does_not_hold_on_the_standard_prompts(adder: Model, narrow: Task) -> None:
+    standard = variations(narrow, adder, Circuit.empty(adder.graph), FEW, prompts=16)[0]
+    assert standard.circuit_accuracy is not None
+    assert standard.circuit_accuracy < 0.5
+    assert (standard.verdict, standard.p_value) == ("breaks", None)
+
+
 def test_the_same_seed_gives_the_same_rows_and_another_gives_others(adder: Model, narrow: Task) -> None:
     circuit = Circuit.empty(adder.graph)
     first, again, other = (
@@ -142,6 +149,13 @@ def test_fewer_prompts_than_asked_for_will_do(adder: Model) -> None:
     found = prompts_of(Variation("case", "A case.", prompts), adder, PromptPairs(()), 64, 0)
     assert not isinstance(found, str)
     assert len(found) == 32
+
+
+def test_every_stream_of_a_seed_has_prompts_of_its_own(adder: Model) -> None:
+    case = Variation("case", "A case.", sums("both"))
+    one, two = (prompts_of(case, adder, PromptPairs(()), 16, 0, stream) for stream in (1, 2))
+    assert one != two
+    assert one == prompts_of(case, adder, PromptPairs(()), 16, 0)
 
 
 def test_prompts_that_were_seen_are_left_out(adder: Model) -> None:

@@ -40,6 +40,31 @@ def test_a_circuit_that_nothing_broke_is_called_so_and_one_that_was_not_tried_is
     assert str(verdict(wrong)).startswith("Nothing was found")
 
 
+def test_a_circuit_that_strays_far_without_losing_an_answer_is_not_praised() -> None:
+    strayed = case("A", 2.94, "search", circuit_right=True)
+    search = replace(attack().found.search, cases=(strayed,))
+    said = str(verdict(replace(attack(), found=Found(search=search))))
+    assert said.startswith("The circuit loses no answer, but strays from the model: ")
+    assert "its worst KL was 2.94" in said
+
+
+def test_a_case_that_needs_no_repair_is_not_said_to_be_beyond_help() -> None:
+    mild = replace((found().diagnosis or ())[1], repaired=True)
+    console = Console(file=io.StringIO(), width=120, record=True)
+    for part in tables(replace(attack(), found=Found(diagnosis=(mild,))), ""):
+        console.print(part)
+    text = console.export_text()
+    assert "KL 0.25: near enough to the model to need no repair" in text
+    assert "nothing helps" not in text
+
+
+def test_a_circuit_that_its_own_prompts_break_is_told_so_first() -> None:
+    first, *others = found().variations or ()
+    broken = replace(found(), variations=(replace(first, verdict="breaks", circuit_accuracy=0.25), *others))
+    said = " ".join(str(verdict(replace(attack(), found=broken))).split())
+    assert "It is right on 25% of its own prompts, the model on 100%: a variation on which it holds" in said
+
+
 def test_a_circuit_that_is_wrong_on_its_own_prompts_is_told_so() -> None:
     search = attack().found.search
     assert search is not None
@@ -60,7 +85,7 @@ def test_every_figure_is_in_its_row() -> None:
         "1 prompt A B A B A",
         "says the model ' B', the circuit ' Q'",
         "1 KL 4.50, then a0.h1->logits 2.50, input->a0.h1<v> 0.50: repaired",
-        "2 KL 0.25, then nothing helps: not repaired by up to 12 edges",
+        "2 KL 0.25, and nothing helps: not repaired by up to 12 edges",
         "necessity without the circuit the model keeps 12% (95% CI 0% to 25%) of the",
     ):
         assert row in lines, row
