@@ -2,7 +2,8 @@
 
 A new circuit is what KL(model || circuit) or the task's own metric finds within the edge budget, whichever the attack
 hurts less. KL is what an attack raises, and the few prompts that fail weigh heavily in its mean, as it is near 0 on
-most others; but it says little of the margin that a right answer has, which the task's own metric may.
+most others; but it says little of the margin that a right answer has, which the task's own metric may. More edges may
+be all it takes: in the first round, circuits that have learned nothing compete as well.
 """
 
 from __future__ import annotations
@@ -92,16 +93,20 @@ def refine(
 
 @dataclass(frozen=True)
 class _Found:
-    """A circuit, the metric that found it, and the search's account of it (None for the first circuit)."""
+    """A circuit, the metric that found it, how many lessons it was found with, and the search's account of it.
+
+    The first circuit has no account here.
+    """
 
     circuit: Circuit
     metric: str
+    lessons: int = 0
     account: Account | None = None
 
     def to_json(self) -> dict[str, Any]:
         assert self.account is not None
         edges = {edge.name: self.circuit.scores.get(edge) for edge in self.circuit.ordered()}
-        return {"edges": edges, "metric": self.metric, "account": asdict(self.account)}
+        return {"edges": edges, "metric": self.metric, "lessons": self.lessons, "account": asdict(self.account)}
 
     @classmethod
     def from_json(cls, circuit: Circuit, data: Mapping[str, Any]) -> _Found:
@@ -110,7 +115,7 @@ class _Found:
         told = data["account"]
         curve = tuple(CurvePoint(**point) for point in told["curve"])
         account = Account(CurvePoint(**told["chosen"]), curve, told["figures"])
-        return cls(Circuit(circuit.graph, frozenset(scores), known), data["metric"], account)
+        return cls(Circuit(circuit.graph, frozenset(scores), known), data["metric"], data["lessons"], account)
 
 
 @dataclass(frozen=True)
@@ -166,11 +171,14 @@ class _Course:
                 stop = Stop.LEARNED
                 break
             lessons += new
-            candidates = [found[number - 1]] if number <= len(found) else self._rediscovered(number, lessons, most)
+            candidates = found[number - 1 : number]
+            if not candidates:
+                taught = (lessons,) if number > 1 else (lessons, ())
+                candidates = [each for some in taught for each in self._rediscovered(number, some, most)]
             if not candidates:
                 stop = Stop.EDGES
                 break
-            attacked = [self._attacked(number, each, new, now) for each in candidates]
+            attacked = [self._attacked(number, each, new if each.lessons else (), now) for each in candidates]
             met.append(min(attacked, key=lambda each: (each.round.worst, each.round.edges)))
             if kept is not None:
                 kept.save({"found": [each.found.to_json() for each in met[1:]]})
@@ -280,7 +288,7 @@ class _Course:
                         watch(progress)
             except StopIteration as stop:
                 circuit, account = stop.value
-                found.append(_Found(circuit, metric.name, account))
+                found.append(_Found(circuit, metric.name, len(lessons), account))
             except (UnmeasurableBehaviour, UnreachableGoal):  # this metric has no such circuit
                 continue
         return found
@@ -300,13 +308,12 @@ class _Course:
             cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed", lessons)
             worst = max((case.kl for case in cases), default=0.0)
             standings.append(Standing(len(result.circuit), result.faithfulness.kl.circuit, worst))
-        refined = Refined(last, self.plan, rounds, stop, *standings)
+        refined = Refined(last, self.plan, rounds, stop, found.lessons, *standings)
         record: dict[str, Any] = {**first.circuit.provenance, "robust": refined.to_json()}
         if not refined.helped:
             return replace(refined, result=replace(first, circuit=replace(first.circuit, provenance=record)))
         assert found.account is not None
-        learned = sum(sum(each.learned.values()) for each in rounds[: best.round.number + 1])
-        pairs = self._joint(lessons[:learned])
+        pairs = self._joint(lessons[: found.lessons])
         record["prompts"] = {
             **record["prompts"],
             "discovery": {"count": len(pairs), "hash": f"sha256:{pairs.fingerprint()}"},

@@ -103,12 +103,16 @@ class Standing:
 
 @dataclass(frozen=True)
 class Refined:
-    """What refinement came to: the better circuit by the unseen attack, the rounds, and first and refined circuit."""
+    """What refinement came to: the better circuit by the unseen attack, the rounds, and first and refined circuit.
+
+    `lessons` is how many prompts the refined circuit learned from: none where as many edges did better without.
+    """
 
     result: Result
     plan: Plan
     rounds: tuple[Round, ...]
     stop: Stop
+    lessons: int
     first: Standing
     last: Standing
 
@@ -130,7 +134,8 @@ class Refined:
         if not self.helped:
             return f"it did not help, so the first circuit is kept: {told}"
         price = "; but on the judgement prompts it is worse" if last.mean > first.mean + _ALIKE else ""
-        return f"it helped: {told}{price}"
+        why = "it helped" if self.lessons else "it helped by its size alone, not by what it could have learned"
+        return f"{why}: {told}{price}"
 
     def to_json(self) -> dict[str, Any]:
         """All but the circuit itself, as plain JSON data."""
@@ -138,6 +143,7 @@ class Refined:
             "plan": asdict(self.plan),
             "rounds": [asdict(each) for each in self.rounds],
             "stop": self.stop.value,
+            "lessons": self.lessons,
             "first": asdict(self.first),
             "last": asdict(self.last),
             "helped": self.helped,

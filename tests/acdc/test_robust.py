@@ -127,13 +127,12 @@ def test_nothing_that_judges_is_learned_from_nor_tested_unseen(monkeypatch: pyte
     refined()
     model = known("hidden", SEED).model
     discovery, judgement = problems(task(), model, SETUP)
-    [rare] = task().variations
+    rare, *_ = task().variations
     judging = prompts_of(rare, model, discovery.pairs, SETUP.prompts, SETUP.seed)
     assert isinstance(judging, PromptPairs)
     for each in taught:
-        assert each
         assert not each & {pair.clean for pair in (*judgement.pairs.pairs, *judging.pairs)}
-    assert tested[PLAN.unseen] == [taught[-1]] * 2
+    assert tested[PLAN.unseen] == [max(taught, key=len)] * 2 != [set()] * 2
     assert all(without == set() for seed in tested if seed != PLAN.unseen for without in tested[seed])
 
 
@@ -153,12 +152,26 @@ def test_a_circuit_that_learning_no_longer_changes_is_the_last(monkeypatch: pyte
     same = _Found(
         Circuit(known("hidden", SEED).model.graph, known("hidden", SEED).truths[Ablation.RESAMPLE]),
         "kl",
-        Account(CurvePoint(0.1, 4, 1.0, 0), (), {}),
+        account=Account(CurvePoint(0.1, 4, 1.0, 0), (), {}),
     )
     monkeypatch.setattr("acdc.robust._Course._rediscovered", lambda *_: [same])
     kept = refined()
     assert (kept.stop, len(kept.rounds), kept.helped) == (Stop.EDGES, 2, False)
     assert kept.verdict.startswith("it did not help, so the first circuit is kept: ")
+
+
+def test_what_needs_no_lesson_is_not_put_down_to_learning(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = known("hidden", SEED).truths[Ablation.RESAMPLE]
+    whole = Circuit(known("hidden", SEED).model.graph, truth | hidden_edges(SEED))
+    larger = _Found(whole, "kl", account=Account(CurvePoint(0.1, 6, 1.0, 0), (), {}))
+    monkeypatch.setattr(
+        "acdc.robust._Course._rediscovered", lambda _, number, lessons, most: [] if lessons else [larger]
+    )
+    kept = refined()
+    assert (kept.helped, kept.lessons, kept.rounds[1].learned) == (True, 0, {})
+    assert kept.verdict.startswith("it helped by its size alone, not by what it could have learned: ")
+    plain = problems(task(), known("hidden", SEED).model, SETUP)[0].pairs.fingerprint()
+    assert kept.result.circuit.provenance["prompts"]["discovery"]["hash"] == f"sha256:{plain}"
 
 
 def test_what_is_among_the_prompts_already_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
