@@ -251,7 +251,7 @@ class _Course:
         broken = [each for each in self.task.variations if each.name in now.round.breaks]
         for variation in broken:
             share = max(self.plan.lessons // 2 // len(broken), 4)
-            stream = 2 + now.round.number  # another than of those that judge it, and than of any attack
+            stream = 3 + now.round.number  # another than of those that judge it, and than of any attack
             drawn = prompts_of(variation, self.model, judging, share, self.setup.seed, stream)
             for pair in () if isinstance(drawn, str) else drawn.pairs:
                 add(pair, f"variation {variation.name}")

@@ -103,11 +103,11 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
 
 
 def prompts_of(
-    variation: Variation, model: Model, seen: PromptPairs, count: int, seed: int, stream: int = 1
+    variation: Variation, model: Model, seen: PromptPairs, count: int, seed: int, stream: int = 2
 ) -> PromptPairs | str:
     """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 2.
 
-    Every `stream` of a seed draws others, and none draws as the task's own prompts are drawn.
+    Every `stream` of a seed draws others; from 2 on they are neither the task's own prompts nor those of a search.
     """
     import numpy
 

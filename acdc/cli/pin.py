@@ -67,8 +67,9 @@ def pin(
         out.print(f"{file} has {what} already; nothing was changed", soft_wrap=True)
         return
     claim = f"at most {bound:.3g} is claimed" if bound is not None else "its bound is the file's"
-    fails = "" if bound is None else ", which fails today" if worst.kl > bound else ", which holds today"
-    out.print(f"Pinned {what} in {file}: {claim}{fails}", soft_wrap=True)
+    if bound is not None:  # the file's circuit may be another one
+        claim += f", which the attacked circuit {'fails' if worst.kl > bound else 'keeps to'}"
+    out.print(f"Pinned {what} in {file}: {claim}", soft_wrap=True)
     out.print(f"Next: acdc test {terminal.quoted(file)}", soft_wrap=True)
 
 

@@ -103,7 +103,9 @@ def _crossing(crossed: Crossing) -> RenderableType:
     for name, interval in figures.items():
         table.add_row(name, _number(interval.value), f"95% CI {interval.low:.2f} to {interval.high:.2f}")
     table.add_row(
-        "max", _number(crossed.maximum.value), f"at least {crossed.maximum.passes:.1%} of all such pairs are below"
+        "max",
+        _number(crossed.maximum.value),
+        f"95% sure: at least {crossed.maximum.passes:.1%} of all such pairs are below",
     )
     parts: list[RenderableType] = [Text(title, style="bold"), table]
     if crossed.strata:

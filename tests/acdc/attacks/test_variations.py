@@ -153,7 +153,7 @@ def test_fewer_prompts_than_asked_for_will_do(adder: Model) -> None:
 
 def test_every_stream_of_a_seed_has_prompts_of_its_own(adder: Model) -> None:
     case = Variation("case", "A case.", sums("both"))
-    one, two = (prompts_of(case, adder, PromptPairs(()), 16, 0, stream) for stream in (1, 2))
+    one, two = (prompts_of(case, adder, PromptPairs(()), 16, 0, stream) for stream in (2, 3))
     assert one != two
     assert one == prompts_of(case, adder, PromptPairs(()), 16, 0)
 

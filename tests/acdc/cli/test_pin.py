@@ -38,7 +38,8 @@ def attacked(found: Path) -> Path:
 def test_a_pinned_case_fails_and_passes_once_the_circuit_is_repaired(attacked: Path) -> None:
     ran = acdc("pin", attacked, "test_new.acdc.yaml")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[0].endswith(f"in test_new.acdc.yaml: at most {BOUND:g} is claimed, which fails today")
+    claimed = f"in test_new.acdc.yaml: at most {BOUND:g} is claimed, which the attacked circuit fails"
+    assert ran.out.splitlines()[0].endswith(claimed)
     assert ran.out.splitlines()[1] == "Next: acdc test test_new.acdc.yaml"
     assert 'circuit: "found/circuit.json"\n' in Path("test_new.acdc.yaml").read_text()
     failed = acdc("test", "test_new.acdc.yaml")
@@ -68,7 +69,7 @@ def test_a_pinned_case_joins_a_file_that_otherwise_stays_as_it_is(attacked: Path
 
 
 def test_a_bound_that_the_case_keeps_to_is_told(attacked: Path) -> None:
-    assert "which holds today" in acdc("pin", attacked, "test_new.acdc.yaml", "--at-most", "1e3").out
+    assert "which the attacked circuit keeps to" in acdc("pin", attacked, "test_new.acdc.yaml", "--at-most", "1e3").out
 
 
 def test_what_does_not_fit_is_refused(attacked: Path) -> None:
