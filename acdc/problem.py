@@ -154,6 +154,11 @@ class Problem:
         averaged = self.means_of or self.pairs
         return mean_outputs(self.model, [batch.corrupt for batch in averaged.batches(size)], self.ablation)
 
+    def fits(self, tokens: int) -> bool:
+        """Whether the model reads prompts of so many tokens, and missing edges carry means for each of them."""
+        limit, means = self.model.identity.n_context, self.means
+        return (limit is None or tokens <= limit) and (means is None or means.shape[2] == 1 or tokens <= means.shape[2])
+
     def on(self, pairs: PromptPairs) -> Problem:
         """The same problem on other prompts, where missing edges carry the means that they carry here."""
         other = replace(self, pairs=pairs, means_of=self.means_of or self.pairs)

@@ -245,14 +245,14 @@ class _Course:
         new: dict[tuple[int, ...], _Lesson] = {}
 
         def add(pair: TokenPair | None, found_by: str) -> None:
-            if pair is not None and pair.clean not in taken and self._fits(pair):
+            if pair is not None and pair.clean not in taken and self.discovery.fits(len(pair.clean)):
                 new.setdefault(pair.clean, _Lesson(pair, found_by))
 
         broken = [each for each in self.task.variations if each.name in now.round.breaks]
         for variation in broken:
             share = max(self.plan.lessons // 2 // len(broken), 4)
             stream = 3 + now.round.number  # another than of those that judge it, and than of any attack
-            drawn = prompts_of(variation, self.model, judging, share, self.setup.seed, stream)
+            drawn = prompts_of(variation, self.discovery, judging, share, self.setup.seed, stream)
             for pair in () if isinstance(drawn, str) else drawn.pairs:
                 add(pair, f"variation {variation.name}")
         for case in now.cases:
@@ -264,13 +264,8 @@ class _Course:
     def _varied(self) -> tuple[TokenPair, ...]:
         """The prompts by which the variations are judged in every round."""
         seen, count, seed = self.discovery.pairs, self.setup.prompts, self.setup.seed
-        drawn = [prompts_of(variation, self.model, seen, count, seed) for variation in self.task.variations]
+        drawn = [prompts_of(variation, self.judgement, seen, count, seed) for variation in self.task.variations]
         return tuple(pair for pairs in drawn if isinstance(pairs, PromptPairs) for pair in pairs.pairs)
-
-    def _fits(self, pair: TokenPair) -> bool:
-        """Whether missing edges have means for a prompt of this length."""
-        means = self.discovery.means
-        return means is None or means.shape[2] == 1 or len(pair.clean) <= means.shape[2]
 
     def _rediscovered(self, number: int, lessons: Collection[_Lesson], most: int) -> list[_Found]:
         """The circuits of at most `most` edges that KL and the task's own metric find on all prompts there are."""

@@ -118,8 +118,11 @@ class Refined:
 
     @property
     def helped(self) -> bool:
-        """Whether the refined circuit is hurt less by the unseen attack; if not, the first one is the result."""
-        return self.last.worst < self.first.worst
+        """Whether the unseen attack hurts the refined circuit less and the judgement prompts no more.
+
+        If not, the first circuit is the result.
+        """
+        return self.last.worst < self.first.worst and self.last.mean <= self.first.mean + _ALIKE
 
     @property
     def verdict(self) -> str:
@@ -133,9 +136,8 @@ class Refined:
         )
         if not self.helped:
             return f"it did not help, so the first circuit is kept: {told}"
-        price = "; but on the judgement prompts it is worse" if last.mean > first.mean + _ALIKE else ""
         why = "it helped" if self.lessons else "it helped by its size alone, not by what it could have learned"
-        return f"{why}: {told}{price}"
+        return f"{why}: {told}"
 
     def to_json(self) -> dict[str, Any]:
         """All but the circuit itself, as plain JSON data."""

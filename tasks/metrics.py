@@ -114,7 +114,9 @@ class KLDivergence(AbstractMetric):
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Sum over the vocabulary of p_full (log p_full - log p)."""
-        full = targets.reference.to(logits.dtype).log_softmax(dim=-1)
+        wide = torch.promote_types(logits.dtype, torch.float32)  # half precision would lose what is looked for
+        logits = logits.to(wide)
+        full = targets.reference.to(wide).log_softmax(dim=-1)
         return (full.exp() * (full - logits.log_softmax(dim=-1))).sum(dim=-1)
 
 

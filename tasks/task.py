@@ -117,7 +117,7 @@ class Task:
     variations: tuple[Variation, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [variation.name for variation in self.variations]
+        names = ["standard", *(variation.name for variation in self.variations)]  # what its own prompts are called
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise TaskError(
                 f"two variations of the task {self.name!r} have one name: got {twice} twice, wanted a name for each; "

@@ -259,15 +259,9 @@ class _Hunt:
 
     def _claim(self, pair: TokenPair) -> bool:
         """Whether a prompt is neither a discovery prompt nor met before; from now on it is met."""
-        known = pair.clean in self._taken or _key(pair) in self._met or not self._fits(pair)
+        known = pair.clean in self._taken or _key(pair) in self._met or not self._problem.fits(len(pair.clean))
         self._met.add(_key(pair))
         return not known
-
-    def _fits(self, pair: TokenPair) -> bool:
-        """Whether the model reads prompts of this length, and missing edges have means for it."""
-        limit, means = self._problem.model.identity.n_context, self._problem.means
-        enough = means is None or means.shape[2] == 1 or len(pair.clean) <= means.shape[2]
-        return enough and (limit is None or len(pair.clean) <= limit)
 
     def _draw(self, count: int) -> list[tuple[TokenPair, int]]:
         """Prompts of the task not met yet, each a start; fewer where there are no more."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from acdc.attacks.case import Case, cases
 from acdc.discovery import problems
 
 if TYPE_CHECKING:
+    from acdc.problem import Problem
     from acdc.setup import Setup
     from graphs.circuit import Circuit
     from graphs.model import Model
@@ -73,7 +74,8 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
     """Measure a circuit on the task's judgement prompts, named `standard`, and then on each of its variations.
 
     A variation has at most `prompts` prompts, drawn with the setup's seed, none of which is a discovery prompt; missing
-    edges carry what its own corrupt prompts, or their means, say. The verdict is one of these, tried in this order:
+    edges carry what its own corrupt prompts say, or the means of the judgement prompts. The verdict is one of these,
+    tried in this order:
 
     - `not expressible`: the model's tokenizer writes fewer than 2 of the prompts.
     - `model's limit`: the model is right on less than 80% of them; what the circuit does is not judged.
@@ -89,9 +91,9 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
     """
     discovery, judgement = problems(task, model, setup)
     usual = cases(judgement, circuit, STANDARD)
-    drawn = [prompts_of(variation, model, discovery.pairs, prompts, setup.seed) for variation in task.variations]
+    drawn = [prompts_of(variation, judgement, discovery.pairs, prompts, setup.seed) for variation in task.variations]
     measured = [
-        () if isinstance(pairs, str) else cases(replace(judgement, pairs=pairs), circuit, f"variation {variation.name}")
+        () if isinstance(pairs, str) else cases(judgement.on(pairs), circuit, f"variation {variation.name}")
         for variation, pairs in zip(task.variations, drawn, strict=True)
     ]
     p_values = _corrected([_p_value(found, usual) if _able(found) else None for found in measured])
@@ -103,10 +105,11 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
 
 
 def prompts_of(
-    variation: Variation, model: Model, seen: PromptPairs, count: int, seed: int, stream: int = 2
+    variation: Variation, problem: Problem, seen: PromptPairs, count: int, seed: int, stream: int = 2
 ) -> PromptPairs | str:
     """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 2.
 
+    They are to be measured as the problem's prompts are.
     Every `stream` of a seed draws others; from 2 on they are neither the task's own prompts nor those of a search.
     """
     import numpy
@@ -116,16 +119,17 @@ def prompts_of(
     pairs, reason = None, ""
     while pairs is None and count >= _FEWEST:
         try:
-            pairs = variation.prompts.pairs(model.tokenizer, count, numpy.random.default_rng((seed, stream)))
+            pairs = variation.prompts.pairs(problem.model.tokenizer, count, numpy.random.default_rng((seed, stream)))
         except BadPrompts as error:
             reason, count = f"{error.problems[0].what}: {error.problems[0].got}", count // 2
     if pairs is None:
         return reason
-    longest = model.identity.n_context or numpy.inf
     known = {pair.clean for pair in seen.pairs}
-    kept = [place for place, pair in enumerate(pairs.pairs) if pair.clean not in known and len(pair.clean) <= longest]
+    kept = [
+        place for place, pair in enumerate(pairs.pairs) if pair.clean not in known and problem.fits(len(pair.clean))
+    ]
     if len(kept) < _FEWEST:
-        return f"only {len(kept)} of {len(pairs)} prompts are new and not longer than the model reads"
+        return f"only {len(kept)} of {len(pairs)} prompts are new and not longer than the model and the means allow"
     return pairs.select(kept)
 
 

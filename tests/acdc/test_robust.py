@@ -128,7 +128,7 @@ def test_nothing_that_judges_is_learned_from_nor_tested_unseen(monkeypatch: pyte
     model = known("hidden", SEED).model
     discovery, judgement = problems(task(), model, SETUP)
     rare, *_ = task().variations
-    judging = prompts_of(rare, model, discovery.pairs, SETUP.prompts, SETUP.seed)
+    judging = prompts_of(rare, judgement, discovery.pairs, SETUP.prompts, SETUP.seed)
     assert isinstance(judging, PromptPairs)
     for each in taught:
         assert not each & {pair.clean for pair in (*judgement.pairs.pairs, *judging.pairs)}

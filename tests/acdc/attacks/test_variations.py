@@ -10,8 +10,11 @@ import pytest
 
 import acdc
 import tasks
+from acdc.attacks.case import cases
 from acdc.attacks.variations import STANDARD, Varied, prompts_of, variations
+from acdc.discovery import problems
 from acdc.models import load_named
+from acdc.problem import Problem
 from acdc.setup import Setup
 from acdc.truth import planted
 from graphs.circuit import Circuit
@@ -20,7 +23,7 @@ from tasks.builtin.planted_sum import CAPITALS, SIZE, SUMMANDS
 from tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from tasks.slots import Slots
 from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from tasks.tokenisation import TextPair, tokenise
 
 FEW = Setup(prompts=24)
 
@@ -47,6 +50,10 @@ def sums(changed: str) -> TemplatePrompts:
 @pytest.fixture(scope="module")
 def adder() -> Model:
     return planted.named("planted-and:0").model
+
+
+def posed(model: Model) -> Problem:
+    return problems(tasks.get("planted_sum"), model, FEW)[1]
 
 
 @pytest.fixture(scope="module")
@@ -146,24 +153,24 @@ def test_what_the_tokenizer_cannot_write_is_said_with_its_reason(adder: Model, n
 
 def test_fewer_prompts_than_asked_for_will_do(adder: Model) -> None:
     prompts = sums("both").where(lambda words: words["word"] == "the")  # 36 clean prompts at most
-    found = prompts_of(Variation("case", "A case.", prompts), adder, PromptPairs(()), 64, 0)
+    found = prompts_of(Variation("case", "A case.", prompts), posed(adder), PromptPairs(()), 64, 0)
     assert not isinstance(found, str)
     assert len(found) == 32
 
 
 def test_every_stream_of_a_seed_has_prompts_of_its_own(adder: Model) -> None:
     case = Variation("case", "A case.", sums("both"))
-    one, two = (prompts_of(case, adder, PromptPairs(()), 16, 0, stream) for stream in (2, 3))
+    one, two = (prompts_of(case, posed(adder), PromptPairs(()), 16, 0, stream) for stream in (2, 3))
     assert one != two
-    assert one == prompts_of(case, adder, PromptPairs(()), 16, 0)
+    assert one == prompts_of(case, posed(adder), PromptPairs(()), 16, 0)
 
 
 def test_prompts_that_were_seen_are_left_out(adder: Model) -> None:
     case = Variation("case", "A case.", sums("both"))
-    every = prompts_of(case, adder, PromptPairs(()), 16, 0)
+    every = prompts_of(case, posed(adder), PromptPairs(()), 16, 0)
     assert not isinstance(every, str)
-    assert prompts_of(case, adder, every.select(range(6)), 16, 0) == every.select(range(6, 16))
-    assert "only 1 of 16 prompts are new" in str(prompts_of(case, adder, every.select(range(15)), 16, 0))
+    assert prompts_of(case, posed(adder), every.select(range(6)), 16, 0) == every.select(range(6, 16))
+    assert "only 1 of 16 prompts are new" in str(prompts_of(case, posed(adder), every.select(range(15)), 16, 0))
 
 
 def test_prompts_that_are_longer_than_the_model_reads_are_no_prompts(adder: Model, narrow: Task) -> None:
@@ -174,4 +181,16 @@ def test_prompts_that_are_longer_than_the_model_reads_are_no_prompts(adder: Mode
     )
     row = with_case(adder, narrow, ListedPrompts(texts, ("here",) * 4))
     assert row.verdict == "not expressible"
-    assert "not longer than the model reads" in row.why
+    assert "not longer than the model and the means allow" in row.why
+
+
+def test_under_mean_ablation_missing_edges_carry_the_means_of_the_judgement_prompts(adder: Model, narrow: Task) -> None:
+    setup = replace(FEW, ablation="mean")
+    circuit = Circuit.empty(adder.graph)
+    _, judgement = problems(narrow, adder, setup)
+    row = variations(narrow, adder, circuit, setup, prompts=8)[1]
+    pairs = [tokenise(case.pair, adder.tokenizer)[0] for case in row.worst]
+    again = cases(judgement.on(PromptPairs(tuple(pair for pair in pairs if pair))), circuit, "again")
+    assert [case.kl for case in again] == pytest.approx([case.kl for case in row.worst])
+    own = cases(replace(judgement, pairs=PromptPairs(tuple(pair for pair in pairs if pair))), circuit, "own means")
+    assert [case.kl for case in own] != pytest.approx([case.kl for case in row.worst])
