@@ -17,7 +17,7 @@ from typing import Any
 
 import tasks
 from acdc.attacks.case import Case
-from acdc.attacks.search import search, searchable
+from acdc.attacks.search import SEARCH, search, searchable
 from acdc.attacks.variations import prompts_of, variations
 from acdc.checkpoint import ROUNDS, Checkpoint
 from acdc.discovery import HELD, Result, discover, problems
@@ -158,7 +158,7 @@ class _Course:
         """All rounds, those found before without a search, and the verdict."""
         most = int(self.plan.growth * len(first.circuit))
         lessons: list[_Lesson] = []
-        met = [self._attacked(0, _Found(first.circuit, self.discovery.metric.name), (), None)]
+        met = [self._attacked(0, _Found(first.circuit, self.discovery.metric.name), (), (), None)]
         found = [_Found.from_json(first.circuit, data) for data in before]
         while True:
             now, number = met[-1], len(met)
@@ -178,7 +178,7 @@ class _Course:
             if not candidates:
                 stop = Stop.EDGES
                 break
-            attacked = [self._attacked(number, each, new if each.lessons else (), now) for each in candidates]
+            attacked = [self._attacked(number, each, lessons, new if each.lessons else (), now) for each in candidates]
             met.append(min(attacked, key=lambda each: (each.round.worst, each.round.edges)))
             if kept is not None:
                 kept.save({"found": [each.found.to_json() for each in met[1:]]})
@@ -193,7 +193,12 @@ class _Course:
         return Stop.ROUNDS if now.number == self.plan.rounds else None
 
     def _attacked(
-        self, number: int, found: _Found, learned: Collection[_Lesson], before: _Attacked | None
+        self,
+        number: int,
+        found: _Found,
+        lessons: Collection[_Lesson],
+        learned: Collection[_Lesson],
+        before: _Attacked | None,
     ) -> _Attacked:
         circuit, plan = found.circuit, self.plan
         cases = self._search(circuit, plan.seed + number, f"round {number}: attack")
@@ -206,7 +211,7 @@ class _Course:
             edges=len(circuit),
             metric=found.metric,
             mean=float(self.discovery.measure([circuit], [KLDivergence()]).mean()),
-            worst=max((case.kl for case in cases), default=0.0),
+            worst=max([self._worst_again(found, lessons), *(case.kl for case in cases)]),
             above=len(above),
             breaks=tuple(each.name for each in varied[1:] if each.verdict == "breaks"),
             learned=dict(Counter(lesson.found_by for lesson in learned)),
@@ -216,6 +221,13 @@ class _Course:
             added=PromptPairs(tuple(lesson.pair for lesson in learned)).fingerprint() if learned else None,
         )
         return _Attacked(found, above, told)
+
+    def _worst_again(self, found: _Found, lessons: Collection[_Lesson]) -> float:
+        """The highest KL on the counterexamples met so far, be they of other circuits: one attack does not meet all."""
+        pairs = tuple(lesson.pair for lesson in lessons if lesson.found_by == SEARCH)
+        if not pairs:
+            return 0.0
+        return float(self.judgement.on(PromptPairs(pairs)).measure([found.circuit], [KLDivergence()]).max())
 
     def _search(self, circuit: Circuit, seed: int, stage: str, without: Collection[_Lesson] = ()) -> tuple[Case, ...]:
         found = search(
@@ -257,8 +269,11 @@ class _Course:
                 add(pair, f"variation {variation.name}")
         for case in now.cases:
             if len(new) < self.plan.lessons:
-                add(tokenise(case.pair, self.model.tokenizer)[0], case.found_by)
+                add(self._tokens(case), case.found_by)
         return list(new.values())
+
+    def _tokens(self, case: Case) -> TokenPair | None:
+        return tokenise(case.pair, self.model.tokenizer)[0]
 
     @cached_property
     def _varied(self) -> tuple[TokenPair, ...]:
@@ -292,8 +307,13 @@ class _Course:
         return PromptPairs((*self.discovery.pairs.pairs, *(lesson.pair for lesson in lessons)))
 
     def _judged(self, first: Result, met: list[_Attacked], lessons: list[_Lesson], stop: Stop) -> Refined:
-        """The verdict on the refined circuit that its own attack hurt least."""
-        best = min(met[1:] or met, key=lambda each: (each.round.worst, each.round.edges))
+        """The verdict on the refined circuit that its own attack, and what others met, hurt least."""
+        last_met = [_Lesson(pair, SEARCH) for case in met[-1].cases if (pair := self._tokens(case))]
+        every = [*lessons, *last_met]
+        best = min(
+            met[1:] or met,
+            key=lambda each: (max(each.round.worst, self._worst_again(each.found, every)), each.round.edges),
+        )
         found, rounds, seed = best.found, tuple(each.round for each in met), self.setup.seed
         last = first
         if found.account is not None:

@@ -58,10 +58,11 @@ class Plan:
 class Round:
     """A circuit, what an attack on it came to, and what the circuit had learned; all KLs in nats.
 
-    `mean` is the mean KL over the prompts drawn for discovery, `worst` the highest that the search found and `above`
-    how many of its cases are above the bound; `breaks` names the variations that break the circuit. `learned` counts
-    by what found them the prompts added for this circuit, `words` are what fills their slots unusually often; `gained`
-    and `lost` are edges, against the round before; `added` is the SHA-256 of the prompts added.
+    `mean` is the mean KL over the prompts drawn for discovery, `worst` the highest on any counterexample met so far,
+    in this attack or an earlier one, and `above` how many cases of this attack are above the bound; `breaks` names the
+    variations that break the circuit. `learned` counts by what found them the prompts added for this circuit, `words`
+    are what fills their slots unusually often; `gained` and `lost` are edges, against the round before; `added` is the
+    SHA-256 of the prompts added.
     """
 
     number: int

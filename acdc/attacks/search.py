@@ -34,6 +34,8 @@ from tasks.slots import Slots
 from tasks.task import Task
 from tasks.tokenisation import TextPair, TokenPair, tokenise
 
+SEARCH = "search"
+"""What its cases are found by."""
 _STARTS = 64
 _PARENTS = 16
 """How many prompts are taken up at a time."""
@@ -279,7 +281,7 @@ class _Hunt:
     def _test(self, new: list[tuple[TokenPair, int]]) -> None:
         if not new:
             return
-        measured = cases(self._problem.on(PromptPairs(tuple(pair for pair, _ in new))), self._circuit, "search")
+        measured = cases(self._problem.on(PromptPairs(tuple(pair for pair, _ in new))), self._circuit, SEARCH)
         self.pool += [_Met(pair, case, start) for (pair, start), case in zip(new, measured, strict=True)]
 
 
