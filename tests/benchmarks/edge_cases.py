@@ -34,8 +34,9 @@ def _figures(varied: Varied) -> list[str]:
         return ["0", "", "", "", "", "", varied.verdict]
     accuracies = [f"{100 * part:.0f}%" for part in (varied.model_accuracy, varied.circuit_accuracy)]
     spread = [f"{part:.3f}" for part in (varied.kl.p50, varied.kl.p99, varied.kl.max)]
-    breaks = f"**breaks** (p = {varied.p_value:.2g})" if varied.verdict == "breaks" else varied.verdict
-    return [str(varied.count), *accuracies, *spread, breaks]
+    chance = "" if varied.p_value is None else f" (p = {varied.p_value:.2g})"
+    verdict = f"**breaks**{chance}" if varied.verdict == "breaks" else varied.verdict
+    return [str(varied.count), *accuracies, *spread, verdict]
 
 
 def main(*names: str) -> None:
