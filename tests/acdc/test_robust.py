@@ -27,7 +27,7 @@ from tasks.prompts import ListedPrompts, PromptPairs
 from tasks.task import Task
 
 SETUP = Setup(prompts=12)
-PLAN = Plan(budget=100, lessons=24, rounds=2)
+PLAN = Plan(budget=60, lessons=24, rounds=2)
 SEED = 8
 """That of a small model: four true edges and two hidden ones."""
 
