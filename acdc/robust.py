@@ -18,6 +18,7 @@ from typing import Any
 import tasks
 from acdc.attacks.case import Case
 from acdc.attacks.search import SEARCH, search, searchable
+from acdc.attacks.typical import typical
 from acdc.attacks.variations import prompts_of, variations
 from acdc.checkpoint import ROUNDS, Checkpoint
 from acdc.discovery import HELD, Result, discover, problems
@@ -38,10 +39,6 @@ from tasks.metrics import KLDivergence
 from tasks.prompts import PromptPairs
 from tasks.task import Task
 from tasks.tokenisation import TokenPair, tokenise
-
-_TYPICAL = 0.1
-"""By how much the share of a word among counterexamples exceeds its share among the prompts, to be told."""
-_TOLD = 3
 
 Watch = Callable[[Progress], None]
 
@@ -215,7 +212,9 @@ class _Course:
             above=len(above),
             breaks=tuple(each.name for each in varied[1:] if each.verdict == "breaks"),
             learned=dict(Counter(lesson.found_by for lesson in learned)),
-            words=self._words(learned),
+            words=typical(
+                [lesson.pair.text for lesson in learned if lesson.found_by == SEARCH], self.discovery.pairs.texts()
+            ),
             gained=tuple(sorted(edges - earlier)),
             lost=tuple(sorted(earlier - edges)),
             added=PromptPairs(tuple(lesson.pair for lesson in learned)).fingerprint() if learned else None,
@@ -344,28 +343,12 @@ class _Course:
         record["faithfulness"] = last.faithfulness.to_json()
         return replace(refined, result=replace(last, circuit=replace(last.circuit, provenance=record)))
 
-    def _words(self, learned: Collection[_Lesson]) -> tuple[str, ...]:
-        """What fills a slot of the counterexamples far more often than of the prompts, such as `letter G`."""
-        usual = _shares([pair.text.filling for pair in self.discovery.pairs.pairs])
-        found = _shares([lesson.pair.text.filling for lesson in learned if not lesson.found_by.startswith("variation")])
-        excess = {words: share - usual.get(words, 0.0) for words, share in found.items()}
-        typical = sorted(
-            (words for words in excess if excess[words] > _TYPICAL), key=lambda words: (-excess[words], words)
-        )
-        return tuple(" ".join(words) for words in typical[:_TOLD])
-
     def _staged(self, stage: str) -> Watch | None:
         """Whoever waits, told of what is done now."""
         watch = self.watch
         if watch is None:
             return None
         return lambda progress: watch(replace(progress, stage=f"{stage} · {progress.stage}", state=None))
-
-
-def _shares(fillings: Collection[tuple[tuple[str, str], ...]]) -> dict[tuple[str, str], float]:
-    """How often each slot is filled with each word."""
-    counts = Counter(words for filling in fillings for words in filling)
-    return {words: count / len(fillings) for words, count in counts.items()}
 
 
 def _plain(setup: Setup) -> dict[str, Any]:

@@ -48,7 +48,8 @@ class Recorded:
                 tuple(Case.from_json(case) for case in data["worst"]),
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            got = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} {str(error)!r}"
             raise BadAttackFile(
-                f"no attack can be read from {path}: got {type(error).__name__} {str(error)!r}, wanted what "
+                f"no attack can be read from {path}: got {got}, wanted what "
                 "`acdc attack` writes; name another file or attack the circuit again"
             ) from error

@@ -76,6 +76,11 @@ def write(words: Mapping[str, str]) -> TextPair | None:
     mixed = [replace(clean, **{part: getattr(corrupt, part)}) for part in ("keys", "digits", "asked")]
     if any(other.answer == clean.answer for other in (*mixed, corrupt)):
         return None
+    return paired(clean, corrupt, words)
+
+
+def paired(clean: Lookup, corrupt: Lookup, words: Mapping[str, str]) -> TextPair:
+    """The prompt pair of these two, whose parts are `words`."""
     return TextPair(
         clean=clean.text,
         corrupt=corrupt.text,

@@ -76,6 +76,11 @@ def write(words: Mapping[str, str]) -> TextPair | None:
     picked_alone = replace(corrupt, added=clean.added)  # what the sum is if the picked digit is taken from it
     if any(other.answer == clean.answer for other in (*mixed, picked_alone, corrupt)):
         return None
+    return paired(clean, corrupt, words)
+
+
+def paired(clean: Pick, corrupt: Pick, words: Mapping[str, str]) -> TextPair:
+    """The prompt pair of these two, whose parts are `words`."""
     return TextPair(
         clean=clean.text,
         corrupt=corrupt.text,

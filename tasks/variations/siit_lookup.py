@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tasks.builtin.combinations import is_held_out
-from tasks.builtin.siit_lookup import SLOTS, Lookup, draw
+from tasks.builtin.siit_lookup import SLOTS, Lookup, draw, paired
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Slots
 from tasks.task import Variation
@@ -43,11 +43,4 @@ def _write(words: Mapping[str, str]) -> TextPair | None:
     alone += [Lookup(clean.keys, clean.digits, corrupt.asked), corrupt]
     if len(set(clean.digits)) != 3 or any(other.answer == clean.answer for other in alone):
         return None
-    return TextPair(
-        clean=clean.text,
-        corrupt=corrupt.text,
-        answers=(f" {clean.answer}",),
-        distractors=(f" {corrupt.answer}",),
-        template=f"{clean.asked} is asked for",
-        filling=tuple(words.items()),
-    )
+    return paired(clean, corrupt, words)

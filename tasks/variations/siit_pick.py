@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tasks.builtin.combinations import is_held_out
-from tasks.builtin.siit_pick import DIGITS, PLACES, SLOTS, Pick, draw
+from tasks.builtin.siit_pick import DIGITS, PLACES, SLOTS, Pick, draw, paired
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Slots, listed
 from tasks.task import Variation
@@ -39,11 +39,4 @@ def _write(words: Mapping[str, str]) -> TextPair | None:
     alone += [Pick(clean.place, clean.digits, corrupt.added), Pick(corrupt.place, corrupt.digits, clean.added), corrupt]
     if len(set(clean.digits)) != 3 or any(other.answer == clean.answer for other in alone):
         return None
-    return TextPair(
-        clean=clean.text,
-        corrupt=corrupt.text,
-        answers=(f" {clean.answer}",),
-        distractors=(f" {corrupt.answer}",),
-        template=f"the {PLACES[clean.place]} digit is picked",
-        filling=tuple(words.items()),
-    )
+    return paired(clean, corrupt, words)

@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_refused(attacked: Path) -> None:
     Path("test_zero.acdc.yaml").write_text(zero)
     Path("foreign.json").write_text("{}")
     for arguments, words in (
-        (("nowhere", "test_new.acdc.yaml"), "no attack can be read from nowhere: got FileNotFoundError"),
+        (("nowhere", "test_new.acdc.yaml"), "no attack can be read from nowhere: got No such file or directory"),
         (("foreign.json", "test_new.acdc.yaml"), "no attack can be read from foreign.json: got KeyError"),
         ((attacked, "new.yaml"), "got 'new.yaml', wanted test_*.acdc.yaml"),
         ((attacked, "nowhere/test_new.acdc.yaml"), "there is no directory"),
