@@ -2,6 +2,7 @@
 
 AcdcError (ValueError)
 |-- UnmeasurableBehaviour   corrupting the prompts does not change the metric, so there is nothing to attribute
+|-- NotFinite               a number that decides is NaN or infinite
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
 |-- UnknownModel            a name that is no model's
@@ -22,6 +23,10 @@ class AcdcError(ValueError):
 
 class UnmeasurableBehaviour(AcdcError):
     """Corrupting the prompts does not change the metric, so there is nothing to attribute."""
+
+
+class NotFinite(AcdcError):
+    """A number that something is decided by is NaN or infinite."""
 
 
 class UnreachableGoal(AcdcError):

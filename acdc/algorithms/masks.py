@@ -13,6 +13,7 @@ from torch import Tensor
 from acdc.algorithms.scores import Scored, score_graph
 from acdc.algorithms.slopes import differentiable
 from acdc.errors import BadSetting
+from acdc.precision import finite, wide
 from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
 from graphs.executor import Executor
@@ -82,7 +83,8 @@ class LearnedMasks:
                     target = wanted * min(1.0, done / (_WARM_UP * self.steps))
                     short = target - (1 - kept(log_alpha).mean(-1))
                     loss = (lost + price[0] * short + price[1] * short.square()).sum()
-                log_alpha.grad, price.grad = torch.autograd.grad(loss, (log_alpha, price))
+                slopes = torch.autograd.grad(finite(loss, f"the loss of masks at step {done + 1}"), (log_alpha, price))
+                log_alpha.grad, price.grad = (finite(slope, "the gradient at masks") for slope in slopes)
                 descent.step()
                 ascent.step()
                 done += 1
@@ -131,4 +133,4 @@ def _mean_metric(
     problem: Problem, batch: Batch, masks: Float[Tensor, "mask receiver sender"]
 ) -> Float[Tensor, " mask"]:
     columns, targets = batch.columns(problem.metric)
-    return problem.metric(Executor.of(batch.runs).run_masks(masks, columns=columns), targets).mean(-1)
+    return problem.metric(wide(Executor.of(batch.runs).run_masks(masks, columns=columns)), targets).mean(-1)
