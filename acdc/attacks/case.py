@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
+from acdc.precision import finite
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.executor import Executor
 from graphs.model import Model
-from tasks.metrics import KLDivergence
+from tasks.metrics import KLDivergence, Targets
 from tasks.prompts import TextPair
 
 
@@ -52,12 +56,12 @@ class Case:
 def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]:
     """What the model and the circuit make of every prompt of a problem, in their order.
 
-    Raises: DifferentGraphs when the circuit is of another model.
+    Raises: DifferentGraphs when the circuit is of another model; NotFinite.
     """
     found: dict[int, Case] = {}
     for batch in problem.batches:
         reference, [logits] = batch.targets.reference, Executor.of(batch.runs).run([circuit])
-        divergence = KLDivergence()(logits, batch.targets).tolist()
+        divergence = divergences(logits, batch.targets).tolist()
         said = [both.argmax(-1).tolist() for both in (reference, logits)]
         for row, place in enumerate(batch.prompts.index.tolist()):
             pair = problem.pairs.pairs[place]
@@ -72,6 +76,17 @@ def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]
                 found_by=found_by,
             )
     return tuple(found[place] for place in range(len(problem.pairs)))
+
+
+def divergences(logits: Float[Tensor, "*circuit batch vocab"], targets: Targets) -> Float[Tensor, "*circuit batch"]:
+    """KL(model || circuit) in nats, in float64 where float32 does not suffice; what is finite has finite logits.
+
+    Raises: NotFinite when that does not suffice either.
+    """
+    values = KLDivergence()(logits, targets)
+    if not values.isfinite().all():
+        values = KLDivergence()(logits.double(), targets)
+    return finite(values, "KL(model || circuit) of prompts")
 
 
 def written(model: Model, token: int) -> str:

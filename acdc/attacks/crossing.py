@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from acdc.attacks.case import Case, cases
+from acdc.attacks.case import Case, cases, divergences
 from acdc.attacks.margins import SIDES, Crossed, Percentile, Stratum
 from acdc.errors import BadSetting
 from acdc.judges.faithfulness import Interval
@@ -19,7 +19,7 @@ from graphs.ablation import Ablation
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.crossing import CrossedRun
-from tasks.metrics import KLDivergence, Targets
+from tasks.metrics import Targets
 from tasks.prompts import PromptPairs
 from tasks.tokenisation import TokenPair
 
@@ -114,7 +114,7 @@ def _crossed(
         unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
         for block in run.blocks():
             targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])
-            found = KLDivergence()(block.logits, targets).double().cpu().numpy()
+            found = divergences(block.logits, targets).double().cpu().numpy()
             new = slice(done, done := done + found.size)
             values[new] = found.ravel()
             corrupt[new] = numbers[block.corrupt].repeat(found.shape[1])

@@ -12,6 +12,7 @@ import torch
 from acdc.attacks.candidates import divergence
 from acdc.attacks.case import Case, cases
 from acdc.errors import BadSetting
+from acdc.precision import finite
 from acdc.problem import Batch, Problem
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
@@ -109,7 +110,8 @@ def _alone(problem: Problem, circuit: Circuit, outside: Edges) -> list[list[floa
     if not outside:
         return []
     restored = [_with(circuit, [edge]) for edge in outside]
-    values: list[list[float]] = problem.measure(restored, [KLDivergence()])[0].tolist()
+    measured = finite(problem.measure(restored, [KLDivergence()])[0], "KL with an edge put back")
+    values: list[list[float]] = measured.tolist()
     return values
 
 
@@ -133,7 +135,7 @@ class _Repair:
             return (), True
         greedy = self._greedily(best[:_WIDTH])
         repairs = [self._needed(greedy)] if self._done([greedy])[0] else []
-        ranked = self._ranked(outside)
+        ranked = self._ranked(outside) or tuple(best)
         enough = next(prefix for prefix in _doubling(ranked) if len(prefix) == len(ranked) or self._done([prefix])[0])
         if self._done([enough])[0]:
             repairs.append(self._needed(enough))
@@ -147,7 +149,8 @@ class _Repair:
         logits = self._executor.run([_with(self._circuit, edges) for edges in sets])[:, 0]
         reference = self._reference.expand_as(logits)
         right = torch.isin(logits.argmax(-1), self._right)
-        return divergence(reference.double(), logits.double()).tolist(), right.tolist()
+        values = finite(divergence(reference.double(), logits.double()), "KL with edges put back")
+        return values.tolist(), right.tolist()
 
     def _done(self, sets: Sequence[Edges]) -> list[bool]:
         return [right and kl <= self._bound for kl, right in zip(*self._measured(sets), strict=True)]
@@ -168,7 +171,10 @@ class _Repair:
         return taken
 
     def _ranked(self, outside: Edges) -> Edges:
-        """The edges by how fast KL falls with them on the way from the circuit to the whole model."""
+        """The edges by how fast KL falls with them on the way from the circuit to the whole model.
+
+        None of them where a gradient is not finite, and tells nothing.
+        """
         inside = torch.from_numpy(self._circuit.mask()).to(self._reference)
         rest = torch.from_numpy((~self._circuit).mask()).to(self._reference)
         total = torch.zeros_like(rest)
@@ -177,6 +183,8 @@ class _Repair:
                 mask = (inside + point * rest).requires_grad_()
                 [logits] = self._executor.run_masks(mask[None])
                 total += torch.autograd.grad(divergence(self._reference, logits).sum(), mask)[0]
+        if not total.isfinite().all():
+            return ()
         places = self._circuit.graph.places
         slopes = total.tolist()
         return tuple(sorted(outside, key=lambda edge: (slopes[places[edge][0]][places[edge][1]], places[edge])))
