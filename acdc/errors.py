@@ -2,7 +2,7 @@
 
 AcdcError (ValueError)
 |-- UnmeasurableBehaviour   corrupting the prompts does not change the metric, so there is nothing to attribute
-|-- NotFinite               a number that decides is NaN or infinite
+|-- NotFinite               a measured number is NaN or infinite, so that nothing can be decided by it
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
 |-- UnknownModel            a name that is no model's
@@ -26,7 +26,7 @@ class UnmeasurableBehaviour(AcdcError):
 
 
 class NotFinite(AcdcError):
-    """A number that something is decided by is NaN or infinite."""
+    """A measured number is NaN or infinite, so that nothing can be decided by it."""
 
 
 class UnreachableGoal(AcdcError):

@@ -15,9 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 import tasks
 from acdc.attacks.case import Case
 from acdc.attacks.search import SEARCH, search, searchable
@@ -31,7 +28,6 @@ from acdc.goals import Edges, Goal, KeptFaithfulness
 from acdc.judges.faithfulness import faithfulness
 from acdc.method import Method
 from acdc.models import load_named
-from acdc.precision import finite
 from acdc.problem import Problem
 from acdc.progress import Account, CurvePoint, Progress
 from acdc.rounds import Plan, Refined, Round, Standing, Stop
@@ -211,7 +207,7 @@ class _Course:
             number=number,
             edges=len(circuit),
             metric=found.metric,
-            mean=float(_divergences(self.discovery, circuit).mean()),
+            mean=float(self.discovery.measure([circuit], [KLDivergence()]).mean()),
             worst=max([self._worst_again(found, lessons), *(case.kl for case in cases)]),
             above=len(above),
             breaks=tuple(each.name for each in varied[1:] if each.verdict == "breaks"),
@@ -230,7 +226,7 @@ class _Course:
         pairs = tuple(lesson.pair for lesson in lessons if lesson.found_by == SEARCH)
         if not pairs:
             return 0.0
-        return float(_divergences(self.judgement.on(PromptPairs(pairs)), found.circuit).max())
+        return float(self.judgement.on(PromptPairs(pairs)).measure([found.circuit], [KLDivergence()]).max())
 
     def _search(self, circuit: Circuit, seed: int, stage: str, without: Collection[_Lesson] = ()) -> tuple[Case, ...]:
         found = search(
@@ -353,10 +349,6 @@ class _Course:
         if watch is None:
             return None
         return lambda progress: watch(replace(progress, stage=f"{stage} · {progress.stage}", state=None))
-
-
-def _divergences(problem: Problem, circuit: Circuit) -> Float[Tensor, "1 1 prompt"]:
-    return finite(problem.measure([circuit], [KLDivergence()]), "KL(model || circuit) of prompts")
 
 
 def _plain(setup: Setup) -> dict[str, Any]:

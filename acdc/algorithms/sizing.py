@@ -13,7 +13,6 @@ from acdc.algorithms.selection import Rule, Selection
 from acdc.algorithms.sweep import smallest_that_keeps
 from acdc.errors import UnreachableGoal
 from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
-from acdc.precision import finite
 from acdc.problem import Problem
 from acdc.progress import Account, CurvePoint, Progress
 from graphs.circuit import Circuit
@@ -51,8 +50,7 @@ class ScoredSearch:
         met: dict[int, tuple[CurvePoint, Circuit]] = {}
 
         def meet(circuit: Circuit) -> CurvePoint:
-            words = f"the {problem.metric.name} of a circuit of {len(circuit):,} edges"
-            value = float(problem.normalised(finite(problem.measure([circuit])[0], words).mean(-1))[0])
+            value = float(problem.normalised(problem.measure([circuit])[0].mean(-1))[0])
             lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
             met[len(circuit)] = CurvePoint(lowest, len(circuit), value, 0), circuit
             return met[len(circuit)][0]
