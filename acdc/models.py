@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tasks
-from acdc.errors import UnknownModel
+from acdc.errors import AcdcError, UnknownModel
 from acdc.truth import programs
 
 if TYPE_CHECKING:
@@ -67,6 +67,29 @@ def resolve(name: str) -> str:
         f"no model called {name!r}; wanted a shipped model, a checkpoint directory or a hub name such as "
         f"'gpt2' or 'EleutherAI/pythia-70m@step3000'; {hint}"
     )
+
+
+def is_known(name: str) -> bool:
+    """Whether there may be a model of that name."""
+    try:
+        resolve(name)
+    except AcdcError:
+        return False
+    return True
+
+
+def expanded(path: str | Path) -> str | Path:
+    """A path or a name, with the home directory where it starts with a tilde: not everything comes through a shell."""
+    return type(path)(Path(path).expanduser()) if str(path).startswith("~") else path
+
+
+def name_of(model: Model) -> str:
+    """The name that loads a model again where it has one, as people write it; the model's own name otherwise."""
+    name, revision = model.identity.name, model.identity.revision
+    for shipped in tasks.shipped_models():
+        if Path(name) == tasks.shipped_model(shipped):
+            return shipped
+    return f"{name}@{revision}" if revision else name
 
 
 def is_directory(name: str) -> bool:

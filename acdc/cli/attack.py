@@ -12,7 +12,18 @@ import typer
 
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
-from acdc.cli.options import AsJson, CircuitPath, Device, ItsAblation, ItsDtype, ItsModel, ItsTask, circuit_file, option
+from acdc.cli.options import (
+    Anyway,
+    AsJson,
+    CircuitPath,
+    Device,
+    ItsAblation,
+    ItsDtype,
+    ItsModel,
+    ItsTask,
+    circuit_file,
+    option,
+)
 from acdc.errors import BadSetting
 
 
@@ -33,6 +44,7 @@ def attack(
     diagnose: Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [3]")] = 3,
     device: Device = "cpu",
     dtype: ItsDtype = None,
+    anyway: Anyway = False,
     fail_above: Annotated[
         float | None, option("--fail-above", takes="KL", is_="Exit with 1 if the worst KL found is above this")
     ] = None,
@@ -67,7 +79,16 @@ def attack(
     destination.check((ATTACK, *REPAIR))
     with watching(quiet=False) as watch:
         watch.stage("loading the model")
-        found = attack_circuit(loaded, task=task, model=model, setup=setup, plan=plan, watch=watch.pruning)
+        found = attack_circuit(
+            loaded,
+            task=task,
+            model=model,
+            setup=setup,
+            plan=plan,
+            anyway=anyway,
+            watch=watch.pruning,
+            tell=terminal.note,
+        )
         about = f"{found.origin['task']['name']} on {found.origin['model']['name']}"
         watch.stage("drawing what repairs it")
         data = found.to_json()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from acdc.cli import terminal
-from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, flag, option
+from acdc.cli.options import Anyway, AsJson, CircuitPath, Device, circuit_file, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def stability(
     resamples: Annotated[int, option("--resamples", takes="N", is_="Discoveries on resampled prompts [20]")] = 20,
     seeds: Annotated[int, option("--seeds", takes="N", is_="Discoveries with other seeds: new prompts [5]")] = 5,
     device: Device = "cpu",
+    anyway: Anyway = False,
     resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
     out: Annotated[
         Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [where the circuit is]")
@@ -55,6 +56,8 @@ def stability(
                 resamples=resamples,
                 seeds=seeds,
                 device=device,
+                anyway=anyway,
+                tell=lambda words: watch.line(f"note: {words}"),
                 watch=lambda progress: watch.piece(_words(progress), progress.done, progress.total),
                 checkpoint=checkpoint,
                 resume=resume,
