@@ -22,7 +22,7 @@ from acdc.checkpoint import Checkpoint
 from acdc.goals import Goal, KeptFaithfulness
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
-from acdc.models import is_directory, load_named
+from acdc.models import expanded, is_directory, load_named
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress
 from acdc.record import Asked, record
@@ -70,7 +70,7 @@ def discover(
             file = str(Path(task).resolve())
         task = tasks.get(task)
     name = model.identity.name if isinstance(model, Model) else model or task.model
-    asked = Asked(task, file, str(Path(name).resolve()) if is_directory(name) else name)
+    asked = Asked(task, file, str(Path(expanded(name)).resolve()) if is_directory(name) else name)
     loaded = model if isinstance(model, Model) else load_named(name, setup)
     discovery, judgement = problems(task, loaded, setup, HELD * method.max_bytes)
     provenance = record(asked, discovery, judgement, setup)
@@ -146,5 +146,6 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
 
 def default_directory(task: str, model: str) -> Path:
     """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
+    model = expanded(model)
     name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
     return Path("runs") / f"{task}-{name}"
