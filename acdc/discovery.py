@@ -22,7 +22,7 @@ from acdc.checkpoint import Checkpoint
 from acdc.goals import Goal, KeptFaithfulness
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
-from acdc.models import load_named
+from acdc.models import expanded, load_named
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress
 from acdc.record import RECORDED, Asked, record
@@ -189,5 +189,6 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
 
 def default_directory(task: str, model: str) -> Path:
     """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
+    model = expanded(model)
     name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
     return Path("runs") / f"{task}-{name}"

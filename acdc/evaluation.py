@@ -12,7 +12,7 @@ from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
 from acdc.hashes import Given, Tell, differences
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
-from acdc.models import expanded, load_named, name_of
+from acdc.models import load_named, name_of
 from acdc.problem import Problem
 from acdc.setup import Setup
 from graphs.circuit import Circuit
@@ -85,7 +85,7 @@ def subject(
     if model is None:
         _require_lasting(circuit, "model")
         model = str(_recorded(circuit, "model", "name"))
-    task = task if isinstance(task, Task) else tasks.get(expanded(task))
+    task = task if isinstance(task, Task) else tasks.get(task)
     loaded = model if isinstance(model, Model) else load_named(model, setup)
     require_graph(circuit, loaded)
     try:

@@ -39,15 +39,14 @@ class Asked:
         file, in_memory = None, []
         if not isinstance(task, Task):
             if task not in tasks.names():  # a name is a name even where a file is called the same
-                task = expanded(task)
-                file = str(Path(task).resolve())
+                file = str(Path(expanded(str(task))).resolve())
             task = tasks.get(task)
         elif task.name not in tasks.names():
             in_memory.append("task")
         name = name_of(model) if isinstance(model, Model) else model or task.model
         if isinstance(model, Model) and not is_known(name):
             in_memory.append("model")
-        return cls(task, file, str(Path(name).resolve()) if is_directory(name) else name, tuple(in_memory))
+        return cls(task, file, str(Path(expanded(name)).resolve()) if is_directory(name) else name, tuple(in_memory))
 
 
 RECORDED = ("model", "task", "prompts", "ablation", "metric")

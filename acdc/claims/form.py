@@ -6,11 +6,20 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+
+def _own_name(metric: object) -> object:
+    """A metric's own name, where one of its other names stands."""
+    from tasks.metrics import ALIASES
+
+    return ALIASES.get(metric, metric) if isinstance(metric, str) else metric
+
+
 # Literals, so that editors complete them; a test compares them with what there is.
-Metric = Literal["logit_difference", "probability_difference", "kl", "nll", "accuracy", "l2"]
+MetricName = Literal["logit_difference", "probability_difference", "kl", "nll", "accuracy", "l2"]
+Metric = Annotated[MetricName, BeforeValidator(_own_name)]
 Kind = Literal["resample", "mean", "mean-positional", "zero"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 Number = Annotated[float, Field(allow_inf_nan=False)]

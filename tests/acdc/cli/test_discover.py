@@ -169,8 +169,8 @@ def test_an_interrupted_discovery_leaves_nothing(monkeypatch: pytest.MonkeyPatch
         (["periodic", "--model", "periodic-2"], "no model called 'periodic-2'; wanted a shipped model, a checkpoint"),
         (["periodic", "--method", "eap+acd"], "unknown method 'eap+acd'; did you mean eap+acdc"),
         (
-            ["periodic", "--metric", "logit_diff"],
-            "unknown metric: got 'logit_diff', wanted a metric's name; did you mean",
+            ["periodic", "--metric", "logit_dif"],
+            "unknown metric: got 'logit_dif', wanted a metric's name; did you mean",
         ),
         (
             ["periodic", "--ablation", "men"],
