@@ -23,11 +23,12 @@ from acdc.attacks.specificity import Elsewhere, specificity
 from acdc.attacks.variations import Varied, variations
 from acdc.discovery import problems
 from acdc.errors import UnmeasurableBehaviour
-from acdc.evaluation import recorded_setup, subject
+from acdc.evaluation import subject
 from acdc.hashes import Tell
 from acdc.judges.necessity import Necessity, necessity
 from acdc.progress import Progress
 from acdc.record import Asked, record
+from acdc.recorded import recorded_setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from tasks.errors import BrokenPlugin

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from acdc.discovery import problems
 from acdc.errors import WrongModel
-from acdc.evaluation import recorded_setup, subject
+from acdc.evaluation import subject
 from acdc.hashes import Tell
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.judges.stability import jaccard
 from acdc.record import RECORDED
+from acdc.recorded import recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile, DifferentGraphs

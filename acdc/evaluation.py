@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import tasks
 from acdc.discovery import problems
 from acdc.errors import EmptyCircuit, WrongModel
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
 from acdc.hashes import Given, Tell, differences
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.method import Method
 from acdc.models import load_named, name_of
 from acdc.problem import Problem
+from acdc.recorded import recorded, recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
@@ -81,19 +79,14 @@ def subject(
     given = Given(task is not None, model is not None)
     if task is None:
         _require_lasting(circuit, "task")
-        task = str(_recorded(circuit, "task", "file") or _recorded(circuit, "task", "name"))
+        task = str(recorded(circuit, "task", "file") or recorded(circuit, "task", "name"))
     if model is None:
         _require_lasting(circuit, "model")
-        model = str(_recorded(circuit, "model", "name"))
+        model = str(recorded(circuit, "model", "name"))
     task = task if isinstance(task, Task) else tasks.get(task)
     loaded = model if isinstance(model, Model) else load_named(model, setup)
     require_graph(circuit, loaded)
-    try:
-        recorded = recorded_setup(circuit)
-    except BadCircuitFile:
-        recorded = None
-    found = differences(circuit.provenance, task, loaded, setup, recorded, given)
-    found.settle(anyway=anyway, tell=tell)
+    differences(circuit, task, loaded, setup, given).settle(anyway=anyway, tell=tell)
     return task, loaded
 
 
@@ -118,42 +111,3 @@ def _require_lasting(circuit: Circuit, part: str) -> None:
             f"the circuit was found with a {part} made in Python, {record.get('name')!r}, which cannot be found by its "
             f"name; give the {part} itself: {part}=... in Python, or one that can be loaded (--{part})"
         )
-
-
-def recorded_setup(circuit: Circuit) -> Setup:
-    """The setup a circuit was discovered with, on the CPU.
-
-    Raises: BadCircuitFile when the circuit's record does not hold one.
-    """
-    keys = (("metric", "name"), ("ablation",), ("prompts", "count"), ("prompts", "seed"), ("model", "dtype"))
-    metric, ablation, prompts, seed, dtype = (str(_recorded(circuit, *key)) for key in keys)
-    try:
-        return Setup(metric, ablation, int(prompts), int(seed), dtype=dtype)
-    except ValueError as error:
-        raise BadCircuitFile(f"the circuit's record is damaged: {error}; discover the circuit again") from error
-
-
-def recorded_search(circuit: Circuit) -> tuple[Method, Goal]:
-    """The method and the goal a circuit was discovered with.
-
-    Raises: BadCircuitFile when the circuit's record does not hold them.
-    """
-    settings, asked = (_recorded(circuit, "algorithm", key) for key in ("settings", "goal"))
-    kinds: dict[str, Callable[..., Goal]] = {kind.__name__: kind for kind in (Threshold, Edges, KeptFaithfulness)}
-    try:
-        goal, how = dict(asked), dict(settings)  # type: ignore[call-overload]  # what is no mapping is refused here
-        return Method(**how), kinds[goal.pop("kind")](**goal)
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadCircuitFile(f"the circuit's record is damaged: {error!r}; discover the circuit again") from error
-
-
-def _recorded(circuit: Circuit, *keys: str) -> object:
-    value: object = circuit.provenance
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            raise BadCircuitFile(
-                f"the circuit's record lacks {'.'.join(keys)}, so it does not say what to measure it with; "
-                "give --task and --model, and in Python a Setup"
-            )
-        value = value[key]
-    return value

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from acdc.errors import ChangedSubject
+from acdc.recorded import recorded_setup
 from acdc.setup import Setup
+from graphs.errors import BadCircuitFile
 
 if TYPE_CHECKING:
+    from graphs.circuit import Circuit
     from graphs.model import Model
     from tasks.task import Task
 
@@ -78,16 +81,18 @@ def tokenizer_hash(tokenizer: Any) -> str:
     return f"sha256:{hashlib.sha256(json.dumps([vocabulary, texts]).encode()).hexdigest()}"
 
 
-def differences(
-    record: Mapping[str, Any], task: Task, model: Model, setup: Setup, recorded: Setup | None, given: Given
-) -> Differences:
+def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given: Given) -> Differences:
     """Compare a task, a model and a setup with what a circuit's record says.
 
-    `recorded` is the setup in the record, None where it does not hold one. A circuit without any record, such as one
-    made by hand, claims nothing that could differ.
+    A circuit without any record, such as one made by hand, claims nothing that could differ.
 
     Raises: BadPrompts when the tokenizer cannot express the prompts.
     """
+    record = circuit.provenance
+    try:
+        recorded = recorded_setup(circuit)
+    except BadCircuitFile:
+        recorded = None
     if not {"model", "task", "prompts"} & record.keys():
         return Differences()
     asked: list[str] = []

@@ -10,7 +10,7 @@ from typing import Any
 from acdc.checkpoint import Checkpoint
 from acdc.discovery import HELD, problems, search
 from acdc.errors import BadSetting, UnmeasurableBehaviour, UnreachableGoal
-from acdc.evaluation import recorded_search, recorded_setup, subject
+from acdc.evaluation import subject
 from acdc.goals import Goal
 from acdc.hashes import Tell
 from acdc.judges.stability import Stability, stability
@@ -18,6 +18,7 @@ from acdc.method import Method
 from acdc.problem import Problem
 from acdc.progress import Progress
 from acdc.record import RECORDED
+from acdc.recorded import recorded_search, recorded_setup
 from graphs.circuit import Circuit
 from graphs.model import Model
 from graphs.nodes import Edge

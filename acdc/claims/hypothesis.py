@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from acdc.errors import BadHypothesisFile
+from acdc.hashes import Given
 from graphs.circuit import Circuit
 from graphs.errors import GraphsError
 from graphs.patterns import check_form, expand
@@ -44,12 +45,16 @@ class Bound:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a circuit is measured on: a task, its name or file (which tells tasks apart), a model's name, a setup."""
+    """What a circuit is measured on: a task, its name or file (which tells tasks apart), a model's name, a setup.
+
+    `given` says which of it are the file's or the user's own choice, where the circuit's record may say otherwise.
+    """
 
     task: Task
     key: str
     model: str
     setup: Setup
+    given: Given = field(default_factory=Given, compare=False)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def evaluate(
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
-    from acdc.evaluation import recorded_setup
+    from acdc.recorded import recorded_setup
     from acdc.setup import Setup
     from graphs.errors import BadCircuitFile
 

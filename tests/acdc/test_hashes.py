@@ -16,9 +16,10 @@ import acdc
 import graphs
 import tasks
 from acdc.errors import ChangedSubject
-from acdc.evaluation import recorded_setup, subject
+from acdc.evaluation import subject
 from acdc.hashes import NO_TOKENIZER, Differences, tokenizer_hash, weights_hash
 from acdc.models import load_named
+from acdc.recorded import recorded_setup
 from acdc.rediscovery import rediscover
 from acdc.setup import Setup
 from graphs.circuit import Circuit

@@ -9,7 +9,8 @@ import pytest
 
 from acdc.attacks.case import cases
 from acdc.attacks.diagnosis import BOUND
-from acdc.evaluation import judgement, recorded_setup
+from acdc.evaluation import judgement
+from acdc.recorded import recorded_setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 
