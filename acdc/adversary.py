@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ import tasks
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing, crossing
 from acdc.attacks.diagnosis import Diagnosis, diagnosis
-from acdc.attacks.file import SCHEMA
+from acdc.attacks.file import SCHEMA, circuit_hash
 from acdc.attacks.plan import PARTS, Part, Plan
 from acdc.attacks.search import Search, search
 from acdc.attacks.specificity import Elsewhere, specificity
@@ -98,8 +97,7 @@ class Attack:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        names = "\n".join(edge.name for edge in self.circuit.ordered())
-        of = {"edges": len(self.circuit), "hash": f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"}
+        of = {"edges": len(self.circuit), "hash": circuit_hash(self.circuit)}
         timings: dict[str, Any] = {"seconds": dict(self.seconds)}
         if self.found.search:
             timings["prompts_per_second"] = self.found.search.per_second

@@ -111,6 +111,17 @@ class Listed:
         if wrong:
             raise BadHypothesisFile(*wrong)
 
+    def circuit_in(self, graph: ComputationalGraph) -> Circuit:
+        """The circuit of what they stand for in this graph.
+
+        Raises: BadHypothesisFile, with the lines of all names that stand for nothing in it.
+        """
+        try:
+            return Circuit(graph, expand(graph, [name for name, _ in self.names]))
+        except GraphsError:
+            self.check(graph)  # tells the lines of all that is wrong
+            raise
+
 
 def require_graph(circuit: Circuit, graph: ComputationalGraph, model: str, place: str) -> None:
     """Refuse a circuit of another model than the one it is measured on.
@@ -141,12 +152,8 @@ class Hypothesis:
         Raises: BadHypothesisFile, with the lines of all names that stand for nothing in this graph.
         """
         match self.circuit:
-            case Listed(names):
-                try:
-                    return Circuit(graph, expand(graph, [name for name, _ in names]))
-                except GraphsError:
-                    self.circuit.check(graph)  # tells the lines of all that is wrong
-                    raise
+            case Listed():
+                return self.circuit.circuit_in(graph)
             case Circuit():
                 require_graph(self.circuit, graph, self.subject.model, self.circuit_place)
                 return self.circuit

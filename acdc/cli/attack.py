@@ -6,7 +6,7 @@ import json as jsons
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ from acdc.cli.options import (
     option,
 )
 from acdc.errors import BadSetting
+
+if TYPE_CHECKING:
+    from acdc.setup import Setup
+    from graphs.circuit import Circuit
 
 
 def attack(
@@ -59,10 +63,12 @@ def attack(
     same seed and budget find the same again.
     """
     from acdc.adversary import attack_circuit
+    from acdc.attacks.file import circuit_hash
     from acdc.attacks.plan import PARTS, Plan, parts
     from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.evaluate import setup_of
     from acdc.cli.progress import watching
+    from acdc.cli.runs import of_attack, room
     from acdc.report.attack import tables
     from graphs.circuit import Circuit
 
@@ -75,9 +81,13 @@ def attack(
     given = {"ablation": ablation, "dtype": dtype}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
-    destination = Destination(out if out is not None else file.parent)
-    destination.check((ATTACK, *REPAIR))
-    with watching(quiet=False) as watch:
+    directory = out if out is not None else file.parent
+    Destination(directory).check((ATTACK, *REPAIR))
+    wanted = {"circuit": {"hash": circuit_hash(loaded)}, "plan": plan.to_json(), **_named(loaded, task, model, setup)}
+    if anyway:
+        wanted["model"]["weights"] = None  # it is not known yet whether they are those of the attack there
+    place = room(directory, of_attack(wanted), named=out is not None, further=directory / "attack")
+    with watching(quiet=False) as watch, place as destination:
         watch.stage("loading the model")
         found = attack_circuit(
             loaded,
@@ -112,3 +122,20 @@ def attack(
         raise typer.Exit(Exit.FAILED_CHECK)
     if written.undrawn:
         raise written.undrawn
+
+
+def _named(circuit: Circuit, task: str | None, model: str | None, setup: Setup) -> dict[str, Any]:
+    """What an attack's file will say of what it was measured with, as far as that is known before anything is loaded.
+
+    Where task or model are given, another attack on them is one on other prompts or weights, for all that is known.
+    """
+    from graphs.ablation import Ablation
+
+    record: dict[str, Any] = {"ablation": Ablation(setup.ablation).value, "model": {"dtype": setup.dtype}}
+    record["prompts"] = {"count": setup.prompts, "seed": setup.seed}
+    if setup.metric is not None:
+        record["metric"] = {"name": setup.metric}
+    own = circuit.provenance
+    record["task"] = own.get("task", {}) if task is None else {"file": None, "name": None}
+    record["model"] = {**own.get("model", {}), "dtype": setup.dtype} if model is None else {"weights": None}
+    return record

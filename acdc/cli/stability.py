@@ -36,7 +36,8 @@ def stability(
     from acdc.cli.destination import Destination
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.rediscovery import rediscover
+    from acdc.cli.runs import of_stability, room
+    from acdc.rediscovery import rediscover, request
     from acdc.report.findings import Findings
     from acdc.report.table import stability as table
     from graphs.circuit import Circuit
@@ -45,10 +46,12 @@ def stability(
     loaded = Circuit.load(file)
     if out is None and file.name != "circuit.json":
         raise BadSetting(f"{file} is not called circuit.json, as the result will be; say where it goes with --out")
-    destination = Destination(out if out is not None else file.parent)
-    destination.check()
-    checkpoint = destination.directory / _CHECKPOINT
-    with watching(quiet=False) as watch:
+    directory = out if out is not None else file.parent
+    Destination(directory).check()
+    asked = request(loaded, resamples, seeds)
+    foreign = of_stability(loaded.to_json(), asked, _CHECKPOINT, resume=resume)
+    with watching(quiet=False) as watch, room(directory, foreign, named=resume or out is not None) as destination:
+        checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")
         with interruptible(checkpoint):
             found = rediscover(
@@ -66,7 +69,7 @@ def stability(
         noted = found.noted_in(loaded)
         findings = Findings.of(noted, str(file))
         written = destination.write(noted, findings.origin.title)
-    checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     if json:
         terminal.write_json(found.to_json())
     else:
