@@ -132,7 +132,8 @@ class ClaimsForm(AbstractForm):
     necessity: BoundForm | None = None
     """What the model keeps of the behaviour without the circuit: 0 where the circuit is needed for all of it."""
     size: BoundForm | None = None
-    """How many edges the circuit has."""
+    """How many edges the circuit has, as `acdc show` counts them; a node that is listed is no edge, but stands for all
+    edges between it and the other nodes listed, `input` and `logits`."""
     edges: EdgesForm | None = None
     """How like a baseline the circuit is."""
     specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1)] | None = None

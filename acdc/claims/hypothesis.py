@@ -111,6 +111,10 @@ class Listed:
         if wrong:
             raise BadHypothesisFile(*wrong)
 
+    def between_nodes(self, graph: ComputationalGraph) -> int:
+        """How many edges the nodes among the names stand for in this graph."""
+        return len(expand(graph, [name for name, _ in self.names if "->" not in name]))
+
     def circuit_in(self, graph: ComputationalGraph) -> Circuit:
         """The circuit of what they stand for in this graph.
 

@@ -73,7 +73,8 @@ class Verdict:
         """The measured value with its interval."""
         interval = self.measured.interval
         ends = f" (95% CI {interval.low:.4g} to {interval.high:.4g})" if interval else ""
-        return f"{self.measured.value:.4g}{ends}"
+        counted = f" {self.measured.counted}" if self.measured.counted else ""
+        return f"{self.measured.value:.4g}{ends}{counted}"
 
     def told(self) -> str:
         """Why the claim does not hold: claim, value, interval, bound and the most guilty edges."""

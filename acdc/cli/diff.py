@@ -59,3 +59,5 @@ def diff(
     terminal.parts(tables(found, before, after, top))
     if render is not None:
         terminal.results().print(f"\nWritten: {render}", soft_wrap=True)
+        for loss in export.losses(render):
+            terminal.note(loss)
