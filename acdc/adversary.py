@@ -24,11 +24,12 @@ from acdc.attacks.variations import variations
 from acdc.checkpoint import Checkpoint
 from acdc.discovery import problems
 from acdc.errors import AcdcError, BadCheckpoint, UnmeasurableBehaviour
-from acdc.evaluation import recorded_setup, subject
+from acdc.evaluation import subject
+from acdc.hashes import Tell
 from acdc.judges.necessity import necessity
-from acdc.models import is_directory
 from acdc.progress import Progress
 from acdc.record import Asked, record
+from acdc.recorded import recorded_setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import GraphsError
@@ -68,7 +69,7 @@ def attack(
     error that the first of them failed with, such as DifferentGraphs.
     """
     discovery, judgement = problems(task, model, setup)
-    about = record(asked or Asked(task, None, model.identity.name), discovery, judgement, setup)
+    about = record(asked or Asked.of(task, model), discovery, judgement, setup)
     del about["created"]  # the same attack gives the same file
     kept = None
     if checkpoint is not None:
@@ -85,25 +86,27 @@ def attack_circuit(
     circuit: str | Path | Circuit,
     *,
     task: str | Path | Task | None = None,
-    model: str | None = None,
+    model: str | Model | None = None,
     setup: Setup | None = None,
     plan: Plan = Plan(),  # noqa: B008  # a frozen value
+    anyway: bool = False,
     watch: Watcher = lambda progress: None,
+    tell: Tell | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
 ) -> Attack:
     """Attack a circuit as `attack` does; what is left out is what the circuit's own record says.
 
+    Weights, tokenizer or prompts that have changed since are refused, unless `anyway`; `tell` is as for
+    `acdc.evaluation.subject`.
+
     Raises: as `attack` and `judgement`.
     """
     circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
     setup = recorded_setup(circuit) if setup is None else setup
-    of, on = subject(circuit, task=task, model=model, setup=setup)
-    name = model or circuit.provenance["model"]["name"]
-    file = circuit.provenance["task"].get("file") if task is None else None
-    if task is not None and not isinstance(task, Task) and task not in tasks.names():
-        file = str(Path(task).resolve())
-    asked = Asked(of, file, str(Path(name).resolve()) if is_directory(name) else name)
+    of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
+    recorded = circuit.provenance.get("task", {})
+    asked = Asked.of(task or recorded.get("file") or recorded["name"], on if model is None else model)
     return attack(of, on, circuit, setup, plan, asked=asked, watch=watch, checkpoint=checkpoint, resume=resume)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from string import Template
 
 from tasks.behaviour_slots import Choices, filled, read_slots
 from tasks.errors import BadBehaviourFile, Problem, nearest
-from tasks.metrics import metric_names
+from tasks.metrics import ALIASES, metric_names
 from tasks.prompts import AbstractPromptSource, ListedPrompts
 from tasks.records import Field, Keys, Record, describe, read_table, read_yaml
 from tasks.task import NAME, About, Task, Variation
@@ -25,7 +26,8 @@ _EXAMPLE = Template("""\
 name: "$name"
 about: Makes the verb agree with its subject, not with a nearer noun.
 
-# A shipped model (`acdc models`), a folder with a checkpoint, or a name on the Hugging Face hub.
+# A folder with a checkpoint (looked up beside this file), a shipped model (`acdc models`), or a name on the Hugging
+# Face hub.
 model: $model
 
 # What is measured: logit_difference, probability_difference, kl, nll, accuracy or l2.
@@ -87,9 +89,9 @@ def load_behaviour_file(path: str | Path) -> Task:
         wanted = "letters, digits, '_', '-' and '.', the first a letter or digit"
         place = record.fields["name"].place
         problems.append(Problem("this name cannot be part of a folder's name", repr(name), wanted, "rename it", place))
-    model = _text(record, "model", problems)
+    model = _beside(_text(record, "model", problems), path)
     metric = _text(record, "metric", problems)
-    if metric and metric not in metric_names():
+    if metric and metric not in (*metric_names(), *ALIASES):
         place = record.fields["metric"].place
         remedy = nearest(metric, metric_names())
         problems.append(Problem("unknown metric", repr(metric), "a metric's name", remedy, place))
@@ -105,6 +107,12 @@ def load_behaviour_file(path: str | Path) -> Task:
 def example(name: str, model: str = "everyday-4l") -> str:
     """Return a commented behaviour file which runs as it is; what a task cannot be called is left out of its name."""
     return _EXAMPLE.substitute(name=re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "my_behaviour", model=model)
+
+
+def _beside(model: str, file: Path) -> str:
+    """The model's name, or the path of its directory where one of that name is beside the file."""
+    directory = file.parent / os.path.expanduser(model)
+    return str(directory.resolve()) if model and directory.is_dir() else model
 
 
 def _reading_order(problem: Problem, path: Path) -> tuple[bool, int]:
@@ -149,7 +157,7 @@ def _prompts(
         case None:
             return ListedPrompts((), ())
         case Field(str(table), place) if table:
-            rows = read_table(path.parent / table, _PROMPT_KEYS, problems)
+            rows = read_table(path.parent / os.path.expanduser(table), _PROMPT_KEYS, problems)
         case Field(list(items), place):
             rows = [row for item in items if (row := _inline(item, problems))]
         case Field(value, place):

@@ -188,6 +188,9 @@ _METRICS: tuple[type[AbstractMetric], ...] = (
     L2,
 )
 
+ALIASES = {"logit_diff": LogitDifference.name, "prob_diff": ProbabilityDifference.name, "kl_div": KLDivergence.name}
+"""Other names that people know metrics by; what is stored is the metric's own."""
+
 
 def metric_names() -> tuple[str, ...]:
     """Return the names of all metrics."""
@@ -195,12 +198,12 @@ def metric_names() -> tuple[str, ...]:
 
 
 def metric(name: str) -> AbstractMetric:
-    """Return the metric of this name.
+    """Return the metric of this name, or of this alias of a name.
 
     Raises: UnknownMetric, with the nearest names.
     """
     for kind in _METRICS:
-        if kind.name == name:
+        if kind.name == ALIASES.get(name, name):
             return kind()
     raise UnknownMetric(name, metric_names())
 

@@ -186,6 +186,8 @@ class TemplatePrompts(AbstractPromptSource):
 
     def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return `count` prompts, skipping draws that the tokenizer cannot express."""
+        if self.slots and self.draw == self.slots.draw and self.slots.fillings < count:
+            raise _more_than_fillings(self.slots.fillings, count)
         found: dict[tuple[int, ...], TokenPair] = {}
         accepted: set[str] = set()
         reasons: Counter[str] = Counter()
@@ -252,6 +254,17 @@ class ListedPrompts(AbstractPromptSource):
             raise BadPrompts(*problems)
         order = rng.permutation(len(found))[:count].tolist()
         return PromptPairs(tuple(found.values())).select(order)
+
+
+def _more_than_fillings(fillings: int, count: int) -> BadPrompts:
+    return BadPrompts(
+        Problem(
+            "the slots cannot be filled in so many ways",
+            f"{count:,} asked for",
+            f"at most {fillings:,}",
+            f"ask for at most {fillings // 2:,} (--prompts), since as many others judge, or give the slots more words",
+        )
+    )
 
 
 def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str, Problem]) -> BadPrompts:

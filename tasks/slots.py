@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
+from math import prod
 from typing import TypeVar, final
 
 import numpy as np
@@ -28,6 +29,11 @@ class Slots:
 
     choices: Mapping[str, tuple[str, ...]]
     write: Callable[[Mapping[str, str]], TextPair | None]
+
+    @property
+    def fillings(self) -> int:
+        """How many fillings there are; no more prompts than these can be drawn."""
+        return prod(len(words) for words in self.choices.values())
 
     def rewrite(self, pair: TextPair, slot: str, word: str) -> TextPair | None:
         """The pair with another word in one slot, wherever it stands in it; None where that makes no prompt.

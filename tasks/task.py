@@ -128,7 +128,7 @@ class Task:
                 f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, "
                 f"'_', '-' and '.', the first a letter or digit; rename the task."
             )
-        metric(self.metric)
+        object.__setattr__(self, "metric", metric(self.metric).name)
 
     @property
     def slots(self) -> Slots | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
-from tasks.errors import BadPrompts, Problem
+from tasks.errors import BadPrompts, Problem, halves_of_characters, lone_surrogates
 
 
 @runtime_checkable
@@ -32,7 +32,8 @@ class TextPair:
     predicted there; -1 is the last. `template` names the wording a pair was drawn from, `filling` what stands in each
     of its slots, by name.
 
-    Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings.
+    Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings, or a text holds half of
+    a character (a lone surrogate).
     """
 
     clean: str
@@ -54,6 +55,8 @@ class TextPair:
                         f'write {name}=(" word",)',
                     )
                 )
+        if halves := lone_surrogates("".join((self.clean, self.corrupt, *self.answers, *self.distractors))):
+            raise BadPrompts(halves_of_characters(halves))
 
 
 @final

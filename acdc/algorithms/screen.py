@@ -103,9 +103,7 @@ class KLScreen:
         log_bend = (anchor.log_bend + 2 * spread.reach * farthest).clamp(max=2 * math.log(spread.reach))
         bend = log_bend.exp()
         rise = (steps * anchor.slope).sum(-1) + (anchor.slope_error + bend * farthest) * length
-        apart = (anchor.apart + bend.sqrt() * farthest).clamp(
-            max=2
-        )  # |q - p|_1 changes by a deviation per unit at most
+        apart = (anchor.apart + bend.sqrt() * farthest).clamp(max=2)  # |q - p|_1 changes by a deviation per unit at most
         off = self._logit_error(anchor.at.norm(dim=-1) + farthest, spread)
         size = 2 * math.log(self._reference.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
         noise = 2 * (off * apart + off.square() / 2 + 4 * self._rounding * size)
@@ -127,7 +125,9 @@ class KLScreen:
         about_centre = top.squeeze(-1) + math.log(spread.widest)
         return torch.minimum(torch.minimum(about_row, about_mean), about_centre)
 
-    def _sums(self, weights: Float[Tensor, "two batch vocab"], spread: Spread) -> Float[Tensor, "two batch d_model"]:
+    def _sums(
+        self, weights: Float[Tensor, "two batch vocab"], spread: Spread
+    ) -> Float[Tensor, "two batch d_model"]:
         """The rows of the unembedding about their mean, summed with these weights, added up in float64."""
         rows = self._unembedding.weight
         total = weights.new_zeros(*weights.shape[:-1], rows.shape[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing
 from acdc.attacks.diagnosis import Diagnosis
-from acdc.attacks.file import SCHEMA
+from acdc.attacks.file import SCHEMA, circuit_hash
 from acdc.attacks.plan import PARTS, Part, Plan
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import Elsewhere
@@ -110,8 +109,7 @@ class Attack:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        names = "\n".join(edge.name for edge in self.circuit.ordered())
-        of = {"edges": len(self.circuit), "hash": f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"}
+        of = {"edges": len(self.circuit), "hash": circuit_hash(self.circuit)}
         timings: dict[str, Any] = {"seconds": dict(self.seconds)}
         if self.found.search:
             timings["prompts_per_second"] = self.found.search.per_second

@@ -13,6 +13,7 @@ import typer
 from acdc.cli import terminal
 from acdc.cli.exits import Exit, report
 from acdc.cli.options import (
+    Anyway,
     AsJson,
     CircuitPath,
     Device,
@@ -29,6 +30,8 @@ from acdc.errors import BadSetting
 if TYPE_CHECKING:
     from acdc.attacks.found import Attack
     from acdc.cli.destination import Written
+    from acdc.setup import Setup
+    from graphs.circuit import Circuit
 
 _CHECKPOINT = "attack-checkpoint.json"
 
@@ -50,6 +53,7 @@ def attack(
     diagnose: Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [3]")] = 3,
     device: Device = "cpu",
     dtype: ItsDtype = None,
+    anyway: Anyway = False,
     fail_above: Annotated[
         float | None, option("--fail-above", takes="KL", is_="Exit with 1 if the worst KL found is above this")
     ] = None,
@@ -65,11 +69,13 @@ def attack(
     same seed and budget find the same again. A part that fails is left out, told, and tried again with --resume.
     """
     from acdc.adversary import attack_circuit
+    from acdc.attacks.file import circuit_hash
     from acdc.attacks.plan import PARTS, Plan, parts
     from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.evaluate import setup_of
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
+    from acdc.cli.runs import interrupted, of_attack, room
     from acdc.report.attack import tables
     from graphs.circuit import Circuit
 
@@ -82,10 +88,18 @@ def attack(
     given = {"ablation": ablation, "dtype": dtype}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
-    destination = Destination(out if out is not None else file.parent)
-    destination.check((ATTACK, *REPAIR))
-    checkpoint = destination.directory / _CHECKPOINT
-    with watching(quiet=False) as watch:
+    directory, further = out if out is not None else file.parent, None if out is not None else file.parent / "attack"
+    kept = {"circuit": [edge.name for edge in loaded.ordered()], "plan": plan.to_json()}
+    if resume:
+        directory = interrupted(directory, kept, _CHECKPOINT, further=further)
+    Destination(directory).check((ATTACK, *REPAIR))
+    wanted = {"circuit": {"hash": circuit_hash(loaded)}, "plan": plan.to_json(), **_named(loaded, task, model, setup)}
+    if anyway:
+        wanted["model"]["weights"] = None  # it is not known yet whether they are those of the attack there
+    foreign = of_attack(wanted, None if resume else kept, _CHECKPOINT)
+    place = room(directory, foreign, named=resume or out is not None, further=further)
+    with watching(quiet=False) as watch, place as destination:
+        checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")
         with interruptible(checkpoint):
             found = attack_circuit(
@@ -94,7 +108,9 @@ def attack(
                 model=model,
                 setup=setup,
                 plan=plan,
+                anyway=anyway,
                 watch=watch.pruning,
+                tell=terminal.note,
                 checkpoint=checkpoint,
                 resume=resume,
             )
@@ -104,8 +120,8 @@ def attack(
         data["circuit"] = {"file": os.path.relpath(file, destination.directory), **data["circuit"]}
         text = jsons.dumps(data, indent=1, allow_nan=False) + "\n"
         written = destination.write_attack(text, loaded, found.repaired, f"What repairs {about}")
-    if not found.left_out.failed:
-        checkpoint.unlink(missing_ok=True)
+        if not found.left_out.failed:
+            checkpoint.unlink(missing_ok=True)
     if json:
         terminal.write_json(data)
     else:
@@ -139,3 +155,20 @@ def _exit_code(found: Attack, fail_above: float | None) -> int:
         terminal.warn(f"{part} failed and is left out of the result; try it again with --resume once this is mended:")
         code = max(code, report(error))
     return code
+
+
+def _named(circuit: Circuit, task: str | None, model: str | None, setup: Setup) -> dict[str, Any]:
+    """What an attack's file will say of what it was measured with, as far as that is known before anything is loaded.
+
+    Where task or model are given, another attack on them is one on other prompts or weights, for all that is known.
+    """
+    from graphs.ablation import Ablation
+
+    record: dict[str, Any] = {"ablation": Ablation(setup.ablation).value, "model": {"dtype": setup.dtype}}
+    record["prompts"] = {"count": setup.prompts, "seed": setup.seed}
+    if setup.metric is not None:
+        record["metric"] = {"name": setup.metric}
+    own = circuit.provenance
+    record["task"] = own.get("task", {}) if task is None else {"file": None, "name": None}
+    record["model"] = {**own.get("model", {}), "dtype": setup.dtype} if model is None else {"weights": None}
+    return record

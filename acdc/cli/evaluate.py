@@ -10,6 +10,7 @@ import typer
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
 from acdc.cli.options import (
+    Anyway,
     AsJson,
     CircuitPath,
     Device,
@@ -51,6 +52,7 @@ def evaluate(
     at_least: Annotated[
         float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")
     ] = None,
+    anyway: Anyway = False,
     full: Annotated[bool, flag("--full", is_="Ask everything, by all ablations and metrics; a verdict")] = False,
     json: AsJson = False,
 ) -> None:
@@ -75,7 +77,7 @@ def evaluate(
     given = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
-    problem = judgement(loaded, task=task, model=model, setup=setup)
+    problem = judgement(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
     judged = faithfulness(problem, loaded, setup.seed)
     complete = completeness(problem, loaded) if loaded.edges else None
     measured_on = _measured_on(findings.origin, setup, task, model)
@@ -97,7 +99,7 @@ def evaluate(
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
-    from acdc.evaluation import recorded_setup
+    from acdc.recorded import recorded_setup
     from acdc.setup import Setup
     from graphs.errors import BadCircuitFile
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
+from acdc.judges.finite import require_finite
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
@@ -95,6 +96,7 @@ def _receivers(circuit: Circuit) -> tuple[Node, ...]:
 
 def _strongest(circuit: Circuit, count: int) -> tuple[Node, ...]:
     """The nodes whose strongest incoming edges have the highest absolute scores, equals in topological order."""
+    require_finite("the strength of nodes", list(circuit.scores.values()))
     strength = dict.fromkeys(_receivers(circuit), 0.0)
     for edge, score in circuit.scores.items():
         strength[edge.receiver] = max(strength[edge.receiver], abs(score))

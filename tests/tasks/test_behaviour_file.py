@@ -60,6 +60,10 @@ def test_a_file_says_everything_about_a_task(tmp_path: Path) -> None:
     assert listed(task).places == tuple(f"{tmp_path}/rows.jsonl:{line}" for line in (1, 2, 3, 4))
 
 
+def test_a_metric_by_another_of_its_names_is_stored_by_its_own(tmp_path: Path) -> None:
+    assert load(tmp_path, four().replace("metric: kl", "metric: prob_diff")).metric == "probability_difference"
+
+
 def test_prompts_inline_in_jsonl_and_in_csv_are_the_same(tmp_path: Path) -> None:
     assert listed(load(tmp_path, four())).texts == TEXTS
     assert listed(load(tmp_path, HEAD + "prompts: rows.jsonl\n", rows_jsonl=ROWS)).texts == TEXTS
@@ -149,6 +153,44 @@ prompts:
         "mine.yaml:15: this prompt is given twice: got the clean prompt of mine.yaml:14 again, wanted every clean "
         "prompt once; remove one.",
     ]
+
+
+def test_a_key_that_a_row_repeats_is_refused(tmp_path: Path) -> None:
+    rows = ROWS.replace('"corrupt": "2 c"', '"clean": "2 x", "corrupt": "2 c"')
+    assert told(tmp_path, HEAD + "prompts: rows.jsonl\n", rows_jsonl=rows) == [
+        "rows.jsonl:2: a key is given twice: got 'clean', wanted every key once; remove one of the two."
+    ]
+    table = TABLE.replace("distractor\n", "distractor,answer\n").replace(" e\n", " e, f\n")
+    assert told(tmp_path, HEAD + "prompts: rows.csv\n", rows_csv=table) == [
+        "rows.csv:1: a key is given twice: got 'answer', wanted every key once; remove one of the two."
+    ]
+
+
+def test_half_of_a_character_is_refused_wherever_it_stands(tmp_path: Path) -> None:
+    sentence = (
+        r"a text holds half of a character (a lone surrogate): got '\ud800', wanted whole characters; write the "
+        "character itself."
+    )
+    rows = ROWS.replace("1 b", r"1 \ud800 b").replace('"2 c"', r'"2 c", "templ\ud800te": "x"')
+    unknown = "rows.jsonl:2: unknown key: got 'templ?te', wanted one of the known keys; did you mean 'template'?"
+    found = told(tmp_path, HEAD + "prompts: rows.jsonl\n", rows_jsonl=rows)
+    assert found == [f"rows.jsonl:1: {sentence}", f"rows.jsonl:2: {sentence}", unknown]
+    for old, line in (("mine", 1), ("a-model", 2), ("about it", 4), ("1 b", 6), ('" d"', 6)):
+        text = (
+            (HEAD + "about: about it\nprompts:\n" + four().partition("prompts:\n")[2])
+            .replace(old, old[0] + r"\ud800" + old[1:] if old.startswith('"') else rf'"\ud800{old}"', 1)
+            .replace('""', '"')
+        )
+        assert f"mine.yaml:{line}: {sentence}" in told(tmp_path, text), old
+
+
+def test_a_model_is_looked_up_beside_the_file_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(tmp_path, four()).model == "a-model"
+    (tmp_path / "a-model").mkdir()
+    assert load(tmp_path, four()).model == str(tmp_path / "a-model")
+    assert load(tmp_path, four().replace("a-model", "~/a-model")).model == str(tmp_path / "a-model")
 
 
 def test_a_file_without_prompts_is_told_what_is_missing(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from tasks.errors import TaskError
+from tasks.errors import BadPrompts, TaskError
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Slots, listed, numbered
 from tasks.tokenisation import TextPair
+from tests.tasks.toy_tokenizer import ToyTokenizer
 
 
 def write(words: Mapping[str, str]) -> TextPair | None:
@@ -71,6 +72,15 @@ def test_what_is_not_admitted_is_neither_drawn_nor_written() -> None:
 def test_slots_that_make_no_prompt_are_refused() -> None:
     with pytest.raises(TaskError, match=r"got 10,000 random fillings without one.*'first', 'second', 'mood'"):
         SLOTS.where(lambda words: False).draw(np.random.default_rng(0))
+
+
+def test_more_prompts_than_there_are_fillings_are_refused_before_any_is_drawn() -> None:
+    def never(words: Mapping[str, str]) -> TextPair | None:
+        raise AssertionError("a prompt is written")
+
+    prompts = TemplatePrompts.of(Slots(SLOTS.choices, never))
+    with pytest.raises(BadPrompts, match=r"got 14 asked for, wanted at most 12; ask for at most 6 \(--prompts\)"):
+        prompts.pairs(ToyTokenizer(), 14, np.random.default_rng(0))
 
 
 def test_prompts_drawn_from_slots_know_them() -> None:
