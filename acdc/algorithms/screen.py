@@ -43,8 +43,9 @@ class KLScreen:
 
     @staticmethod
     def suits(problem: Problem) -> bool:
-        """Whether the metric is KL and logits are linear in the normed residual."""
-        return isinstance(problem.metric, KLDivergence) and problem.model.unembedding.soft_cap is None
+        """Whether the metric is KL, logits are linear in the normed residual, and each prompt is scored once."""
+        once = all(not pair.also for pair in problem.pairs.pairs)
+        return once and isinstance(problem.metric, KLDivergence) and problem.model.unembedding.soft_cap is None
 
     def anchor(self, residual: Float[Tensor, "batch d_model"], logits: Float[Tensor, "batch vocab"]) -> Anchor:
         """The anchor at this final residual, whose logits these are."""
