@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from tasks.behaviour_slots import Choices, filled, read_slots
+from tasks.behaviour_slots import FileSlots, filled, read_slots
 from tasks.errors import BadBehaviourFile, Problem, nearest
 from tasks.metrics import ALIASES, metric_names
 from tasks.prompts import AbstractPromptSource, ListedPrompts
@@ -42,7 +42,10 @@ metric: logit_difference
 # template     (optional) a name for prompts of the same wording
 # Instead of the list, `prompts: prompts.jsonl` or `prompts: prompts.csv` reads a table with these fields from the
 # folder of this file. With `slots: {one: [key, dog], other: [cup, car]}` every prompt is a template, in which
-# "The {one} near the {other}" and so on are filled at random, with different words in different slots.
+# "The {one} near the {other}" and so on are filled at random, with different words in different slots. Words that go
+# together are rows: with `slots: [{country: France, capital: Paris}, {country: Japan, capital: Tokyo}]` a prompt is
+#   {clean: "The capital of {country} is", corrupt: "The capital of {other country} is", answer: " {capital}",
+#    distractor: " {other capital}"}
 prompts:
   - {clean: "The keys near the cabinet", corrupt: "The key near the cabinet", answer: " are", distractor: " is"}
   - {clean: "The cabinet near the keys", corrupt: "The cabinets near the keys", answer: " is", distractor: " are"}
@@ -121,7 +124,7 @@ def _reading_order(problem: Problem, path: Path) -> tuple[bool, int]:
     return file != str(path), int(line) if line.isdecimal() else 0
 
 
-def _variations(field: Field | None, path: Path, slots: Choices, problems: list[Problem]) -> tuple[Variation, ...]:
+def _variations(field: Field | None, path: Path, slots: FileSlots, problems: list[Problem]) -> tuple[Variation, ...]:
     """Return the edge cases that a file names."""
     match field:
         case None:
@@ -134,7 +137,7 @@ def _variations(field: Field | None, path: Path, slots: Choices, problems: list[
             return ()
 
 
-def _variation(name: str, field: Field, path: Path, slots: Choices, problems: list[Problem]) -> Variation:
+def _variation(name: str, field: Field, path: Path, slots: FileSlots, problems: list[Problem]) -> Variation:
     record = field.value
     if not isinstance(record, Record):
         what, wanted = f"the variation {name!r} is of the wrong kind", "a mapping with about, prompts"
@@ -146,7 +149,7 @@ def _variation(name: str, field: Field, path: Path, slots: Choices, problems: li
 
 
 def _prompts(
-    field: Field | None, path: Path, slots: Choices, fewest: int, problems: list[Problem]
+    field: Field | None, path: Path, slots: FileSlots, fewest: int, problems: list[Problem]
 ) -> AbstractPromptSource:
     """Return the usable prompts of a list or a table, and add a problem for each of the others.
 

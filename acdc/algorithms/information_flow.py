@@ -39,11 +39,11 @@ class InformationFlow:
         for done, batch in enumerate(problem.batches, start=1):
             read_up_to = _read(problem, batch)
             for read in sorted({graph.reads(receiver) for receiver in graph.receivers}):
-                shares = _shares(batch, read)
                 inside = _scored(batch) if read == len(graph.senders) else read_up_to
-                mean = (shares * inside).sum(-1) / inside.sum(-1)
+                mean = (_shares(batch, read) * inside).sum(-1) / inside.sum(-1)
                 rows = [row for row, receiver in enumerate(graph.receivers) if graph.reads(receiver) == read]
-                scores[rows, :read] += mean.sum(-1).double().cpu() / len(problem.pairs)
+                shares = 1.0 if batch.targets.shares is None else batch.targets.shares
+                scores[rows, :read] += (mean.double() * shares).sum(-1).cpu() / len(problem.pairs)
             yield Scored(done, len(problem.batches))
         return score_graph(problem, scores)
 

@@ -73,13 +73,18 @@ def crossing(
     `seed` is the bootstrap's. A pair of the problem is one of those crossed. What the corrupt prompt of a pair says is
     not looked at: it may be the clean one, or call for the same answer.
 
-    Raises: BadSetting unless the ablation is resample; DifferentGraphs when the circuit is of another model.
+    Raises: BadSetting unless the ablation is resample and every prompt is scored once; DifferentGraphs.
     Source: uit de Bos and Garriga-Alonso 2024, Adversarial Circuit Evaluation (arXiv:2407.15166).
     """
     if problem.ablation is not Ablation.RESAMPLE:
         raise BadSetting(
             f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
             "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
+        )
+    if any(pair.also for pair in problem.pairs.pairs):
+        raise BadSetting(
+            "prompts that are scored at several positions cannot be crossed: got some, wanted one scored position for "
+            "each; score each prompt at one position"
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
     crossed, right = _crossed(problem, circuit, with_others, watch)

@@ -79,10 +79,16 @@ def diagnosis(problem: Problem, circuit: Circuit, *, bound: float = BOUND, most:
     circuit and the whole model rank highest, fewest first, less those that turn out not to be needed. Gradients only
     order edges; all that is reported is measured. The smaller repair counts.
 
-    Raises: BadSetting when bound or `most` are not positive; DifferentGraphs.
+    Raises: BadSetting when bound or `most` are not positive or a prompt is scored at several positions;
+    DifferentGraphs.
     """
     if not bound > 0 or most < 1:
         raise BadSetting(f"a repair to a KL of {bound} by {most} edges is none; wanted both to be positive")
+    if any(pair.also for pair in problem.pairs.pairs):
+        raise BadSetting(
+            "a prompt that is scored at several positions cannot be diagnosed: got some, wanted one scored position "
+            "for each; score each prompt at one position"
+        )
     met = cases(problem, circuit, "diagnosis")
     outside = (~circuit).ordered()
     alone = _alone(problem, circuit, outside)

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import BadPrompts, TaskError
 from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
+from tasks.slots import Rows, Slots, listed, numbered
 from tasks.tokenisation import TextPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
@@ -107,3 +107,22 @@ def test_numbered_slots_are_listed_in_their_order() -> None:
     words = {**numbered("word", [str(place) for place in range(12)]), "wording": "w", "word 14": "too far"}
     assert listed("word", words) == [str(place) for place in range(12)]
     assert listed("other word", words) == []
+
+
+def test_a_row_is_one_word_of_its_slot() -> None:
+    rows = Rows("place", ("country", "capital"), (("France", "Paris"), ("Japan", "Tokyo")))
+    assert rows.choices == ("France, Paris", "Japan, Tokyo")
+    assert rows.words("Japan, Tokyo") == {"country": "Japan", "capital": "Tokyo"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ((("a", "b"),), "got 1, of which 1 are different"),
+        ((("a", "b"), ("a", "b"), ("a", "c")), "got 3, of which 2 are different"),
+        ((("a", "b"), ("c",)), r"got rows of \[1, 2\] words, wanted 2 in each"),
+    ],
+)
+def test_rows_that_are_none_are_refused(rows: tuple[tuple[str, ...], ...], what: str) -> None:
+    with pytest.raises(TaskError, match=what):
+        Rows("place", ("country", "capital"), rows)
