@@ -194,6 +194,8 @@ class _Run:
             case "crossing":
                 if setup.ablation is not Ablation.RESAMPLE:
                     raise _Skipped("what missing edges carry hangs on the corrupt prompt under resample ablation only")
+                if self._several:
+                    raise _Skipped("a prompt is scored at several positions, so that no other corrupt prompt fits it")
                 crossed = crossing(self._crossed(), circuit, seed=plan.seed, watch=self._within)
                 return replace(found, crossing=crossed)
             case "search":
@@ -208,6 +210,8 @@ class _Run:
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:
                     raise _Skipped("there is nothing to repair")
+                if self._several:
+                    raise _Skipped("a prompt is scored at several positions, and repairs are sought for one")
                 return replace(found, diagnosis=diagnosis(_prompts_of(worst, self.judgement), circuit))
             case "necessity":
                 return replace(found, necessity=necessity(self.judgement, circuit, plan.seed))
@@ -216,6 +220,11 @@ class _Run:
                 return replace(found, specificity=others)
             case _:
                 assert_never(part)
+
+    @property
+    def _several(self) -> bool:
+        """Whether some prompt is scored at more than one position."""
+        return any(pair.also for pair in self.judgement.pairs.pairs)
 
     def _within(self, progress: Progress) -> None:
         """Tell how far a part is; its end is told with its result."""

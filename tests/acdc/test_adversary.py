@@ -29,6 +29,8 @@ from graphs.errors import BadTokens
 from graphs.model import Model
 from tasks.errors import BadPrompts
 from tasks.prompts import TemplatePrompts
+from tasks.task import About, Task
+from tasks.token_prompts import TokenPrompts
 from tests.acdc.attacks import an_attack
 from tests.acdc.attacks.an_attack import CIRCUIT, case
 
@@ -265,3 +267,47 @@ def test_every_part_says_when_it_begins_and_ends(
 def test_a_plan_of_nothing_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(BadSetting, match="wanted at least"):
         Plan(**wrong)
+
+
+def of_ids(model: Model, *, several: bool = False) -> Task:
+    """The behaviour in token ids: no text, and with `several` a second scored position."""
+    pairs = acdc.get_task("periodic").build(model.tokenizer, 6, 3).judgement.pairs
+    columns = {name: [getattr(pair, name) for pair in pairs] for name in ("clean", "corrupt", "answers", "distractors")}
+    positions: list[Any] = [pair.position for pair in pairs]
+    if several:
+        positions = [[position - 1, position] for position in positions]
+        columns |= {name: [[ids, ids] for ids in columns[name]] for name in ("answers", "distractors")}
+    return Task("ids", About("As token ids."), "none", "logit_difference", TokenPrompts(**columns, positions=positions))
+
+
+def test_a_model_without_a_tokenizer_is_attacked_with_all_that_needs_no_text(model: Model, circuit: Circuit) -> None:
+    mute = replace(model, tokenizer=None)
+    tried = acdc.attack(circuit, task=of_ids(model), model=mute, setup=SETUP, plan=replace(QUICK, parts=PARTS))
+    assert tried.left_out.failed == {}
+    assert set(tried.left_out.skipped) == {"search"}
+    found = tried.found
+    assert found.crossing is not None
+    assert found.necessity is not None
+    assert found.variations is not None
+    assert [one.name for one in found.variations] == ["standard"]
+    assert found.variations[0].kept is not None
+    assert found.diagnosis is not None
+    assert found.diagnosis[0].case.kl == pytest.approx(found.worst[0].kl, abs=1e-4)
+    assert found.specificity is not None
+    assert {one.verdict for one in found.specificity} == {"not expressible"}
+    words = replace(acdc.get_task("periodic"), prompts=of_ids(model).prompts)
+    varied = acdc.attack(
+        circuit, task=words, model=mute, setup=SETUP, plan=Plan(parts=("variations",))
+    ).found.variations
+    assert varied is not None
+    assert {one.verdict for one in varied[1:]} == {"not expressible"}
+
+
+def test_prompts_that_are_scored_at_several_positions_are_neither_crossed_nor_repaired(
+    model: Model, circuit: Circuit
+) -> None:
+    mute, task = replace(model, tokenizer=None), of_ids(model, several=True)
+    plan = replace(QUICK, parts=("variations", "crossing", "diagnosis"))
+    tried = acdc.attack(circuit, task=task, model=mute, setup=SETUP, plan=plan)
+    assert set(tried.left_out.skipped) >= {"crossing"}
+    assert tried.left_out.failed == {}
