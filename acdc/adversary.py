@@ -1,36 +1,39 @@
-"""The adversary: everything that is tried against a circuit, and what it finds."""
+"""The adversary: everything that is tried against a circuit, part by part, each kept as soon as it is done."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import torch
 from typing_extensions import assert_never
 
 import tasks
 from acdc.attacks.case import Case
-from acdc.attacks.crossing import Crossing, crossing
-from acdc.attacks.diagnosis import Diagnosis, diagnosis
-from acdc.attacks.file import SCHEMA
-from acdc.attacks.plan import PARTS, Part, Plan
-from acdc.attacks.search import Search, search
-from acdc.attacks.specificity import Elsewhere, specificity
-from acdc.attacks.variations import Varied, variations
+from acdc.attacks.crossing import crossing
+from acdc.attacks.diagnosis import diagnosis
+from acdc.attacks.found import Attack, Found, LeftOut
+from acdc.attacks.plan import Part, Plan, parts
+from acdc.attacks.search import search
+from acdc.attacks.specificity import specificity
+from acdc.attacks.variations import variations
+from acdc.checkpoint import Checkpoint
 from acdc.discovery import problems
-from acdc.errors import UnmeasurableBehaviour
-from acdc.evaluation import recorded_setup, subject
-from acdc.judges.necessity import Necessity, necessity
-from acdc.models import is_directory
+from acdc.errors import AcdcError, BadCheckpoint, UnmeasurableBehaviour
+from acdc.evaluation import subject
+from acdc.hashes import Tell
+from acdc.judges.necessity import necessity
 from acdc.progress import Progress
 from acdc.record import Asked, record
+from acdc.recorded import recorded_setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
-from tasks.errors import BrokenPlugin
+from graphs.errors import GraphsError
+from tasks.errors import BrokenPlugin, TaskError
 from tasks.prompts import PromptPairs
 from tasks.task import Task
 from tasks.tokenisation import tokenise
@@ -43,77 +46,6 @@ if TYPE_CHECKING:
 Watcher = Callable[[Progress], None]
 
 
-@dataclass(frozen=True)
-class Found:
-    """What each part of an attack found; None where it was not tried."""
-
-    variations: tuple[Varied, ...] | None = None
-    crossing: Crossing | None = None
-    search: Search | None = None
-    diagnosis: tuple[Diagnosis, ...] | None = None
-    necessity: Necessity | None = None
-    specificity: tuple[Elsewhere, ...] | None = None
-
-    @property
-    def worst(self) -> tuple[Case, ...]:
-        """The worst prompts of all parts that the model is right on, worst first, each once.
-
-        Variations that the model does not do, or its tokenizer cannot express, do not count.
-        """
-        cases = [*(self.crossing.worst if self.crossing else ()), *(self.search.cases if self.search else ())]
-        for varied in self.variations or ():
-            cases += varied.worst if varied.verdict in ("holds", "breaks") else ()
-        ordered = sorted((case for case in cases if case.model_right), key=lambda case: (-case.kl, case.pair.clean))
-        once: dict[tuple[str, str, int], Case] = {}
-        for case in ordered:
-            once.setdefault((case.pair.clean, case.pair.corrupt, case.pair.position), case)
-        return tuple(once.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data."""
-        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: _json(part) for name, part in found.items() if part is not None}
-
-
-@dataclass(frozen=True)
-class Attack:
-    """An attack on a circuit: what it was run with (`origin`), what was found, and why what was skipped was.
-
-    `seconds` is what each part took: the only figures that another run does not give again.
-    """
-
-    circuit: Circuit
-    origin: Mapping[str, Any]
-    plan: Plan
-    found: Found
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def repaired(self) -> Circuit:
-        """The circuit with all edges that repair a diagnosed case."""
-        edges = {one.edge for case in self.found.diagnosis or () if case.repaired for one in case.together}
-        return replace(self.circuit, edges=self.circuit.edges | edges)
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data."""
-        names = "\n".join(edge.name for edge in self.circuit.ordered())
-        of = {"edges": len(self.circuit), "hash": f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"}
-        timings: dict[str, Any] = {"seconds": dict(self.seconds)}
-        if self.found.search:
-            timings["prompts_per_second"] = self.found.search.per_second
-        return {
-            "schema": SCHEMA,
-            "circuit": of,
-            **self.origin,
-            "plan": self.plan.to_json(),
-            "worst": [case.to_json() for case in self.found.worst],
-            **self.found.to_json(),
-            "skipped": dict(self.skipped),
-            "timings": timings,
-        }
-
-
 def attack(
     task: Task,
     model: Model,
@@ -123,60 +55,88 @@ def attack(
     *,
     asked: Asked | None = None,
     watch: Watcher = lambda progress: None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
 ) -> Attack:
     """Look for prompts on which the model does the task and the circuit does not.
 
-    `asked` says how task and model are called (None: by their own names); `watch` hears of every part.
+    `asked` says how task and model are called (None: by their own names); `watch` hears of every part. A part that ends
+    in an error which is not a fault of this package is left out, with the error, and the others go on. With a
+    `checkpoint` file each part is kept as soon as it is done; with `resume` those kept are not tried again, and those
+    that failed are. The file is left for the caller to remove.
 
-    Raises: BadPrompts when the tokenizer cannot express enough prompts; DifferentGraphs.
+    Raises: BadPrompts when the tokenizer cannot express enough prompts; BadCheckpoint; where no part gave anything, the
+    error that the first of them failed with, such as DifferentGraphs.
     """
     discovery, judgement = problems(task, model, setup)
-    about = record(asked or Asked(task, None, model.identity.name), discovery, judgement, setup)
+    about = record(asked or Asked.of(task, model), discovery, judgement, setup)
     del about["created"]  # the same attack gives the same file
+    kept = None
+    if checkpoint is not None:
+        same = {key: about[key] for key in ("model", "task", "prompts", "ablation", "metric")}
+        edges = [edge.name for edge in circuit.ordered()]
+        kept = Checkpoint(Path(checkpoint), {**same, "circuit": edges, "plan": plan.to_json()})
+    state = _State.load(kept) if kept and resume else _State(Found(), {}, {})
     run = _Run(task, circuit, setup, plan, judgement, watch)
-    found = Found()
-    skipped: dict[str, str] = {}
-    seconds: dict[str, float] = {}
-    for part in PARTS:
-        if part not in plan.parts:
-            continue
-        watch(Progress(part, 0, 1))
-        before = perf_counter()
-        try:
-            found = run.part(part, found)
-            seconds[part] = perf_counter() - before
-        except (_Skipped, UnmeasurableBehaviour) as why:
-            skipped[part] = str(why)
-        watch(Progress(part, 1, 1))
-    return Attack(circuit, about, plan, found, skipped, seconds)
+    found, left_out, seconds = run.all(state, kept)
+    return Attack(circuit, about, plan, found, left_out, seconds)
 
 
 def attack_circuit(
     circuit: str | Path | Circuit,
     *,
     task: str | Path | Task | None = None,
-    model: str | None = None,
+    model: str | Model | None = None,
     setup: Setup | None = None,
     plan: Plan = Plan(),  # noqa: B008  # a frozen value
+    anyway: bool = False,
     watch: Watcher = lambda progress: None,
+    tell: Tell | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
 ) -> Attack:
     """Attack a circuit as `attack` does; what is left out is what the circuit's own record says.
+
+    Weights, tokenizer or prompts that have changed since are refused, unless `anyway`; `tell` is as for
+    `acdc.evaluation.subject`.
 
     Raises: as `attack` and `judgement`.
     """
     circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
     setup = recorded_setup(circuit) if setup is None else setup
-    of, on = subject(circuit, task=task, model=model, setup=setup)
-    name = model or circuit.provenance["model"]["name"]
-    file = circuit.provenance["task"].get("file") if task is None else None
-    if task is not None and not isinstance(task, Task) and task not in tasks.names():
-        file = str(Path(task).resolve())
-    asked = Asked(of, file, str(Path(name).resolve()) if is_directory(name) else name)
-    return attack(of, on, circuit, setup, plan, asked=asked, watch=watch)
+    of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
+    recorded = circuit.provenance.get("task", {})
+    asked = Asked.of(task or recorded.get("file") or recorded["name"], on if model is None else model)
+    return attack(of, on, circuit, setup, plan, asked=asked, watch=watch, checkpoint=checkpoint, resume=resume)
 
 
 class _Skipped(Exception):
     """A part is not tried; the message says why."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """How far an attack is: what parts have found, why others do not apply, and what each took."""
+
+    found: Found
+    skipped: dict[str, str]
+    seconds: dict[str, float]
+
+    @classmethod
+    def load(cls, kept: Checkpoint) -> _State:
+        """The state to go on from.
+
+        Raises: BadCheckpoint.
+        """
+        state = kept.load()
+        try:
+            return cls(Found.from_state(state["found"]), dict(state["skipped"]), dict(state["seconds"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadCheckpoint(f"{kept.path} is no attack's or is damaged; delete it and start anew") from error
+
+    def to_json(self) -> dict[str, object]:
+        """All of it as plain JSON data."""
+        return {"found": self.found.state(), "skipped": self.skipped, "seconds": self.seconds}
 
 
 @dataclass(frozen=True)
@@ -187,6 +147,39 @@ class _Run:
     plan: Plan
     judgement: Problem
     watch: Watcher
+
+    def all(self, state: _State, kept: Checkpoint | None) -> tuple[Found, LeftOut, dict[str, float]]:
+        """Try every part that the state lacks; what was found, what was left out, and what each part took.
+
+        Raises: the first error that a part failed with, where no part gave anything.
+        """
+        found, skipped, seconds = state.found, {**state.skipped}, {**state.seconds}
+        failed: dict[str, Exception] = {}
+        new = False
+        for part in parts(self.plan.parts):
+            if part in (*found.parts, *skipped) and not (
+                new and part == "diagnosis"
+            ):  # which is of the worst there are
+                continue
+            new = True
+            self.watch(Progress(part, 0, 1))
+            before = perf_counter()
+            found, _ = replace(found, **{part: None}), skipped.pop(part, None)
+            try:
+                found = self.part(part, found)
+                seconds[part] = perf_counter() - before
+            except (_Skipped, UnmeasurableBehaviour) as why:
+                skipped[part] = str(why)
+            except Exception as error:
+                if not _is_not_ours(error):
+                    raise
+                failed[part] = error
+            if kept and part not in failed:
+                kept.save(_State(found, skipped, seconds).to_json())
+            self.watch(Progress(part, 1, 1))
+        if failed and not found.parts:
+            raise next(iter(failed.values()))
+        return found, LeftOut(skipped, failed), seconds
 
     def part(self, part: Part, found: Found) -> Found:
         """What those before it have found, and that part.
@@ -201,11 +194,15 @@ class _Run:
             case "crossing":
                 if setup.ablation is not Ablation.RESAMPLE:
                     raise _Skipped("what missing edges carry hangs on the corrupt prompt under resample ablation only")
+                if self._several:
+                    raise _Skipped("a prompt is scored at several positions, so that no other corrupt prompt fits it")
                 crossed = crossing(self._crossed(), circuit, seed=plan.seed, watch=self._within)
                 return replace(found, crossing=crossed)
             case "search":
                 if task.slots is None:
                     raise _Skipped("nothing is known of what may fill the slots of this task's prompts")
+                if model.tokenizer is None:
+                    raise _Skipped("the model has no tokenizer, so that no word of a prompt can be changed")
                 budget, seed = plan.budget, plan.seed
                 hunted = search(task, model, circuit, setup, budget=budget, seed=seed, watch=self._within)
                 return replace(found, search=hunted)
@@ -213,6 +210,8 @@ class _Run:
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:
                     raise _Skipped("there is nothing to repair")
+                if self._several:
+                    raise _Skipped("a prompt is scored at several positions, and repairs are sought for one")
                 return replace(found, diagnosis=diagnosis(_prompts_of(worst, self.judgement), circuit))
             case "necessity":
                 return replace(found, necessity=necessity(self.judgement, circuit, plan.seed))
@@ -221,6 +220,11 @@ class _Run:
                 return replace(found, specificity=others)
             case _:
                 assert_never(part)
+
+    @property
+    def _several(self) -> bool:
+        """Whether some prompt is scored at more than one position."""
+        return any(pair.also for pair in self.judgement.pairs.pairs)
 
     def _within(self, progress: Progress) -> None:
         """Tell how far a part is; its end is told with its result."""
@@ -237,6 +241,14 @@ class _Run:
         return problems(self.task, self.judgement.model, replace(self.setup, prompts=count))[1]
 
 
+def _is_not_ours(error: Exception) -> bool:
+    """Whether a user, the data or the machine can cause the error: anything else is a fault of this package."""
+    lacks_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
+    return lacks_memory or isinstance(error, (AcdcError, GraphsError, TaskError))
+
+
 def _prompts_of(cases: Sequence[Case], problem: Problem) -> Problem:
     """The problem of just these cases' prompts."""
     pairs = [tokenise(case.pair, problem.model.tokenizer)[0] for case in cases]
@@ -249,7 +261,3 @@ def _others(task: Task) -> Iterator[Task]:
         with suppress(BrokenPlugin):
             if name != task.name:
                 yield tasks.get(name)
-
-
-def _json(part: Any) -> Any:
-    return [one.to_json() for one in part] if isinstance(part, tuple) else part.to_json()

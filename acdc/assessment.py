@@ -18,6 +18,7 @@ from acdc.judges.necessity import partial_necessity
 from acdc.judges.sensitivity import AT_LEAST, Claim, Sensitivity, sensitivity
 from acdc.judges.sufficiency import RANDOM, sufficiency
 from acdc.problem import Problem
+from acdc.progress import Progress
 from acdc.report.findings import INCOMPLETE, Findings
 
 STABLE = 0.8
@@ -70,7 +71,14 @@ def assess(case: Case) -> Iterator[Section]:
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
     for ask in ASKED:
+        _tell(case, ask)
         yield from ask(case)
+
+
+def _tell(case: Case, ask: Callable[[Case], object]) -> None:
+    """Tell whoever waits what is asked now; how far it is, it says itself."""
+    if case.watch is not None:
+        case.watch(Progress(ask.__name__.strip("_"), 0, 1))
 
 
 def verdict(sections: Sequence[Section]) -> Verdict:
@@ -98,7 +106,7 @@ def _completeness(case: Case) -> Iterator[Section]:
 
 
 def _sensitivity(case: Case) -> Iterator[Section]:
-    measured = sensitivity(case.problem, case.findings.circuit, case.at_least)
+    measured = sensitivity(case.problem, case.findings.circuit, case.at_least, watch=case.watch)
     data = measured.to_json()
     by_ablation = {name: parts[case.problem.metric.name] for name, parts in measured.kept.items()}
     by_metric = measured.kept[case.problem.ablation.value]
@@ -135,6 +143,7 @@ def _hypotheses(case: Case) -> Iterator[Section]:
         yield Section("hypotheses", "not measured", words)
         return
     for ask in (_equivalence, _independence, _minimality, _sufficiency, _necessity):
+        _tell(case, ask)
         yield ask(case)
 
 

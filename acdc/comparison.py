@@ -7,13 +7,18 @@ from typing import Any, Literal
 
 from acdc.discovery import problems
 from acdc.errors import WrongModel
-from acdc.evaluation import recorded_setup, subject
+from acdc.evaluation import subject
+from acdc.hashes import Tell
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.judges.stability import jaccard
+from acdc.record import RECORDED
+from acdc.recorded import recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile, DifferentGraphs
+from graphs.model import Model
 from graphs.nodes import Edge
+from tasks.task import Task
 
 Whose = Literal["A", "B", "A and B"]
 
@@ -93,14 +98,24 @@ class Difference:
         }
 
 
-def compare(a: Circuit, b: Circuit, *, model: str | None = None, device: str = "cpu") -> Difference:
+def compare(
+    a: Circuit,
+    b: Circuit,
+    *,
+    task: Task | None = None,
+    model: str | Model | None = None,
+    device: str = "cpu",
+    anyway: bool = False,
+    tell: Tell | None = None,
+) -> Difference:
     """Compare two circuits of one model, each by its own record's task, prompts, metric and ablation.
 
-    With a `model` both are measured on that one. A circuit whose record does not say how it is measured brings no
-    prompts.
+    With a `model` or a `task` both are measured on that one. A circuit whose record does not say how it is measured
+    brings no prompts. Weights, tokenizer or prompts that have changed since are refused, unless `anyway`; `tell` is as
+    for `acdc.evaluation.subject`.
 
     Raises: DifferentGraphs; WrongModel when the graphs are the same but the models not and no `model` is given;
-    UnmeasurableBehaviour; and as `acdc.evaluation.subject`.
+    UnmeasurableBehaviour; ChangedSubject; and as `acdc.evaluation.subject`.
     """
     if a.graph != b.graph:
         raise DifferentGraphs(
@@ -122,13 +137,13 @@ def compare(a: Circuit, b: Circuit, *, model: str | None = None, device: str = "
     for whose, circuit in sides:
         try:
             setup = replace(recorded_setup(circuit), device=device)
-            task, loaded = subject(circuit, model=model, setup=setup)
+            of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
         except BadCircuitFile as error:
             reasons.append(f"{whose} has no prompts to measure on: {error}")
             continue
-        _, judgement = problems(task, loaded, setup)
+        _, judgement = problems(of, on, setup)
         judged = (faithfulness(judgement, one, setup.seed) for one in (a, b))
-        measured.append(Measured(whose, task.name, setup, *judged))
+        measured.append(Measured(whose, of.name, setup, *judged))
     return Difference(a, b, tuple(measured), "; ".join(reasons))
 
 
@@ -140,8 +155,7 @@ def _model(circuit: Circuit) -> str:
 
 def _record(circuit: Circuit) -> dict[str, Any]:
     """What a circuit is measured with, as far as its record says."""
-    keys = ("model", "task", "prompts", "ablation", "metric")
-    return {key: circuit.provenance[key] for key in keys if key in circuit.provenance}
+    return {key: circuit.provenance[key] for key in RECORDED if key in circuit.provenance}
 
 
 def _units(circuit: Circuit) -> tuple[object, object]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import tasks
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.chance import Chance
 from acdc.algorithms.exact import ExactPatching
@@ -22,10 +22,10 @@ from acdc.checkpoint import Checkpoint
 from acdc.goals import Goal, KeptFaithfulness
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
-from acdc.models import is_directory, load_named
+from acdc.models import expanded, load_named
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress
-from acdc.record import Asked, record
+from acdc.record import RECORDED, Asked, record
 from acdc.setup import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -63,40 +63,83 @@ def discover(
 
     Raises: TaskError, GraphsError or AcdcError, with one of their members for each mistake a caller can make.
     """
+    ready = prepare(task, model, method=method, goal=goal, setup=setup)
+    return ready.run(watch=watch, checkpoint=checkpoint, resume=resume)
+
+
+def prepare(
+    task: str | Path | Task,
+    model: str | Model | None = None,
+    *,
+    method: str | Method = Method(),  # noqa: B008  # a frozen value
+    goal: Goal = KeptFaithfulness(),  # noqa: B008  # likewise
+    setup: Setup = Setup(),  # noqa: B008  # likewise
+) -> Prepared:
+    """Load what a discovery needs, and take down what it is of.
+
+    Raises: as `discover`.
+    """
     method = Method(method) if isinstance(method, str) else method
-    file = None
-    if not isinstance(task, Task):
-        if task not in tasks.names():  # a name is a name even where a file is called the same
-            file = str(Path(task).resolve())
-        task = tasks.get(task)
-    name = model.identity.name if isinstance(model, Model) else model or task.model
-    asked = Asked(task, file, str(Path(name).resolve()) if is_directory(name) else name)
-    loaded = model if isinstance(model, Model) else load_named(name, setup)
-    discovery, judgement = problems(task, loaded, setup, HELD * method.max_bytes)
-    provenance = record(asked, discovery, judgement, setup)
-    algorithm = {"name": method.name, "goal": {"kind": type(goal).__name__, **asdict(goal)}, "settings": asdict(method)}
-    kept = None
-    if checkpoint is not None:
-        same = {key: provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
-        kept = Checkpoint(Path(checkpoint), {**same, "algorithm": algorithm})
-    walk = search(method, goal, setup.seed).walk(discovery, kept.load() if kept and resume else None)
-    while True:
-        try:
-            progress = next(walk)
-        except StopIteration as stop:
-            circuit, account = stop.value
-            break
-        if kept and progress.state is not None:
-            kept.save(progress.state)
-        if watch is not None:
-            watch(progress)
-    judged = faithfulness(judgement, circuit, setup.seed)
-    provenance |= {
-        "algorithm": {**algorithm, "threshold": account.chosen.threshold, **account.figures, "score": method.score},
-        "curve": [asdict(point) for point in account.curve],
-        "faithfulness": judged.to_json(),
-    }
-    return Result(replace(circuit, provenance=provenance), judged, account.curve)
+    asked = Asked.of(task, model)
+    loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
+    discovery, judgement = problems(asked.task, loaded, setup, HELD * method.max_bytes)
+    return Prepared(discovery, judgement, method, goal, setup.seed, record(asked, discovery, judgement, setup))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A discovery that is ready to run, with the record of what it is of."""
+
+    discovery: Problem
+    judgement: Problem
+    method: Method
+    goal: Goal
+    seed: int
+    record: Mapping[str, Any]
+
+    @property
+    def algorithm(self) -> dict[str, Any]:
+        """Method and goal as the record has them."""
+        goal = {"kind": type(self.goal).__name__, **asdict(self.goal)}
+        return {"name": self.method.name, "goal": goal, "settings": asdict(self.method)}
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """All that must be the same for another discovery to find the same circuit."""
+        return {**{key: self.record[key] for key in RECORDED}, "algorithm": self.algorithm}
+
+    def run(
+        self,
+        *,
+        watch: Callable[[Progress], None] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Result:
+        """Find the circuit and judge it, as `discover` does.
+
+        Raises: as `discover`.
+        """
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint), self.request)
+        walk = search(self.method, self.goal, self.seed).walk(self.discovery, kept.load() if kept and resume else None)
+        while True:
+            try:
+                progress = next(walk)
+            except StopIteration as stop:
+                circuit, account = stop.value
+                break
+            if kept and progress.state is not None:
+                kept.save(progress.state)
+            if watch is not None:
+                watch(progress)
+        judged = faithfulness(self.judgement, circuit, self.seed)
+        found = {"threshold": account.chosen.threshold, **account.figures, "score": self.method.score}
+        provenance = {
+            **self.record,
+            "algorithm": {**self.algorithm, **found},
+            "curve": [asdict(point) for point in account.curve],
+            "faithfulness": judged.to_json(),
+        }
+        return Result(replace(circuit, provenance=provenance), judged, account.curve)
 
 
 HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
@@ -146,5 +189,6 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
 
 def default_directory(task: str, model: str) -> Path:
     """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
+    model = expanded(model)
     name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
     return Path("runs") / f"{task}-{name}"

@@ -5,6 +5,8 @@ AcdcError (ValueError)
 |-- NotFinite               a measured number is NaN or infinite, so that nothing can be decided by it
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
+|-- ChangedSubject          weights, tokenizer or prompts are not those a circuit was found with
+|-- EmptyCircuit            a circuit of 0 edges where one that does something is wanted
 |-- UnknownModel            a name that is no model's
 |-- MissingExtra            an optional package that is not installed
 |-- BadProgram              a RASP program that cannot be compiled
@@ -35,6 +37,14 @@ class UnreachableGoal(AcdcError):
 
 class WrongModel(AcdcError):
     """A circuit is asked to run on a model it was not found on."""
+
+
+class ChangedSubject(AcdcError):
+    """Weights, tokenizer or prompts are not those that a circuit was found with, by the hashes in its record."""
+
+
+class EmptyCircuit(AcdcError):
+    """A circuit of 0 edges where one that does something is wanted."""
 
 
 class UnknownModel(AcdcError):

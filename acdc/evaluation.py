@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import tasks
 from acdc.discovery import problems
-from acdc.errors import WrongModel
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.errors import EmptyCircuit, WrongModel
+from acdc.hashes import Given, Tell, differences
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.method import Method
-from acdc.models import load_named
+from acdc.models import load_named, name_of
 from acdc.problem import Problem
+from acdc.recorded import recorded, recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
@@ -24,89 +23,91 @@ def evaluate(
     circuit: str | Path | Circuit,
     *,
     task: str | Path | Task | None = None,
-    model: str | None = None,
+    model: str | Model | None = None,
     setup: Setup | None = None,
+    anyway: bool = False,
 ) -> Faithfulness:
     """Measure a circuit on judgement prompts.
 
-    What is left out is what the circuit's own record says: its task, its model, and its setup.
+    What is left out is what the circuit's own record says: its task, its model, and its setup. Weights, tokenizer or
+    prompts that have changed since are refused, unless `anyway`.
 
     Raises: as `judgement`; UnmeasurableBehaviour.
     """
     circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
     setup = recorded_setup(circuit) if setup is None else setup
-    return faithfulness(judgement(circuit, task=task, model=model, setup=setup), circuit, setup.seed)
+    return faithfulness(judgement(circuit, task=task, model=model, setup=setup, anyway=anyway), circuit, setup.seed)
 
 
 def judgement(
     circuit: Circuit,
     *,
     task: str | Path | Task | None = None,
-    model: str | None = None,
+    model: str | Model | None = None,
     setup: Setup | None = None,
+    anyway: bool = False,
+    tell: Tell | None = None,
 ) -> Problem:
     """The problem of a circuit's judgement prompts, for any judge; what is left out is what its own record says.
 
     Raises: as `subject`; BadPrompts.
     """
     setup = recorded_setup(circuit) if setup is None else setup
-    return problems(*subject(circuit, task=task, model=model, setup=setup), setup)[1]
+    return problems(*subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell), setup)[1]
 
 
 def subject(
-    circuit: Circuit, *, task: str | Path | Task | None = None, model: str | None = None, setup: Setup
+    circuit: Circuit,
+    *,
+    task: str | Path | Task | None = None,
+    model: str | Model | None = None,
+    setup: Setup,
+    anyway: bool = False,
+    tell: Tell | None = None,
 ) -> tuple[Task, Model]:
     """The task and the loaded model of a circuit; what is None is what its own record says.
 
-    Raises: WrongModel when the model's graph is not the circuit's; BadCircuitFile when the record does not say what is
-    left out; and as `discover`.
+    `tell` is told of weights, tokenizer and prompts that are not those the circuit was found with, where this follows
+    from what is given here, and of what cannot be checked.
+
+    Raises: ChangedSubject when they are others than the record says, for no such reason and not `anyway`; WrongModel
+    when the model's graph is not the circuit's; EmptyCircuit; BadCircuitFile when the record does not say what is left
+    out; and as `discover`.
     """
-    task = task or str(_recorded(circuit, "task", "file") or _recorded(circuit, "task", "name"))
+    if not circuit.edges:
+        raise EmptyCircuit("a circuit of 0 edges does nothing, so there is nothing to measure; give one with edges")
+    given = Given(task is not None, model is not None)
+    if task is None:
+        _require_lasting(circuit, "task")
+        task = str(recorded(circuit, "task", "file") or recorded(circuit, "task", "name"))
+    if model is None:
+        _require_lasting(circuit, "model")
+        model = str(recorded(circuit, "model", "name"))
     task = task if isinstance(task, Task) else tasks.get(task)
-    name = model or str(_recorded(circuit, "model", "name"))
-    loaded = load_named(name, setup)
-    if loaded.graph != circuit.graph:
-        raise WrongModel(
-            f"the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, but {name} "
-            f"has {loaded.graph.describe()} and width {loaded.graph.d_model}; give the circuit's own model (--model)"
-        )
+    loaded = model if isinstance(model, Model) else load_named(model, setup)
+    require_graph(circuit, loaded)
+    differences(circuit, task, loaded, setup, given).settle(anyway=anyway, tell=tell)
     return task, loaded
 
 
-def recorded_setup(circuit: Circuit) -> Setup:
-    """The setup a circuit was discovered with, on the CPU.
+def require_graph(circuit: Circuit, model: Model) -> None:
+    """Refuse a circuit of another graph than the model's.
 
-    Raises: BadCircuitFile when the circuit's record does not hold one.
+    Raises: WrongModel.
     """
-    keys = (("metric", "name"), ("ablation",), ("prompts", "count"), ("prompts", "seed"), ("model", "dtype"))
-    metric, ablation, prompts, seed, dtype = (str(_recorded(circuit, *key)) for key in keys)
-    try:
-        return Setup(metric, ablation, int(prompts), int(seed), dtype=dtype)
-    except ValueError as error:
-        raise BadCircuitFile(f"the circuit's record is damaged: {error}; discover the circuit again") from error
+    if model.graph != circuit.graph:
+        raise WrongModel(
+            f"the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, but "
+            f"{name_of(model)} has {model.graph.describe()} and width {model.graph.d_model}; give the circuit's own "
+            "model (--model)"
+        )
 
 
-def recorded_search(circuit: Circuit) -> tuple[Method, Goal]:
-    """The method and the goal a circuit was discovered with.
-
-    Raises: BadCircuitFile when the circuit's record does not hold them.
-    """
-    settings, asked = (_recorded(circuit, "algorithm", key) for key in ("settings", "goal"))
-    kinds: dict[str, Callable[..., Goal]] = {kind.__name__: kind for kind in (Threshold, Edges, KeptFaithfulness)}
-    try:
-        goal, how = dict(asked), dict(settings)  # type: ignore[call-overload]  # what is no mapping is refused here
-        return Method(**how), kinds[goal.pop("kind")](**goal)
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadCircuitFile(f"the circuit's record is damaged: {error!r}; discover the circuit again") from error
-
-
-def _recorded(circuit: Circuit, *keys: str) -> object:
-    value: object = circuit.provenance
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            raise BadCircuitFile(
-                f"the circuit's record lacks {'.'.join(keys)}, so it does not say what to measure it with; "
-                "give --task and --model, and in Python a Setup"
-            )
-        value = value[key]
-    return value
+def _require_lasting(circuit: Circuit, part: str) -> None:
+    """Refuse to look for what the record names but nothing can find again, as it was made in Python."""
+    record = circuit.provenance.get(part)
+    if isinstance(record, dict) and record.get("in_memory"):
+        raise BadCircuitFile(
+            f"the circuit was found with a {part} made in Python, {record.get('name')!r}, which cannot be found by its "
+            f"name; give the {part} itself: {part}=... in Python, or one that can be loaded (--{part})"
+        )

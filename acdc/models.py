@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tasks
-from acdc.errors import UnknownModel
+from acdc.errors import AcdcError, UnknownModel
 from acdc.truth import programs
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ def resolve(name: str) -> str:
 
     The name of a compiled program's model (`tracr:reverse`) or of a planted one (`planted:0`) is itself.
 
+    A directory may begin with `~`.
+
     Raises: UnknownModel, with the nearest names, for what can be none of these.
     """
+    name = expanded(name)
     known = tasks.shipped_models()
     if name in known:
         return str(tasks.shipped_model(name))
@@ -69,8 +73,32 @@ def resolve(name: str) -> str:
     )
 
 
+def is_known(name: str) -> bool:
+    """Whether there may be a model of that name."""
+    try:
+        resolve(name)
+    except AcdcError:
+        return False
+    return True
+
+
+def name_of(model: Model) -> str:
+    """The name that loads a model again where it has one, as people write it; the model's own name otherwise."""
+    name, revision = model.identity.name, model.identity.revision
+    for shipped in tasks.shipped_models():
+        if Path(name) == tasks.shipped_model(shipped):
+            return shipped
+    return f"{name}@{revision}" if revision else name
+
+
+def expanded(name: str) -> str:
+    """The name, with the home directory for a `~` that it begins with."""
+    return os.path.expanduser(name)
+
+
 def is_directory(name: str) -> bool:
     """Whether the name is a checkpoint directory's, and not a shipped or a compiled model's."""
+    name = expanded(name)
     return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and Path(name).is_dir()
 
 

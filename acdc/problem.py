@@ -18,6 +18,8 @@ from graphs.computation import ComputationalGraph
 from graphs.executor import Executor
 from graphs.model import Model
 from graphs.runs import Prompts, Runs, mean_outputs, prepare
+from tasks.errors import BadPrompts
+from tasks.errors import Problem as PromptProblem
 from tasks.metrics import AbstractMetric, Targets
 from tasks.prompts import PromptBatch, PromptPairs
 
@@ -56,21 +58,26 @@ class Batch:
         if metric.needs_vocabulary:
             return None, self.targets
         needed = self.prompts.columns()
-        return needed.tokens, Targets(needed.answers, needed.distractors, self.targets.reference)
+        return needed.tokens, replace(self.targets, answers=needed.answers, distractors=needed.distractors)
 
     def parts(self, prompts: int) -> Iterator[Batch]:
         """The same in batches of at most so many prompts, those of similar length together."""
-        order = self.prompts.positions.argsort(stable=True)
+        places, positions = self.prompts.places, self.prompts.positions
+        ends = [int(positions[places == place].max()) for place in range(len(self.prompts.prompts))]
+        order = sorted(range(len(ends)), key=ends.__getitem__)
         for start in range(0, len(order), prompts):
-            rows = order[start : start + prompts]
+            rows = torch.cat([(places == place).nonzero().squeeze(1) for place in order[start : start + prompts]])
             chosen = {name: getattr(self.prompts, name)[rows] for name in self.prompts.__dataclass_fields__}
-            targets = Targets(self.targets.answers[rows], self.targets.distractors[rows], self.targets.reference[rows])
+            shares = None if self.targets.shares is None else self.targets.shares[rows]
+            targets = Targets(
+                self.targets.answers[rows], self.targets.distractors[rows], self.targets.reference[rows], shares
+            )
             yield Batch(self.runs.select(rows), PromptBatch(**chosen), targets)
 
     def measure(
         self, circuits: Sequence[Circuit], metrics: Sequence[AbstractMetric]
-    ) -> Float[Tensor, "metric circuit batch"]:
-        """Every metric of every circuit on every one of these prompts; on the CPU.
+    ) -> Float[Tensor, "metric circuit prompt"]:
+        """Every metric of every circuit on every one of these prompts, in the order of `prompts.prompts`; on the CPU.
 
         Raises: DifferentGraphs when a circuit is of another model; NotFinite.
         """
@@ -82,7 +89,7 @@ class Batch:
             logits = executor.run(circuits[some])
             for place, metric in enumerate(metrics):
                 values[place, some] = finite(metric(logits, self.targets).double().cpu(), metric, self.runs.model)
-        return values
+        return self.prompts.added_up(values)
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,8 @@ class Problem:
     Prompts run in batches of equal length, a causal model's padded at the end, of at most `batch_size` (None: as many
     as fit); every number is per prompt or a mean over all prompts, whatever the batches. Where the runs of all prompts
     together take more than `max_bytes` (None: no limit), batches are small enough for it and are prepared anew whenever
-    they are needed, one at a time.
+    they are needed, one at a time. A prompt that is scored at several positions counts as one: what is measured of it
+    is the mean over these.
 
     The mean ablations take their means over the corrupt prompts of `means_of` (None: the problem's own). Problems of a
     few chosen prompts must name some: what a missing edge carries would hang on that choice otherwise.
@@ -155,7 +163,7 @@ class Problem:
 
     @property
     def _fits(self) -> bool:
-        tokens = sum(len(pair.clean) for pair in self.pairs.pairs)
+        tokens = sum(len(pair.clean) * len(pair.scored) for pair in self.pairs.pairs)
         return self.max_bytes is None or tokens * self._bytes_per_token <= self.max_bytes
 
     @cached_property
@@ -163,17 +171,32 @@ class Problem:
         """The prompts in the batches they run in."""
         size = self.batch_size
         if size is None and self.max_bytes is not None and not self._fits:
-            longest = max(len(pair.clean) for pair in self.pairs.pairs)
+            longest = max(len(pair.clean) * len(pair.scored) for pair in self.pairs.pairs)
             size = max(1, self.max_bytes // (longest * self._bytes_per_token))
+        self._check_answers()
         batches = self.pairs.batches(size, padded=self.model.is_causal)
         return tuple(batch.to(self.model.device) for batch in batches)
+
+    def _check_answers(self) -> None:
+        outputs = self.model.unembedding.weight.shape[0]
+        for pair in self.pairs.pairs:
+            ids = [token for scored in pair.scored for token in (*scored.answers, *scored.distractors)]
+            if not all(0 <= token < outputs for token in ids):
+                raise BadPrompts(
+                    PromptProblem(
+                        "the model has no logit for an answer or a distractor",
+                        f"the ids {sorted(token for token in ids if not 0 <= token < outputs)}",
+                        f"ids below {outputs:,}, of which it has logits",
+                        "correct the prompts or use the model that they are for",
+                    )
+                )
 
     @cached_property
     def means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
         """What missing edges carry under the mean ablations; None under the others."""
         size = max(len(batch.clean) for batch in self.prompt_batches)
         averaged = self.means_of or self.pairs
-        return mean_outputs(self.model, [batch.corrupt for batch in averaged.batches(size)], self.ablation)
+        return mean_outputs(self.model, [batch.corrupt for batch in averaged.once().batches(size)], self.ablation)
 
     def fits(self, tokens: int) -> bool:
         """Whether the model reads prompts of so many tokens, and missing edges carry means for each of them."""
@@ -200,7 +223,7 @@ class Problem:
             runs = prepare(self.model, tokens, self.ablation, means)
             with torch.no_grad():
                 reference = runs.reference()
-            yield Batch(runs, batch, Targets(batch.answers, batch.distractors, reference))
+            yield Batch(runs, batch, Targets(batch.answers, batch.distractors, reference, batch.shares))
 
     @freed_memory_kept()
     def measure(
@@ -213,7 +236,7 @@ class Problem:
         metrics = [self.metric] if metrics is None else metrics
         values = torch.empty(len(metrics), len(circuits), len(self.pairs), dtype=torch.float64)
         for batch in self.batches:
-            values[..., batch.prompts.index.cpu()] = batch.measure(circuits, metrics)
+            values[..., batch.prompts.prompts.cpu()] = batch.measure(circuits, metrics)
         return values
 
     @cached_property

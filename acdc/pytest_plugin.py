@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of hypothesis files."""
     group = parser.getgroup("acdc", "circuit hypotheses (test_*.acdc.yaml)")
     group.addoption("--acdc-update", action="store_true", help="record baselines for claims that have a tolerance")
+    group.addoption("--acdc-anyway", action="store_true", help="go on though model, tokenizer or prompts have changed")
     group.addoption("--acdc-model", metavar="NAME", help="try every hypothesis on this model")
 
 

@@ -6,21 +6,51 @@ import platform
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+import tasks
+from acdc.hashes import tokenizer_hash, weights_hash
+from acdc.models import expanded, is_directory, is_known, name_of
 from acdc.problem import Problem
 from acdc.setup import Setup
+from graphs.model import Model
 from tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for, in the words that would ask for it again: task, its file if it has one, the model's name."""
+    """What was asked for, in the words that would ask for it again: task, its file if it has one, the model's name.
+
+    What was made in Python and goes by no name that finds it again is `in_memory`: "task", "model" or both.
+    """
 
     task: Task
     file: str | None
     model: str
+    in_memory: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, task: str | Path | Task, model: str | Model | None) -> Asked:
+        """What was asked for by a task, its name or file, and a model or its name (None: the task's own).
+
+        Raises: as `tasks.get`.
+        """
+        file, in_memory = None, []
+        if not isinstance(task, Task):
+            if task not in tasks.names():  # a name is a name even where a file is called the same
+                file = str(Path(expanded(str(task))).resolve())
+            task = tasks.get(task)
+        elif task.name not in tasks.names():
+            in_memory.append("task")
+        name = name_of(model) if isinstance(model, Model) else model or task.model
+        if isinstance(model, Model) and not is_known(name):
+            in_memory.append("model")
+        return cls(task, file, str(Path(expanded(name)).resolve()) if is_directory(name) else name, tuple(in_memory))
+
+
+RECORDED = ("model", "task", "prompts", "ablation", "metric")
+"""The parts of a record that say what a circuit is measured with."""
 
 _PACKAGES = ("acdc-circuits", "torch", "transformer-lens", "transformers", "numpy")
 
@@ -34,8 +64,9 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
         "model": {
             "name": asked.model,
             "revision": model.identity.revision,
-            "weights": f"sha256:{model.fingerprint()}",
-            "dtype": setup.dtype,
+            "weights": weights_hash(model),
+            "tokenizer": tokenizer_hash(model.tokenizer),
+            "dtype": str(model.dtype).removeprefix("torch."),
         },
         "task": {"name": task.name, "about": task.about.sentence, "source": task.about.source, "file": asked.file},
         "prompts": {
@@ -48,6 +79,8 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
         "metric": {"name": discovery.metric.name, "meaning": discovery.metric.meaning},
         "versions": versions(),
     }
+    for part in asked.in_memory:
+        record[part]["in_memory"] = True
     if model.graph.frozen_scale:
         record["notes"] = [
             "A norm follows the sum of this model's heads; its scale is frozen per prompt and position, at the clean "

@@ -10,19 +10,26 @@ from typing import Any
 from acdc.checkpoint import Checkpoint
 from acdc.discovery import HELD, problems, search
 from acdc.errors import BadSetting, UnmeasurableBehaviour, UnreachableGoal
-from acdc.evaluation import recorded_search, recorded_setup, subject
+from acdc.evaluation import subject
 from acdc.goals import Goal
+from acdc.hashes import Tell
 from acdc.judges.stability import Stability, stability
 from acdc.method import Method
 from acdc.problem import Problem
 from acdc.progress import Progress
+from acdc.record import RECORDED
+from acdc.recorded import recorded_search, recorded_setup
 from graphs.circuit import Circuit
+from graphs.model import Model
 from graphs.nodes import Edge
+from tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Rediscovery:
     """Discover a circuit again, by its own method and goal, on so many bootstrap resamples and so many other seeds.
+
+    `task` and `model` are those of its record where they are None; `anyway` whether they may have changed since.
 
     Raises: BadSetting when there are none at all.
     """
@@ -30,6 +37,9 @@ class Rediscovery:
     resamples: int = 20
     seeds: int = 5
     device: str = "cpu"
+    task: str | Path | Task | None = None
+    model: str | Model | None = None
+    anyway: bool = False
 
     def __post_init__(self) -> None:
         if min(self.resamples, self.seeds) < 0 or self.resamples + self.seeds < 1:
@@ -38,14 +48,17 @@ class Rediscovery:
                 "them (--resamples, --seeds)"
             )
 
-    def walk(self, circuit: Circuit, state: Mapping[str, Any] | None = None) -> Generator[Progress, None, Stability]:
+    def walk(
+        self, circuit: Circuit, state: Mapping[str, Any] | None = None, tell: Tell | None = None
+    ) -> Generator[Progress, None, Stability]:
         """Every discovery, from the beginning or from the state of an earlier progress.
 
-        Raises: BadCircuitFile when the circuit's record does not say how it was found; and as `discover`.
+        Raises: BadCircuitFile when the circuit's record does not say how it was found; as `acdc.evaluation.subject`,
+        which `tell` is for; and as `discover`.
         """
         setup = replace(recorded_setup(circuit), device=self.device)
         method, goal = recorded_search(circuit)
-        task, model = subject(circuit, setup=setup)
+        task, model = subject(circuit, task=self.task, model=self.model, setup=setup, anyway=self.anyway, tell=tell)
         budget = HELD * method.max_bytes
         pool, _ = problems(task, model, setup, budget)
         found = [_read(circuit, data) for data in (state or {}).get("found", ())]
@@ -70,24 +83,26 @@ def rediscover(
     resamples: int = 20,
     seeds: int = 5,
     device: str = "cpu",
+    task: str | Path | Task | None = None,
+    model: str | Model | None = None,
+    anyway: bool = False,
     watch: Callable[[Progress], None] | None = None,
+    tell: Tell | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
 ) -> Stability:
     """Discover a circuit again on bootstrap resamples of its discovery prompts and on other seeds.
 
-    `noted_in(circuit)` of the result is the circuit with what came of it. With a `checkpoint` file it can be
-    interrupted, and goes on with `resume` to the very same result; the file is left for the caller to remove.
+    Task and model are those of its record unless given; weights, tokenizer or prompts that have changed since are
+    refused, unless `anyway`. `noted_in(circuit)` of the result is the circuit with what came of it. With a `checkpoint`
+    file it can be interrupted, and goes on with `resume` to the very same result; the file is left for the caller to
+    remove.
 
     Raises: BadCheckpoint; and as `Rediscovery` and its `walk`.
     """
-    again = Rediscovery(resamples, seeds, device)
-    kept = None
-    if checkpoint is not None:
-        same = {key: circuit.provenance.get(key) for key in ("model", "task", "prompts", "ablation", "metric")}
-        edges = [edge.name for edge in circuit.ordered()]
-        kept = Checkpoint(Path(checkpoint), {**same, "circuit": edges, "resamples": resamples, "seeds": seeds})
-    walk = again.walk(circuit, kept.load() if kept and resume else None)
+    again = Rediscovery(resamples, seeds, device, task, model, anyway)
+    kept = None if checkpoint is None else Checkpoint(Path(checkpoint), request(circuit, resamples, seeds))
+    walk = again.walk(circuit, kept.load() if kept and resume else None, tell)
     while True:
         try:
             progress = next(walk)
@@ -98,6 +113,12 @@ def rediscover(
             kept.save(progress.state)
         if watch is not None:
             watch(progress)
+
+
+def request(circuit: Circuit, resamples: int, seeds: int) -> dict[str, Any]:
+    """All that must be the same for a rediscovery that was interrupted to go on."""
+    same = {key: circuit.provenance.get(key) for key in RECORDED}
+    return {**same, "circuit": [edge.name for edge in circuit.ordered()], "resamples": resamples, "seeds": seeds}
 
 
 def _draw(count: int, seed: int, run: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -47,6 +48,8 @@ class Plan:
         for name, least in (("budget", 1), ("bound", 0), ("growth", 1), ("rounds", 1), ("lessons", 1), ("seed", 0)):
             if not getattr(self, name) >= least:
                 raise BadSetting(f"the {name} of a refinement is {getattr(self, name)}; wanted at least {least}")
+        if self.growth == math.inf:
+            raise BadSetting("the growth of a refinement is infinite; wanted a number, such as 1.5")
         if self.seed <= self.unseen <= self.seed + self.rounds:
             raise BadSetting(
                 f"the unseen seed {self.unseen} is that of a round; wanted none of {self.seed} to "

@@ -11,6 +11,8 @@ from graphs.ablation import Ablation
 if TYPE_CHECKING:
     import torch
 
+MOST_PROMPTS = 100_000
+"""More prompts than this take hours to draw, whatever the model."""
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
@@ -41,12 +43,16 @@ class Setup:
             raise BadSetting(f"unknown dtype {self.dtype!r}; wanted one of {', '.join(DTYPES)}")
         if self.prompts < 2:
             raise BadSetting(f"{self.prompts} prompts are too few; wanted at least 2 to discover with (--prompts)")
+        if self.prompts > MOST_PROMPTS:
+            raise BadSetting(
+                f"{self.prompts:,} prompts are too many; wanted at most {MOST_PROMPTS:,} to discover with (--prompts)"
+            )
         if self.seed < 0:
             raise BadSetting(f"the seed is {self.seed}; wanted 0 or a positive number")
         if self.metric is not None:
             from tasks.metrics import metric
 
-            metric(self.metric)
+            object.__setattr__(self, "metric", metric(self.metric).name)
 
     @property
     def torch_dtype(self) -> torch.dtype:

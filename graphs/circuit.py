@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile, DifferentGraphs, NotInGraph
 from graphs.nodes import INPUT, LOGITS, Edge, Node
+from graphs.reading import finite_scores, read
 
 if TYPE_CHECKING:
     import networkx
@@ -213,13 +214,11 @@ class Circuit:
             scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}
             if len(scores) < len(data["edges"]):
                 raise ValueError("an edge is listed twice")
-            if any(score is not None and not isinstance(score, (int, float)) for score in scores.values()):
-                raise TypeError("a score is not a number")
-            known = {edge: float(score) for edge, score in scores.items() if score is not None}
+            known = finite_scores({edge: score for edge, score in scores.items() if score is not None})
             provenance = {key: value for key, value in data.items() if key not in _OWN_KEYS}
             often = {Edge.parse(row["edge"]): float(row["frequency"]) for row in data["edges"] if "frequency" in row}
             return cls(graph, frozenset(scores), known, provenance, often)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BadCircuitFile(f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -230,23 +229,21 @@ class Circuit:
     def load(cls, path: str | os.PathLike[str]) -> Circuit:
         """The circuit in that file: ours, or either form of MIB's (see `graphs.mib`).
 
-        Raises: BadCircuitFile when the file is missing, truncated, foreign or damaged.
+        Raises: BadCircuitFile when the file is missing, truncated, foreign or damaged, or its circuit has no edge.
         """
         from graphs import mib
 
         if Path(path).suffix == mib.MATRIX:
-            return mib.load_matrix(path)
-        try:
-            data = json.loads(Path(path).read_text("utf-8"))
-        except OSError as error:
+            circuit = mib.load_matrix(path)
+        else:
+            data = read(Path(path))
+            circuit = mib.from_mib(data) if mib.is_mib(data) else cls.from_json(data, str(path))
+        if not circuit.edges:
             raise BadCircuitFile(
-                f"no circuit can be read from {path}: {error.strerror}; give the path of a circuit.json"
-            ) from error
-        except ValueError as error:
-            raise BadCircuitFile(
-                f"{path} is not JSON ({error}); it is truncated or not a circuit.json, discover the circuit again"
-            ) from error
-        return mib.from_mib(data) if mib.is_mib(data) else cls.from_json(data, str(path))
+                f"the circuit in {path} has 0 edges, so it does nothing; give one that has some, or discover it again "
+                "with another goal"
+            )
+        return circuit
 
     def networkx(self) -> networkx.MultiDiGraph[str]:
         """The circuit for networkx: nodes by name, each with its slot and, where known, score and frequency."""

@@ -2,10 +2,14 @@
 
 Only queries, keys, values (d_head wide), MLP inputs and the final residual are kept for the backward pass; what a
 receiver's residual input would have as gradient follows from its projection and norm, and is used up layer by layer.
+
+In half precision, gradients flow scaled to about 1, or float16 would round small ones to 0, and what is contracted is
+added up in float32.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +18,9 @@ from torch import Tensor
 
 from graphs.nodes import LOGITS, SLOTS, Node, Receiver
 from graphs.runs import Runs
+
+_WIDENED = 1 << 24
+"""How many numbers in half precision are held in single precision at a time."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +90,12 @@ class Linearisation:
         Source: Nanda 2023 (attribution patching); Syed et al. 2023 (arXiv:2310.10348), equation 2.
         """
         runs, graph = self.runs, self.runs.graph
-        self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders))
+        self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=_wide(runs.delta.dtype))
         self._senders = range(len(graph.senders)) if senders is None else senders
-        (at_final,) = torch.autograd.grad(self._unembedded, self._final, gradient)
+        self._scale = _power_of_two(gradient)
+        (at_final,) = torch.autograd.grad(
+            self._unembedded, self._final, (gradient / self._scale).to(self._unembedded.dtype)
+        )
         self._contract([Receiver(LOGITS)], runs.scored(runs.delta), at_final[None, :, None])
         flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
         rows = torch.arange(len(runs.positions), device=flowing.device)
@@ -105,7 +115,7 @@ class Linearisation:
             if attended is not None:
                 flowing = before + self._pull_back_attention(index, attended, at_heads)
         self._flows.append(flowing)
-        return self._scores
+        return self._scores * self._scale
 
     def sender_scores(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "sender batch"]:
         """For every sender, by how much the function would fall if all its edges carried what missing ones do.
@@ -115,7 +125,9 @@ class Linearisation:
         """
         self.edge_scores(gradient, range(0))
         pairs = zip(self.runs.delta, reversed(self._flows), strict=True)
-        return torch.stack([(delta * flow).flatten(1).sum(1) for delta, flow in pairs])
+        wide = self._scores.dtype
+        products = [(delta.to(wide) * flow.to(wide)).flatten(1).sum(1) for delta, flow in pairs]
+        return torch.stack(products) * self._scale
 
     def _attend(
         self, index: int, residual: Float[Tensor, "batch pos d_model"]
@@ -160,5 +172,18 @@ class Linearisation:
         graph = self.runs.graph
         wanted = range(self._senders.start, min(self._senders.stop, graph.reads(receivers[0])))
         rows = [graph.receiver_index[receiver] for receiver in receivers]
-        part = delta[wanted.start : wanted.stop].flatten(1)
-        self._scores[rows, wanted.start : wanted.stop] = gradients.flatten(1) @ part.T
+        slopes = gradients.flatten(1).to(self._scores.dtype)
+        at_once = len(wanted) if delta.dtype == slopes.dtype else max(1, _WIDENED // delta[0].numel())
+        for start in range(wanted.start, wanted.stop, max(1, at_once)):
+            some = slice(start, min(start + at_once, wanted.stop))
+            self._scores[rows, some] = slopes @ delta[some].flatten(1).to(slopes.dtype).T
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _power_of_two(gradient: Float[Tensor, "batch column"]) -> float:
+    """A power of two near the largest entry, so that scaling by it rounds nothing; 1 where there is none."""
+    largest = float(gradient.abs().max())
+    return 2.0 ** math.frexp(largest)[1] if 0 < largest < math.inf else 1.0

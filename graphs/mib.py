@@ -22,6 +22,7 @@ from graphs.circuit import Circuit, write_atomically
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile
 from graphs.nodes import LOGITS, Edge
+from graphs.reading import finite_scores
 
 MATRIX = ".safetensors"
 """The ending of files that hold a score matrix."""
@@ -122,7 +123,7 @@ def load_matrix(path: str | os.PathLike[str], *, whole: bool = False) -> Circuit
         }
         frequencies = {} if often is None else {edge: float(often[graph.places[edge][::-1]]) for edge in taken}
         frequencies = {edge: frequency for edge, frequency in frequencies.items() if not math.isnan(frequency)}
-        return Circuit(graph, frozenset(taken), taken, frequencies=frequencies)
+        return Circuit(graph, frozenset(taken), finite_scores(taken), frequencies=frequencies)
     except OSError as error:
         raise BadCircuitFile(f"no circuit can be read from {path}: {error.strerror or error}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -165,10 +166,10 @@ def _read(data: dict[str, Any], frozen_scale: bool, *, whole: bool) -> Circuit:
         rows = {Edge.parse(name): row for name, row in data["edges"].items()}
         if whole and (missing := graph.n_edges - len(rows)) > 0:
             raise ValueError(f"{missing} edges of the model are missing")
-        kept = {edge: float(row["score"]) for edge, row in rows.items() if whole or row["in_graph"]}
+        kept = finite_scores({edge: row["score"] for edge, row in rows.items() if whole or row["in_graph"]})
         often = {edge: float(rows[edge]["frequency"]) for edge in kept if "frequency" in rows[edge]}
         return Circuit(graph, frozenset(kept), kept, frequencies=often)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadCircuitFile(
             f"this is no circuit in MIB's form: {error!r}; wanted the keys cfg, nodes and edges"
         ) from error

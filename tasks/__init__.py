@@ -24,27 +24,30 @@ if TYPE_CHECKING:
     from tasks.metrics import Targets as Targets
     from tasks.metrics import metric as metric
     from tasks.metrics import metric_names as metric_names
+    from tasks.pairs import TextPair as TextPair
+    from tasks.pairs import Tokenizer as Tokenizer
     from tasks.prompts import AbstractPromptSource as AbstractPromptSource
     from tasks.prompts import ListedPrompts as ListedPrompts
     from tasks.prompts import PromptBatch as PromptBatch
     from tasks.prompts import PromptPairs as PromptPairs
     from tasks.prompts import TemplatePrompts as TemplatePrompts
+    from tasks.slots import Rows as Rows
     from tasks.slots import Slots as Slots
     from tasks.task import About as About
     from tasks.task import Prompts as Prompts
     from tasks.task import ReferenceCircuit as ReferenceCircuit
     from tasks.task import Task as Task
     from tasks.task import Variation as Variation
-    from tasks.tokenisation import TextPair as TextPair
-    from tasks.tokenisation import Tokenizer as Tokenizer
+    from tasks.token_prompts import TokenPrompts as TokenPrompts
 
 _HOMES = {
     "tasks.behaviour_file": ("load_behaviour_file",),
     "tasks.metrics": ("AbstractMetric", "Targets", "metric", "metric_names"),
+    "tasks.pairs": ("TextPair", "Tokenizer"),
     "tasks.prompts": ("AbstractPromptSource", "ListedPrompts", "PromptBatch", "PromptPairs", "TemplatePrompts"),
-    "tasks.slots": ("Slots",),
+    "tasks.slots": ("Rows", "Slots"),
     "tasks.task": ("About", "Prompts", "ReferenceCircuit", "Task", "Variation"),
-    "tasks.tokenisation": ("TextPair", "Tokenizer"),
+    "tasks.token_prompts": ("TokenPrompts",),
 }
 
 

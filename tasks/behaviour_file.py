@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from string import Template
 
-from tasks.behaviour_slots import Choices, filled, read_slots
+from tasks.behaviour_slots import FileSlots, filled, read_slots
 from tasks.errors import BadBehaviourFile, Problem, nearest
-from tasks.metrics import metric_names
+from tasks.metrics import ALIASES, metric_names
 from tasks.prompts import AbstractPromptSource, ListedPrompts
 from tasks.records import Field, Keys, Record, describe, read_table, read_yaml
 from tasks.task import NAME, About, Task, Variation
@@ -25,7 +26,8 @@ _EXAMPLE = Template("""\
 name: "$name"
 about: Makes the verb agree with its subject, not with a nearer noun.
 
-# A shipped model (`acdc models`), a folder with a checkpoint, or a name on the Hugging Face hub.
+# A folder with a checkpoint (looked up beside this file), a shipped model (`acdc models`), or a name on the Hugging
+# Face hub.
 model: $model
 
 # What is measured: logit_difference, probability_difference, kl, nll, accuracy or l2.
@@ -40,7 +42,10 @@ metric: logit_difference
 # template     (optional) a name for prompts of the same wording
 # Instead of the list, `prompts: prompts.jsonl` or `prompts: prompts.csv` reads a table with these fields from the
 # folder of this file. With `slots: {one: [key, dog], other: [cup, car]}` every prompt is a template, in which
-# "The {one} near the {other}" and so on are filled at random, with different words in different slots.
+# "The {one} near the {other}" and so on are filled at random, with different words in different slots. Words that go
+# together are rows: with `slots: [{country: France, capital: Paris}, {country: Japan, capital: Tokyo}]` a prompt is
+#   {clean: "The capital of {country} is", corrupt: "The capital of {other country} is", answer: " {capital}",
+#    distractor: " {other capital}"}
 prompts:
   - {clean: "The keys near the cabinet", corrupt: "The key near the cabinet", answer: " are", distractor: " is"}
   - {clean: "The cabinet near the keys", corrupt: "The cabinets near the keys", answer: " is", distractor: " are"}
@@ -87,9 +92,9 @@ def load_behaviour_file(path: str | Path) -> Task:
         wanted = "letters, digits, '_', '-' and '.', the first a letter or digit"
         place = record.fields["name"].place
         problems.append(Problem("this name cannot be part of a folder's name", repr(name), wanted, "rename it", place))
-    model = _text(record, "model", problems)
+    model = _beside(_text(record, "model", problems), path)
     metric = _text(record, "metric", problems)
-    if metric and metric not in metric_names():
+    if metric and metric not in (*metric_names(), *ALIASES):
         place = record.fields["metric"].place
         remedy = nearest(metric, metric_names())
         problems.append(Problem("unknown metric", repr(metric), "a metric's name", remedy, place))
@@ -107,13 +112,19 @@ def example(name: str, model: str = "everyday-4l") -> str:
     return _EXAMPLE.substitute(name=re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "my_behaviour", model=model)
 
 
+def _beside(model: str, file: Path) -> str:
+    """The model's name, or the path of its directory where one of that name is beside the file."""
+    directory = file.parent / os.path.expanduser(model)
+    return str(directory.resolve()) if model and directory.is_dir() else model
+
+
 def _reading_order(problem: Problem, path: Path) -> tuple[bool, int]:
     """Return what sorts problems by line, those of the behaviour file before those of its table."""
     file, _, line = problem.place.rpartition(":")
     return file != str(path), int(line) if line.isdecimal() else 0
 
 
-def _variations(field: Field | None, path: Path, slots: Choices, problems: list[Problem]) -> tuple[Variation, ...]:
+def _variations(field: Field | None, path: Path, slots: FileSlots, problems: list[Problem]) -> tuple[Variation, ...]:
     """Return the edge cases that a file names."""
     match field:
         case None:
@@ -126,7 +137,7 @@ def _variations(field: Field | None, path: Path, slots: Choices, problems: list[
             return ()
 
 
-def _variation(name: str, field: Field, path: Path, slots: Choices, problems: list[Problem]) -> Variation:
+def _variation(name: str, field: Field, path: Path, slots: FileSlots, problems: list[Problem]) -> Variation:
     record = field.value
     if not isinstance(record, Record):
         what, wanted = f"the variation {name!r} is of the wrong kind", "a mapping with about, prompts"
@@ -138,7 +149,7 @@ def _variation(name: str, field: Field, path: Path, slots: Choices, problems: li
 
 
 def _prompts(
-    field: Field | None, path: Path, slots: Choices, fewest: int, problems: list[Problem]
+    field: Field | None, path: Path, slots: FileSlots, fewest: int, problems: list[Problem]
 ) -> AbstractPromptSource:
     """Return the usable prompts of a list or a table, and add a problem for each of the others.
 
@@ -149,7 +160,7 @@ def _prompts(
         case None:
             return ListedPrompts((), ())
         case Field(str(table), place) if table:
-            rows = read_table(path.parent / table, _PROMPT_KEYS, problems)
+            rows = read_table(path.parent / os.path.expanduser(table), _PROMPT_KEYS, problems)
         case Field(list(items), place):
             rows = [row for item in items if (row := _inline(item, problems))]
         case Field(value, place):

@@ -32,6 +32,17 @@ class Problem:
         return f"{where}{self.what}: got {self.got}, wanted {self.wanted}; {self.remedy}{end}"
 
 
+def lone_surrogates(text: str) -> str:
+    """The halves of surrogate pairs in a text, which are no characters: no tokenizer, file or terminal takes them."""
+    return "".join(character for character in text if "\ud800" <= character <= "\udfff")
+
+
+def halves_of_characters(halves: str, place: str = "") -> Problem:
+    """The problem that a text holds these lone surrogates."""
+    wanted, remedy = "whole characters", "write the character itself"
+    return Problem("a text holds half of a character (a lone surrogate)", ascii(halves), wanted, remedy, place)
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """Say which known names come closest, or name them all where none is close."""
     close = get_close_matches(name.lower(), known, n=3, cutoff=0.6)

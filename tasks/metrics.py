@@ -16,10 +16,11 @@ from tasks.errors import TaskError, UnknownMetric
 @final
 @dataclass(frozen=True)
 class Targets:
-    """What logits are measured against, one row per prompt.
+    """What logits are measured against, one row per scored position of a prompt.
 
     `answers` and `distractors` are columns of the logits (-1 pads); `reference` holds the full model's
-    logits on the clean prompts at the scored positions.
+    logits on the clean prompts at the scored positions; `shares` is what part of its prompt each row is (None: a whole
+    one), so that what is measured of the rows of a prompt adds up to the mean over its scored positions.
 
     Raises: TaskError if a prompt has no answer or no distractor.
     """
@@ -27,6 +28,7 @@ class Targets:
     answers: Int[Tensor, "batch answer"]
     distractors: Int[Tensor, "batch distractor"]
     reference: Float[Tensor, "batch vocab"]
+    shares: Float[Tensor, " batch"] | None = None
 
     def __post_init__(self) -> None:
         for name in ("answers", "distractors"):
@@ -51,11 +53,20 @@ class AbstractMetric(ABC):
     """Whether the gradient is 0 at the full model's own logits, where the metric is at its best."""
     meaning: ClassVar[str]
 
-    @abstractmethod
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
-        """Return the metric of every prompt under every circuit, in the logits' dtype but at least in float32."""
+        """Return what every row adds to the metric of its prompt under every circuit: all of it, or its share."""
+        values = self.of_rows(logits, targets)
+        if targets.shares is None:
+            return values
+        return values * targets.shares.to(values)
+
+    @abstractmethod
+    def of_rows(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        """Return the metric of every row under every circuit, in the logits' dtype but at least in float32."""
 
 
 @final
@@ -69,7 +80,7 @@ class LogitDifference(AbstractMetric):
     differentiable = True
     meaning = "mean logit of the answers minus that of the distractors; higher: more of the behaviour"
 
-    def __call__(
+    def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Mean logit over answers - mean logit over distractors."""
@@ -91,7 +102,7 @@ class ProbabilityDifference(AbstractMetric):
     differentiable = True
     meaning = "probability of all answers minus that of all distractors; higher: more of the behaviour"
 
-    def __call__(
+    def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Sum of p over answers - sum of p over distractors."""
@@ -111,7 +122,7 @@ class KLDivergence(AbstractMetric):
     stationary = True
     meaning = "KL(full model || circuit) of the next token, in nats; lower: closer to the full model, 0 at best"
 
-    def __call__(
+    def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Sum over the vocabulary of p_full (log p_full - log p)."""
@@ -131,7 +142,7 @@ class NegativeLogLikelihood(AbstractMetric):
     differentiable = True
     meaning = "negative log probability of all answers, in nats; lower: more of the behaviour, 0 at best"
 
-    def __call__(
+    def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Logsumexp of all logits - logsumexp of the answers."""
@@ -151,7 +162,7 @@ class Accuracy(AbstractMetric):
     differentiable = False
     meaning = "1 where the most likely token is an answer, else 0; higher: more of the behaviour"
 
-    def __call__(
+    def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Whether the argmax of the logits is an answer, as 0 or 1."""
@@ -171,7 +182,7 @@ class L2(AbstractMetric):
     stationary = True
     meaning = "Euclidean distance of the logits from the full model's; lower: closer to the full model, 0 at best"
 
-    def __call__(
+    def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """The norm of logits - reference."""
@@ -190,6 +201,9 @@ _METRICS: tuple[type[AbstractMetric], ...] = (
     L2,
 )
 
+ALIASES = {"logit_diff": LogitDifference.name, "prob_diff": ProbabilityDifference.name, "kl_div": KLDivergence.name}
+"""Other names that people know metrics by; what is stored is the metric's own."""
+
 
 def metric_names() -> tuple[str, ...]:
     """Return the names of all metrics."""
@@ -197,12 +211,12 @@ def metric_names() -> tuple[str, ...]:
 
 
 def metric(name: str) -> AbstractMetric:
-    """Return the metric of this name.
+    """Return the metric of this name, or of this alias of a name.
 
     Raises: UnknownMetric, with the nearest names.
     """
     for kind in _METRICS:
-        if kind.name == name:
+        if kind.name == ALIASES.get(name, name):
             return kind()
     raise UnknownMetric(name, metric_names())
 

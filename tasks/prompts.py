@@ -12,14 +12,15 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.pairs import TextPair as TextPair
+from tasks.pairs import Tokenizer as Tokenizer
+from tasks.pairs import TokenPair
 from tasks.slots import Slots
-from tasks.tokenisation import TextPair as TextPair
-from tasks.tokenisation import Tokenizer as Tokenizer
-from tasks.tokenisation import TokenPair, tokenise
+from tasks.tokenisation import tokenise
 
 _PADDING = 1.3
 """How many times as many tokens as there are a batch may hold for the sake of fewer batches."""
@@ -45,7 +46,8 @@ class AnswerColumns:
 class PromptBatch:
     """Prompt pairs of one length, or padded to one, ready for a model.
 
-    -1 pads answers and distractors; `positions` are >= 0; `index` is the row's place in its PromptPairs.
+    A row is a scored position of a prompt; a prompt that is scored at several has as many rows, one after the other.
+    -1 pads answers and distractors; `positions` are >= 0; `index` is the place of the row's prompt in its PromptPairs.
     """
 
     clean: Int[Tensor, "batch pos"]
@@ -61,6 +63,36 @@ class PromptBatch:
     def to(self, device: torch.device | str) -> PromptBatch:
         """Return the same batch on `device`."""
         return replace(self, **{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
+
+    @property
+    def _starts(self) -> Bool[Tensor, " batch"]:
+        """Whether a row is the first of its prompt."""
+        starts = torch.ones_like(self.index, dtype=torch.bool)
+        starts[1:] = self.index[1:] != self.index[:-1]
+        return starts
+
+    @property
+    def prompts(self) -> Int[Tensor, " prompt"]:
+        """The places of the prompts in their PromptPairs, in the order of the rows."""
+        return self.index[self._starts]
+
+    @property
+    def places(self) -> Int[Tensor, " batch"]:
+        """The place of each row's prompt in `prompts`."""
+        return self._starts.cumsum(0) - 1
+
+    @property
+    def shares(self) -> Float[Tensor, " batch"] | None:
+        """What part of its prompt each row is; None where every row is a prompt."""
+        counts = self.places.bincount()
+        return None if len(counts) == len(self) else 1 / counts[self.places].double()
+
+    def added_up(self, values: Float[Tensor, "*lead batch"]) -> Float[Tensor, "*lead prompt"]:
+        """The sums over the rows of each prompt, in the order of `prompts`."""
+        if len(self.prompts) == len(self):
+            return values
+        shape = (*values.shape[:-1], len(self.prompts))
+        return values.new_zeros(shape).index_add_(-1, self.places.to(values.device), values)
 
     def columns(self) -> AnswerColumns:
         """Return the vocabulary columns that answers and distractors need, and where each is among them."""
@@ -97,11 +129,19 @@ class PromptPairs:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of what model and metric see: tokens, positions, answers, distractors."""
-        seen = [[p.clean, p.corrupt, p.position, p.answers, p.distractors] for p in self.pairs]
+        seen: list[list[object]] = [
+            [p.clean, p.corrupt, p.position, p.answers, p.distractors]
+            + [part for one in p.also for part in (one.position, one.answers, one.distractors)]
+            for p in self.pairs
+        ]
         return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
 
+    def once(self) -> PromptPairs:
+        """Return the prompts with only the first scored position of each, so that each is one row of a batch."""
+        return PromptPairs(tuple(replace(pair, also=()) for pair in self.pairs))
+
     def batches(self, size: int | None = None, *, padded: bool = False) -> tuple[PromptBatch, ...]:
-        """Return the prompts in batches of equal length of at most `size`, shortest prompts first.
+        """Return the prompts in batches of equal length of at most `size` prompts, shortest prompts first.
 
         With `padded`, prompts of nearly the same length share a batch, and shorter ones repeat their last token at the
         end: for models which read from left to right, where nothing scored can see that.
@@ -135,14 +175,14 @@ class PromptPairs:
         return joined
 
     def _batch(self, indices: list[int]) -> PromptBatch:
-        pairs = [self.pairs[index] for index in indices]
+        rows = [(self.pairs[index], scored, index) for index in indices for scored in self.pairs[index].scored]
         return PromptBatch(
-            clean=_padded([pair.clean for pair in pairs]),
-            corrupt=_padded([pair.corrupt for pair in pairs]),
-            positions=torch.tensor([pair.position for pair in pairs]),
-            answers=_rectangle([pair.answers for pair in pairs]),
-            distractors=_rectangle([pair.distractors for pair in pairs]),
-            index=torch.tensor(indices),
+            clean=_padded([pair.clean for pair, _, _ in rows]),
+            corrupt=_padded([pair.corrupt for pair, _, _ in rows]),
+            positions=torch.tensor([scored.position for _, scored, _ in rows]),
+            answers=_rectangle([scored.answers for _, scored, _ in rows]),
+            distractors=_rectangle([scored.distractors for _, scored, _ in rows]),
+            index=torch.tensor([index for _, _, index in rows]),
         )
 
 
@@ -150,8 +190,10 @@ class AbstractPromptSource(ABC):
     """Where a task's prompts come from."""
 
     @abstractmethod
-    def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
+    def pairs(self, tokenizer: Tokenizer | None, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return up to `count` usable prompts in random order, no two with the same clean tokens.
+
+        Only prompts as token ids can be had without a tokenizer (None).
 
         Raises: BadPrompts if the tokenizer cannot express them.
         """
@@ -184,8 +226,10 @@ class TemplatePrompts(AbstractPromptSource):
 
         return TemplatePrompts(drawn, self.slots.where(admits) if self.slots else None)
 
-    def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
+    def pairs(self, tokenizer: Tokenizer | None, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return `count` prompts, skipping draws that the tokenizer cannot express."""
+        if self.slots and self.draw == self.slots.draw and self.slots.fillings < count:
+            raise _more_than_fillings(self.slots.fillings, count)
         found: dict[tuple[int, ...], TokenPair] = {}
         accepted: set[str] = set()
         reasons: Counter[str] = Counter()
@@ -226,7 +270,7 @@ class ListedPrompts(AbstractPromptSource):
                 f"{len(self.places)} places, wanted one place per prompt; give each prompt its place."
             )
 
-    def pairs(self, tokenizer: Tokenizer, count: int, rng: np.random.Generator) -> PromptPairs:
+    def pairs(self, tokenizer: Tokenizer | None, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return at most `count` of the prompts, or raise with everything wrong with any of them."""
         found: dict[tuple[int, ...], TokenPair] = {}
         first: dict[tuple[int, ...], str] = {}
@@ -252,6 +296,17 @@ class ListedPrompts(AbstractPromptSource):
             raise BadPrompts(*problems)
         order = rng.permutation(len(found))[:count].tolist()
         return PromptPairs(tuple(found.values())).select(order)
+
+
+def _more_than_fillings(fillings: int, count: int) -> BadPrompts:
+    return BadPrompts(
+        Problem(
+            "the slots cannot be filled in so many ways",
+            f"{count:,} asked for",
+            f"at most {fillings:,}",
+            f"ask for at most {fillings // 2:,} (--prompts), since as many others judge, or give the slots more words",
+        )
+    )
 
 
 def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str, Problem]) -> BadPrompts:

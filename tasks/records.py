@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias, final
 
 import yaml
 
-from tasks.errors import Problem, nearest
+from tasks.errors import Problem, halves_of_characters, lone_surrogates, nearest
 
 Value: TypeAlias = "str | int | float | bool | list[Field] | Record | None"
 
@@ -146,15 +147,14 @@ def _yaml_field(node: yaml.Node, path: Path, problems: list[Problem]) -> Field:
     if isinstance(node, yaml.SequenceNode):
         return Field([_yaml_field(item, path, problems) for item in node.value], place)
     if not isinstance(node, yaml.MappingNode):
-        return Field(None if node.tag == "tag:yaml.org,2002:null" else str(node.value), place)
+        return Field(None if node.tag == "tag:yaml.org,2002:null" else _whole(str(node.value), place, problems), place)
     fields: dict[str, Field] = {}
     for key, value in node.value:
-        name = key.value if isinstance(key, yaml.ScalarNode) else describe(_yaml_field(key, path, problems).value)
         here = f"{path}:{key.start_mark.line + 1}"
+        name = key.value if isinstance(key, yaml.ScalarNode) else describe(_yaml_field(key, path, problems).value)
+        name = _whole(name, here, problems)
         if name in fields:
-            problems.append(
-                Problem("a key is given twice", repr(name), "every key once", "remove one of the two", here)
-            )
+            problems.append(_twice(name, here))
         fields[name] = Field(_yaml_field(value, path, problems).value, here)
     return Field(Record(fields, place), place)
 
@@ -166,7 +166,7 @@ def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> l
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=_Pairs)
         except (ValueError, RecursionError) as error:
             got = f"the complaint {str(error)!r}"
             if isinstance(error, json.JSONDecodeError):  # its own line number is that within the row, always 1
@@ -174,7 +174,7 @@ def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> l
             wanted = "one JSON object per line"
             problems.append(Problem("this row is not JSON", got, wanted, "correct the row", place))
             continue
-        row = _json_value(value, place)
+        row = _json_value(value, place, problems)
         if isinstance(row, Record):
             problems.extend(keys.check(row))
             rows.append(row)
@@ -184,16 +184,40 @@ def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> l
     return rows
 
 
-def _json_value(value: Any, place: str) -> Value:
+class _Pairs(list[tuple[str, Any]]):
+    """The names and values of a JSON object as they are written, a repeated name as often as it stands there."""
+
+
+def _json_value(value: Any, place: str, problems: list[Problem]) -> Value:
     match value:
-        case dict():
-            return Record({key: Field(_json_value(item, place), place) for key, item in value.items()}, place)
+        case _Pairs():
+            fields: dict[str, Field] = {}
+            for key, item in value:
+                name = _whole(key, place, problems)
+                if name in fields:
+                    problems.append(_twice(name, place))
+                fields[name] = Field(_json_value(item, place, problems), place)
+            return Record(fields, place)
         case list():
-            return [Field(_json_value(item, place), place) for item in value]
-        case str() | int() | float() | None:
+            return [Field(_json_value(item, place, problems), place) for item in value]
+        case str():
+            return _whole(value, place, problems)
+        case int() | float() | None:
             return value
         case _:
             raise AssertionError(f"json.loads returned a {type(value).__name__}")
+
+
+def _twice(name: str, place: str) -> Problem:
+    return Problem("a key is given twice", repr(name), "every key once", "remove one of the two", place)
+
+
+def _whole(text: str, place: str, problems: list[Problem]) -> str:
+    """The text; a problem is added, and a question mark stands for it, for every half of a surrogate pair in it."""
+    if not (halves := lone_surrogates(text)):
+        return text
+    problems.append(halves_of_characters(halves, place))
+    return text.encode(errors="replace").decode()
 
 
 def _read_csv(text: str, path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
@@ -212,6 +236,7 @@ def _read_csv(text: str, path: Path, keys: Keys, problems: list[Problem]) -> lis
             break
         if header is None:
             header = cells
+            problems.extend(_twice(name, place) for name, times in Counter(header).items() if times > 1)
             problems.extend(keys.check(Record({name: Field(name, place) for name in header}, place)))
         elif len(cells) == len(header):
             # An empty cell of an optional column is a field that is not given.

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import BrokenPlugin, UnknownTask
+from tasks.errors import BrokenPlugin, TaskError, UnknownTask, halves_of_characters, lone_surrogates
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -43,12 +43,14 @@ def names() -> tuple[str, ...]:
 def get(name_or_path: str | Path) -> Task:
     """Return the task of this name, or the one that this behaviour file describes.
 
-    Raises: UnknownTask, BadBehaviourFile, BrokenPlugin.
+    Raises: UnknownTask, BadBehaviourFile, BrokenPlugin; TaskError when the name holds half of a character.
     """
+    if halves := lone_surrogates(str(name_or_path)):
+        raise TaskError(str(halves_of_characters(halves, "the task's name")))
     if _is_path(name_or_path):
         from tasks.behaviour_file import load_behaviour_file
 
-        return load_behaviour_file(name_or_path)
+        return load_behaviour_file(os.path.expanduser(name_or_path))
     name = str(name_or_path)
     if name in BUILTIN:
         task: Task = import_module(f"tasks.builtin.{name}").task()

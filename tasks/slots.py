@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
+from math import prod
 from typing import TypeVar, final
 
 import numpy as np
 
 from tasks.errors import TaskError
-from tasks.tokenisation import TextPair
+from tasks.pairs import TextPair
 
 _PATIENCE = 10_000
 """Random fillings in a row that make no prompt after which slots are taken to make none."""
@@ -28,6 +29,11 @@ class Slots:
 
     choices: Mapping[str, tuple[str, ...]]
     write: Callable[[Mapping[str, str]], TextPair | None]
+
+    @property
+    def fillings(self) -> int:
+        """How many fillings there are; no more prompts than these can be drawn."""
+        return prod(len(words) for words in self.choices.values())
 
     def rewrite(self, pair: TextPair, slot: str, word: str) -> TextPair | None:
         """The pair with another word in one slot, wherever it stands in it; None where that makes no prompt.
@@ -70,6 +76,43 @@ class Slots:
     def where(self, admits: Callable[[Mapping[str, str]], bool]) -> Slots:
         """These slots without the fillings that are not admitted."""
         return Slots(self.choices, lambda words: self.write(words) if admits(words) else None)
+
+
+@final
+@dataclass(frozen=True)
+class Rows:
+    """Words that go together, row by row, as a country and its capital do.
+
+    A row as a whole fills one slot, which is called `name`; so no word ever stands beside one of another row. A prompt
+    may have a second slot of the same rows, `other NAME`, for what stands in the corrupt prompt.
+
+    Raises: TaskError unless there are two different rows at least, each with a word for every one of `columns`.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if min(len(set(self.choices)), 2) < 2 or len(set(self.choices)) < len(self.rows):
+            raise TaskError(
+                f"these rows cannot fill a slot: got {len(self.rows)}, of which {len(set(self.choices))} are "
+                f"different, wanted at least two, each of them once; give the slot {self.name!r} other rows."
+            )
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise TaskError(
+                f"a row does not have a word for every column: got rows of {sorted({len(row) for row in self.rows})} "
+                f"words, wanted {len(self.columns)} in each; complete the rows of the slot {self.name!r}."
+            )
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The rows as a slot's words: each row's own words, after each other."""
+        return tuple(", ".join(row) for row in self.rows)
+
+    def words(self, choice: str) -> dict[str, str]:
+        """The words of a row, by column."""
+        return dict(zip(self.columns, self.rows[self.choices.index(choice)], strict=True))
 
 
 _Word = TypeVar("_Word")

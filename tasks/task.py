@@ -128,17 +128,19 @@ class Task:
                 f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, "
                 f"'_', '-' and '.', the first a letter or digit; rename the task."
             )
-        metric(self.metric)
+        object.__setattr__(self, "metric", metric(self.metric).name)
 
     @property
     def slots(self) -> Slots | None:
         """What may fill the slots of its prompts; None where that is not known."""
         return self.prompts.slots if isinstance(self.prompts, TemplatePrompts) else None
 
-    def build(self, tokenizer: Tokenizer, n: int, seed: int) -> Prompts:
+    def build(self, tokenizer: Tokenizer | None, n: int, seed: int) -> Prompts:
         """Return at most `n` prompts for discovery and as many others for judgement, drawn with `seed`.
 
-        Raises: BadPrompts if the tokenizer cannot express enough of them.
+        Prompts as token ids need no tokenizer.
+
+        Raises: BadPrompts if the tokenizer cannot express enough of them, or there is none for prompts of text.
         """
         pairs = self.prompts.pairs(tokenizer, 2 * n, np.random.default_rng(seed))
         half = len(pairs) // 2

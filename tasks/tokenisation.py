@@ -4,77 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import final
 
 from tasks.errors import BadPrompts, Problem
+from tasks.pairs import TextPair as TextPair
+from tasks.pairs import Tokenizer as Tokenizer
+from tasks.pairs import TokenPair as TokenPair
+from tasks.token_ids import is_token_ids, read
 
 
-@runtime_checkable
-class Tokenizer(Protocol):
-    """What is needed of a tokenizer; any Hugging Face tokenizer fits."""
-
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the text's tokens, with the tokenizer's own special tokens around them if asked."""
-        ...
-
-    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
-        """Return the tokens as the vocabulary writes them."""
-        ...
-
-
-@final
-@dataclass(frozen=True)
-class TextPair:
-    """A clean prompt which calls for the behaviour and a corrupt twin which does not.
-
-    Answers and distractors continue the clean prompt, so they carry their own leading space (`" Mary"`).
-    `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
-    predicted there; -1 is the last. `template` names the wording a pair was drawn from, `filling` what stands in each
-    of its slots, by name.
-
-    Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings.
-    """
-
-    clean: str
-    corrupt: str
-    answers: tuple[str, ...]
-    distractors: tuple[str, ...]
-    position: int = -1
-    template: str = ""
-    filling: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, words in (("answers", self.answers), ("distractors", self.distractors)):
-            if not isinstance(words, tuple) or not words or not all(isinstance(w, str) and w for w in words):
-                raise BadPrompts(
-                    Problem(
-                        f"the {name} of a prompt cannot be read",
-                        repr(words),
-                        "a tuple of at least one non-empty string",
-                        f'write {name}=(" word",)',
-                    )
-                )
-
-
-@final
-@dataclass(frozen=True)
-class TokenPair:
-    """A checked text pair in a tokenizer's tokens; `position` counts from 0, special tokens included."""
-
-    clean: tuple[int, ...]
-    corrupt: tuple[int, ...]
-    position: int
-    answers: tuple[int, ...]
-    distractors: tuple[int, ...]
-    text: TextPair
-
-
-def tokenise(text: TextPair, tokenizer: Tokenizer) -> tuple[TokenPair | None, tuple[Problem, ...]]:
+def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | None, tuple[Problem, ...]]:
     """Return the pair in tokens, or None and every reason why this tokenizer cannot express it.
 
     Special tokens are those the tokenizer itself puts before a text, once; what it puts after a text (EOS) is
-    left out, as the answer goes there.
+    left out, as the answer goes there. A pair of token ids is what it says, whatever the tokenizer.
+
+    Raises: BadPrompts when there is no tokenizer for a text, or none that writes it in one way.
     """
+    if is_token_ids(text):
+        return read(text)
+    if tokenizer is None:
+        raise BadPrompts(
+            Problem(
+                "a prompt of text needs a tokenizer",
+                "a model that has none",
+                "prompts as token ids",
+                "use a task whose prompts are `tasks.TokenPrompts`, or give the model a tokenizer",
+            )
+        )
     clean = _Encoded.of(text.clean, tokenizer)
     corrupt = _Encoded.of(text.corrupt, tokenizer)
     problems = [*clean.problems("clean", tokenizer), *corrupt.problems("corrupt", tokenizer)]

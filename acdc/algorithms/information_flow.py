@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.algorithms.scores import Scored, score_graph
+from acdc.precision import wide
 from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
 
@@ -38,11 +39,11 @@ class InformationFlow:
         for done, batch in enumerate(problem.batches, start=1):
             read_up_to = _read(problem, batch)
             for read in sorted({graph.reads(receiver) for receiver in graph.receivers}):
-                shares = _shares(batch, read)
                 inside = _scored(batch) if read == len(graph.senders) else read_up_to
-                mean = (shares * inside).sum(-1) / inside.sum(-1)
+                mean = (_shares(batch, read) * inside).sum(-1) / inside.sum(-1)
                 rows = [row for row, receiver in enumerate(graph.receivers) if graph.reads(receiver) == read]
-                scores[rows, :read] += mean.sum(-1).double().cpu() / len(problem.pairs)
+                shares = 1.0 if batch.targets.shares is None else batch.targets.shares
+                scores[rows, :read] += (mean.double() * shares).sum(-1).cpu() / len(problem.pairs)
             yield Scored(done, len(problem.batches))
         return score_graph(problem, scores)
 
@@ -50,9 +51,11 @@ class InformationFlow:
 def _shares(batch: Batch, read: int) -> Float[Tensor, "sender batch pos"]:
     """The share of each of the first `read` senders in what they add up to, at every position."""
     runs = batch.runs
-    stream = runs.clean_residual(read)
+    stream = wide(runs.clean_residual(read))  # the sums of half a model's width overflow float16
     size = stream.abs().sum(-1)
-    wrote = (delta + floor for delta, floor in zip(runs.delta[:read], runs.floor.outputs[:read], strict=True))
+    wrote = (
+        wide(delta) + wide(floor) for delta, floor in zip(runs.delta[:read], runs.floor.outputs[:read], strict=True)
+    )
     near = torch.stack([(size - (stream - x).abs().sum(-1)).clamp(min=0) for x in wrote])
     return near / near.sum(0).clamp(min=torch.finfo(near.dtype).tiny)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from acdc.algorithms.scores import Scored, score_graph
 from acdc.algorithms.slopes import differentiable
 from acdc.errors import BadSetting
+from acdc.precision import finite, wide
 from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
 from graphs.executor import Executor
@@ -74,7 +75,7 @@ class LearnedMasks:
         done = 0
         while done < self.steps:
             for batch in small.batches:
-                share = len(batch.prompts.index) * len(small.batches) / len(problem.pairs)
+                share = len(batch.prompts.prompts) * len(small.batches) / len(problem.pairs)
                 with torch.enable_grad():
                     noise = torch.rand(log_alpha.shape, generator=generator).to(device)
                     value = _mean_metric(problem, batch, _laid_out(problem, places, sampled(log_alpha, noise)))
@@ -82,7 +83,8 @@ class LearnedMasks:
                     target = wanted * min(1.0, done / (_WARM_UP * self.steps))
                     short = target - (1 - kept(log_alpha).mean(-1))
                     loss = (lost + price[0] * short + price[1] * short.square()).sum()
-                log_alpha.grad, price.grad = torch.autograd.grad(loss, (log_alpha, price))
+                slopes = torch.autograd.grad(finite(loss, f"the loss of masks at step {done + 1}"), (log_alpha, price))
+                log_alpha.grad, price.grad = (finite(slope, "the gradient at masks") for slope in slopes)
                 descent.step()
                 ascent.step()
                 done += 1
@@ -101,7 +103,7 @@ class LearnedMasks:
 
     def _bytes_per_prompt(self, problem: Problem) -> int:
         graph = problem.graph
-        longest = max(len(pair.clean) for pair in problem.pairs.pairs)
+        longest = max(len(pair.clean) * len(pair.scored) for pair in problem.pairs.pairs)
         stream = longest * graph.d_model * torch.finfo(problem.model.dtype).bits // 8
         # per layer what was written before it, twice; and per head three inputs, normed, with their slopes
         streams = graph.n_layers * (len(graph.senders) + 12 * graph.n_heads)
@@ -131,4 +133,5 @@ def _mean_metric(
     problem: Problem, batch: Batch, masks: Float[Tensor, "mask receiver sender"]
 ) -> Float[Tensor, " mask"]:
     columns, targets = batch.columns(problem.metric)
-    return problem.metric(Executor.of(batch.runs).run_masks(masks, columns=columns), targets).mean(-1)
+    logits = wide(Executor.of(batch.runs).run_masks(masks, columns=columns))
+    return problem.metric(logits, targets).sum(-1) / len(batch.prompts.prompts)

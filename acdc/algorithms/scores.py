@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from acdc.precision import finite_scores
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 
@@ -30,7 +31,10 @@ class AbstractScorer(Protocol):
 
 
 def score_graph(problem: Problem, scores: Float[Tensor, "receiver sender"]) -> Circuit:
-    """The whole model as a circuit with these scores."""
+    """The whole model as a circuit with these scores.
+
+    Raises: NotFinite when an edge's score is NaN or infinite.
+    """
     graph = problem.graph
     rows = scores.tolist()
     named = {
@@ -38,4 +42,5 @@ def score_graph(problem: Problem, scores: Float[Tensor, "receiver sender"]) -> C
         for index, receiver in enumerate(graph.receivers)
         for place, edge in enumerate(graph.incoming(receiver))
     }
+    finite_scores(named)
     return Circuit(graph, frozenset(named), named)

@@ -9,6 +9,7 @@ from enum import Enum
 
 from typing_extensions import assert_never
 
+from acdc.precision import finite_scores
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.nodes import LOGITS, Edge, Node
@@ -36,7 +37,11 @@ class Selection:
 
     @classmethod
     def of(cls, scored: Circuit, rule: Rule, ablation: Ablation) -> Selection:
-        """The order that a rule gives to a graph with a score for every edge; equals in the graph's order."""
+        """The order that a rule gives to a graph with a score for every edge; equals in the graph's order.
+
+        Raises: NotFinite when a score is NaN or infinite: sorting would put its edge anywhere.
+        """
+        finite_scores(scored.scores)
         match rule:
             case Rule.TOP:
                 order = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))

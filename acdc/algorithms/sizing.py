@@ -79,4 +79,8 @@ class ScoredSearch:
             case _:
                 assert_never(self.goal)
         curve = tuple(met[size][0] for size in sorted(met))
-        return met[chosen.edges][1], Account(chosen, curve, {"selection": self.rule.value})
+        figures: dict[str, Any] = {"selection": self.rule.value}
+        if not chosen.edges and scored.scores:
+            edge = max(scored.ordered(), key=lambda edge: abs(scored.scores[edge]))
+            figures["largest"] = {"edge": edge.name, "score": scored.scores[edge]}
+        return met[chosen.edges][1], Account(chosen, curve, figures)

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.attacks.pieces import Pieces
+from acdc.precision import wide
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.runs import Prompts
@@ -60,9 +61,9 @@ def ranked(
 
 
 def divergence(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
-    """KL(model || circuit) in nats."""
-    full = model.log_softmax(-1)
-    return (full.exp() * (full - circuit.log_softmax(-1))).sum(-1)
+    """KL(model || circuit) in nats, in single precision at least."""
+    full = wide(model).log_softmax(-1)
+    return (full.exp() * (full - wide(circuit).log_softmax(-1))).sum(-1)
 
 
 def _ranked(
@@ -83,9 +84,11 @@ def _ranked(
     if not alike:
         return []
     new, old = torch.tensor(tokens), torch.tensor([parent.clean, parent.corrupt])
-    moved = _embedded(problem, new.flatten(0, 1)).view(*new.shape, -1) - _embedded(problem, old)
+    moved = wide(_embedded(problem, new.flatten(0, 1)).view(*new.shape, -1) - _embedded(problem, old))
+    gains = (moved * gradient).flatten(1).sum(1)
+    gains = gains.where(gains.isfinite(), 0.0)  # such a gradient tells nothing: then they go in the order given
     by_slot: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
-    for place, gain in enumerate((moved * gradient).flatten(1).sum(1).tolist()):
+    for place, gain in enumerate(gains.tolist()):
         by_slot[alike[place].slot].append((-round(gain, _DIGITS), place))
     turns = sorted((turn, *best) for words in by_slot.values() for turn, best in enumerate(sorted(words)))
     return [alike[place] for _, _, place in turns]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
+from acdc.precision import finite
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.executor import Executor
 from graphs.model import Model
-from tasks.metrics import KLDivergence
+from tasks.metrics import KLDivergence, Targets
 from tasks.prompts import TextPair
 
 
@@ -19,7 +24,8 @@ class Case:
     """A prompt pair and what the model and the circuit make of it.
 
     `kl` is KL(model || circuit) in nats at the scored position; `model` and `circuit` are the tokens that each finds
-    most likely there, as text, and `model_right` and `circuit_right` say whether these are answers. `found_by` names
+    most likely there, as text, and `model_right` and `circuit_right` say whether these are answers. Of several scored
+    positions, `kl` is the mean, and all tokens must be answers. `found_by` names
     the attack that met it.
     """
 
@@ -52,26 +58,41 @@ class Case:
 def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]:
     """What the model and the circuit make of every prompt of a problem, in their order.
 
-    Raises: DifferentGraphs when the circuit is of another model.
+    Raises: DifferentGraphs when the circuit is of another model; NotFinite.
     """
-    found: dict[int, Case] = {}
+    rows: defaultdict[int, list[tuple[float, int, int]]] = defaultdict(list)
     for batch in problem.batches:
         reference, [logits] = batch.targets.reference, Executor.of(batch.runs).run([circuit])
-        divergence = KLDivergence()(logits, batch.targets).tolist()
+        divergence = divergences(logits, batch.targets).tolist()
         said = [both.argmax(-1).tolist() for both in (reference, logits)]
-        for row, place in enumerate(batch.prompts.index.tolist()):
-            pair = problem.pairs.pairs[place]
-            model, ours = (tokens[row] for tokens in said)
-            found[place] = Case(
-                pair=pair.text,
-                kl=divergence[row],
-                model=written(problem.model, model),
-                circuit=written(problem.model, ours),
-                model_right=model in pair.answers,
-                circuit_right=ours in pair.answers,
-                found_by=found_by,
-            )
-    return tuple(found[place] for place in range(len(problem.pairs)))
+        for place, row in zip(batch.prompts.index.tolist(), zip(divergence, *said, strict=True), strict=True):
+            rows[place].append(row)
+    return tuple(_case(problem, place, rows[place], found_by) for place in range(len(problem.pairs)))
+
+
+def _case(problem: Problem, place: int, rows: Sequence[tuple[float, int, int]], found_by: str) -> Case:
+    """What was measured at the scored positions of one prompt: KL, and what the model and the circuit say there."""
+    pair = problem.pairs.pairs[place]
+    kl, model, circuit = zip(*rows, strict=True)
+
+    def right(said: Sequence[int]) -> bool:
+        return all(token in scored.answers for token, scored in zip(said, pair.scored, strict=True))
+
+    def words(said: Sequence[int]) -> str:
+        return " ".join(written(problem.model, token) for token in said)
+
+    return Case(pair.text, sum(kl), words(model), words(circuit), right(model), right(circuit), found_by)
+
+
+def divergences(logits: Float[Tensor, "*circuit batch vocab"], targets: Targets) -> Float[Tensor, "*circuit batch"]:
+    """KL(model || circuit) in nats, in float64 where float32 does not suffice; what is finite has finite logits.
+
+    Raises: NotFinite when that does not suffice either.
+    """
+    values = KLDivergence()(logits, targets)
+    if not values.isfinite().all():
+        values = KLDivergence()(logits.double(), targets)
+    return finite(values, "KL(model || circuit) of prompts")
 
 
 def written(model: Model, token: int) -> str:

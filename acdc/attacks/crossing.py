@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from acdc.attacks.case import Case, cases
+from acdc.attacks.case import Case, cases, divergences
 from acdc.attacks.margins import SIDES, Crossed, Percentile, Stratum
 from acdc.errors import BadSetting
 from acdc.judges.faithfulness import Interval
@@ -19,7 +19,7 @@ from graphs.ablation import Ablation
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.crossing import CrossedRun
-from tasks.metrics import KLDivergence, Targets
+from tasks.metrics import Targets
 from tasks.prompts import PromptPairs
 from tasks.tokenisation import TokenPair
 
@@ -73,13 +73,18 @@ def crossing(
     `seed` is the bootstrap's. A pair of the problem is one of those crossed. What the corrupt prompt of a pair says is
     not looked at: it may be the clean one, or call for the same answer.
 
-    Raises: BadSetting unless the ablation is resample; DifferentGraphs when the circuit is of another model.
+    Raises: BadSetting unless the ablation is resample and every prompt is scored once; DifferentGraphs.
     Source: uit de Bos and Garriga-Alonso 2024, Adversarial Circuit Evaluation (arXiv:2407.15166).
     """
     if problem.ablation is not Ablation.RESAMPLE:
         raise BadSetting(
             f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
             "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
+        )
+    if any(pair.also for pair in problem.pairs.pairs):
+        raise BadSetting(
+            "prompts that are scored at several positions cannot be crossed: got some, wanted one scored position for "
+            "each; score each prompt at one position"
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
     crossed, right = _crossed(problem, circuit, with_others, watch)
@@ -114,7 +119,7 @@ def _crossed(
         unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
         for block in run.blocks():
             targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])
-            found = KLDivergence()(block.logits, targets).double().cpu().numpy()
+            found = divergences(block.logits, targets).double().cpu().numpy()
             new = slice(done, done := done + found.size)
             values[new] = found.ravel()
             corrupt[new] = numbers[block.corrupt].repeat(found.shape[1])

@@ -12,6 +12,7 @@ import torch
 from acdc.attacks.candidates import divergence
 from acdc.attacks.case import Case, cases
 from acdc.errors import BadSetting
+from acdc.precision import finite
 from acdc.problem import Batch, Problem
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
@@ -78,10 +79,16 @@ def diagnosis(problem: Problem, circuit: Circuit, *, bound: float = BOUND, most:
     circuit and the whole model rank highest, fewest first, less those that turn out not to be needed. Gradients only
     order edges; all that is reported is measured. The smaller repair counts.
 
-    Raises: BadSetting when bound or `most` are not positive; DifferentGraphs.
+    Raises: BadSetting when bound or `most` are not positive or a prompt is scored at several positions;
+    DifferentGraphs.
     """
     if not bound > 0 or most < 1:
         raise BadSetting(f"a repair to a KL of {bound} by {most} edges is none; wanted both to be positive")
+    if any(pair.also for pair in problem.pairs.pairs):
+        raise BadSetting(
+            "a prompt that is scored at several positions cannot be diagnosed: got some, wanted one scored position "
+            "for each; score each prompt at one position"
+        )
     met = cases(problem, circuit, "diagnosis")
     outside = (~circuit).ordered()
     alone = _alone(problem, circuit, outside)
@@ -133,7 +140,7 @@ class _Repair:
             return (), True
         greedy = self._greedily(best[:_WIDTH])
         repairs = [self._needed(greedy)] if self._done([greedy])[0] else []
-        ranked = self._ranked(outside)
+        ranked = self._ranked(outside) or tuple(best)
         enough = next(prefix for prefix in _doubling(ranked) if len(prefix) == len(ranked) or self._done([prefix])[0])
         if self._done([enough])[0]:
             repairs.append(self._needed(enough))
@@ -147,7 +154,8 @@ class _Repair:
         logits = self._executor.run([_with(self._circuit, edges) for edges in sets])[:, 0]
         reference = self._reference.expand_as(logits)
         right = torch.isin(logits.argmax(-1), self._right)
-        return divergence(reference.double(), logits.double()).tolist(), right.tolist()
+        values = finite(divergence(reference.double(), logits.double()), "KL with edges put back")
+        return values.tolist(), right.tolist()
 
     def _done(self, sets: Sequence[Edges]) -> list[bool]:
         return [right and kl <= self._bound for kl, right in zip(*self._measured(sets), strict=True)]
@@ -168,7 +176,10 @@ class _Repair:
         return taken
 
     def _ranked(self, outside: Edges) -> Edges:
-        """The edges by how fast KL falls with them on the way from the circuit to the whole model."""
+        """The edges by how fast KL falls with them on the way from the circuit to the whole model.
+
+        None of them where a gradient is not finite, and tells nothing.
+        """
         inside = torch.from_numpy(self._circuit.mask()).to(self._reference)
         rest = torch.from_numpy((~self._circuit).mask()).to(self._reference)
         total = torch.zeros_like(rest)
@@ -177,6 +188,8 @@ class _Repair:
                 mask = (inside + point * rest).requires_grad_()
                 [logits] = self._executor.run_masks(mask[None])
                 total += torch.autograd.grad(divergence(self._reference, logits).sum(), mask)[0]
+        if not total.isfinite().all():
+            return ()
         places = self._circuit.graph.places
         slopes = total.tolist()
         return tuple(sorted(outside, key=lambda edge: (slopes[places[edge][0]][places[edge][1]], places[edge])))

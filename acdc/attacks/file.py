@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from acdc.attacks.case import Case
 from acdc.errors import BadAttackFile
 from acdc.setup import Setup
+from graphs import strict_json
+from graphs.circuit import Circuit
 
 SCHEMA = "acdc.attack/1"
+
+
+def circuit_hash(circuit: Circuit) -> str:
+    """The hash of which edges a circuit has."""
+    names = "\n".join(edge.name for edge in circuit.ordered())
+    return f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Which circuit was attacked: its file, and the hash of its edges ("" where an attack's file does not say)."""
+
+    file: Path
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -20,7 +36,7 @@ class Recorded:
     `task` is the task's name and `task_file` its behaviour file, if it has one.
     """
 
-    circuit: Path
+    circuit: Attacked
     task: str
     task_file: str | None
     model: str
@@ -34,20 +50,22 @@ class Recorded:
         Raises: BadAttackFile.
         """
         try:
-            data = json.loads(path.read_text("utf-8"))
+            data = strict_json.loads(path.read_text("utf-8"))
             if data["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {data['schema']!r}, wanted {SCHEMA!r}")
             named, drawn = data["model"], data["prompts"]
+            if odd := [case["kl"] for case in data["worst"] if type(case["kl"]) not in (int, float)]:
+                raise ValueError(f"a KL divergence of {odd[0]!r}")
             setup = Setup(data["metric"]["name"], data["ablation"], drawn["count"], drawn["seed"], dtype=named["dtype"])
             return cls(
-                path.parent / data["circuit"]["file"],
+                Attacked(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", ""))),
                 data["task"]["name"],
                 data["task"]["file"],
                 named["name"],
                 setup,
                 tuple(Case.from_json(case) for case in data["worst"]),
             )
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             got = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} {str(error)!r}"
             raise BadAttackFile(
                 f"no attack can be read from {path}: got {got}, wanted what "

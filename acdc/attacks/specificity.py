@@ -64,7 +64,7 @@ def _elsewhere(task: Task, model: Model, circuit: Circuit, setup: Setup) -> Else
     except UnmeasurableBehaviour:
         return Elsewhere(task.name, "model's limit", why="ablating the whole model does not worsen it")
     accuracies = judged.accuracy.full, judged.accuracy.circuit
-    if judged.accuracy.full < SHOWN:
+    if not judged.accuracy.full >= SHOWN:
         why = f"the model is right on {judged.accuracy.full:.0%} of the prompts"
         return Elsewhere(task.name, "model's limit", None, *accuracies, why)
     return Elsewhere(task.name, "measured", judged.normalised, *accuracies)

@@ -44,8 +44,9 @@ class Varied:
     """What the model and a circuit make of a variation; None where it has no prompts for this model.
 
     `model_accuracy` and `circuit_accuracy` are the fractions of its `count` prompts whose most likely token is an
-    answer, `p_value` that of the test for less accuracy than on the standard prompts (None where none was made), after
-    Holm. `worst` are the failures of the highest KL, and then other prompts of the highest KL, three in all.
+    answer, `kept` that of the prompts that the model does right on which the circuit is right too, `p_value` that of
+    the test for less of that than on the standard prompts (None where none was made), after Holm. `worst` are the
+    failures of the highest KL, and then other prompts of the highest KL, three in all.
     """
 
     name: str
@@ -53,11 +54,17 @@ class Varied:
     count: int
     model_accuracy: float | None
     circuit_accuracy: float | None
+    kept: float | None
     kl: Spread | None
     p_value: float | None
     verdict: Verdict
     why: str
     worst: tuple[Case, ...]
+
+    @property
+    def model_right(self) -> int:
+        """On how many of its prompts the model is right."""
+        return round((self.model_accuracy or 0.0) * self.count)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
@@ -135,13 +142,15 @@ def prompts_of(
 
 def _row(name: str, about: str, found: Sequence[Case], p_value: float | None, verdict: Verdict, why: str) -> Varied:
     if not found:
-        return Varied(name, about, 0, None, None, None, p_value, verdict, why, ())
+        return Varied(name, about, 0, None, None, None, None, p_value, verdict, why, ())
     import numpy
 
     spread = Spread(*(float(kl) for kl in numpy.quantile([case.kl for case in found], [0.5, 0.99, 1.0])))
     right = [sum(side) / len(found) for side in ([c.model_right for c in found], [c.circuit_right for c in found])]
     worst = sorted(found, key=lambda case: (not case.fails, -case.kl))[:_WORST]
-    return Varied(name, about, len(found), right[0], right[1], spread, p_value, verdict, why, tuple(worst))
+    both, lost = _kept(found)
+    kept = both / (both + lost) if both + lost else None
+    return Varied(name, about, len(found), right[0], right[1], kept, spread, p_value, verdict, why, tuple(worst))
 
 
 def _able(found: Sequence[Case]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acdc.errors import BadBaseline, UnwritableOutput
+from graphs import strict_json
 from graphs.circuit import write_atomically
 
 SCHEMA = "acdc.baseline/1"
@@ -37,7 +38,7 @@ def load(path: Path) -> dict[str, Baseline]:
     Raises: BadBaseline when the file is not what `save` writes.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = strict_json.loads(path.read_text("utf-8"))
         if data["schema"] != SCHEMA:
             raise ValueError(f"its schema is {data['schema']!r}, wanted {SCHEMA!r}")
         return {str(name): _baseline(recorded) for name, recorded in data["claims"].items()}

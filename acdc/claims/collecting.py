@@ -66,12 +66,17 @@ class ClaimTest(pytest.Item):
         """
         update = bool(self.config.getoption("acdc_update"))
         laboratory = self.config.stash.setdefault(_LABORATORY, Laboratory())
-        verdict = judge(self.hypothesis, self.claim, laboratory, update=update)
+        anyway = bool(self.config.getoption("acdc_anyway"))
+        verdict = judge(self.hypothesis, self.claim, laboratory, update=update, anyway=anyway, tell=self._tell)
         self.user_properties += [(f"acdc.{name}", value) for name, value in verdict.figures().items()]
         if update and verdict.recorded is not None:
             self.user_properties.append(recording.note(self.path, self.claim.name, verdict.recorded))
         if not verdict.passed:
             raise ClaimBroke(verdict.told())
+
+    def _tell(self, line: str) -> None:
+        """Say in pytest's summary of warnings what the circuit is measured on now."""
+        self.warn(pytest.PytestWarning(f"{self.path.name}: {line}"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What is wrong, without a traceback unless the fault is ours."""

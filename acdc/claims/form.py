@@ -6,11 +6,20 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+
+def _own_name(metric: object) -> object:
+    """A metric's own name, where one of its other names stands."""
+    from tasks.metrics import ALIASES
+
+    return ALIASES.get(metric, metric) if isinstance(metric, str) else metric
+
+
 # Literals, so that editors complete them; a test compares them with what there is.
-Metric = Literal["logit_difference", "probability_difference", "kl", "nll", "accuracy", "l2"]
+MetricName = Literal["logit_difference", "probability_difference", "kl", "nll", "accuracy", "l2"]
+Metric = Annotated[MetricName, BeforeValidator(_own_name)]
 Kind = Literal["resample", "mean", "mean-positional", "zero"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -123,7 +132,8 @@ class ClaimsForm(AbstractForm):
     necessity: BoundForm | None = None
     """What the model keeps of the behaviour without the circuit: 0 where the circuit is needed for all of it."""
     size: BoundForm | None = None
-    """How many edges the circuit has."""
+    """How many edges the circuit has, as `acdc show` counts them; a node that is listed is no edge, but stands for all
+    edges between it and the other nodes listed, `input` and `logits`."""
     edges: EdgesForm | None = None
     """How like a baseline the circuit is."""
     specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1)] | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from acdc.errors import BadHypothesisFile
+from acdc.hashes import Given
 from graphs.circuit import Circuit
 from graphs.errors import GraphsError
 from graphs.patterns import check_form, expand
@@ -44,12 +45,16 @@ class Bound:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a circuit is measured on: a task, its name or file (which tells tasks apart), a model's name, a setup."""
+    """What a circuit is measured on: a task, its name or file (which tells tasks apart), a model's name, a setup.
+
+    `given` says which of it are the file's or the user's own choice, where the circuit's record may say otherwise.
+    """
 
     task: Task
     key: str
     model: str
     setup: Setup
+    given: Given = field(default_factory=Given, compare=False)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,21 @@ class Listed:
         if wrong:
             raise BadHypothesisFile(*wrong)
 
+    def between_nodes(self, graph: ComputationalGraph) -> int:
+        """How many edges the nodes among the names stand for in this graph."""
+        return len(expand(graph, [name for name, _ in self.names if "->" not in name]))
+
+    def circuit_in(self, graph: ComputationalGraph) -> Circuit:
+        """The circuit of what they stand for in this graph.
+
+        Raises: BadHypothesisFile, with the lines of all names that stand for nothing in it.
+        """
+        try:
+            return Circuit(graph, expand(graph, [name for name, _ in self.names]))
+        except GraphsError:
+            self.check(graph)  # tells the lines of all that is wrong
+            raise
+
 
 def require_graph(circuit: Circuit, graph: ComputationalGraph, model: str, place: str) -> None:
     """Refuse a circuit of another model than the one it is measured on.
@@ -136,12 +156,8 @@ class Hypothesis:
         Raises: BadHypothesisFile, with the lines of all names that stand for nothing in this graph.
         """
         match self.circuit:
-            case Listed(names):
-                try:
-                    return Circuit(graph, expand(graph, [name for name, _ in names]))
-                except GraphsError:
-                    self.circuit.check(graph)  # tells the lines of all that is wrong
-                    raise
+            case Listed():
+                return self.circuit.circuit_in(graph)
             case Circuit():
                 require_graph(self.circuit, graph, self.subject.model, self.circuit_place)
                 return self.circuit

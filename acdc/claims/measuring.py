@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import assert_never
 
 from acdc.claims.blame import Suspect, expendable, movers, named
-from acdc.claims.hypothesis import Claim, Hypothesis
+from acdc.claims.hypothesis import Claim, Hypothesis, Listed
 from acdc.errors import AcdcError
 from acdc.judges.faithfulness import CONFIDENCE, RESAMPLES, Interval, faithfulness
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from graphs.circuit import Circuit
     from tasks.prompts import ListedPrompts
 
+_NAMED = 6
+"""How many nodes are told by name."""
+
 Blame = Callable[[bool], "tuple[Suspect, ...]"]
 
 
@@ -28,13 +31,15 @@ Blame = Callable[[bool], "tuple[Suspect, ...]"]
 class Measured:
     """The value of a claim, with its 95% confidence interval where it is an estimate over prompts.
 
-    `blame` names the edges that most make the value too low (True) or too high (False); `edges` are to be recorded.
+    `blame` names the edges that most make the value too low (True) or too high (False); `edges` are to be recorded;
+    `counted` says what a count counts.
     """
 
     value: float
     interval: Interval | None = None
     blame: Blame = field(default=lambda too_low: (), repr=False, compare=False)
     edges: tuple[str, ...] | None = None
+    counted: str = ""
 
 
 def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Measured:
@@ -65,7 +70,7 @@ def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Mea
             kept = necessity(problem, circuit).kept
             return Measured(kept.value, kept, _blamed(problem, ~circuit, _keeps(problem), stronger=True))
         case "size":
-            return Measured(float(len(circuit)), blame=lambda too_low: () if too_low else expendable(problem, circuit))
+            return _size(hypothesis, problem, circuit)
         case "edges":
             return _likeness(hypothesis, claim, circuit)
         case "specificity":
@@ -76,6 +81,20 @@ def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Mea
             return _counterexamples(problem, circuit, claim.prompts)
         case _:
             assert_never(claim.kind)
+
+
+def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> Measured:
+    """The edges of the circuit, as `acdc show` counts them; the nodes are counted and named beside them."""
+    nodes = [node.name for node in circuit.nodes() if node.kind in ("head", "mlp")]
+    named = ", ".join(nodes[:_NAMED]) + (", ..." if len(nodes) > _NAMED else "")
+    counted = f"edges; nodes: {len(nodes)}" + (f", {named}" if nodes else "")
+    if isinstance(hypothesis.circuit, Listed) and (between := hypothesis.circuit.between_nodes(problem.graph)):
+        counted += f"; {between} of the edges are those between the nodes that are listed, input and logits"
+    return Measured(
+        float(len(circuit)),
+        blame=lambda too_low: () if too_low else expendable(problem, circuit),
+        counted=counted,
+    )
 
 
 def _behaviour(problem: Problem) -> Measured:

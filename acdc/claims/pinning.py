@@ -72,7 +72,7 @@ def started(found: Recorded, pair: TextPair, at_most: float, folder: Path) -> st
         "about: The circuit does what the model does where an attack found that it did not.",
         f"task: {beside(found.task_file) if found.task_file else found.task}",
         f"model: {beside(found.model) if is_directory else json.dumps(found.model)}",
-        f"circuit: {beside(found.circuit)}",
+        f"circuit: {beside(found.circuit.file)}",
         f"setup: {{{', '.join(f'{name}: {value}' for name, value in measured.items())}}}",
         "claims:",
         *(f"  {line}" for line in _block(_flow(entry(pair)), at_most)),

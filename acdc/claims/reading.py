@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import ValidationError
 
@@ -16,8 +16,9 @@ from acdc.claims.form import BoundForm, CounterexamplesForm, HypothesisForm, Pro
 from acdc.claims.hypothesis import Bound, Claim, ClaimKind, Hypothesis, Listed, Subject, require_graph
 from acdc.claims.wording import plain, problems
 from acdc.errors import AcdcError, BadBaseline, BadHypothesisFile
-from acdc.evaluation import recorded_setup
-from acdc.models import resolve
+from acdc.hashes import Given
+from acdc.models import expanded, name_of, resolve
+from acdc.recorded import recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
@@ -29,12 +30,15 @@ from tasks.records import Field, Record, Value, read_yaml
 from tasks.task import Task
 from tasks.tokenisation import TextPair
 
+if TYPE_CHECKING:
+    from graphs.model import Model
+
 NAMES = "test_*.acdc.yaml"
 """What a hypothesis file is called."""
 
 
-def load(path: Path, model: str | None = None) -> Hypothesis:
-    """The hypothesis in that file, about another model where one is given.
+def load(path: Path, model: str | Model | None = None) -> Hypothesis:
+    """The hypothesis in that file, about another model where one is given, loaded or by its name.
 
     Where the model's graph can be told from its configuration alone, the circuit is checked against it.
 
@@ -66,7 +70,7 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
             usual = recorded_setup(named.circuit)
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
     setup = Setup(**{**{name: getattr(usual, name) for name in SetupForm.model_fields}, **given})
-    subject = Subject(named.task, form.task, named.model, setup)
+    subject = Subject(named.task, form.task, named.model, setup, named.given)
     claims: list[Claim] = []
     for kind in get_args(ClaimKind):
         place = named.place("claims", kind)
@@ -92,8 +96,9 @@ class _Named:
     It goes by the record, not by the form, so that a mistake in one place hides none in another.
     """
 
-    def __init__(self, path: Path, record: Record, model: str | None) -> None:
+    def __init__(self, path: Path, record: Record, model: str | Model | None) -> None:
         self.path = path
+        self._loaded = None if isinstance(model, str) else model
         self.wrong: list[tuple[int, str]] = []
         self._record = record
         self.task = self._task(self._text("task"), "task")
@@ -107,8 +112,11 @@ class _Named:
             self.recorded = baselines.load(baselines.path_of(path))
         except BadBaseline as error:
             self.wrong.append((0, str(error)))
-        self.model = model or self._beside(self._text("model")) or (self.task.model if self.task else "")
-        self._check_circuit(self._graph("task" if model or not self._text("model") else "model"))
+        other = name_of(self._loaded) if self._loaded else model
+        own = self._text("model")
+        self.model = str(other or self._beside(own) or (self.task.model if self.task else ""))
+        self.given = Given(task=not self._same_task(), model=bool(other or own))
+        self._check_circuit(self._graph("task" if other or not own else "model"))
 
     def place(self, *keys: str) -> str:
         """Where a value stands, or the nearest one around it."""
@@ -145,15 +153,20 @@ class _Named:
         if not name:
             return None
         try:
-            near = self.path.parent / name
+            near = self.path.parent / expanded(name)
             return tasks.get(near if name not in tasks.names() and near.is_file() else name)
         except TaskError as error:
             self._note(error, *place)
             return None
 
+    def _same_task(self) -> bool:
+        """Whether the task is the one that the circuit's record names."""
+        record = self.circuit.provenance.get("task") if isinstance(self.circuit, Circuit) else None
+        return self.task is not None and isinstance(record, dict) and record.get("name") == self.task.name
+
     def _beside(self, model: str) -> str:
         """A model's name, or its path where it is a checkpoint beside the file."""
-        near = self.path.parent / model
+        near = self.path.parent / expanded(model)
         return str(near) if model and (near / "config.json").is_file() else model
 
     def _circuit(self) -> Circuit | Listed | None:
@@ -169,13 +182,15 @@ class _Named:
         if not file:
             return None
         try:
-            return Circuit.load(self.path.parent / file)
+            return Circuit.load(self.path.parent / expanded(file))
         except GraphsError as error:
             self._note(error, *place)
             return None
 
     def _graph(self, place: str) -> ComputationalGraph | None:
         """The model's graph, as far as its configuration tells it."""
+        if self._loaded is not None:
+            return self._loaded.graph
         if not self.model:
             return None
         try:

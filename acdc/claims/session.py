@@ -17,6 +17,8 @@ from tasks.errors import TaskError
 
 if TYPE_CHECKING:
     from acdc.claims.hypothesis import Claim
+    from acdc.hashes import Tell
+    from graphs.model import Model
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,27 @@ def hypothesis_files(places: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def run(files: Sequence[Path], model: str | None = None, *, update: bool = False) -> Iterator[Outcome]:
+def run(
+    files: Sequence[Path],
+    model: str | Model | None = None,
+    *,
+    update: bool = False,
+    anyway: bool = False,
+    tell: Tell | None = None,
+) -> Iterator[Outcome]:
     """The outcome of every claim, as it is known; a file or a claim with an error keeps no other from being tested.
 
-    With `model`, all hypotheses are about that one; with `update`, baselines are recorded, file by file.
+    With `model`, all hypotheses are about that one; with `update`, baselines are recorded, file by file. A circuit
+    whose record is of other weights, prompts or another tokenizer, though neither file nor `model` ask about others,
+    is an error, unless `anyway`; `tell` is told, for each file, of what differs.
 
     Raises: UnwritableOutput.
     """
-    laboratory = Laboratory()
+    laboratory = Laboratory(None if isinstance(model, str) else model)
+
+    def about(file: Path) -> Tell | None:
+        return None if tell is None else lambda line: tell(f"{file}: {line}")
+
     for file in files:
         try:
             hypothesis = load(file, model)
@@ -68,7 +83,7 @@ def run(files: Sequence[Path], model: str | None = None, *, update: bool = False
         recorded = {}
         for claim in hypothesis.claims:
             try:
-                verdict = judge(hypothesis, claim, laboratory, update=update)
+                verdict = judge(hypothesis, claim, laboratory, update=update, anyway=anyway, tell=about(file))
             except (AcdcError, GraphsError, TaskError) as error:
                 yield Outcome(file, claim, None, error)
                 continue

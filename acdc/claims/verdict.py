@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from acdc.claims.blame import Suspect
     from acdc.claims.laboratory import Laboratory
     from acdc.claims.measuring import Measured
+    from acdc.hashes import Tell
 
 _TOLD = 5
 MEANINGS = {
@@ -72,7 +73,8 @@ class Verdict:
         """The measured value with its interval."""
         interval = self.measured.interval
         ends = f" (95% CI {interval.low:.4g} to {interval.high:.4g})" if interval else ""
-        return f"{self.measured.value:.4g}{ends}"
+        counted = f" {self.measured.counted}" if self.measured.counted else ""
+        return f"{self.measured.value:.4g}{ends}{counted}"
 
     def told(self) -> str:
         """Why the claim does not hold: claim, value, interval, bound and the most guilty edges."""
@@ -115,13 +117,24 @@ class Verdict:
         return f" (within {tolerance:g} of the recorded baseline)" if tolerance is not None and self.bounded else ""
 
 
-def judge(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory, *, update: bool = False) -> Verdict:
+def judge(
+    hypothesis: Hypothesis,
+    claim: Claim,
+    laboratory: Laboratory,
+    *,
+    update: bool = False,
+    anyway: bool = False,
+    tell: Tell | None = None,
+) -> Verdict:
     """Measure one claim and hold it to its bound; with `update`, to the baseline that it will then have.
 
-    Raises: as `measure`.
+    `anyway` and `tell` are as for `Laboratory.check`.
+
+    Raises: as `Laboratory.check` and `measure`.
     """
     from acdc.claims.measuring import measure
 
+    laboratory.check(hypothesis, anyway=anyway, tell=tell)
     measured = measure(hypothesis, claim, laboratory)
     baseline = hypothesis.baselines.get(claim.name)
     recorded = None

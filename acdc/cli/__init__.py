@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Sequence
 
 
@@ -11,9 +14,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from acdc.cli.exits import report
 
     try:
-        command().main(None if argv is None else list(argv), prog_name="acdc")
+        command().main([_at_home(argument) for argument in (sys.argv[1:] if argv is None else argv)], prog_name="acdc")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:  # every failure becomes a message or a traceback, and an exit code
         return report(error)
     return 0
+
+
+def _at_home(argument: str) -> str:
+    """An argument whose path starts in the home directory: a shell leaves the `~` of `--out=~/runs` as it is."""
+    name, path = re.fullmatch(r"(--[\w-]+=)?(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]  # any text
+    return (name or "") + (os.path.expanduser(path) if path == "~" or path.startswith("~/") else path)

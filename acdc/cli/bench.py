@@ -30,9 +30,7 @@ def bench(
         int | None, option("--prompts", takes="N", is_="To find with, and to judge by [64; quick: 16]")
     ] = None,
     quick: Annotated[bool, flag("--quick", is_="Fewer seeds, ablations, prompts and thresholds")] = False,
-    out: Annotated[Path, option("--out", "-o", takes="DIR", is_="Where results are kept [runs/bench]")] = Path(
-        "runs/bench"
-    ),
+    out: Annotated[Path | None, option("--out", "-o", takes="DIR", is_="Where results are kept [runs/bench]")] = None,
     json: AsJson = False,
 ) -> None:
     """Judge methods by models whose circuit is known.
@@ -40,19 +38,25 @@ def bench(
     Prints a table for each ablation, and writes bench.json and a picture for each. What is in the folder already is not
     measured again as long as its settings are the same; delete the folder to start anew.
     """
+    from acdc.cli.runs import of_bench, room
     from acdc.suite import account, default
 
     suite = _chosen(default(quick=quick), methods, models, seeds, ablations, prompts)
-    results = _measured(suite, out / "cells")
-    data = account(results)
-    files = _written(data, out)
+    cells = list(suite.cells())
+    foreign = of_bench([suite.settings(cell) for cell in cells], [cell.file for cell in cells])
+    directory = Path("runs/bench") if out is None else out
+    with room(directory, foreign, named=out is not None) as destination:
+        kept_in = destination.directory
+        results = _measured(suite, kept_in / "cells")
+        data = account(results)
+        files = _written(data, kept_in)
     if json:
         terminal.write_json(data)
         return
     from acdc.report.bench import tables
 
     terminal.parts(tables(results))
-    terminal.results().print(f"\nWritten to {out}: {', '.join(files)}", soft_wrap=True)
+    terminal.results().print(f"\nWritten to {kept_in}: {', '.join(files)}", soft_wrap=True)
 
 
 def _chosen(

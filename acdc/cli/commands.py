@@ -98,6 +98,7 @@ Examples:
   acdc attack runs/ioi-everyday-4l
   acdc attack circuit.json --out attacked --only variations,search
   acdc attack circuit.json --budget 20000 --seed 1 --fail-above 2
+  acdc attack circuit.json --budget 20000 --resume
   acdc attack circuit.json --json | jq '.worst[].pair.clean'"""
 
 _PIN = """\b

@@ -57,7 +57,7 @@ class Destination:
             with tempfile.TemporaryFile(dir=self._nearest()):
                 pass
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
         for name in names:
             if (self.directory / name).is_dir():
                 raise UnwritableOutput(
@@ -115,7 +115,7 @@ class Destination:
                 for name in {*pictures} - {*names}:  # a picture of an earlier result
                     (self.directory / name).unlink(missing_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
         return Written(tuple(self.directory / name for name in names), undrawn)
 
     def _nearest(self) -> Path:
@@ -125,7 +125,8 @@ class Destination:
             place = place.parent
         return place
 
-    def _unwritable(self, error: OSError) -> UnwritableOutput:
+    def unwritable(self, error: OSError) -> UnwritableOutput:
+        """What to say where something cannot be written there."""
         return UnwritableOutput(
             f"the output directory {self.directory} cannot be written: {error.strerror} ({self._nearest()}); "
             "give a directory that you can write to with --out"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from acdc.cli import export, terminal
-from acdc.cli.options import AsJson, Device, argument, circuit_file, option
+from acdc.cli.options import Anyway, AsJson, Device, argument, circuit_file, option
 from acdc.errors import BadSetting
 
 _FORMS = (".svg", ".png", ".pdf", ".dot")
@@ -19,6 +19,7 @@ def diff(
         str | None, option("--model", "-m", takes="NAME", is_="The model to measure both on [the circuits']")
     ] = None,
     device: Device = "cpu",
+    anyway: Anyway = False,
     top: Annotated[int, option("--top", takes="N", is_="Edges to list of each kind; 0: all [20]")] = 20,
     render: Annotated[
         Path | None, option("--render", takes="FILE", is_="Draw both into one .svg, .png, .pdf or .dot file")
@@ -45,7 +46,9 @@ def diff(
     before, after = Findings.of(first, str(files[0])), Findings.of(second, str(files[1]))
     with watching(quiet=False) as watch:
         watch.stage("loading the model")
-        found = compare(first, second, model=model, device=device)
+        found = compare(
+            first, second, model=model, device=device, anyway=anyway, tell=lambda words: watch.line(f"note: {words}")
+        )
         if render is not None:
             watch.stage("drawing both circuits")
             with export.writing(render):
@@ -56,3 +59,5 @@ def diff(
     terminal.parts(tables(found, before, after, top))
     if render is not None:
         terminal.results().print(f"\nWritten: {render}", soft_wrap=True)
+        for loss in export.losses(render):
+            terminal.note(loss)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from acdc.cli import terminal
+from acdc.cli.exits import Exit
 from acdc.cli.options import AsJson, Device, argument, flag, option
 from acdc.errors import BadSetting
 
@@ -97,48 +101,57 @@ def discover(
     from acdc.cli.destination import Destination
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.discovery import default_directory
-    from acdc.discovery import discover as find
+    from acdc.cli.runs import interrupted, of_discovery, room
+    from acdc.discovery import default_directory, prepare
     from acdc.models import resolve
-    from acdc.report.findings import Findings, warnings
+    from acdc.report.findings import Findings, nothing_found, warnings
     from acdc.report.table import price
     from acdc.robust import refine as find_robust
 
     named = tasks.get(task)
     on = model or named.model
     resolve(on)  # what is misspelt is told before anything is loaded
-    destination = Destination(out if out is not None else default_directory(named.name, on))
-    destination.check()
+    directory = out if out is not None else default_directory(named.name, on)
+    Destination(directory).check()
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         if dry_run:
             cost = _cost(named, on, setup, how)
             watch.stage("measured")
         else:
-            with interruptible(destination.checkpoint):
-                asked: dict[str, Any] = {
-                    "method": how,
-                    "goal": goal,
-                    "setup": setup,
+            ready = prepare(task, model, method=how, goal=goal, setup=setup)
+            foreign = of_discovery(ready.request, asdict(plan) if plan else None, resume=resume)
+            if resume and out is None:
+                directory = interrupted(directory, ready.request)
+            with (
+                room(directory, foreign, named=resume or out is not None) as destination,
+                interruptible(destination.checkpoint),
+            ):
+                kept: dict[str, Any] = {
                     "watch": watch.pruning,
                     "checkpoint": destination.checkpoint,
                     "resume": resume,
                 }
-                refined = (
-                    find_robust(task, model, plan=plan, tell=lambda told: watch.line(told.line), **asked)
-                    if plan
-                    else None
-                )
-                result = refined.result if refined else find(task, model, **asked)
-            watch.stage("drawing the circuit")
-            findings = Findings.of(result.circuit)
-            written = destination.write(result.circuit, findings.origin.title)
+                refined = None
+                if plan:
+                    asked: dict[str, Any] = {"method": how, "goal": goal, "setup": setup, "plan": plan, **kept}
+                    refined = find_robust(task, model, tell=lambda told: watch.line(told.line), **asked)
+                result = refined.result if refined else ready.run(**kept)
+                findings = Findings.of(result.circuit)
+                if result.circuit.edges:
+                    watch.stage("drawing the circuit")
+                    written = destination.write(result.circuit, findings.origin.title)
+                destination.forget()
     if dry_run:
         terminal.write_json(cost.to_json()) if json else terminal.results().print(price(cost, how.name))
         return
-    destination.forget()
     if json:
         terminal.write_json(result.circuit.to_json())
+    if not result.circuit.edges:
+        terminal.fail(nothing_found(result.circuit))
+        raise typer.Exit(Exit.FAILED_CHECK)
+    if json:
+        pass
     elif quiet:
         _show_essentials(findings, written.files[0])
     else:

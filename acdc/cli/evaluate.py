@@ -10,6 +10,7 @@ import typer
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
 from acdc.cli.options import (
+    Anyway,
     AsJson,
     CircuitPath,
     Device,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from acdc.assessment import Case, Section
+    from acdc.cli.progress import Watch
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.report.findings import Findings, Origin
@@ -51,6 +53,7 @@ def evaluate(
     at_least: Annotated[
         float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")
     ] = None,
+    anyway: Anyway = False,
     full: Annotated[bool, flag("--full", is_="Ask everything, by all ablations and metrics; a verdict")] = False,
     json: AsJson = False,
 ) -> None:
@@ -60,6 +63,7 @@ def evaluate(
     the same answer.
     """
     from acdc.assessment import Case
+    from acdc.cli.progress import watching
     from acdc.evaluation import judgement
     from acdc.judges.completeness import completeness
     from acdc.judges.faithfulness import faithfulness
@@ -75,11 +79,15 @@ def evaluate(
     given = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
-    problem = judgement(loaded, task=task, model=model, setup=setup)
-    judged = faithfulness(problem, loaded, setup.seed)
-    complete = completeness(problem, loaded) if loaded.edges else None
+    with watching(quiet=not full) as watch:
+        watch.stage("loading the model")
+        problem = judgement(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
+        watch.stage("measuring how faithful it is")
+        judged = faithfulness(problem, loaded, setup.seed)
+        complete = completeness(problem, loaded, watch=watch.pruning) if loaded.edges else None
+        case = Case(problem, findings, judged, complete, at_least or AT_LEAST, setup.seed, watch=watch.pruning)
+        sections = _asked(case, watch) if full else []
     measured_on = _measured_on(findings.origin, setup, task, model)
-    sections = _asked(Case(problem, findings, judged, complete, at_least or AT_LEAST, setup.seed)) if full else []
     passed = at_least is None or judged.normalised.value >= at_least
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
@@ -97,7 +105,7 @@ def evaluate(
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
-    from acdc.evaluation import recorded_setup
+    from acdc.recorded import recorded_setup
     from acdc.setup import Setup
     from graphs.errors import BadCircuitFile
 
@@ -127,16 +135,13 @@ def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | Non
     )
 
 
-def _asked(case: Case) -> list[Section]:
+def _asked(case: Case, watch: Watch) -> list[Section]:
     from acdc.assessment import assess
-    from acdc.cli.progress import watching
 
     sections = []
-    with watching(quiet=False) as watch:
-        watch.stage("asking everything")
-        for section in assess(replace(case, watch=watch.pruning)):
-            watch.stage(f"{section.question}: {section.verdict}")
-            sections.append(section)
+    for section in assess(case):
+        watch.stage(f"{section.question}: {section.verdict}")
+        sections.append(section)
     return sections
 
 

@@ -40,3 +40,21 @@ def writing(file: Path) -> Iterator[None]:
         raise UnwritableOutput(
             f"{file} cannot be written: {error.strerror}; name a file in a directory that you can write to"
         ) from error
+
+
+_KEEP = {
+    ".graphml": "edges, scores and frequencies",
+    ".dot": "a drawing of edges and scores",
+    ".json": "edges and scores, 0 where there is none, and frequencies",
+    ".safetensors": "edges and scores, 0 where there is none, and frequencies",
+}
+
+
+def losses(file: Path) -> tuple[str, ...]:
+    """What a circuit's file in another form does not say that circuit.json does; nothing for a picture."""
+    kept = _KEEP.get(file.suffix.lower())
+    if kept is None:
+        return ()
+    return (
+        f"{file} holds {kept}; model, task, prompts, metric, ablation and what was measured are in circuit.json only",
+    )

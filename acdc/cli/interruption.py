@@ -17,7 +17,8 @@ from tasks.errors import TaskError
 @contextmanager
 def interruptible(checkpoint: Path) -> Iterator[None]:
     """Say how to go on after Ctrl-C, and leave nothing half-written behind when what was asked for cannot be had."""
-    existed = checkpoint.exists()
+    rounds = checkpoint.with_name(ROUNDS)
+    rounds_existed, existed = rounds.exists(), checkpoint.exists()
     try:
         yield
     except KeyboardInterrupt:
@@ -31,7 +32,8 @@ def interruptible(checkpoint: Path) -> Iterator[None]:
     except (AcdcError, GraphsError, TaskError):
         if not existed and checkpoint.exists():
             checkpoint.unlink()
-            checkpoint.with_name(ROUNDS).unlink(missing_ok=True)
+            if not rounds_existed:  # else they are another run's
+                rounds.unlink(missing_ok=True)
             with suppress(OSError):  # other things are in it, or it was there before
                 checkpoint.parent.rmdir()
         raise

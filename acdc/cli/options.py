@@ -41,6 +41,7 @@ def argument(name: str, *, is_: str) -> Any:
 
 AsJson = Annotated[bool, flag("--json", is_="Print JSON on stdout, and nothing else there")]
 CircuitPath = Annotated[Path, argument("CIRCUIT", is_="A circuit.json, or the directory that holds one.")]
+Anyway = Annotated[bool, flag("--anyway", is_="Go on though model, tokenizer or prompts have changed")]
 Device = Annotated[str, option("--device", takes="NAME", is_="cpu, cuda, cuda:1, mps, ... [cpu]")]
 
 # Choices that are a circuit's own unless another is given.

@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from acdc.cli import terminal
-from acdc.cli.options import argument, option
+from acdc.cli.options import argument, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
     from acdc.attacks.file import Recorded
+    from acdc.claims.hypothesis import Listed
+    from graphs.circuit import Circuit
 
 
 def pin(
     attack: Annotated[Path, argument("ATTACK", is_="An attack.json, or the directory that holds one.")],
     file: Annotated[Path, argument("FILE", is_="A hypothesis file, test_*.acdc.yaml; a new one is written.")],
     case: Annotated[int, option("--case", takes="N", is_="Which of the worst cases, counted from 1 [1]")] = 1,
+    anyway: Annotated[bool, flag("--anyway", is_="Pin it though the circuit is not the attacked one")] = False,
     at_most: Annotated[float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or 1]")] = None,
 ) -> None:
     """Claim that a circuit does right what an attack found it doing wrong.
@@ -29,7 +32,7 @@ def pin(
     from acdc.claims.pinning import pinned, started
     from acdc.claims.reading import NAMES, load
     from acdc.cli.export import check, writing
-    from graphs.circuit import write_atomically
+    from graphs.circuit import Circuit, write_atomically
 
     if not file.match(NAMES):
         raise BadSetting(f"a hypothesis file is known by its name: got {file.name!r}, wanted {NAMES}; rename it")
@@ -47,6 +50,7 @@ def pin(
     if file.exists():
         claimed = load(file)
         _require_fit(claimed.subject.task.name, claimed.subject.setup.ablation, found, file)
+        _require_attacked(claimed.circuit, file, found, anyway=anyway)
         there = next((claim for claim in claimed.claims if claim.kind == "counterexamples"), None)
         before = file.read_bytes()
         text = before.decode("utf-8-sig")
@@ -57,6 +61,7 @@ def pin(
         after = pinned(text, worst.pair, at_most)
     else:
         assert bound is not None
+        _require_attacked(Circuit.load(found.circuit.file), found.circuit.file, found, anyway=anyway)
         after = started(found, worst.pair, bound, file.absolute().parent)
     if after.encode() != before:
         with writing(file):
@@ -82,3 +87,23 @@ def _require_fit(task: str, ablation: object, found: Recorded, file: Path) -> No
                 f"the case does not fit {file}: its {what} is {words[0]}, the attack's is {words[1]}; "
                 "name another file, or one that is not there yet"
             )
+
+
+def _require_attacked(circuit: Circuit | Listed, where: Path, found: Recorded, *, anyway: bool) -> None:
+    """Refuse a circuit that is not the attacked one, unless it is wanted `anyway`; tell where that cannot be known."""
+    from acdc.attacks.file import circuit_hash
+    from graphs.circuit import Circuit
+    from graphs.errors import GraphsError
+
+    try:
+        if not isinstance(circuit, Circuit):  # names, which stand for edges of the attacked circuit's graph
+            circuit = circuit.circuit_in(Circuit.load(found.circuit.file).graph)
+    except GraphsError:
+        pass
+    if not isinstance(circuit, Circuit) or not found.circuit.hash:
+        terminal.note(f"whether the circuit in {where} is the one that was attacked cannot be checked")
+    elif circuit_hash(circuit) != found.circuit.hash:
+        what = f"the circuit in {where} is not the one that was attacked: their edges differ"
+        if not anyway:
+            raise BadSetting(f"{what}; attack it again, or pin the case all the same (--anyway)")
+        terminal.note(what)

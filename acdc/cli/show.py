@@ -44,6 +44,9 @@ def show(
         _export(loaded, render, findings.origin.title)
     if mib is not None:
         _export_mib(loaded, mib)
+    for written in (render, mib):
+        for loss in export.losses(written) if written is not None else ():
+            terminal.note(loss)
     if json:
         terminal.write_json(loaded.to_json())
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from acdc.cli import terminal
-from acdc.cli.options import AsJson, CircuitPath, Device, circuit_file, flag, option
+from acdc.cli.options import Anyway, AsJson, CircuitPath, Device, circuit_file, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def stability(
     resamples: Annotated[int, option("--resamples", takes="N", is_="Discoveries on resampled prompts [20]")] = 20,
     seeds: Annotated[int, option("--seeds", takes="N", is_="Discoveries with other seeds: new prompts [5]")] = 5,
     device: Device = "cpu",
+    anyway: Anyway = False,
     resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
     out: Annotated[
         Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [where the circuit is]")
@@ -35,7 +36,8 @@ def stability(
     from acdc.cli.destination import Destination
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.rediscovery import rediscover
+    from acdc.cli.runs import of_stability, room
+    from acdc.rediscovery import rediscover, request
     from acdc.report.findings import Findings
     from acdc.report.table import stability as table
     from graphs.circuit import Circuit
@@ -44,10 +46,12 @@ def stability(
     loaded = Circuit.load(file)
     if out is None and file.name != "circuit.json":
         raise BadSetting(f"{file} is not called circuit.json, as the result will be; say where it goes with --out")
-    destination = Destination(out if out is not None else file.parent)
-    destination.check()
-    checkpoint = destination.directory / _CHECKPOINT
-    with watching(quiet=False) as watch:
+    directory = out if out is not None else file.parent
+    Destination(directory).check()
+    asked = request(loaded, resamples, seeds)
+    foreign = of_stability(loaded.to_json(), asked, _CHECKPOINT, resume=resume)
+    with watching(quiet=False) as watch, room(directory, foreign, named=resume or out is not None) as destination:
+        checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")
         with interruptible(checkpoint):
             found = rediscover(
@@ -55,6 +59,8 @@ def stability(
                 resamples=resamples,
                 seeds=seeds,
                 device=device,
+                anyway=anyway,
+                tell=lambda words: watch.line(f"note: {words}"),
                 watch=lambda progress: watch.piece(_words(progress), progress.done, progress.total),
                 checkpoint=checkpoint,
                 resume=resume,
@@ -63,7 +69,7 @@ def stability(
         noted = found.noted_in(loaded)
         findings = Findings.of(noted, str(file))
         written = destination.write(noted, findings.origin.title)
-    checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     if json:
         terminal.write_json(found.to_json())
     else:

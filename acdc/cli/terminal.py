@@ -42,6 +42,11 @@ def warn(message: str) -> None:
     errors().print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)
 
 
+def note(message: str) -> None:
+    """Say on stderr what results are about, where that is not what it was."""
+    errors().print(Text.assemble(("note: ", "bold"), message), soft_wrap=True)
+
+
 def quoted(path: Path) -> str:
     """A path as it can be pasted into a shell."""
     return shlex.quote(str(path))

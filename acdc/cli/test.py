@@ -9,7 +9,7 @@ import typer
 
 from acdc.cli import terminal
 from acdc.cli.exits import Exit, report
-from acdc.cli.options import AsJson, argument, flag, option
+from acdc.cli.options import Anyway, AsJson, argument, flag, option
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def hypotheses(
     model: Annotated[
         str | None, option("--model", "-m", takes="NAME", is_="Try every hypothesis on this model [the file's]")
     ] = None,
+    anyway: Anyway = False,
     update: Annotated[bool, flag("--update", is_="Record baselines for claims that have a tolerance")] = False,
     json: AsJson = False,
 ) -> None:
@@ -35,7 +36,7 @@ def hypotheses(
             "--update and --model were given together: baselines are those of a file's own model; leave one of them out"
         )
     worst, counts, rows = Exit.DONE, {"passed": 0, "failed": 0, "errors": 0}, []
-    for outcome in run(hypothesis_files(path), model, update=update):
+    for outcome in run(hypothesis_files(path), model, update=update, anyway=anyway, tell=terminal.note):
         word, code = _tell(outcome, quiet=json)
         worst = max(worst, code)
         counts[word] += 1

@@ -9,6 +9,7 @@ from typing import final
 
 from acdc.algorithms.selection import Rule, Selection
 from acdc.judges import roc
+from acdc.judges.finite import require_finite
 from acdc.judges.roc import Roc
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -50,7 +51,7 @@ class Ranking(AbstractAnswer):
     The absolute value of a score ranks its edge. A node is ranked by the highest absolute value of its edges, in and
     out.
 
-    Raises: NotInGraph when an edge has no score.
+    Raises: NotInGraph when an edge has no score; NotFinite.
     """
 
     scored: Circuit
@@ -62,6 +63,7 @@ class Ranking(AbstractAnswer):
                 f"a ranking needs a score for every edge: got {len(self.scored.scores):,} of {self.graph.n_edges:,}; "
                 "give what a scoring method returns"
             )
+        require_finite("a ranking", list(self.scored.scores.values()))
 
     @property
     def graph(self) -> ComputationalGraph:

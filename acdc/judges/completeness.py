@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
+from acdc.judges.distance import Watch
+from acdc.judges.finite import require_finite
+from acdc.progress import Progress
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
@@ -53,12 +56,19 @@ class Completeness:
 
 
 def completeness(
-    problem: Problem, circuit: Circuit, *, nodes: int = 16, widest: int = 6, depth: int = 3
+    problem: Problem,
+    circuit: Circuit,
+    *,
+    nodes: int = 16,
+    widest: int = 6,
+    depth: int = 3,
+    watch: Watch | None = None,
 ) -> Completeness:
     """The widest gap |F(C without K) - F(M without K)| found, F being normalised by the whole model and no edge.
 
     K is first, for each of the `nodes` nodes that the circuit's strongest edges end in, the circuit's edges into it;
     then greedily the union of up to `depth` of these with the widest gap, a step adding one of the `widest` at first.
+    `watch` hears of every step.
 
     Raises: BadSetting when a count is not positive or the circuit has no edge; UnmeasurableBehaviour, DifferentGraphs.
     Source: Wang et al. 2022 (arXiv:2211.00593), section 4, with the edges into a node for the node.
@@ -68,13 +78,20 @@ def completeness(
             f"there is no gap to measure: got a circuit of {len(circuit)} edges, {nodes} nodes, {widest} to combine "
             f"and a depth of {depth}, wanted at least 1 of each; give a circuit with edges"
         )
+
+    def told(step: int) -> None:
+        if watch is not None:
+            watch(Progress("completeness", step, depth))
+
+    told(0)
     chosen = _strongest(circuit, nodes)
     everything, *gaps = _gaps(problem, circuit, [_receivers(circuit), *((node,) for node in chosen)])
     wide = [gap.nodes for gap in sorted(gaps, key=lambda gap: -gap.size)[:widest]]
     gaps.append(everything)
     worst = max(gaps, key=lambda gap: gap.size)
     by_name = {node.name: node for node in circuit.nodes()}
-    for _ in range(depth - 1):
+    for step in range(1, depth):
+        told(step)
         wider = [(*worst.nodes, *other) for other in wide if not set(other) <= set(worst.nodes)]
         if not wider:
             break
@@ -84,6 +101,7 @@ def completeness(
         if widened.size < worst.size + NOTABLE:  # the smaller of two sets that show the same tells more
             break
         worst = widened
+    told(depth)
     return Completeness(everything.model, worst, len(gaps))
 
 
@@ -95,6 +113,7 @@ def _receivers(circuit: Circuit) -> tuple[Node, ...]:
 
 def _strongest(circuit: Circuit, count: int) -> tuple[Node, ...]:
     """The nodes whose strongest incoming edges have the highest absolute scores, equals in topological order."""
+    require_finite("the strength of nodes", list(circuit.scores.values()))
     strength = dict.fromkeys(_receivers(circuit), 0.0)
     for edge, score in circuit.scores.items():
         strength[edge.receiver] = max(strength[edge.receiver], abs(score))

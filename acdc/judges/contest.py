@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc.judges.finite import require_finite
+
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
@@ -35,9 +37,13 @@ class Contest:
 
 
 def contest(own: float, others: numpy.typing.NDArray[numpy.float64], rounding: float = 0.0) -> Contest:
-    """The number `own` against `others`, more being better; what differs by `rounding` or less is equal."""
+    """The number `own` against `others`, more being better; what differs by `rounding` or less is equal.
+
+    Raises: NotFinite.
+    """
     from scipy.stats import binomtest
 
+    require_finite("a contest with random draws", own, others)
     beaten = int((others < own - rounding).sum())
     share = binomtest(beaten, len(others), SHARE, alternative="greater").pvalue
     p_value = (1 + len(others) - beaten) / (1 + len(others))

@@ -62,10 +62,10 @@ def distances(
                 # the origin runs with them, so that those that do the same as it are at 0 to the last bit
                 values = part.measure([origin, *(circuits[place] for place in some)], [problem.metric])[0]
                 total[some] += (values[1:] - values[0]).abs().sum(-1).numpy()
-                prompts = measured + len(part.prompts) * (start + len(some)) / len(near)
+                prompts = measured + len(part.prompts.prompts) * (start + len(some)) / len(near)
                 if watch is not None and prompts < count:
                     watch(Progress(stage, round(len(circuits) * prompts / count), len(circuits)))
-            measured += len(part.prompts)
+            measured += len(part.prompts.prompts)
     if watch is not None:
         watch(Progress(stage, len(circuits), len(circuits)))
     return total / count

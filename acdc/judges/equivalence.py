@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
+from acdc.judges.finite import require_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -64,12 +65,14 @@ def compare(
 ) -> Equivalence:
     """The tests of one score of model and circuit per prompt; `margin` is in the score's units.
 
+    Raises: BadSetting, NotFinite.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, for the sign test; Schuirmann 1987 for TOST.
     """
     import numpy
 
     if len(model) < 2 or not margin > 0:
         raise BadSetting(f"{len(model)} prompts and a margin of {margin} were given; wanted 2 prompts and one above 0")
+    require_finite("equivalence", model, circuit)
     change = circuit - model
     near = numpy.abs(change) <= _ROUNDING * max(float(numpy.abs(model).max()), margin)
     above, below = int((~near & (change > 0)).sum()), int((~near & (change < 0)).sum())
@@ -98,9 +101,13 @@ def sign_test(above: int, below: int, equal: int, slack: float = SLACK) -> float
 
 
 def two_one_sided(change: numpy.typing.NDArray[numpy.float64], margin: float) -> float:
-    """The p-value of H0: the mean of `change` is at most -margin or at least margin."""
+    """The p-value of H0: the mean of `change` is at most -margin or at least margin.
+
+    Raises: NotFinite.
+    """
     from scipy.stats import ttest_1samp
 
+    require_finite("equivalence", change, margin)
     if change.std() <= 1e-12 * margin:  # no spread, no t
         return 0.0 if abs(change.mean()) < margin else 1.0
     lower = ttest_1samp(change, -margin, alternative="greater").pvalue

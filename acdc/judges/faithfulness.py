@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc.judges.finite import require_finite
+
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
@@ -112,10 +114,12 @@ def ratio_of_means(
 
     Resamples that happen to hold only prompts which ablation leaves as they are have no ratio and do not count.
 
+    Raises: NotFinite.
     Source: Efron and Tibshirani 1993, chapter 13; ratio of means, never mean of ratios: Miller et al. 2024.
     """
     import numpy
 
+    require_finite("what is kept of a behaviour", full, circuit, none)
     draws = numpy.random.default_rng(seed).integers(len(full), size=(RESAMPLES, len(full)))
     kept, whole = circuit - none, full - none
     kept_means, whole_means = kept[draws].mean(axis=1), whole[draws].mean(axis=1)

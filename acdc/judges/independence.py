@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
+from acdc.judges.finite import require_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -74,6 +75,7 @@ def permuted(
     HSIC is tr(KHLH) / (n - 1)^2 with Gaussian kernels whose bandwidths are the median distances; the p-value is
     (1 + permutations at least as large) / (1 + permutations).
 
+    Raises: BadSetting, NotFinite.
     Source: Gretton et al. 2007, A kernel statistical test of independence, section 2, as in Shi et al. 2024.
     """
     import numpy
@@ -81,6 +83,7 @@ def permuted(
     n = len(x)
     if n < 2 or permutations < 1:
         raise BadSetting(f"{n} prompts and {permutations} permutations were given; wanted at least 2 and 1")
+    require_finite("independence", x, y)
     draw = numpy.random.default_rng(seed)
     first, second = _kernel(x), _kernel(y)
     first = first - first.mean(0) - first.mean(1)[:, None] + first.mean()  # HKH, and tr(KHLH) = sum of (HKH) * L

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
 from acdc.judges.distance import Watch, distances
+from acdc.judges.finite import require_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -121,10 +122,13 @@ def beating(
     """How many of the added effects each own effect beats, and the p-value of H0: it beats at least 0.9 of all.
 
     The binomial test is given this count, not the effects. Equals are not beaten; with none added every p-value is 1.
+
+    Raises: NotFinite.
     """
     import numpy
     from scipy.stats import binom
 
+    require_finite("minimality", own, added)
     beaten = (added[None, :] < own[:, None]).sum(1) * (own > negligible)
     p_values = binom.cdf(beaten, len(added), SHARE) if len(added) else numpy.ones(len(own))
     return beaten, numpy.asarray(p_values, dtype=numpy.float64)
@@ -133,10 +137,12 @@ def beating(
 def holm(p_values: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """Holm's step-down correction: the chance of even one false finding among those at most `level` is at most that.
 
+    Raises: NotFinite.
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
     """
     import numpy
 
+    require_finite("several tests at once", p_values)
     order = numpy.argsort(p_values)
     stepped = numpy.maximum.accumulate((len(p_values) - numpy.arange(len(p_values))) * p_values[order])
     corrected = numpy.empty_like(stepped)

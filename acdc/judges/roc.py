@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
+from acdc.judges.finite import require_finite
+
 T = TypeVar("T")
 
 
@@ -58,7 +60,11 @@ class Roc:
 
 
 def of_ranking(scores: Mapping[T, float], true: Collection[T]) -> Roc | None:
-    """The curve of taking the highest scores first, equals together; None where all or none of the things are true."""
+    """The curve of taking the highest scores first, equals together; None where all or none of the things are true.
+
+    Raises: NotFinite.
+    """
+    require_finite("a ranking", list(scores.values()))
     order = sorted(scores, key=lambda thing: -scores[thing])
     levels = []
     for _, alike in groupby(order, key=scores.__getitem__):

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from acdc.errors import BadSetting
+from acdc.judges.distance import Watch
+from acdc.progress import Progress
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
@@ -55,8 +57,10 @@ class Sensitivity:
         return {"at_least": self.at_least, "kept": self.kept, **told}
 
 
-def sensitivity(problem: Problem, circuit: Circuit, at_least: float = AT_LEAST) -> Sensitivity:
-    """Measure a circuit under all ablations and metrics, on the same prompts.
+def sensitivity(
+    problem: Problem, circuit: Circuit, at_least: float = AT_LEAST, *, watch: Watch | None = None
+) -> Sensitivity:
+    """Measure a circuit under all ablations and metrics, on the same prompts; `watch` hears of every ablation.
 
     Raises: BadSetting when `at_least` is no fraction above 0; DifferentGraphs.
     """
@@ -70,7 +74,7 @@ def sensitivity(problem: Problem, circuit: Circuit, at_least: float = AT_LEAST) 
     metrics = [problem.metric, *(metric(name) for name in metric_names() if name != problem.metric.name)]
     circuits = [Circuit.full(problem.graph), circuit, Circuit.empty(problem.graph)]
     kept: dict[str, dict[str, float | None]] = {}
-    for ablation in Ablation:
+    for done, ablation in enumerate(Ablation, start=1):
         values = replace(problem, ablation=ablation).measure(circuits, metrics)
         kept[ablation.value] = {
             measured.name: float((one - none).mean() / (full - none).mean())
@@ -78,6 +82,8 @@ def sensitivity(problem: Problem, circuit: Circuit, at_least: float = AT_LEAST) 
             else None
             for measured, (full, one, none) in zip(metrics, values, strict=True)
         }
+        if watch is not None:
+            watch(Progress("ablations and metrics", done, len(Ablation)))
     by_ablation = [(ablation, parts[problem.metric.name]) for ablation, parts in kept.items()]
     return Sensitivity(
         at_least, kept, _claim(by_ablation, at_least), _claim(list(kept[problem.ablation.value].items()), at_least)

@@ -9,6 +9,8 @@ from itertools import combinations
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from acdc.judges.finite import require_finite
+
 if TYPE_CHECKING:
     from graphs.circuit import Circuit
     from graphs.nodes import Edge
@@ -103,6 +105,8 @@ def spearman(a: Circuit, b: Circuit) -> float | None:
     """The rank correlation of two circuits' signed scores over the edges of either; an edge that one lacks scores 0.
 
     None where an edge of theirs has no score, or all scores of one are equal.
+
+    Raises: NotFinite.
     """
     from scipy.stats import spearmanr
 
@@ -110,6 +114,7 @@ def spearman(a: Circuit, b: Circuit) -> float | None:
         return None
     edges = sorted(a.edges | b.edges, key=a.graph.places.__getitem__)
     ours, theirs = ([one.scores.get(edge, 0.0) for edge in edges] for one in (a, b))
+    require_finite("the correlation of scores", ours, theirs)
     if len(set(ours)) < 2 or len(set(theirs)) < 2:
         return None
     return float(spearmanr(ours, theirs).statistic)

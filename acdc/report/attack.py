@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.attacks.diagnosis import BOUND, MOST, recurring
-from acdc.attacks.variations import STANDARD
+from acdc.attacks.variations import DROP, LEVEL, STANDARD
 
 if TYPE_CHECKING:
-    from acdc.adversary import Attack
     from acdc.attacks.case import Case
     from acdc.attacks.crossing import Crossing
     from acdc.attacks.diagnosis import Diagnosis
+    from acdc.attacks.found import Attack
     from acdc.attacks.margins import Stratum
     from acdc.attacks.specificity import Elsewhere
     from acdc.attacks.variations import Varied
@@ -54,7 +54,8 @@ def verdict(attack: Attack) -> Text:
     if failing:
         case = failing[0]
         told.append("The circuit can be broken", style="bold red")
-        told.append(f": the model is right and it is wrong, found {_where(case)} (KL {case.kl:.2f}).")
+        told.append(f": on some prompts the model is right and it is wrong. The worst was found {_where(case)} ")
+        told.append(f"(KL {case.kl:.2f}).")
     elif worst:
         close = worst[0].kl <= BOUND
         what = "Nothing broke the circuit" if close else "The circuit loses no answer, but strays from the model"
@@ -68,8 +69,8 @@ def verdict(attack: Attack) -> Text:
         told.append(f" On its own prompts the KL is {standard.kl.max:.2f} at most." if standard.kl else "")
         if standard.verdict == "breaks":
             told.append(
-                f"\nIt is right on {_part(standard.circuit_accuracy)} of its own prompts, the model on "
-                f"{_part(standard.model_accuracy)}: a variation on which it holds is done no worse than these."
+                f"\nOf its own prompts, it does {_part(standard.kept)} of the {standard.model_right:,} that the model "
+                "does right: a variation on which it holds is done no worse than these."
             )
         if broken:
             told.append(f"\nVariations that break it: {', '.join(broken)}.")
@@ -81,20 +82,28 @@ def verdict(attack: Attack) -> Text:
 def _variations(varied: Sequence[Varied]) -> RenderableType:
     table = _table()
     table.add_column("variation", no_wrap=True)
-    for name in ("model", "circuit", "KL p50", "p99", "max"):
+    for name in ("model right", "circuit too", "KL p50", "p99", "max"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     for one in varied:
         spread = [one.kl.p50, one.kl.p99, one.kl.max] if one.kl else [None] * 3
-        accuracies = [_part(one.model_accuracy), _part(one.circuit_accuracy)]
+        accuracies = [_share(one.model_accuracy, one.count), _share(one.kept, one.model_right)]
         words = Text(one.verdict, style=_STYLES[one.verdict])
         table.add_row(one.name, *accuracies, *(_number(value) for value in spread), words)
-    legend = Text("model, circuit: how often the most likely token is an answer; KL in nats", style="dim")
+    legend = Text(
+        "model right: on which part of the prompts the model is right; circuit too: on which part of those the circuit "
+        "is right as well; KL(model || circuit) in nats, over all of them. A variation breaks the circuit where this "
+        f"does {DROP:.0%} of them less than of the standard prompts, and that is not chance (p <= {LEVEL:g}).",
+        style="dim",
+    )
     return Group(Text("Variations: the same behaviour in other surfaces", style="bold"), table, legend)
 
 
 def _crossing(crossed: Crossing) -> RenderableType:
-    title = f"Crossing: {crossed.prompts:,} clean with as many corrupt prompts, {crossed.pairs:,} pairs of one length"
+    title = (
+        f"Crossing: {crossed.prompts:,} clean with {crossed.prompts:,} corrupt prompts, {crossed.pairs:,} pairs of one "
+        "length; KL in nats"
+    )
     figures: dict[str, Interval] = {
         "mean": crossed.mean,
         **{f"p{100 * one.q:g}": one.value for one in crossed.percentiles},
@@ -123,7 +132,7 @@ def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
     for one in strata[:_SHOWN]:
         figures = (_number(one.mean), f"{max(one.low, 0.0):.2f} to {one.high:.2f}", _number(one.p99), _number(one.max))
         table.add_row(Text(one.slot), Text(one.word), f"{one.side} prompt", f"{one.count:,}", *figures)
-    return Group(Text("Its worst words", style="bold"), table)
+    return Group(Text("The words on which the circuit is worst, by the mean KL of their pairs", style="bold"), table)
 
 
 def _cases(worst: Sequence[Case]) -> RenderableType:
@@ -156,7 +165,7 @@ def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
         table.add_row(str(number), f"KL {one.case.kl:.2f}{told}")
     common = [f"{edge.name} ({count})" for edge, count in recurring(found)[:_EDGES] if count > 1]
     shared = [Text(f"In the repairs of several: {', '.join(common)}")] if common else []
-    return Group(Text("What repairs them: edges put back, and the KL then", style="bold"), table, *shared)
+    return Group(Text("What repairs the worst of them: edges put back, and the KL then", style="bold"), table, *shared)
 
 
 def _lines(attack: Attack) -> dict[str, str]:
@@ -166,14 +175,15 @@ def _lines(attack: Attack) -> dict[str, str]:
     if found.search:
         speed = f"{found.search.per_second:,.0f} a second"
         lines["search"] = (
-            f"broken by {found.search.failures:,} of {found.search.tested:,} prompts tested ({speed}), budget "
-            f"{plan.budget:,}, seed {plan.seed}"
+            f"{found.search.failures:,} of {found.search.tested:,} prompts tested break the circuit ({speed}, budget "
+            f"{plan.budget:,}, seed {plan.seed})"
         )
     if found.necessity:
         lines["necessity"] = f"without the circuit the model keeps {_kept(found.necessity.kept)} of the behaviour"
     if found.specificity is not None:
         lines["specificity"] = _specificity(found.specificity)
-    return lines | {part: f"skipped: {why}" for part, why in attack.skipped.items()}
+    lines |= {part: f"skipped: {why}" for part, why in attack.left_out.skipped.items()}
+    return lines | {part: f"failed: {error}" for part, error in attack.left_out.failed.items()}
 
 
 def _specificity(others: Sequence[Elsewhere]) -> str:
@@ -193,11 +203,16 @@ def _kept(interval: Interval) -> str:
 
 
 def _where(case: Case) -> str:
-    return "on its own prompts" if case.found_by == STANDARD else f"by {case.found_by}"
+    how, _, name = case.found_by.partition(" ")
+    return "on its own prompts" if case.found_by == STANDARD else f"by the {how} {name!r}" if name else f"by {how}"
 
 
 def _right(case: Case) -> str:
     return "green" if case.circuit_right else "bold red"
+
+
+def _share(fraction: float | None, of: int) -> str:
+    return "-" if fraction is None else f"{fraction:.0%} of {of:,}"
 
 
 def _part(fraction: float | None) -> str:

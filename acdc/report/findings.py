@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -154,6 +155,24 @@ def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
             f"{judged.accuracy.full:.0%}; ask for a larger one (--faithfulness, --edges){by_kl}"
         )
     return tuple(found)
+
+
+def nothing_found(circuit: Circuit) -> str:
+    """Why a discovery ended with a circuit of no edges, and what to do about it."""
+    algorithm = circuit.provenance.get("algorithm", {})
+    threshold, largest = algorithm.get("threshold"), algorithm.get("largest")
+    closest = algorithm.get("closest_decision")
+    if largest is not None:
+        why = f"the largest score is {largest['score']:.3g}, of {largest['edge']}"
+    elif threshold is not None and closest is not None and math.isfinite(closest):
+        why = f"no removal cost more than {threshold - closest:.3g}"
+    else:
+        why = "none of its edges leads from the input to the logits"
+    asked = "" if threshold is None else f" at a threshold of {threshold:.3g}"
+    return (
+        f"the circuit has 0 edges{asked}, so it does nothing and nothing was written: {why}; lower the threshold "
+        "(--threshold), or ask for a size or a part of the behaviour (--edges, --faithfulness)"
+    )
 
 
 def incompleteness(complete: Completeness | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from acdc.precision import finite
 from graphs.ablation import Ablation
 from graphs.incremental import IncrementalExecutor
 from graphs.model import Model
@@ -47,6 +48,11 @@ def single_edge_effects(
 
 
 def true_edges(model: Model, batches: Collection[Prompts], ablation: Ablation, tolerance: float) -> frozenset[Edge]:
-    """The edges that, ablated alone in the whole model, move some logit of some prompt by more than `tolerance`."""
+    """The edges that, ablated alone in the whole model, move some logit of some prompt by more than `tolerance`.
+
+    Raises: NotFinite.
+    """
     effects = single_edge_effects(model, batches, ablation)
-    return frozenset(edge for edge, effect in effects.items() if effect.max() > tolerance)
+    return frozenset(
+        edge for edge, effect in effects.items() if finite(effect, f"effects of {edge.name}").max() > tolerance
+    )

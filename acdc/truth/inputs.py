@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.errors import BadProgram
+from acdc.precision import finite
 from acdc.truth.compiler import BOS, NUMBER
 from graphs.model import Model
 from graphs.runs import Prompts
@@ -56,14 +57,14 @@ class Inputs:
         The answer is the output of the clean one, the distractor that of the corrupt one; where the output is a
         number, its logit, and one that is always 0.
 
-        Raises: BadProgram when 200 pairs in a row have the same outputs.
+        Raises: BadProgram when 200 pairs in a row have the same outputs; NotFinite.
         """
         for _ in range(_PATIENCE):
             length = int(rng.integers(min(2, self.max_len), self.max_len + 1))
             pair = rng.integers(len(self.words), size=(2, length))
             position = int(rng.integers(length))
             clean, corrupt = self.model.logits(self._prompts(pair.tolist()).to(self.model.device))[:, position + 1]
-            if (clean - corrupt).abs().max() < _DIFFERENT:
+            if finite(clean - corrupt, "what a compiled program puts out").abs().max() < _DIFFERENT:
                 continue
             answer, distractor = self._output(clean), self._output(corrupt)
             if answer == distractor:

@@ -172,11 +172,12 @@ class Model:
         residual = outputs.sum(0) + sum(layer.attention.output_bias for layer in self.layers)
         return self.unembedding(residual)
 
-    def fingerprint(self) -> str:
-        """SHA-256 of all weights, in the order of their names, whatever device they are on."""
+    def fingerprint(self, dtype: torch.dtype | None = None) -> str:
+        """SHA-256 of all weights in that precision (None: their own), by name, whatever device they are on."""
         digest = hashlib.sha256()
         for name, weight in sorted(self.bridge.original_model.state_dict().items()):
             digest.update(name.encode())
-            flat = weight.detach().contiguous().cpu().reshape(-1)
+            weight = weight.detach().to(dtype) if dtype and weight.is_floating_point() else weight.detach()
+            flat = weight.contiguous().cpu().reshape(-1)
             digest.update(flat.view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()

@@ -11,8 +11,9 @@ import acdc
 from acdc.assessment import ASKED, LEVEL, Case, Section, Verdict, assess, verdict
 from acdc.evaluation import judgement
 from acdc.hypotheses import hypotheses
-from acdc.judges.completeness import Completeness, Gap
+from acdc.judges.completeness import Completeness, Gap, completeness
 from acdc.judges.stability import Agreement
+from acdc.progress import Progress
 from acdc.report.findings import Findings, Outcome, Repeated
 from graphs.circuit import Circuit
 from tests.acdc.discoveries import SETUP
@@ -128,3 +129,16 @@ def test_the_verdict_over_all_is_the_worst_that_was_measured() -> None:
     assert over("holds", "conditional") == "conditional"
     assert over("conditional", "fails", "holds") == "fails"
     assert over("not measured") == over() == "not measured"
+
+
+def test_whoever_waits_hears_of_every_question_before_its_verdict_and_of_every_ablation(case: Case) -> None:
+    heard: list[Progress] = []
+    circuit = case.findings.circuit
+    completeness(case.problem, circuit, nodes=1, watch=heard.append)
+    assert [(one.done, one.total) for one in heard][:: len(heard) - 1] == [(0, 3), (3, 3)]
+    heard.clear()
+    for section in assess(replace(case, draws=2, watch=heard.append)):
+        if section.question not in ("ablations", "metrics"):
+            assert section.question in {one.stage for one in heard}
+    ablations = [one.done for one in heard if one.stage == "ablations and metrics"]
+    assert ablations == [1, 2, 3, 4]

@@ -19,7 +19,7 @@ from acdc.models import load_named
 from acdc.progress import Progress
 from acdc.setup import Setup
 from graphs.ablation import Ablation
-from tasks.errors import UnknownTask
+from tasks.errors import BadPrompts, UnknownTask
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.discoveries import SETUP, periodic
 
@@ -65,6 +65,34 @@ def test_who_watches_hears_of_every_receiver() -> None:
     result = acdc.discover("periodic", goal=Threshold(2.0), setup=Setup(prompts=3), watch=heard.append)
     total = len(result.circuit.graph.receivers)
     assert [progress.done for progress in heard] == list(range(1, total + 1))
+
+
+def test_prompts_as_token_ids_need_no_tokenizer() -> None:
+    model = load_named("periodic-2l", SETUP)
+    pairs = tasks.get("periodic").build(model.tokenizer, 4, 0)
+    every = (*pairs.discovery.pairs, *pairs.judgement.pairs)
+    prompts = tasks.TokenPrompts(
+        clean=[pair.clean for pair in every],
+        corrupt=[pair.corrupt for pair in every],
+        answers=[pair.answers for pair in every],
+        distractors=[pair.distractors for pair in every],
+        positions=[pair.position for pair in every],
+    )
+    ids = tasks.Task("ids", tasks.About("Periodic, as token ids."), "periodic-2l", "logit_diff", prompts)
+    result = acdc.discover(ids, replace(model, tokenizer=None), goal=Threshold(1.0), setup=Setup(prompts=4))
+    assert result.circuit.edges
+    assert result.circuit.provenance["metric"]["name"] == "logit_difference"
+    with pytest.raises(BadPrompts, match="needs a tokenizer"):
+        acdc.discover("periodic", replace(model, tokenizer=None), setup=Setup(prompts=4))
+
+
+def test_an_answer_that_the_model_has_no_logit_for_is_refused() -> None:
+    model = load_named("periodic-2l", SETUP)
+    outputs = model.unembedding.weight.shape[0]
+    prompts = tasks.TokenPrompts([[1, at] for at in range(2, 6)], [[1, 7]] * 4, [outputs] * 4, [2] * 4)
+    ids = tasks.Task("ids", tasks.About("Out of range."), "periodic-2l", "logit_diff", prompts)
+    with pytest.raises(BadPrompts, match=rf"no logit for an answer .* got the ids \[{outputs}\], wanted ids below"):
+        acdc.discover(ids, model, setup=Setup(prompts=2))
 
 
 def test_a_task_made_in_python_runs_on_its_own_model(checkpoints_task: tasks.Task) -> None:

@@ -13,8 +13,8 @@ import pytest
 import acdc
 import tasks
 from acdc.errors import WrongModel
-from acdc.evaluation import recorded_setup
 from acdc.goals import Threshold
+from acdc.recorded import recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile

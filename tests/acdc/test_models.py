@@ -26,6 +26,13 @@ def test_a_directory_is_itself(tmp_path: Path) -> None:
     assert resolve(str(tmp_path)) == str(tmp_path)
 
 
+def test_a_directory_may_begin_with_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    assert resolve("~/mine") == str(tmp_path / "mine")
+    assert is_directory("~/mine")
+
+
 def test_a_compiled_program_is_itself_even_where_a_directory_is_called_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,10 +30,11 @@ def test_a_discovery_records_everything_that_design_and_issue_ask_for(found: acd
         *("created", "model", "task", "prompts", "ablation", "metric", "versions"),
         *("algorithm", "curve", "faithfulness"),
     }
-    assert record["model"] | {"weights": ""} == {
+    assert record["model"] | {"weights": "", "tokenizer": ""} == {
         "name": "periodic-2l",
         "revision": None,
         "weights": "",
+        "tokenizer": "",
         "dtype": "float32",
     }
     assert record["task"] == {

@@ -10,11 +10,11 @@ import pytest
 
 import acdc
 from acdc.errors import BadCheckpoint, BadSetting, UnreachableGoal
-from acdc.evaluation import recorded_search
 from acdc.goals import Threshold
 from acdc.judges.stability import Stability
 from acdc.method import Method
 from acdc.progress import Progress
+from acdc.recorded import recorded_search
 from acdc.rediscovery import Rediscovery, rediscover
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile

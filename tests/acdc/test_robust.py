@@ -207,6 +207,7 @@ def _never(*_: object) -> None:
     [
         (lambda: Plan(budget=0), "the budget of a refinement is 0; wanted at least 1"),
         (lambda: Plan(growth=0.5), "the growth of a refinement is 0.5; wanted at least 1"),
+        (lambda: Plan(growth=float("inf")), "the growth of a refinement is infinite; wanted a number"),
         (lambda: Plan(bound=float("nan")), "the bound of a refinement is nan; wanted at least 0"),
         (lambda: Plan(seed=3, rounds=2, unseen=5), "the unseen seed 5 is that of a round; wanted none of 3 to 5"),
     ],

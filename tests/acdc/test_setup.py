@@ -47,6 +47,16 @@ def test_fewer_than_two_prompts_are_refused(prompts: int) -> None:
         Setup(prompts=prompts)
 
 
+def test_a_metric_is_stored_by_its_own_name() -> None:
+    assert Setup(metric="prob_diff") == Setup(metric="probability_difference")
+    assert Setup(metric="kl_div").metric == "kl"
+
+
+def test_more_prompts_than_can_be_drawn_in_hours_are_refused_at_once() -> None:
+    with pytest.raises(BadSetting, match="999,999,999 prompts are too many; wanted at most 100,000"):
+        Setup(prompts=999_999_999)
+
+
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(BadSetting, match="the seed is -1"):
         Setup(seed=-1)

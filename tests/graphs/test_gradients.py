@@ -186,3 +186,23 @@ def test_scores_of_half_the_function_are_half_the_scores(load: Load) -> None:
     pair = load("llama")
     whole, half = (Linearisation(pair.runs()).edge_scores(pair.coefficients() * part) for part in (1.0, 0.5))
     torch.testing.assert_close(half, whole / 2, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_the_scores_of_a_small_function_are_not_lost(
+    checkpoints: Checkpoints, dtype: torch.dtype
+) -> None:
+    """Scaled by a power of two below what float16 can hold, they are the same scores, scaled."""
+    model = graphs.load(checkpoints.path("llama"), dtype=dtype)
+    runs = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
+    size = (len(CLEAN), model.unembedding.weight.shape[0])
+    slopes = torch.randn(size, generator=torch.Generator().manual_seed(5))
+    small = Linearisation(runs).edge_scores(slopes * 2.0**-30) * 2.0**30
+    scores = Linearisation(runs).edge_scores(slopes)
+    assert torch.equal(small, scores)
+    wanted = graphs.load(checkpoints.path("llama"), dtype=torch.float64)
+    exact = prepare(wanted, Prompts(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
+    right = Linearisation(exact).edge_scores(slopes.double())
+    assert (scores - right).abs().max() < 0.05 * right.abs().max()
+    senders = Linearisation(runs).sender_scores(slopes * 2.0**-30) * 2.0**30
+    assert torch.equal(senders, Linearisation(runs).sender_scores(slopes))

@@ -60,6 +60,10 @@ def test_a_file_says_everything_about_a_task(tmp_path: Path) -> None:
     assert listed(task).places == tuple(f"{tmp_path}/rows.jsonl:{line}" for line in (1, 2, 3, 4))
 
 
+def test_a_metric_by_another_of_its_names_is_stored_by_its_own(tmp_path: Path) -> None:
+    assert load(tmp_path, four().replace("metric: kl", "metric: prob_diff")).metric == "probability_difference"
+
+
 def test_prompts_inline_in_jsonl_and_in_csv_are_the_same(tmp_path: Path) -> None:
     assert listed(load(tmp_path, four())).texts == TEXTS
     assert listed(load(tmp_path, HEAD + "prompts: rows.jsonl\n", rows_jsonl=ROWS)).texts == TEXTS
@@ -149,6 +153,44 @@ prompts:
         "mine.yaml:15: this prompt is given twice: got the clean prompt of mine.yaml:14 again, wanted every clean "
         "prompt once; remove one.",
     ]
+
+
+def test_a_key_that_a_row_repeats_is_refused(tmp_path: Path) -> None:
+    rows = ROWS.replace('"corrupt": "2 c"', '"clean": "2 x", "corrupt": "2 c"')
+    assert told(tmp_path, HEAD + "prompts: rows.jsonl\n", rows_jsonl=rows) == [
+        "rows.jsonl:2: a key is given twice: got 'clean', wanted every key once; remove one of the two."
+    ]
+    table = TABLE.replace("distractor\n", "distractor,answer\n").replace(" e\n", " e, f\n")
+    assert told(tmp_path, HEAD + "prompts: rows.csv\n", rows_csv=table) == [
+        "rows.csv:1: a key is given twice: got 'answer', wanted every key once; remove one of the two."
+    ]
+
+
+def test_half_of_a_character_is_refused_wherever_it_stands(tmp_path: Path) -> None:
+    sentence = (
+        r"a text holds half of a character (a lone surrogate): got '\ud800', wanted whole characters; write the "
+        "character itself."
+    )
+    rows = ROWS.replace("1 b", r"1 \ud800 b").replace('"2 c"', r'"2 c", "templ\ud800te": "x"')
+    unknown = "rows.jsonl:2: unknown key: got 'templ?te', wanted one of the known keys; did you mean 'template'?"
+    found = told(tmp_path, HEAD + "prompts: rows.jsonl\n", rows_jsonl=rows)
+    assert found == [f"rows.jsonl:1: {sentence}", f"rows.jsonl:2: {sentence}", unknown]
+    for old, line in (("mine", 1), ("a-model", 2), ("about it", 4), ("1 b", 6), ('" d"', 6)):
+        text = (
+            (HEAD + "about: about it\nprompts:\n" + four().partition("prompts:\n")[2])
+            .replace(old, old[0] + r"\ud800" + old[1:] if old.startswith('"') else rf'"\ud800{old}"', 1)
+            .replace('""', '"')
+        )
+        assert f"mine.yaml:{line}: {sentence}" in told(tmp_path, text), old
+
+
+def test_a_model_is_looked_up_beside_the_file_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(tmp_path, four()).model == "a-model"
+    (tmp_path / "a-model").mkdir()
+    assert load(tmp_path, four()).model == str(tmp_path / "a-model")
+    assert load(tmp_path, four().replace("a-model", "~/a-model")).model == str(tmp_path / "a-model")
 
 
 def test_a_file_without_prompts_is_told_what_is_missing(tmp_path: Path) -> None:
@@ -462,6 +504,74 @@ def test_everything_wrong_with_slots_is_told_with_its_line(tmp_path: Path) -> No
 
 def test_slots_of_another_kind_are_refused(tmp_path: Path) -> None:
     assert told(tmp_path, four() + "slots: a\n") == [
-        "mine.yaml:9: 'slots' is of the wrong kind: got 'a', wanted a mapping of names to lists of words; write "
-        "`NAME: [WORD, WORD]`.",
+        "mine.yaml:9: 'slots' is of the wrong kind: got 'a', wanted a mapping of names to lists of words, or a list "
+        "of rows of words that go together; write `NAME: [WORD, WORD]` or `- {NAME: WORD, NAME: WORD}`.",
+    ]
+
+
+CAPITALS = {"France": "Paris", "Japan": "Tokyo", "Egypt": "Cairo"}
+FACT = (
+    '{clean: "The capital of {country} is", corrupt: "The capital of {other country} is", '
+    'answer: " {capital}", distractor: " {other capital}"}'
+)
+LINKED = "slots:\n" + "".join(f"  - {{country: {c}, capital: {city}}}\n" for c, city in CAPITALS.items())
+
+
+def test_words_of_a_row_stay_together_and_the_corrupt_prompt_is_another_row(tmp_path: Path) -> None:
+    prompts = templates(load(tmp_path, inline(FACT) + LINKED))
+    drawn = {prompts.draw(np.random.default_rng(seed)) for seed in range(60)}
+    assert len(drawn) == 6
+    for pair in drawn:
+        country, other = pair.clean.split()[3], pair.corrupt.split()[3]
+        assert country != other
+        assert (pair.answers, pair.distractors) == ((f" {CAPITALS[country]}",), (f" {CAPITALS[other]}",))
+
+
+def test_an_attack_changes_whole_rows(tmp_path: Path) -> None:
+    slots = load(tmp_path, inline(FACT) + LINKED).slots
+    assert slots is not None
+    pair = slots.draw(np.random.default_rng(0))
+    around = [other for _, _, other in slots.neighbours(pair)]
+    assert len(around) == 2, "the third row on either side"
+    for other in around:
+        assert other.answers == (f" {CAPITALS[other.clean.split()[3]]}",)
+        assert other.distractors == (f" {CAPITALS[other.corrupt.split()[3]]}",)
+
+
+def test_rows_and_free_words_go_together(tmp_path: Path) -> None:
+    row = FACT.replace("The capital", "{word} capital")
+    text = inline(row) + "slots:\n  word: [The, A]\n  place:" + LINKED.removeprefix("slots:").replace("  -", "    -")
+    slots = load(tmp_path, text).slots
+    assert slots is not None
+    assert {name: len(words) for name, words in slots.choices.items()} == {
+        "word": 2,
+        "place": 3,
+        "other place": 3,
+        "template": 1,
+    }
+    assert {slots.draw(np.random.default_rng(seed)).clean.split()[0] for seed in range(20)} == {"The", "A"}
+
+
+def test_everything_wrong_with_rows_is_told_with_its_line(tmp_path: Path) -> None:
+    text = inline(FACT) + (
+        "slots:\n  - {country: France, capital: Paris}\n  - {country: Japan, city: Tokyo}\n"
+        "  - {capital: Paris, country: France}\n  - {country: Egypt, capital: [Cairo]}\n  - Rome\n"
+    )
+    same = "wanted a word for each of country, capital, as in the first row; give every row the same names."
+    assert told(tmp_path, text) == [
+        f"mine.yaml:8: a row of words differs from the others: got a row with country, city, {same}",
+        "mine.yaml:9: a row of words is given twice: got that of mine.yaml:7 again, wanted every row once; remove one "
+        "of the two.",
+        "mine.yaml:10: a row has a word that is no text: got a row with another kind, wanted a text of at least one "
+        "character for each name; write it.",
+        f"mine.yaml:11: a row of words differs from the others: got 'Rome', {same}",
+    ]
+    one = told(tmp_path, inline(FACT) + "slots: [{country: France, capital: Paris}]\n")
+    assert one == [
+        "mine.yaml:6: too few rows of words: got 1, wanted at least two rows; write `- {NAME: WORD, NAME: WORD}`."
+    ]
+    both = told(tmp_path, inline(FACT) + "slots: {country: [a, b], x: [{country: c, capital: d}, "
+                "{country: e, capital: f}]}\n")  # fmt: skip
+    assert both == [
+        "mine.yaml:6: two slots have one name: got 'country', wanted every name once; rename one of the two."
     ]

@@ -144,8 +144,16 @@ def test_probabilities_stay_finite_at_extreme_logits() -> None:
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UnknownMetric, match=r"got 'logit_diff', .* did you mean 'logit_difference'"):
-        metric("logit_diff")
+    with pytest.raises(UnknownMetric, match=r"got 'logit_dif', .* did you mean 'logit_difference'"):
+        metric("logit_dif")
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("logit_diff", "logit_difference"), ("prob_diff", "probability_difference"), ("kl_div", "kl")]
+)
+def test_a_metric_goes_by_the_names_that_others_give_it(alias: str, name: str) -> None:
+    assert metric(alias).name == name
+    assert alias not in metric_names()
 
 
 @pytest.mark.parametrize("name", ["answers", "distractors"])

@@ -8,7 +8,7 @@ import pytest
 
 import tasks
 from tasks.behaviour_file import example
-from tasks.errors import BadBehaviourFile, BrokenPlugin, UnknownTask
+from tasks.errors import BadBehaviourFile, BrokenPlugin, TaskError, UnknownTask
 from tasks.registry import BUILTIN
 
 PLUGIN = """
@@ -127,3 +127,14 @@ def test_a_path_is_read_as_a_behaviour_file(tmp_path: Path) -> None:
 def test_a_path_is_never_taken_for_a_name(path: str | Path) -> None:
     with pytest.raises(BadBehaviourFile, match="the behaviour file cannot be read"):
         tasks.get(path)
+
+
+def test_a_name_that_holds_half_of_a_character_is_refused() -> None:
+    with pytest.raises(TaskError, match=r"the task's name: a text holds half of a character .* got '.udcff'"):
+        tasks.get("io\udcffi")
+
+
+def test_a_path_may_begin_with_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(example("mine"))
+    assert tasks.get("~/mine.yaml").name == "mine"

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from tasks.errors import TaskError
+from tasks.errors import BadPrompts, TaskError
 from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
+from tasks.slots import Rows, Slots, listed, numbered
 from tasks.tokenisation import TextPair
+from tests.tasks.toy_tokenizer import ToyTokenizer
 
 
 def write(words: Mapping[str, str]) -> TextPair | None:
@@ -73,6 +74,15 @@ def test_slots_that_make_no_prompt_are_refused() -> None:
         SLOTS.where(lambda words: False).draw(np.random.default_rng(0))
 
 
+def test_more_prompts_than_there_are_fillings_are_refused_before_any_is_drawn() -> None:
+    def never(words: Mapping[str, str]) -> TextPair | None:
+        raise AssertionError("a prompt is written")
+
+    prompts = TemplatePrompts.of(Slots(SLOTS.choices, never))
+    with pytest.raises(BadPrompts, match=r"got 14 asked for, wanted at most 12; ask for at most 6 \(--prompts\)"):
+        prompts.pairs(ToyTokenizer(), 14, np.random.default_rng(0))
+
+
 def test_prompts_drawn_from_slots_know_them() -> None:
     prompts = TemplatePrompts.of(SLOTS)
     assert prompts.slots is SLOTS
@@ -97,3 +107,22 @@ def test_numbered_slots_are_listed_in_their_order() -> None:
     words = {**numbered("word", [str(place) for place in range(12)]), "wording": "w", "word 14": "too far"}
     assert listed("word", words) == [str(place) for place in range(12)]
     assert listed("other word", words) == []
+
+
+def test_a_row_is_one_word_of_its_slot() -> None:
+    rows = Rows("place", ("country", "capital"), (("France", "Paris"), ("Japan", "Tokyo")))
+    assert rows.choices == ("France, Paris", "Japan, Tokyo")
+    assert rows.words("Japan, Tokyo") == {"country": "Japan", "capital": "Tokyo"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ((("a", "b"),), "got 1, of which 1 are different"),
+        ((("a", "b"), ("a", "b"), ("a", "c")), "got 3, of which 2 are different"),
+        ((("a", "b"), ("c",)), r"got rows of \[1, 2\] words, wanted 2 in each"),
+    ],
+)
+def test_rows_that_are_none_are_refused(rows: tuple[tuple[str, ...], ...], what: str) -> None:
+    with pytest.raises(TaskError, match=what):
+        Rows("place", ("country", "capital"), rows)

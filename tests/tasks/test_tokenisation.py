@@ -182,3 +182,8 @@ def _unchecked(answers: object) -> TextPair:
     for name, value in {"clean": "a", "corrupt": "b", "answers": answers, "distractors": (" b",)}.items():
         object.__setattr__(pair, name, value)
     return pair
+
+
+def test_a_prompt_that_holds_half_of_a_character_is_refused() -> None:
+    with pytest.raises(BadPrompts, match=r"half of a character .* got '\\ud83d'"):
+        TextPair("smile \ud83d", "b", (" c",), (" d",))

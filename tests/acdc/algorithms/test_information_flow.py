@@ -78,3 +78,18 @@ def test_neither_metric_nor_corrupt_prompts_nor_batches_matter(measurable: Probl
 
 def test_it_tells_of_every_batch(measurable: Problem) -> None:
     assert finished(InformationFlow().walk(measurable))[1] == [Scored(1, 2), Scored(2, 2)]
+
+
+def test_streams_whose_norms_overflow_half_precision_have_shares(checkpoints: Checkpoints) -> None:
+    """Sixteen numbers of thousands add up to more than the 65,504 that float16 can hold."""
+    shares = []
+    for dtype in (torch.float64, torch.float16):
+        model = graphs.load(checkpoints.path("llama"), dtype=dtype)
+        with torch.no_grad():
+            model.bridge.original_model.model.embed_tokens.weight.mul_(2**14)
+        problem = Problem(model, behaviour(model, (5, 5)) if not shares else problem.pairs, LogitDifference())
+        [batch] = problem.batches
+        assert (batch.runs.clean_residual(1).double().abs().sum(-1) > 65504).any()
+        circuit = ended(InformationFlow().walk(problem))
+        shares.append(torch.tensor([circuit.scores[edge] for edge in circuit.ordered()]))
+    assert (shares[0] - shares[1]).abs().max() < 0.01

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from acdc.adversary import Attack, Found
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing, Maximum
 from acdc.attacks.diagnosis import Diagnosis, Restored
+from acdc.attacks.found import Attack, Found, LeftOut
 from acdc.attacks.margins import Percentile, Stratum
 from acdc.attacks.plan import Plan
 from acdc.attacks.search import Search
@@ -45,10 +45,14 @@ def found() -> Found:
     edges = [Edge.parse(name) for name in ("a0.h1->logits", "input->a0.h1<v>")]
     return Found(
         (
-            Varied("standard", "Own.", 4, 1.0, 0.75, Spread(0.1, 0.4, 0.5), None, "holds", "compared with", (mild,)),
-            Varied("long", "Longer.", 4, 0.25, 0.0, Spread(3.0, 8.9, 9.0), None, "model's limit", "limit", (wrong,)),
-            Varied("short", "Shorter.", 4, 1.0, 0.0, Spread(2.0, 4.4, 4.5), 0.01, "breaks", "lost", (worst,)),
-            Varied("odd", "Odd.", 0, None, None, None, None, "not expressible", "unknown words", ()),
+            Varied(
+                "standard", "Own.", 4, 1.0, 0.75, 0.75, Spread(0.1, 0.4, 0.5), None, "holds", "compared with", (mild,)
+            ),
+            Varied(
+                "long", "Longer.", 4, 0.25, 0.0, 0.0, Spread(3.0, 8.9, 9.0), None, "model's limit", "limit", (wrong,)
+            ),
+            Varied("short", "Shorter.", 4, 1.0, 0.0, 0.0, Spread(2.0, 4.4, 4.5), 0.01, "breaks", "lost", (worst,)),
+            Varied("odd", "Odd.", 0, None, None, None, None, None, "not expressible", "unknown words", ()),
         ),
         Crossing(
             4,
@@ -76,4 +80,4 @@ def found() -> Found:
 def attack() -> Attack:
     """The whole of it."""
     seconds = {"search": 2.0}
-    return Attack(CIRCUIT, ORIGIN, Plan(7, 10, 4, 4, 2), found(), {}, seconds)
+    return Attack(CIRCUIT, ORIGIN, Plan(7, 10, 4, 4, 2), found(), LeftOut(), seconds)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from acdc.claims.form import ClaimsForm, Dtype, HypothesisForm, Kind, Metric, schema
+from acdc.claims.form import ClaimsForm, Dtype, HypothesisForm, Kind, MetricName, schema
 from acdc.claims.hypothesis import ClaimKind
 from acdc.claims.verdict import MEANINGS
 from acdc.setup import DTYPES
@@ -15,7 +15,7 @@ from tasks.metrics import metric_names
 
 
 def test_the_choices_are_all_there_are() -> None:
-    assert get_args(Metric) == metric_names()
+    assert get_args(MetricName) == metric_names()
     assert set(get_args(Kind)) == {kind.value for kind in Ablation}
     assert get_args(Dtype) == DTYPES
     assert tuple(ClaimsForm.model_fields) == get_args(ClaimKind) == tuple(MEANINGS)
@@ -49,3 +49,10 @@ def test_a_claim_has_its_bound() -> None:
     assert form.claims.kl is not None
     assert form.claims.kl.at_most == 0.5
     assert form.claims.faithfulness is None
+
+
+def test_a_metric_by_another_of_its_names_is_stored_by_its_own() -> None:
+    form = HypothesisForm.model_validate(
+        {"task": "t", "circuit": ["m0"], "claims": {"kl": {"at_most": 1}}, "setup": {"metric": "logit_diff"}}
+    )
+    assert form.setup.metric == "logit_difference"

@@ -197,3 +197,25 @@ def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory:
     behaviour = measure(hypothesis, hypothesis.claims[0], laboratory)
     assert behaviour.value < 0.5
     assert behaviour.blame(True) is not None
+
+
+@pytest.mark.parametrize(
+    ("circuit", "size", "counted"),
+    [
+        (None, 6, "edges; nodes: 3, a0.h0, a0.h2, a1.h0"),
+        ('["input->a1.h0<v>", "a1.h0->logits"]', 2, "edges; nodes: 1, a1.h0"),
+        (
+            '["a0.h0->m1", m0]',
+            4,
+            "edges; nodes: 3, a0.h0, m0, m1; 3 of the edges are those between the nodes that are listed, input and logits",
+        ),
+    ],
+)
+def test_size_counts_edges_and_names_nodes_beside_them(
+    hypothesis: Made, laboratory: Laboratory, circuit: str | None, size: int, counted: str
+) -> None:
+    made = hypothesis("  size: {at_most: 9}\n", circuit)
+    found = measured(made, laboratory)
+    assert (found.value, found.counted) == (size, counted)
+    assert len(made.circuit_in(laboratory.problem(made.subject).graph)) == size
+    assert judge(made, made.claims[0], laboratory).value == f"{size} {counted}"

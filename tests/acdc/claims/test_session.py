@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import acdc
 from acdc.claims.session import hypothesis_files, run
 from acdc.errors import BadHypothesisFile, BadSetting, UnmeasurableBehaviour
+from acdc.models import load_named
+from graphs.model import Model
 from tests.acdc.claims.files import changed, claiming, untrained, write
+from tests.acdc.discoveries import SETUP
 
 
 def test_files_are_found_in_folders_once_and_in_order(tmp_path: Path) -> None:
@@ -54,3 +59,29 @@ def test_what_is_recorded_holds_from_then_on(tmp_path: Path) -> None:
     assert passed() == [False, True, False]
     assert passed(update=True) == [True, True, True]
     assert passed() == [True, True, True]
+
+
+def test_a_circuit_whose_record_is_of_something_else_is_tested_only_where_that_is_asked_for(
+    found: acdc.Result, tmp_path: Path
+) -> None:
+    claims = "claims: {size: {at_least: 1}, faithfulness: {at_least: 0.5}}\n"
+    file = write(tmp_path, f"task: periodic\ncircuit: circuit.json\n{claims}")
+    record = found.circuit.provenance
+
+    def outcomes(part: str, *, anyway: bool = False, model: str | Model | None = None, **changes: object) -> list[str]:
+        replace(found.circuit, provenance={**record, part: {**record[part], **changes}}).save(tmp_path / "circuit.json")
+        told: list[str] = []
+        made = run([file], model, anyway=anyway, tell=told.append)
+        words = [str(one.error) if one.error else str(one.verdict and one.verdict.passed) for one in made]
+        return [words[0].partition(";")[0], *(line.removeprefix(f"{file}: ") for line in told)]
+
+    weights = "the weights are not those the circuit was found with"
+    assert outcomes("task") == ["True"]
+    assert outcomes("model", weights="sha256:0") == [weights]
+    assert outcomes("model", weights="sha256:0", anyway=True) == ["True", weights]
+    assert outcomes("model", weights="sha256:0", model="periodic-2l") == ["True", f"{weights}, as asked (--model)"]
+    assert outcomes("model", model=load_named("periodic-2l", SETUP)) == ["True"]
+    hashed = {"count": 6, "hash": "sha256:0"}
+    assert outcomes("prompts", judgement=hashed) == ["the prompts are not those the circuit was found with"]
+    file.write_text(f"task: periodic\nmodel: periodic-2l\ncircuit: circuit.json\n{claims}")
+    assert outcomes("model", weights="sha256:0") == ["True", f"{weights}, as asked (--model)"]

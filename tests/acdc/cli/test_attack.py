@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from acdc.errors import NotFinite
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import Ran, acdc, refused
 
@@ -140,3 +141,52 @@ def test_what_makes_no_sense_is_refused_before_anything_is_loaded(
     found: Path, options: tuple[str, str], words: str
 ) -> None:
     assert words in refused("attack", found, *options)
+
+
+def test_an_attack_that_is_interrupted_says_how_to_go_on_and_does(
+    attacked: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--out", "out", "--only", "crossing,search", "--cross", "6", "--budget", "30")
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    before = written()
+    with monkeypatch.context() as patched:
+        patched.setattr("acdc.adversary.search", interrupt)
+        patched.setattr("sys.argv", ["acdc", "attack", "found", *options])
+        ran = acdc("attack", "found", *options)
+    assert ran.code == 130
+    assert "interrupted; go on with: acdc attack found --out out" in ran.err
+    assert written() == before
+    monkeypatch.setattr("acdc.adversary.crossing", interrupt)
+    ran = acdc("attack", "found", *options, "--resume")
+    assert ran.code == 0, ran.err
+    assert (written()["crossing"], written()["search"]) == (before["crossing"], before["search"])
+    assert {path.name for path in Path("out").iterdir()} == {"attack.json"}  # nothing was diagnosed, or is to resume
+
+
+def test_a_part_that_fails_is_told_and_the_exit_code_says_so(attacked: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--out", "again", "--cross", "4", "--only", "crossing,necessity", "--fail-above", "0.001")
+
+    def fail(*_: object, **__: object) -> None:
+        raise NotFinite("the kl is nan")
+
+    Path("again").mkdir()
+    Path("again/rounds.json").write_text("another run's")
+    with monkeypatch.context() as patched:
+        patched.setattr("acdc.adversary.necessity", fail)
+        ran = acdc("attack", "found", *options)
+    assert ran.code == 2
+    assert "more than the 0.001 of --fail-above" in ran.err
+    assert "necessity failed and is left out of the result; try it again with --resume" in ran.err
+    assert "error: the kl is nan" in ran.err
+    assert "necessity failed: the kl is nan" in " ".join(ran.out.split())
+    assert (written("again")["failed"], "necessity" in written("again")) == ({"necessity": "the kl is nan"}, False)
+    with monkeypatch.context() as patched:
+        patched.setattr("acdc.adversary.crossing", fail)
+        ran = acdc("attack", "found", *options, "--resume")
+        assert (ran.code, written("again")["failed"]) == (1, {})
+        assert acdc("attack", "found", "--out", "new", "--only", "crossing", "--cross", "4").code == 2
+    assert not Path("new").exists()
+    assert {path.name for path in Path("again").iterdir()} == {"attack.json", "rounds.json"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -122,11 +123,11 @@ def test_the_options_are_what_the_circuit_was_found_with() -> None:
 def test_each_goal_has_its_option(option: list[str], goal: Goal, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def discover(*_: object, goal: Goal, **__: object) -> None:
+    def prepare(*_: object, goal: Goal, **__: object) -> None:
         asked.append(goal)
         raise UnreachableGoal("no circuit of this kind")
 
-    monkeypatch.setattr("acdc.discovery.discover", discover)
+    monkeypatch.setattr("acdc.discovery.prepare", prepare)
     assert refused("discover", "periodic", *option) == "no circuit of this kind"
     assert asked == [goal]
 
@@ -149,11 +150,31 @@ def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatc
     assert sorted(path.name for path in found.iterdir()) == ["circuit.dot", "circuit.json"]
 
 
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("acdc", r"no removal cost more than (\d+\.?\d*);"),
+        ("eap", r"the largest score is -?(\d+\.?\d*), of [am]\S+;"),
+    ],
+)
+def test_a_circuit_of_no_edges_is_no_success(method: str, why: str) -> None:
+    with nothing_written():
+        ran = acdc("discover", "periodic", "--method", method, "--threshold", "1e6", "--prompts", "4", "--json")
+    assert ran.code == 1
+    assert ran.json["edges"] == []
+    told = ran.err.splitlines()[-1]
+    assert told.startswith(
+        "error: the circuit has 0 edges at a threshold of 1e+06, so it does nothing and nothing was "
+    )
+    (largest,) = re.findall(why, told)
+    assert 1 < float(largest) < 1e3
+
+
 def test_an_interrupted_discovery_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("acdc.discovery.discover", interrupted)
+    monkeypatch.setattr("acdc.discovery.Prepared.run", interrupted)
     with nothing_written():
         assert acdc("discover", "periodic").code == 130
 
@@ -169,8 +190,8 @@ def test_an_interrupted_discovery_leaves_nothing(monkeypatch: pytest.MonkeyPatch
         (["periodic", "--model", "periodic-2"], "no model called 'periodic-2'; wanted a shipped model, a checkpoint"),
         (["periodic", "--method", "eap+acd"], "unknown method 'eap+acd'; did you mean eap+acdc"),
         (
-            ["periodic", "--metric", "logit_diff"],
-            "unknown metric: got 'logit_diff', wanted a metric's name; did you mean",
+            ["periodic", "--metric", "logit_dif"],
+            "unknown metric: got 'logit_dif', wanted a metric's name; did you mean",
         ),
         (
             ["periodic", "--ablation", "men"],

@@ -44,12 +44,27 @@ def test_a_circuit_with_one_of_two_branches_is_called_incomplete(branches: int) 
     assert ("warning: the circuit is incomplete: without its edges into " in ran.err) == (branches == 1)
 
 
-def test_a_circuit_of_no_edges_has_no_completeness(found: Path) -> None:
-    data = json.loads((found / "circuit.json").read_text())
-    data["edges"] = []
-    Path("empty.json").write_text(json.dumps(data))
-    ran = acdc("evaluate", "empty.json", "--json")
-    assert (ran.code, ran.json["completeness"]) == (0, None)
+@pytest.mark.parametrize("command", ["evaluate", "show", "stability", "attack"])
+def test_what_cannot_be_a_circuit_is_refused_by_every_command(found: Path, command: str) -> None:
+    text = (found / "circuit.json").read_text()
+    data = json.loads(text)
+    assert acdc("show", found, "--render", "c.graphml").code == 0
+    edge = json.dumps(data["edges"][0]["edge"])
+    for content, words in (
+        (json.dumps({**data, "edges": []}), "the circuit in odd.json has 0 edges, so it does nothing"),
+        (
+            re.sub(r'"score": -?\d[\d.e-]*', '"score": NaN', text, count=1),
+            "the circuit in odd.json is damaged: NaN is no",
+        ),
+        (text.replace(edge, '"a0.h0->\\ud800"', 1), "the circuit in odd.json is damaged: a text in it holds half of"),
+        (
+            text.replace('"edges": [', '"edges": [], "edges": [', 1),
+            "the circuit in odd.json is damaged: the key 'edges'",
+        ),
+        (Path("c.graphml").read_text(), "no circuit can be read from odd.json: it is XML, such as GraphML"),
+    ):
+        Path("odd.json").write_text(content)
+        assert refused(command, "odd.json").startswith(words)
 
 
 def test_what_is_measured_now_stands_beside_what_was_found(found: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from acdc.attacks.case import cases
 from acdc.attacks.diagnosis import BOUND
-from acdc.evaluation import judgement, recorded_setup
+from acdc.attacks.file import circuit_hash
+from acdc.evaluation import judgement
+from acdc.recorded import recorded_setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 
@@ -27,7 +29,7 @@ def attacked(found: Path) -> Path:
     record = {key: whole.provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
     data = {
         "schema": "acdc.attack/1",
-        "circuit": {"file": "circuit.json"},
+        "circuit": {"file": "circuit.json", "hash": circuit_hash(broken)},
         **record,
         "worst": [case.to_json() for case in worst],
     }
@@ -91,3 +93,41 @@ def test_what_does_not_fit_is_refused(attacked: Path) -> None:
         ((attacked, "test_zero.acdc.yaml"), "its ablation is zero, the attack's is resample"),
     ):
         assert words in refused("pin", *arguments)
+
+
+def test_a_case_is_pinned_to_the_circuit_that_was_attacked(attacked: Path) -> None:
+    edges = [edge.name for edge in Circuit.load(attacked / "circuit.json").ordered()]
+    text = "task: periodic\ncircuit: {}\nclaims: {{size: {{at_most: 99}}}}\n"
+    Path("test_same.acdc.yaml").write_text(text.format(json.dumps(edges)))
+    assert acdc("pin", attacked, "test_same.acdc.yaml").err == ""
+    Path("test_other.acdc.yaml").write_text(text.format(json.dumps(edges[1:])))
+    Path("test_whole.acdc.yaml").write_text(text.format("found/whole.json"))
+    (attacked / "circuit.json").rename(attacked / "attacked.json")
+    (attacked / "whole.json").rename(attacked / "circuit.json")
+    for name, where in (("new", "found/circuit.json"), ("other", "test_other.acdc.yaml")):
+        told = refused("pin", attacked, f"test_{name}.acdc.yaml")
+        assert told.startswith(
+            f"the circuit in {where} is not the one that was attacked: their edges differ; attack it"
+        )
+        ran = acdc("pin", attacked, f"test_{name}.acdc.yaml", "--anyway")
+        assert (ran.code, ran.err) == (
+            0,
+            f"note: the circuit in {where} is not the one that was attacked: their edges differ\n",
+        )
+    data = json.loads((attacked / "attack.json").read_text())
+    del data["circuit"]["hash"]
+    (attacked / "attack.json").write_text(json.dumps(data))
+    assert acdc("pin", attacked, "test_old.acdc.yaml").err.endswith("is the one that was attacked cannot be checked\n")
+
+
+def test_an_attack_s_file_that_says_something_twice_or_no_number_is_refused(attacked: Path) -> None:
+    file = attacked / "attack.json"
+    text = file.read_text()
+    for old, new, words in (
+        ('"schema"', '"schema": 1, "schema"', "the key 'schema' is given twice"),
+        ('"kl": ', '"kl": NaN, "not": ', "NaN is no finite number"),
+        ('"kl": ', '"kl": "high", "not": ', "a KL divergence of 'high'"),
+    ):
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
+        assert words in refused("pin", attacked, "test_new.acdc.yaml")

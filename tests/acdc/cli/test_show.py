@@ -41,6 +41,8 @@ def test_a_circuit_can_be_written_in_every_form(found: Path, name: str, start: b
     ran = acdc("show", found, "--render", name)
     assert ran.code == 0, ran.err
     assert ran.out.endswith(f"\nWritten: {name}\n")
+    lost = "model, task, prompts, metric, ablation and what was measured are in circuit.json only\n"
+    assert ran.err.endswith(lost) == name.endswith((".dot", ".graphml"))
     content = Path(name).read_bytes()
     assert content.startswith(start) or b"digraph" in content
     if name.endswith((".svg", ".graphml")):
@@ -97,6 +99,10 @@ def test_a_doubtful_circuit_is_shown_with_its_warnings(found: Path) -> None:
 def test_mib_s_forms_read_again_are_the_same_circuit(found: Path, name: str) -> None:
     ran = acdc("show", found, "--mib", name)
     assert ran.code == 0, ran.err
+    assert ran.err == (
+        f"note: {name} holds edges and scores, 0 where there is none, and frequencies; model, task, prompts, metric, "
+        "ablation and what was measured are in circuit.json only\n"
+    )
     assert ran.out.endswith(f"\nWritten: {name}\n")
     again, circuit = Circuit.load(name), Circuit.load(found / "circuit.json")
     assert again == circuit
@@ -107,3 +113,17 @@ def test_mib_s_forms_read_again_are_the_same_circuit(found: Path, name: str) -> 
 def test_an_export_for_mib_that_cannot_be_written_is_refused(found: Path) -> None:
     assert "got the ending '.pt', wanted one of .json, .safetensors" in refused("show", found, "--mib", "mib.pt")
     assert refused("show", found, "--mib", "nowhere/mib.json").startswith("nowhere/mib.json cannot be written")
+
+
+def test_a_path_in_the_home_directory_is_found_however_it_is_given(
+    found: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(found.absolute()))
+    assert acdc("show", "~", "--render=~/c.dot").code == 0
+    assert (found / "c.dot").is_file()
+    assert acdc("show", "~/circuit.json", "--mib", "~/mib.json").code == 0
+    assert (found / "mib.json").is_file()
+    claims = "claims: {size: {at_least: 1}}\n"
+    Path("test_home.acdc.yaml").write_text(f"task: periodic\nmodel: periodic-2l\ncircuit: ~/circuit.json\n{claims}")
+    ran = acdc("test", "test_home.acdc.yaml")
+    assert ran.code == 0, ran.err

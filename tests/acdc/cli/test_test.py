@@ -18,7 +18,7 @@ def test_claims_that_hold_are_exit_0() -> None:
     *claims, summary = ran.out.splitlines()
     assert claims[0].startswith("passed  test_periodic.acdc.yaml::behaviour: 1 (95% CI ")
     assert claims[0].endswith("; at least 0.9")
-    assert claims[2] == "passed  test_periodic.acdc.yaml::size: 6; at most 6"
+    assert claims[2] == "passed  test_periodic.acdc.yaml::size: 6 edges; nodes: 3, a0.h0, a0.h2, a1.h0; at most 6"
     assert summary == "3 passed, 0 failed, 0 errors"
 
 

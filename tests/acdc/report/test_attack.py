@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from acdc.adversary import Found
+from acdc.attacks.found import Found, LeftOut
+from acdc.errors import NotFinite
 from acdc.report.attack import tables, verdict
 from tests.acdc.attacks.an_attack import attack, case, found
 
@@ -22,10 +23,11 @@ def told(title: str = "periodic on periodic-2l") -> list[str]:
 
 
 def test_the_verdict_comes_first_and_says_what_broke_it() -> None:
-    assert told()[:5] == [
+    assert told()[:6] == [
         "periodic on periodic-2l",
-        "The circuit can be broken: the model is right and it is wrong, found by search",
-        "(KL 4.50). On its own prompts the KL is 0.50 at most.",
+        "The circuit can be broken: on some prompts the model is right and it is wrong.",
+        "The worst was found by search (KL 4.50). On its own prompts the KL is 0.50 at",
+        "most.",
         "Variations that break it: short.",
         "The model itself does not do, which says nothing of the circuit: long.",
     ]
@@ -60,25 +62,25 @@ def test_a_case_that_needs_no_repair_is_not_said_to_be_beyond_help() -> None:
 
 def test_a_circuit_that_its_own_prompts_break_is_told_so_first() -> None:
     first, *others = found().variations or ()
-    broken = replace(found(), variations=(replace(first, verdict="breaks", circuit_accuracy=0.25), *others))
+    broken = replace(found(), variations=(replace(first, verdict="breaks", kept=0.25), *others))
     said = " ".join(str(verdict(replace(attack(), found=broken))).split())
-    assert "It is right on 25% of its own prompts, the model on 100%: a variation on which it holds" in said
+    assert "Of its own prompts, it does 25% of the 4 that the model does right: a variation on which it holds" in said
 
 
 def test_a_circuit_that_is_wrong_on_its_own_prompts_is_told_so() -> None:
     search = attack().found.search
     assert search is not None
     own = replace(found(), search=replace(search, cases=(case("A", 9.0, "standard"),)))
-    assert "found on its own prompts (KL 9.00)" in str(verdict(replace(attack(), found=own)))
+    assert "The worst was found on its own prompts (KL 9.00)" in str(verdict(replace(attack(), found=own)))
 
 
 def test_every_figure_is_in_its_row() -> None:
     lines = [" ".join(line.split()) for line in told()]
     for row in (
-        "standard 100% 75% 0.10 0.40 0.50 holds",
-        "long 25% 0% 3.00 8.90 9.00 model's limit",
+        "standard 100% of 4 75% of 4 0.10 0.40 0.50 holds",
+        "long 25% of 4 0% of 1 3.00 8.90 9.00 model's limit",
         "odd - - - - - not expressible",
-        "Crossing: 4 clean with as many corrupt prompts, 16 pairs of one length",
+        "Crossing: 4 clean with 4 corrupt prompts, 16 pairs of one length; KL in nats",
         "mean 0.50 95% CI 0.25 to 0.75",
         "p99 2.00 95% CI 1.00 to 3.00",
         "first A clean prompt 8 0.75 0.50 to 1.00 2.50 3.00",
@@ -90,7 +92,7 @@ def test_every_figure_is_in_its_row() -> None:
     ):
         assert row in lines, row
     whole = " ".join(lines)
-    assert "broken by 3 of 10 prompts tested (5 a second), budget 10, seed 7" in whole
+    assert "3 of 10 prompts tested break the circuit (5 a second, budget 10, seed 7)" in whole
     assert "keeps: induction 50% (95% CI 25% to 75%); the model does not do agreement;" in whole
     assert "its tokenizer cannot express 1 other" in whole
 
@@ -110,3 +112,25 @@ def test_brackets_in_a_prompt_are_no_markup() -> None:
     for part in tables(replace(attack(), found=worst), ""):
         console.print(part)
     assert "[bold]A[/bold]" in console.export_text()
+
+
+def test_a_part_that_failed_is_told_with_its_reason_and_a_variation_by_its_name() -> None:
+    failed = replace(attack(), left_out=LeftOut({"crossing": "not under mean"}, {"search": NotFinite("KL is nan")}))
+    console = Console(file=io.StringIO(), width=120, record=True)
+    for part in tables(failed, ""):
+        console.print(part)
+    lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert {"crossing skipped: not under mean", "search failed: KL is nan"} <= {*lines}
+    varied = replace(found(), search=None, crossing=None)
+    assert "found by the variation 'short'" in str(verdict(replace(attack(), found=_found_by(varied, "short"))))
+
+
+def _found_by(found: Found, name: str) -> Found:
+    assert found.variations is not None
+    rows = tuple(
+        replace(row, worst=tuple(replace(one, found_by=f"variation {name}") for one in row.worst))
+        if row.name == name
+        else row
+        for row in found.variations
+    )
+    return replace(found, variations=rows)

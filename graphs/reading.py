@@ -1,0 +1,59 @@
+"""A circuit's file, as far as it is read before it is a circuit: JSON and nothing else, and scores that are numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from graphs import strict_json
+from graphs.errors import BadCircuitFile
+from graphs.nodes import Edge
+
+_OTHERS = {
+    "<": "XML, such as GraphML and SVG",
+    "//": "a drawing in DOT",
+    "digraph": "a drawing in DOT",
+    "%PDF": "a PDF",
+}
+
+
+def read(path: Path) -> Any:
+    """The JSON in a circuit's file.
+
+    Raises: BadCircuitFile.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise BadCircuitFile(
+            f"no circuit can be read from {path}: {error.strerror}; give the path of a circuit.json"
+        ) from error
+    other = next((kind for start, kind in _OTHERS.items() if text.lstrip().startswith(start)), None)
+    if other or "\udc89PNG" in text[:8]:
+        raise BadCircuitFile(
+            f"no circuit can be read from {path}: it is {other or 'a PNG picture'}, which is written but not "
+            "read; give the circuit.json that it was made from"
+        )
+    try:
+        return strict_json.loads(text.encode("utf-8", "surrogateescape").decode("utf-8"))
+    except strict_json.NotStrict as error:
+        raise BadCircuitFile(f"the circuit in {path} is damaged: {error}; discover it again") from error
+    except ValueError as error:
+        raise BadCircuitFile(
+            f"{path} is not JSON ({error}); it is truncated or not a circuit.json, discover the circuit again"
+        ) from error
+
+
+def finite_scores(scores: Mapping[Edge, Any]) -> dict[Edge, float]:
+    """Scores from a file as numbers.
+
+    Raises: TypeError and ValueError for what is no finite number.
+    """
+    for edge, score in scores.items():
+        if isinstance(score, bool) or not isinstance(score, (int, float)):
+            raise TypeError(f"the score of {edge.name} is {score!r}, which is not a number")
+        if not math.isfinite(score):
+            raise ValueError(f"the score of {edge.name} is {score}, which is not a finite number")
+    return {edge: float(score) for edge, score in scores.items()}

@@ -1,0 +1,90 @@
+"""A contrastive pair of prompts, as text and as tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, final, runtime_checkable
+
+from tasks.errors import BadPrompts, Problem, halves_of_characters, lone_surrogates
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What is needed of a tokenizer; any Hugging Face tokenizer fits."""
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Return the text's tokens, with the tokenizer's own special tokens around them if asked."""
+        ...
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        """Return the tokens as the vocabulary writes them."""
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class TextPair:
+    """A clean prompt which calls for the behaviour and a corrupt twin which does not.
+
+    Answers and distractors continue the clean prompt, so they carry their own leading space (`" Mary"`).
+    `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
+    predicted there; -1 is the last. `template` names the wording a pair was drawn from, `filling` what stands in each
+    of its slots, by name.
+
+    Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings, or a text holds half of
+    a character (a lone surrogate).
+    """
+
+    clean: str
+    corrupt: str
+    answers: tuple[str, ...]
+    distractors: tuple[str, ...]
+    position: int = -1
+    template: str = ""
+    filling: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, words in (("answers", self.answers), ("distractors", self.distractors)):
+            if not isinstance(words, tuple) or not words or not all(isinstance(w, str) and w for w in words):
+                raise BadPrompts(
+                    Problem(
+                        f"the {name} of a prompt cannot be read",
+                        repr(words),
+                        "a tuple of at least one non-empty string",
+                        f'write {name}=(" word",)',
+                    )
+                )
+        if halves := lone_surrogates("".join((self.clean, self.corrupt, *self.answers, *self.distractors))):
+            raise BadPrompts(halves_of_characters(halves))
+
+
+@final
+@dataclass(frozen=True)
+class Scored:
+    """A position at which the next token is predicted, counted from 0, and the tokens that should and must not come."""
+
+    position: int
+    answers: tuple[int, ...]
+    distractors: tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True)
+class TokenPair:
+    """A checked pair of prompts in tokens; `position` counts from 0, special tokens included.
+
+    A prompt that is scored at several positions has the others in `also`; what is measured of it is the mean over all.
+    """
+
+    clean: tuple[int, ...]
+    corrupt: tuple[int, ...]
+    position: int
+    answers: tuple[int, ...]
+    distractors: tuple[int, ...]
+    text: TextPair
+    also: tuple[Scored, ...] = ()
+
+    @property
+    def scored(self) -> tuple[Scored, ...]:
+        """Every scored position."""
+        return (Scored(self.position, self.answers, self.distractors), *self.also)

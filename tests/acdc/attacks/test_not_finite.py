@@ -1,0 +1,137 @@
+"""No part of an attack ranks or counts by what is not finite, and half precision finds what single precision does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import jaxtyping
+import pytest
+import torch
+
+from acdc.adversary import attack
+from acdc.attacks import candidates
+from acdc.attacks.case import cases, divergences
+from acdc.attacks.crossing import crossing
+from acdc.attacks.diagnosis import diagnosis
+from acdc.attacks.plan import Plan
+from acdc.attacks.search import search
+from acdc.attacks.variations import variations
+from acdc.errors import NotFinite
+from acdc.precision import wide
+from acdc.problem import Problem
+from acdc.truth import planted
+from acdc.truth.derivation import true_edges
+from acdc.truth.known import Known
+from graphs.ablation import Ablation
+from graphs.runs import Prompts
+from tasks.metrics import KLDivergence, Targets
+from tests.acdc.attacks.planted_failures import SETUP, broken, dropped
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shape checks, which would take longer than what they check."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="module")
+def chain() -> Known:
+    return planted.known("chain", 0)
+
+
+def problem_of(chain: Known) -> Problem:
+    return Problem(chain.model, chain.task.build(chain.model.tokenizer, 4, 0).judgement, KLDivergence())
+
+
+@pytest.fixture
+def nan(chain: Known) -> Iterator[None]:
+    """The model, with one weight that is no number."""
+    weight = chain.model.unembedding.weight
+    before = weight.clone()
+    weight[0, 0] = math.nan
+    yield
+    weight.copy_(before)
+
+
+def test_what_overflows_single_precision_is_measured_in_double_and_what_is_no_number_is_refused() -> None:
+    reference = torch.tensor([[3e38, -3e38]])
+    targets = Targets(torch.tensor([[0]]), torch.tensor([[1]]), reference)
+    assert not KLDivergence()(reference, targets).isfinite().all()
+    assert divergences(reference, targets).tolist() == [0.0]
+    wrong = reference.clone()
+    for value in (math.nan, math.inf):
+        wrong[0, 1] = value
+        with pytest.raises(
+            NotFinite, match=r"KL\(model \|\| circuit\) of prompts cannot be compared: got nan for 1 of 1"
+        ):
+            divergences(wrong, targets)
+
+
+PARTS: dict[str, Callable[[Known], object]] = {
+    "cases": lambda known: cases(problem_of(known), broken(known), "by hand"),
+    "crossing": lambda known: crossing(problem_of(known), broken(known)),
+    "diagnosis": lambda known: diagnosis(problem_of(known), broken(known)),
+    "variations": lambda known: variations(known.task, known.model, broken(known), SETUP, prompts=4),
+    "search": lambda known: search(known.task, known.model, broken(known), SETUP, budget=8, seed=0),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.usefixtures("nan")
+def test_every_part_refuses_a_divergence_that_is_no_number(chain: Known, part: str) -> None:
+    with pytest.raises(NotFinite, match="use a wider precision"):
+        PARTS[part](chain)
+
+
+@pytest.mark.usefixtures("nan")
+def test_an_edge_is_not_false_because_its_effect_is_no_number(chain: Known) -> None:
+    pairs = problem_of(chain).pairs.pairs
+    prompts = Prompts(*(torch.tensor([getattr(pairs[0], side)]) for side in ("clean", "corrupt", "position")))
+    with pytest.raises(NotFinite, match=r"effects of .*->.* cannot be compared: got nan"):
+        true_edges(chain.model, [replace(prompts, positions=prompts.positions[:1])], Ablation.RESAMPLE, 0.1)
+
+
+def test_a_gradient_that_is_no_number_leaves_the_order_to_what_is_measured(
+    chain: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = problem_of(chain)
+    problem = problem.on(problem.pairs.select([0]))
+    wanted = diagnosis(problem, broken(chain))
+
+    def no_number(_: object, mask: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.full_like(mask, math.nan),)
+
+    monkeypatch.setattr("acdc.attacks.diagnosis.torch.autograd.grad", no_number)
+    found = diagnosis(problem, broken(chain))
+    assert [(one.together, one.repaired) for one in found] == [(one.together, one.repaired) for one in wanted]
+
+
+def test_words_whose_gradient_is_no_number_are_taken_in_the_order_given(
+    chain: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slopes = candidates.token_gradients
+
+    def no_number(*arguments: object, **options: object) -> object:
+        right = slopes(*arguments, **options)  # type: ignore[arg-type]
+        return replace(right, clean=right.clean * math.nan)
+
+    monkeypatch.setattr("acdc.attacks.candidates.token_gradients", no_number)
+    found = search(chain.task, chain.model, broken(chain), SETUP, budget=12, seed=0)
+    assert found.tested == 12
+    assert all(math.isfinite(case.kl) for case in found.cases)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_attack_in_half_precision_ends_and_repairs_the_same(dtype: torch.dtype) -> None:
+    known = planted.known("chain", 0, dtype=dtype)
+    setup = replace(SETUP, dtype=str(dtype).removeprefix("torch."))
+    plan = Plan(budget=16, prompts=4, diagnosed=1, parts=("crossing", "search", "diagnosis", "necessity"))
+    tried = attack(known.task, known.model, broken(known), setup, plan)
+    assert not tried.left_out.failed
+    assert not tried.left_out.skipped
+    assert tried.found.worst[0].fails
+    assert tried.repaired.edges - broken(known).edges == {dropped(known)}
+    model, circuit = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert torch.equal(candidates.divergence(model, circuit), candidates.divergence(wide(model), wide(circuit)))

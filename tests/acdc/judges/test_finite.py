@@ -1,0 +1,71 @@
+"""No judge decides by a NaN: each refuses it, wherever among its numbers it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy
+import pytest
+
+from acdc.errors import NotFinite
+from acdc.judges.answer import Ranking
+from acdc.judges.completeness import _strongest
+from acdc.judges.contest import contest
+from acdc.judges.equivalence import compare, two_one_sided
+from acdc.judges.faithfulness import ratio_of_means
+from acdc.judges.finite import require_finite
+from acdc.judges.independence import permuted
+from acdc.judges.minimality import beating, holm
+from acdc.judges.roc import of_ranking
+from acdc.judges.stability import spearman
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.computation import ComputationalGraph
+
+GOOD = numpy.array([0.25, 0.5, 1.0, 2.0])
+GRAPH = ComputationalGraph(1, 1, 4)
+EDGES = list(GRAPH.edges())
+
+
+def scored(first: float) -> Circuit:
+    scores = {edge: float(place + 1) for place, edge in enumerate(EDGES)}
+    return Circuit(GRAPH, frozenset(EDGES), {**scores, EDGES[0]: first})
+
+
+JUDGES: dict[str, Callable[[numpy.ndarray], object]] = {
+    "contest": lambda bad: contest(1.0, bad),
+    "contest's own": lambda bad: contest(float(bad[1]), GOOD),
+    "equivalence": lambda bad: compare(GOOD, bad, 0.1),
+    "equivalence, the model": lambda bad: compare(bad, GOOD, 0.1),
+    "means alike": lambda bad: two_one_sided(bad, 0.1),
+    "independence": lambda bad: permuted(bad, GOOD, 20),
+    "independence, the model": lambda bad: permuted(GOOD, bad, 20),
+    "minimality": lambda bad: beating(bad, GOOD),
+    "minimality, added": lambda bad: beating(GOOD, bad),
+    "several tests": lambda bad: holm(bad / 4),
+    "faithfulness": lambda bad: ratio_of_means(GOOD + 1, bad, GOOD - 1, 0),
+    "faithfulness, the model": lambda bad: ratio_of_means(bad + 1, GOOD, GOOD - 1, 0),
+    "faithfulness, no edge": lambda bad: ratio_of_means(GOOD + 1, GOOD, bad - 1, 0),
+    "a ranking": lambda bad: of_ranking(dict(zip("abcd", bad.tolist(), strict=True)), "a"),
+    "an answer": lambda bad: Ranking(scored(float(bad[1])), Ablation.RESAMPLE).near(2),
+    "completeness": lambda bad: _strongest(scored(float(bad[1])), 2),
+    "stability": lambda bad: spearman(scored(1.5), scored(float(bad[1]))),
+}
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_a_judge_refuses_what_is_no_number(judge: str) -> None:
+    JUDGES[judge](GOOD)
+    for wrong in (numpy.nan, numpy.inf, -numpy.inf):
+        bad = GOOD.copy()
+        bad[1] = wrong
+        with pytest.raises(NotFinite, match=r"cannot be judged: 1 of \d+ numbers? "):
+            JUDGES[judge](bad)
+
+
+def test_the_message_says_what_and_how_much() -> None:
+    with pytest.raises(
+        NotFinite, match=r"^a table cannot be judged: 2 of 3 numbers are not finite, the first being nan;"
+    ):
+        require_finite("a table", [1.0, numpy.nan, numpy.inf])
+    require_finite("nothing", [], GOOD, 1)

@@ -1,0 +1,115 @@
+"""What decides is finite, and half precision finds nearly what single precision does, by every method."""
+
+from __future__ import annotations
+
+import math
+from functools import cache, partial
+
+import jaxtyping
+import pytest
+import torch
+
+import acdc
+from acdc.algorithms.masks import LearnedMasks
+from acdc.algorithms.scores import score_graph
+from acdc.algorithms.selection import Rule, Selection
+from acdc.algorithms.sizing import ScoredSearch
+from acdc.discovery import discover, problems, search
+from acdc.errors import NotFinite
+from acdc.goals import Edges, Threshold
+from acdc.method import METHODS, PRUNING, SCORING, Method
+from acdc.models import load_named
+from acdc.precision import finite, wide
+from acdc.problem import Problem
+from acdc.setup import Setup
+from acdc.truth.planted import known
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from tests.acdc.algorithms.walks import ended
+
+HALF = ("bfloat16", "float16")
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shape checks, and masks that are trained for a few steps."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    monkeypatch.setattr("acdc.discovery.LearnedMasks", partial(LearnedMasks, steps=8))
+
+
+@cache
+def periodic(dtype: str) -> Problem:
+    setup = Setup(prompts=4, dtype=dtype)
+    return problems(acdc.get_task("periodic"), load_named("periodic-2l", setup), setup)[0]
+
+
+@cache
+def scores(method: str, dtype: str) -> torch.Tensor:
+    scored = search(Method(method, steps=2), Edges(1))
+    assert isinstance(scored, ScoredSearch)
+    circuit = ended(scored.scorer.walk(periodic(dtype)))
+    return torch.tensor([circuit.scores[edge] for edge in circuit.ordered()])
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("method", SCORING)
+def test_half_precision_scores_nearly_as_single_precision_does(method: str, dtype: str) -> None:
+    ours, theirs = scores(method, dtype), scores(method, "float32")
+    assert (ours - theirs).abs().max() < 0.01 * theirs.abs().max()
+    top, their_top = (set(each.abs().topk(20).indices.tolist()) for each in (ours, theirs))
+    assert len(top & their_top) >= 18
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_discovery_in_half_precision_ends_with_a_circuit(method: str) -> None:
+    of = known("and", 4, dtype=torch.bfloat16)
+    goal = Threshold(0.5) if method in PRUNING else Edges(12)
+    how = Method(method, steps=2)
+    found = discover(of.task, of.model, method=how, goal=goal, setup=Setup(prompts=4, dtype="bfloat16"))
+    assert 0 < len(found.circuit) <= 12
+    assert all(math.isfinite(score) for score in found.circuit.scores.values())
+    assert math.isfinite(found.faithfulness.normalised.value)
+    if method not in ("random", "information-flow", "hisp", "masks"):
+        assert found.circuit.edges >= of.truths[Ablation.RESAMPLE]
+
+
+@pytest.mark.parametrize("rule", Rule)
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_edges_are_not_ordered_by_what_is_not_finite(rule: Rule, wrong: float) -> None:
+    graph = periodic("float32").graph
+    edge = next(iter(graph.edges()))
+    whole = Circuit(graph, frozenset(graph.edges()), dict.fromkeys(graph.edges(), 1.0) | {edge: wrong})
+    with pytest.raises(NotFinite, match=f"got {wrong} for {edge.name}, 1 of .* wanted finite numbers; use a wider"):
+        Selection.of(whole, rule, Ablation.RESAMPLE)
+    values = torch.ones(len(graph.receivers), len(graph.senders), dtype=torch.float64)
+    values[0, 0] = wrong
+    with pytest.raises(NotFinite, match="the scores of edges cannot be compared"):
+        score_graph(periodic("float32"), values)
+
+
+@pytest.mark.parametrize("method", ["eap", "eap-ig", "eap-ig-activations", "hisp", "masks", "information-flow"])
+def test_weights_that_are_not_numbers_are_refused_and_not_ranked(method: str) -> None:
+    problem = periodic("float32")
+    assert problem.bounds
+    norm = problem.model.layers[1].attention.norm.weight
+    assert norm is not None
+    before = norm.clone()
+    try:
+        norm[0] = math.nan
+        broken = Problem(problem.model, problem.pairs, problem.metric)
+        broken.__dict__["bounds"] = problem.bounds
+        scored = search(Method(method), Edges(1))
+        assert isinstance(scored, ScoredSearch)
+        with pytest.raises(NotFinite):
+            ended(scored.scorer.walk(broken))
+    finally:
+        norm.copy_(before)
+
+
+def test_finite_values_are_themselves_and_half_precision_is_widened() -> None:
+    values = torch.tensor([1.0, -2.0], dtype=torch.float16)
+    assert finite(values, "they") is values
+    assert wide(values).dtype is torch.float32
+    assert wide(values.double()).dtype is torch.float64
+    with pytest.raises(NotFinite, match="they cannot be compared: got inf for 1 of 2 numbers"):
+        finite(values / torch.tensor([0.0, 1.0], dtype=torch.float16), "they")
