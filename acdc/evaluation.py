@@ -8,7 +8,7 @@ from pathlib import Path
 import tasks
 from acdc.discovery import problems
 from acdc.errors import WrongModel
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.goals import GOALS, Goal
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
 from acdc.models import load_named
@@ -92,7 +92,7 @@ def recorded_search(circuit: Circuit) -> tuple[Method, Goal]:
     Raises: BadCircuitFile when the circuit's record does not hold them.
     """
     settings, asked = (_recorded(circuit, "algorithm", key) for key in ("settings", "goal"))
-    kinds: dict[str, Callable[..., Goal]] = {kind.__name__: kind for kind in (Threshold, Edges, KeptFaithfulness)}
+    kinds: dict[str, Callable[..., Goal]] = dict(GOALS)
     try:
         goal, how = dict(asked), dict(settings)  # type: ignore[call-overload]  # what is no mapping is refused here
         return Method(**how), kinds[goal.pop("kind")](**goal)

@@ -29,6 +29,9 @@ class Slots:
     choices: Mapping[str, tuple[str, ...]]
     write: Callable[[Mapping[str, str]], TextPair | None]
 
+    def __repr__(self) -> str:
+        return f"<Slots: {', '.join(f'{slot} ({len(words)})' for slot, words in self.choices.items())}>"
+
     def rewrite(self, pair: TextPair, slot: str, word: str) -> TextPair | None:
         """The pair with another word in one slot, wherever it stands in it; None where that makes no prompt.
 

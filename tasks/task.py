@@ -130,6 +130,10 @@ class Task:
             )
         metric(self.metric)
 
+    def __repr__(self) -> str:
+        cases = f", {len(self.variations)} variations" if self.variations else ""
+        return f"<Task {self.name}: {self.about.sentence} ({self.model}, {self.metric}{cases})>"
+
     @property
     def slots(self) -> Slots | None:
         """What may fill the slots of its prompts; None where that is not known."""

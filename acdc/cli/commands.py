@@ -37,11 +37,11 @@ _METHODS = """\b
 Methods:
   acdc                greedy pruning, removals measured (Conmy et al. 2023)
   eap+acdc            groups that attribution ranks lowest, removals measured
-  eap                 scores from one gradient, first order (Syed et al. 2023)
+  eap                 effects estimated by one gradient (Syed et al. 2023)
   eap-ig              the same, averaged from corrupt to clean inputs
   eap-ig-activations  the same, along each layer's activations; slower
   exact               scores are the exact effect of each edge alone; slowest
-  hisp                head importance: scores of nodes (Michel et al. 2019)
+  hisp                head importance: node estimates (Michel et al. 2019)
   masks               learned edge masks, hard-concrete with L0; minutes
   information-flow    shares in what is read (Ferrando and Voita 2024)
   random              scores by chance, to compare with

@@ -10,7 +10,7 @@ from acdc.cli.options import AsJson, Device, argument, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from acdc.forecast import Forecast
     from acdc.goals import Goal
@@ -33,6 +33,14 @@ def discover(
     faithfulness: Annotated[
         float | None,
         option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]"),
+    ] = None,
+    kl: Annotated[
+        float | None,
+        option("--kl", takes="NATS", is_="Goal: the smallest within this mean KL of the model"),
+    ] = None,
+    accuracy: Annotated[
+        float | None,
+        option("--accuracy", takes="F", is_="Goal: the smallest that keeps this part of the accuracy"),
     ] = None,
     edges: Annotated[
         int | None, option("--edges", takes="N", is_="Goal: the most faithful circuit of at most N edges")
@@ -88,7 +96,7 @@ def discover(
     from acdc.method import Method
     from acdc.setup import Setup
 
-    goal = _goal(threshold, edges, faithfulness)
+    goal = _goal(Threshold=threshold, Edges=edges, MeanKL=kl, KeptAccuracy=accuracy, KeptFaithfulness=faithfulness)
     how = Method(method, refine, select, steps, max_bytes=int(max_memory * 1e9))
     setup = Setup(metric, ablation, prompts, seed, device, dtype)
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
@@ -170,18 +178,27 @@ def _cost(task: Task, model: str, setup: Setup, method: Method) -> Forecast:
     return forecast(problems(task, load_named(model, setup), setup)[0], method)
 
 
-def _goal(threshold: float | None, edges: int | None, faithfulness: float | None) -> Goal:
-    from acdc.goals import Edges, KeptFaithfulness, Threshold
+_GOALS = {
+    "Threshold": "--threshold",
+    "Edges": "--edges",
+    "MeanKL": "--kl",
+    "KeptAccuracy": "--accuracy",
+    "KeptFaithfulness": "--faithfulness",
+}
 
-    given = {"--threshold": threshold, "--edges": edges, "--faithfulness": faithfulness}
-    asked = [f"{name} {value}" for name, value in given.items() if value is not None]
+
+def _goal(**given: float | None) -> Goal:
+    """The one goal that was asked for, by its kind; the default where none was."""
+    from acdc.goals import GOALS, KeptFaithfulness
+
+    asked = {kind: value for kind, value in given.items() if value is not None}
     if len(asked) > 1:
-        raise BadSetting(f"a circuit can be found for one goal only: got {' and '.join(asked)}, wanted one; drop one")
-    if threshold is not None:
-        return Threshold(threshold)
-    if edges is not None:
-        return Edges(edges)
-    return KeptFaithfulness() if faithfulness is None else KeptFaithfulness(faithfulness)
+        named = " and ".join(f"{_GOALS[kind]} {value}" for kind, value in asked.items())
+        raise BadSetting(f"a circuit can be found for one goal only: got {named}, wanted one; drop one")
+    for kind, value in asked.items():
+        make: Callable[[float], Goal] = GOALS[kind]
+        return make(value)
+    return KeptFaithfulness()
 
 
 def _show(findings: Findings, files: tuple[Path, ...]) -> None:

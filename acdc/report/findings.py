@@ -156,6 +156,17 @@ def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
     return tuple(found)
 
 
+def reading(circuit: Circuit) -> tuple[str, ...]:
+    """What a reader should know about what the attention of a circuit reads."""
+    fed = {edge.slot for edge in circuit.edges} - {None}
+    if fed != {"v"}:
+        return ()
+    return (
+        "no edge of this circuit feeds a query or a key: where its heads attend does not depend on what the circuit "
+        "reads, as their attention patterns are those of the ablated run.",
+    )
+
+
 def incompleteness(complete: Completeness | None) -> tuple[str, ...]:
     """What a reader should know about what a circuit lacks; None where there was nothing to measure."""
     if complete is None or complete.worst.size <= INCOMPLETE:
