@@ -80,4 +80,4 @@ class ScoredSearch:
             case _:
                 assert_never(self.goal)
         curve = tuple(met[size][0] for size in sorted(met))
-        return met[chosen.edges][1], Account(chosen, curve, {"selection": self.rule.value})
+        return met[chosen.edges][1], Account(chosen, curve, {"selection": self.rule.value, **scored.provenance})

@@ -31,7 +31,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
-    from acdc.report.findings import Findings, warnings
+    from acdc.report.findings import Findings, doubts, warnings
     from acdc.report.table import account
     from graphs.circuit import Circuit
 
@@ -58,6 +58,8 @@ def show(
     if judged := findings.outcome.faithfulness:
         for warning in warnings(judged, findings.origin.metric):
             terminal.warn(warning)
+    for doubt in doubts(findings.origin.algorithm):
+        terminal.warn(doubt)
 
 
 def _export(circuit: Circuit, file: Path, title: str) -> None:
