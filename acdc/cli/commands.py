@@ -14,13 +14,14 @@ from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
 from acdc.cli.models import models
-from acdc.cli.options import CHOICES
+from acdc.cli.options import CHOICES, option
 from acdc.cli.pin import pin
 from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
+from acdc.cli.threads import use
 
 _ROOT = """\b
 A first circuit, in a minute:
@@ -167,5 +168,10 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version")
     ] = False,
+    threads: Annotated[
+        int | None, option("--threads", takes="N", is_="Threads to use [as many as CPUs are free]")
+    ] = None,
 ) -> None:
     """Find the part of a transformer that does a given thing: a behaviour in, a circuit out."""
+    if threads is not None:
+        use(threads)
