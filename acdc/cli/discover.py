@@ -80,7 +80,7 @@ def discover(
     max_memory: Annotated[
         float, option("--max-memory", takes="GB", is_="About how much a batch of trials may take [1.0]")
     ] = 1.0,
-    dry_run: Annotated[bool, flag("--dry-run", is_="Only tell what it would cost, measured on a few edges")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", is_="Only tell what it would cost, from half a minute of it")] = False,
     resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
     out: Annotated[
         Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [runs/<task>-<model>]")
@@ -120,7 +120,7 @@ def discover(
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         if dry_run:
-            cost = _cost(named, on, setup, how)
+            cost = _cost(named, on, setup, how, goal)
             watch.stage("measured")
         else:
             with interruptible(destination.checkpoint):
@@ -170,12 +170,13 @@ def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Pla
     return Plan(**settings) if robust else None
 
 
-def _cost(task: Task, model: str, setup: Setup, method: Method) -> Forecast:
-    from acdc.discovery import problems
+def _cost(task: Task, model: str, setup: Setup, method: Method, goal: Goal) -> Forecast:
+    from acdc.discovery import HELD, measured_for, problems
     from acdc.forecast import forecast
     from acdc.models import load_named
 
-    return forecast(problems(task, load_named(model, setup), setup)[0], method)
+    setup = measured_for(goal, method, setup)
+    return forecast(problems(task, load_named(model, setup), setup, HELD * method.max_bytes)[0], method, goal)
 
 
 _GOALS = {

@@ -46,14 +46,14 @@ def account(findings: Findings, top: int) -> Iterator[RenderableType]:
 def price(cost: Forecast, method: str) -> Table:
     """What a discovery would cost, one line each."""
     pruning = method in PRUNING
-    passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} runs of the model"
-    bound = " at most, before anything is pruned; what is pruned costs nothing" if pruning else ""
+    passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} pieces of work"
+    slow = f", {cost.slowest:,.0f} s where more of the model is reached" if cost.slowest > 1.5 * cost.seconds else ""
     return _pairs(
         {
             "graph": f"{cost.edges:,} edges into {cost.receivers:,} receivers",
             "passes": passes,
-            "memory": f"{cost.bytes / 1e6:,.0f} MB above the loaded model",
-            "time": f"{cost.seconds:,.1f} s a run{bound}" if pruning else f"{cost.seconds:,.1f} s",
+            "memory": f"about {cost.bytes / 1e6:,.0f} MB above the loaded model",
+            "time": f"about {cost.seconds:,.1f} s{' a run' if pruning else ''}{slow}; then it is judged and drawn",
             "runs": "one for --threshold; for other goals about ten" if pruning else "one",
         }
     )
