@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from acdc.evaluation import evaluate as evaluate
     from acdc.evaluation import judgement as judgement
     from acdc.goals import Edges as Edges
+    from acdc.goals import KeptAccuracy as KeptAccuracy
     from acdc.goals import KeptFaithfulness as KeptFaithfulness
+    from acdc.goals import MeanKL as MeanKL
     from acdc.goals import Threshold as Threshold
     from acdc.judges.completeness import completeness as completeness
     from acdc.judges.equivalence import equivalence as equivalence
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from acdc.judges.stability import stability as stability
     from acdc.judges.sufficiency import sufficiency as sufficiency
     from acdc.method import Method as Method
+    from acdc.models import load_model as load_model
     from acdc.problem import Problem as Problem
     from acdc.rediscovery import rediscover as rediscover
     from acdc.robust import refine as refine
@@ -84,7 +87,6 @@ if TYPE_CHECKING:
 
     attack = acdc.adversary.attack_circuit
     get_task = tasks.registry.get
-    load_model = graphs.model.load
     model_from_bridge = graphs.model.from_bridge
 else:  # unseen by type checkers, which would otherwise let every misspelt name pass
     # name here -> its module and, after the colon, its name there
@@ -104,8 +106,10 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "HeadImportance": "acdc.algorithms.importance:HeadImportance",
         "InformationFlow": "acdc.algorithms.information_flow:InformationFlow",
         "IntegratedGradients": "acdc.algorithms.attribution:IntegratedGradients",
+        "KeptAccuracy": "acdc.goals:KeptAccuracy",
         "KeptFaithfulness": "acdc.goals:KeptFaithfulness",
         "LearnedMasks": "acdc.algorithms.masks:LearnedMasks",
+        "MeanKL": "acdc.goals:MeanKL",
         "Method": "acdc.method:Method",
         "Node": "graphs.nodes:Node",
         "Problem": "acdc.problem:Problem",
@@ -125,7 +129,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "get_task": "tasks.registry:get",
         "independence": "acdc.judges.independence:independence",
         "judgement": "acdc.evaluation:judgement",
-        "load_model": "graphs.model:load",
+        "load_model": "acdc.models:load_model",
         "metrics": "tasks.metrics",
         "minimality": "acdc.judges.minimality:minimality",
         "model_from_bridge": "graphs.model:from_bridge",

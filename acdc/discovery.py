@@ -19,9 +19,9 @@ from acdc.algorithms.selection import Rule
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.sweep import ThresholdSweep
 from acdc.checkpoint import Checkpoint
-from acdc.goals import Goal, KeptFaithfulness
+from acdc.goals import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, as_goal
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.method import Method
+from acdc.method import PRUNING, Method
 from acdc.models import expanded, load_named
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress
@@ -42,13 +42,16 @@ class Result:
     faithfulness: Faithfulness
     curve: tuple[CurvePoint, ...]
 
+    def __repr__(self) -> str:
+        return f"<Result: {self.circuit!r}, {self.faithfulness!r}, {len(self.curve)} points on the curve>"
+
 
 def discover(
     task: str | Path | Task,
     model: str | Model | None = None,
     *,
     method: str | Method = Method(),  # noqa: B008  # a frozen value
-    goal: Goal = KeptFaithfulness(),  # noqa: B008  # likewise
+    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
     setup: Setup = Setup(),  # noqa: B008  # likewise
     watch: Callable[[Progress], None] | None = None,
     checkpoint: str | Path | None = None,
@@ -57,9 +60,10 @@ def discover(
     """Find the circuit of a behaviour.
 
     `task` is a task, its name or the path of a behaviour file, `model` a model or its name (None: the task's own). The
-    circuit is found on the discovery prompts and judged on the judgement prompts. `watch` hears of every piece of work
-    done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to the very
-    circuit it would have found. The file is left for the caller to remove once the result is safe.
+    circuit is found on the discovery prompts and judged on the judgement prompts. A bare number as `goal` is the
+    fraction of the behaviour to keep where it is at most 1, and else a whole number of edges. `watch` hears of every
+    piece of work done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to
+    the very circuit it would have found. The file is left for the caller to remove once the result is safe.
 
     Raises: TaskError, GraphsError or AcdcError, with one of their members for each mistake a caller can make.
     """
@@ -72,14 +76,15 @@ def prepare(
     model: str | Model | None = None,
     *,
     method: str | Method = Method(),  # noqa: B008  # a frozen value
-    goal: Goal = KeptFaithfulness(),  # noqa: B008  # likewise
+    goal: Goal | float = KeptFaithfulness(),  # noqa: B008  # likewise
     setup: Setup = Setup(),  # noqa: B008  # likewise
 ) -> Prepared:
     """Load what a discovery needs, and take down what it is of.
 
     Raises: as `discover`.
     """
-    method = Method(method) if isinstance(method, str) else method
+    method, goal = Method(method) if isinstance(method, str) else method, as_goal(goal)
+    setup = measured_for(goal, method, setup)
     asked = Asked.of(task, model)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
     discovery, judgement = problems(asked.task, loaded, setup, HELD * method.max_bytes)
@@ -132,7 +137,8 @@ class Prepared:
             if watch is not None:
                 watch(progress)
         judged = faithfulness(self.judgement, circuit, self.seed)
-        found = {"threshold": account.chosen.threshold, **account.figures, "score": self.method.score}
+        meaning = {"score": self.method.score, "score_kind": self.method.score_kind}
+        found = {"threshold": account.chosen.threshold, **account.figures, **meaning}
         provenance = {
             **self.record,
             "algorithm": {**self.algorithm, **found},
@@ -140,6 +146,17 @@ class Prepared:
             "faithfulness": judged.to_json(),
         }
         return Result(replace(circuit, provenance=provenance), judged, account.curve)
+
+
+def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
+    """The setup with the metric that a goal needs where none is named: pruning to a KL or an accuracy measures by KL.
+
+    A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
+    behaviour are always dropped.
+    """
+    if setup.metric is None and method.name in PRUNING and isinstance(goal, (MeanKL, KeptAccuracy)):
+        return replace(setup, metric="kl")
+    return setup
 
 
 HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal, TypeAlias
 
 from acdc.errors import BadSetting
 
@@ -21,12 +22,16 @@ SCORING = {
     "information-flow": "shares in what each receiver reads; no metric, no corrupt prompts (Ferrando and Voita 2024)",
     "random": "scores by chance, to compare with",
 }
+ScoreKind: TypeAlias = Literal["effect", "estimate", "other"]
 METHODS = (*PRUNING, *SCORING)
 SELECTIONS = ("top", "greedy")
+FIRST_ORDER = ("eap", "eap-ig", "eap-ig-activations", "hisp")
+"""The methods whose scores are computed from gradients: no removal is measured."""
 _WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
 _SCORES = {
-    "hisp": "how much ablating the lesser of its two nodes changes the metric, in its units, to first order; never "
-    "negative, so it does not tell help from harm",
+    **dict.fromkeys(FIRST_ORDER, f"estimate, to first order and measured by no removal, of {_WORTH}"),
+    "hisp": "estimate, to first order and measured by no removal, of how much ablating the lesser of its two nodes "
+    "changes the metric, in its units; never negative, so it does not tell help from harm",
     "masks": "the learned probability that the edge is kept, from 0 to 1",
     "information-flow": "the sender's share in what the receiver reads, from 0 to 1; it knows nothing of the behaviour",
     "random": "drawn by chance from 0 to 1",
@@ -73,3 +78,10 @@ class Method:
     def score(self) -> str:
         """What the scores of this method's edges mean, and their sign."""
         return _SCORES.get(self.name, _WORTH)
+
+    @property
+    def score_kind(self) -> ScoreKind:
+        """Whether its scores are measured effects of removals, estimates of these, or something else."""
+        if self.name in FIRST_ORDER:
+            return "estimate"
+        return "other" if self.name in _SCORES else "effect"

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tasks
-from acdc.errors import AcdcError, UnknownModel
+from acdc.errors import AcdcError, BadSetting, UnknownModel
 from acdc.truth import programs
 
 if TYPE_CHECKING:
+    import torch
+
     from acdc.setup import Setup
     from graphs.model import Model
 
@@ -102,31 +104,47 @@ def is_directory(name: str) -> bool:
     return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and Path(name).is_dir()
 
 
-def load_named(name: str, setup: Setup) -> Model:
-    """The model of that name on the setup's device, in its precision.
+def load_model(
+    name: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+    revision: str | None = None,
+) -> Model:
+    """The model of that name: every name that the command line takes for --model; `revision` is for hub names.
 
-    Raises: UnknownModel, BadSetting for a device this machine lacks, MissingExtra for a compiled program without Tracr,
-    and what `graphs.model.load` raises.
+    Raises: UnknownModel, BadSetting for a device this machine lacks or an unknown precision, MissingExtra for a
+    compiled program without Tracr, and what `graphs.model.load` raises.
     """
     import torch
 
-    from acdc.errors import BadSetting
+    from acdc.setup import Setup
     from graphs.model import load
 
+    precision = dtype if isinstance(dtype, torch.dtype) else Setup(dtype=dtype).torch_dtype
+    named = os.fspath(name)
     try:
-        torch.empty(0, device=setup.device)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise BadSetting(f"the device {setup.device!r} cannot be used here ({reason}); try --device cpu") from error
-    if name.startswith(programs.PREFIX):
+        raise BadSetting(f"the device '{device}' cannot be used here ({reason}); try --device cpu") from error
+    if named.startswith(programs.PREFIX):
         from acdc.truth import tracr
 
-        return tracr.load(name.removeprefix(programs.PREFIX), device=setup.device, dtype=setup.torch_dtype)
-    if _PLANTED.match(name):
+        return tracr.load(named.removeprefix(programs.PREFIX), device=device, dtype=precision)
+    if _PLANTED.match(named):
         from acdc.truth import planted
 
-        return planted.named(name, device=setup.device, dtype=setup.torch_dtype).model
-    return load(resolve(name), device=setup.device, dtype=setup.torch_dtype)
+        return planted.named(named, device=device, dtype=precision).model
+    return load(resolve(named), device=device, dtype=precision, revision=revision)
+
+
+def load_named(name: str, setup: Setup) -> Model:
+    """The model of that name on the setup's device, in its precision.
+
+    Raises: as `load_model`.
+    """
+    return load_model(name, device=setup.device, dtype=setup.torch_dtype)
 
 
 def _shipped(name: str) -> Shipped:

@@ -53,6 +53,9 @@ class Batch:
     prompts: PromptBatch
     targets: Targets
 
+    def __repr__(self) -> str:
+        return f"<Batch: {self.runs!r}>"
+
     def columns(self, metric: AbstractMetric) -> tuple[Int[Tensor, "batch column"] | None, Targets]:
         """The columns of the vocabulary that a metric looks at (None: all), and its targets among these."""
         if metric.needs_vocabulary:
@@ -140,6 +143,10 @@ class Problem:
     batch_size: int | None = None
     max_bytes: int | None = None
     means_of: PromptPairs | None = None
+
+    def __repr__(self) -> str:
+        measured = f"{self.metric.name} under {self.ablation.value} ablation"
+        return f"<Problem: {len(self.pairs):,} prompts, {measured}, {self.model!r}>"
 
     @property
     def graph(self) -> ComputationalGraph:

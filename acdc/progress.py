@@ -9,15 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One circuit met on the way: its threshold, its size, and how faithful it is on the discovery prompts.
+    """One circuit met on the way: its threshold, its size, and what it keeps of the model on the discovery prompts.
 
-    `tested` counts the candidate removals that led to it, 0 for circuits chosen by scores.
+    `tested` counts the candidate removals that led to it, 0 for circuits chosen by scores. `kl` is its mean KL from the
+    model in nats, `accuracy` how often its most likely token is an answer; None in a file that does not say.
     """
 
     threshold: float
     edges: int
     faithfulness: float
     tested: int
+    kl: float | None = None
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.goals import GOALS, Goal
 from acdc.method import Method
 from acdc.setup import Setup
 from graphs.circuit import Circuit
@@ -30,7 +30,7 @@ def recorded_search(circuit: Circuit) -> tuple[Method, Goal]:
     Raises: BadCircuitFile when the circuit's record does not hold them.
     """
     settings, asked = (recorded(circuit, "algorithm", key) for key in ("settings", "goal"))
-    kinds: dict[str, Callable[..., Goal]] = {kind.__name__: kind for kind in (Threshold, Edges, KeptFaithfulness)}
+    kinds: dict[str, Callable[..., Goal]] = dict(GOALS)
     try:
         goal, how = dict(asked), dict(settings)  # type: ignore[call-overload]  # what is no mapping is refused here
         return Method(**how), kinds[goal.pop("kind")](**goal)

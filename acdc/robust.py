@@ -21,10 +21,10 @@ from acdc.attacks.search import SEARCH, search, searchable
 from acdc.attacks.typical import typical
 from acdc.attacks.variations import prompts_of, variations
 from acdc.checkpoint import ROUNDS, Checkpoint
-from acdc.discovery import HELD, Result, discover, problems
+from acdc.discovery import HELD, Result, discover, measured_for, problems
 from acdc.discovery import search as finder
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
-from acdc.goals import Edges, Goal, KeptFaithfulness
+from acdc.goals import Edges, Goal, KeptFaithfulness, as_goal
 from acdc.judges.faithfulness import faithfulness
 from acdc.method import Method
 from acdc.models import load_named
@@ -48,7 +48,7 @@ def refine(
     model: str | Model | None = None,
     *,
     method: str | Method = Method(),  # noqa: B008  # a frozen value
-    goal: Goal = KeptFaithfulness(),  # noqa: B008  # likewise
+    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
     setup: Setup = Setup(),  # noqa: B008  # likewise
     plan: Plan = Plan(),  # noqa: B008  # likewise
     watch: Watch | None = None,
@@ -65,7 +65,8 @@ def refine(
 
     Raises: BadSetting for a task without slots; and as `discover`.
     """
-    method = Method(method) if isinstance(method, str) else method
+    method, goal = Method(method) if isinstance(method, str) else method, as_goal(goal)
+    setup = measured_for(goal, method, setup)
     task_ = task if isinstance(task, Task) else tasks.get(task)
     searchable(task_)
     done = None if checkpoint is None else Path(checkpoint).with_name(ROUNDS)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile, DifferentGraphs, NotInGraph
+from graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from graphs.nodes import INPUT, LOGITS, Edge, Node
 from graphs.reading import finite_scores, read
 
@@ -29,10 +30,11 @@ _OWN_KEYS = frozenset({"schema", "graph", "edges"})
 class Circuit:
     """A subset of the edges of a computational graph.
 
-    `scores` holds a signed number for some or all of its edges (what the sign means is the provenance's to say: for
-    every algorithm of `acdc`, positive means that removing the edge weakens the behaviour). `provenance` is plain JSON
-    data: model, task, prompts, ablation, metric, algorithm, faithfulness. `frequencies` holds, for some or all of its
-    edges, the fraction of repeated discoveries that found them. Circuits are equal when graph and edges are.
+    `scores` holds a signed number for some or all of its edges (what it means is the provenance's to say: `algorithm`
+    holds it in words as `score` and as `score_kind`, "effect" for what a removal was measured to cost, "estimate" for
+    what gradients say it would). `provenance` is plain JSON data: model, task, prompts, ablation, metric, algorithm,
+    faithfulness. `frequencies` holds, for some or all of its edges, the fraction of repeated discoveries that found
+    them. Circuits are equal when graph and edges are.
 
     Raises: NotInGraph when an edge, or the edge of a score or frequency, is not the graph's or not the circuit's;
     ValueError when a frequency is no fraction, or the provenance uses a key of the file that is the circuit's own.
@@ -94,12 +96,45 @@ class Circuit:
     def __len__(self) -> int:
         return len(self.edges)
 
+    def __iter__(self) -> Iterator[Edge]:
+        return iter(self.ordered())
+
     def __contains__(self, edge: object) -> bool:
-        return edge in self.edges
+        """Whether this edge, or the edge of this name, is in the circuit.
+
+        Raises: BadName for a text that is no edge's name.
+        """
+        return (Edge.parse(edge) if isinstance(edge, str) else edge) in self.edges
+
+    def __getitem__(self, edge: Edge | str) -> float | None:
+        """The score of an edge of the circuit, itself or by name; None where it has none.
+
+        Raises: NotInCircuit for an edge outside the circuit; BadName for a text that is no edge's name.
+        """
+        wanted = Edge.parse(edge) if isinstance(edge, str) else edge
+        if wanted not in self.edges:
+            near = get_close_matches(str(wanted), [e.name for e in self.ordered()], n=3, cutoff=0.5)
+            hint = f"the nearest in it are {', '.join(near)}" if near else "iterate over the circuit for its edges"
+            raise NotInCircuit(f"no edge {wanted} in this circuit of {len(self):,} edges; {hint}")
+        return self.scores.get(wanted)
+
+    def __repr__(self) -> str:
+        graph, first = self.graph, ", ".join(edge.name for edge in self.strongest_first()[:3])
+        size = f"{len(self):,} of {graph.n_edges:,} edges, {graph.n_layers} layers of {graph.n_heads} heads"
+        strongest = f"strongest {first}" if self.scores else f"first {first}"
+        return f"<Circuit: {size}{f'; {strongest}' if self.edges else ''}>"
 
     def ordered(self) -> tuple[Edge, ...]:
         """The edges by receiver and then by sender, in topological order."""
         return tuple(sorted(self.edges, key=self.graph.places.__getitem__))
+
+    def strongest_first(self) -> tuple[Edge, ...]:
+        """The edges by |score|, the largest first and those without a score last; equals in topological order."""
+        return tuple(sorted(self.ordered(), key=lambda edge: -abs(self.scores.get(edge, 0.0))))
+
+    def strongest(self, count: int) -> Circuit:
+        """The circuit of the first `count` of its edges by |score|, keeping scores, frequencies and provenance."""
+        return self.without(self.strongest_first()[count:])
 
     def nodes(self) -> tuple[Node, ...]:
         """Every node that an edge starts or ends in, in topological order, `logits` last."""

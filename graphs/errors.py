@@ -3,6 +3,7 @@
 GraphsError (ValueError)
 |-- BadName            a text that is no node's or edge's name
 |-- NotInGraph         a node or edge that this model does not have
+|-- NotInCircuit       an edge that is asked of a circuit which does not have it; a KeyError too
 |-- DifferentGraphs    two circuits, or a circuit and a model, that do not belong together
 |-- BadCircuitFile     a file that is no circuit of ours
 |-- UnsupportedModel   a model whose arithmetic we do not reproduce
@@ -23,6 +24,12 @@ class BadName(GraphsError):
 
 class NotInGraph(GraphsError):
     """A node or edge that this model does not have."""
+
+
+class NotInCircuit(GraphsError, KeyError):
+    """An edge that is asked of a circuit which does not have it."""
+
+    __str__ = Exception.__str__  # a KeyError's own would put the message in quotes
 
 
 class DifferentGraphs(GraphsError):

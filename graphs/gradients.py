@@ -117,6 +117,11 @@ class Linearisation:
         self._flows.append(flowing)
         return self._scores * self._scale
 
+    @property
+    def at_start(self) -> Float[Tensor, "batch pos d_model"]:
+        """The gradient at the residual stream that the run started from, once `edge_scores` has been called."""
+        return self._flows[-1]
+
     def sender_scores(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "sender batch"]:
         """For every sender, by how much the function would fall if all its edges carried what missing ones do.
 

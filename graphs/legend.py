@@ -13,6 +13,12 @@ from graphs.strokes import RARE, ROOM, UNSCORED, scored, strongest_score
 
 INK, FAINT, LINE = "#22303C", "#75828D", "#5D6D7B"
 TINTS: dict[Slot, str] = {"q": "#DCD0F0", "k": "#CDEBD3", "v": "#FBE6A6"}
+_UNKNOWN = "positive score", "negative score"
+_MEANINGS = {
+    "effect": ("removing it hurts the behaviour", "removing it helps the behaviour"),
+    "estimate": ("estimate: removing it hurts the behaviour", "estimate: removing it helps the behaviour"),
+}
+"""What positive and negative scores mean, by the kind of score that the circuit's record names."""
 _SLOT_WORDS: dict[Slot, str] = {"q": "query", "k": "key", "v": "value"}
 
 
@@ -40,11 +46,14 @@ def score_rows(circuit: Circuit) -> list[str]:
     """What widths and colours mean, only for those in the picture."""
     strongest = strongest_score(circuit)
     scores = [circuit.scores.get(edge, math.nan) for edge in circuit.edges]
+    algorithm = circuit.provenance.get("algorithm")
+    kind = algorithm.get("score_kind") if isinstance(algorithm, Mapping) else None
+    positive, negative = _MEANINGS.get(str(kind), _UNKNOWN)
     legend = []
     if any(score >= 0 for score in scores):
-        legend.append((1, "removing it hurts the behaviour"))
+        legend.append((1, positive))
     if any(score < 0 for score in scores):
-        legend.append((-1, "removing it helps the behaviour"))
+        legend.append((-1, negative))
     body = []
     for sign, meaning in legend:
         samples = [sign * strongest * part for part in (1 / 16, 1 / 4, 1.0)]

@@ -27,7 +27,7 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
 
     Layers go up from `input` to `logits`. A head shows which of its q, k and v inputs are fed, and each edge ends in
     the one it feeds. Width and depth of colour grow with the square root of |score| over the largest in the circuit;
-    blue is a positive score (removing the edge hurts the behaviour), dashed vermilion a negative one, grey no score.
+    blue is a positive score, dashed vermilion a negative one, grey no score; the legend says whether they are measured.
     Where it is known that repeated discoveries did not always find an edge, a number beside it says how often, and it
     is dotted if that is less than half of the time.
     """

@@ -66,6 +66,10 @@ class Runs:
     places: tuple[Place, ...]
     scales: tuple[Float[Tensor, "batch pos d_model"] | None, ...]
 
+    def __repr__(self) -> str:
+        _, prompts, length, _ = self.delta.shape
+        return f"<Runs: {prompts:,} prompts of {length} tokens on {self.model!r}>"
+
     @property
     def graph(self) -> ComputationalGraph:
         """The model's computational graph."""

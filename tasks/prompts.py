@@ -60,6 +60,9 @@ class PromptBatch:
     def __len__(self) -> int:
         return len(self.index)
 
+    def __repr__(self) -> str:
+        return f"<PromptBatch: {len(self):,} prompts of {self.clean.shape[1]} tokens>"
+
     def to(self, device: torch.device | str) -> PromptBatch:
         """Return the same batch on `device`."""
         return replace(self, **{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
@@ -113,6 +116,11 @@ class PromptPairs:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def __repr__(self) -> str:
+        lengths = sorted({len(pair.clean) for pair in self.pairs})
+        of = f" of {lengths[0]} to {lengths[-1]} tokens" if lengths else ""
+        return f"<PromptPairs: {len(self.pairs):,} prompts{of}>"
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -269,6 +277,9 @@ class ListedPrompts(AbstractPromptSource):
                 f"prompts and their places do not align: got {len(self.texts)} prompts and "
                 f"{len(self.places)} places, wanted one place per prompt; give each prompt its place."
             )
+
+    def __repr__(self) -> str:
+        return f"<ListedPrompts: {len(self.texts):,} prompts>"
 
     def pairs(self, tokenizer: Tokenizer | None, count: int, rng: np.random.Generator) -> PromptPairs:
         """Return at most `count` of the prompts, or raise with everything wrong with any of them."""

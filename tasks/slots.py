@@ -35,6 +35,9 @@ class Slots:
         """How many fillings there are; no more prompts than these can be drawn."""
         return prod(len(words) for words in self.choices.values())
 
+    def __repr__(self) -> str:
+        return f"<Slots: {', '.join(f'{slot} ({len(words)})' for slot, words in self.choices.items())}>"
+
     def rewrite(self, pair: TextPair, slot: str, word: str) -> TextPair | None:
         """The pair with another word in one slot, wherever it stands in it; None where that makes no prompt.
 

@@ -130,6 +130,10 @@ class Task:
             )
         object.__setattr__(self, "metric", metric(self.metric).name)
 
+    def __repr__(self) -> str:
+        cases = f", {len(self.variations)} variations" if self.variations else ""
+        return f"<Task {self.name}: {self.about.sentence} ({self.model}, {self.metric}{cases})>"
+
     @property
     def slots(self) -> Slots | None:
         """What may fill the slots of its prompts; None where that is not known."""

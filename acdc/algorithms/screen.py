@@ -62,6 +62,7 @@ class KLScreen:
     def __init__(self, unembedding: Unembedding, targets: Targets) -> None:
         self._unembedding = unembedding
         self._reference = targets.reference
+        self._shares = targets.shares
         self._rounding = torch.finfo(unembedding.weight.dtype).eps / 2
 
     @staticmethod
@@ -112,7 +113,8 @@ class KLScreen:
         off = self._logit_error(anchor.at.norm(dim=-1) + farthest, spread)
         size = 2 * math.log(self._reference.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
         noise = 2 * (off * apart + off.square() / 2 + 4 * self._rounding * size)
-        total: Tensor = (rise + noise).sum(-1)
+        most = rise + noise
+        total: Tensor = (most if self._shares is None else most * self._shares.to(most)).sum(-1)
         return total.cpu()
 
     def _log_bend(

@@ -8,11 +8,11 @@ from typing import Any
 
 from typing_extensions import assert_never
 
+from acdc.algorithms.levels import Bar, measured
 from acdc.algorithms.scores import AbstractScorer
 from acdc.algorithms.selection import Rule, Selection
-from acdc.algorithms.sweep import smallest_that_keeps
 from acdc.errors import UnreachableGoal
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.goals import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
 from acdc.problem import Problem
 from acdc.progress import Account, CurvePoint, Progress
 from graphs.circuit import Circuit
@@ -23,7 +23,7 @@ class ScoredSearch:
     """Score all edges, then take as many of the highest absolute scores as the goal asks for.
 
     By edges: that many, counted after dead ones are gone. By threshold: those whose absolute score is at least that. By
-    faithfulness kept: sizes are doubled until the fraction is kept, and the last doubling is halved down to one edge.
+    what is kept of the model: sizes are doubled until enough is, and the last doubling is halved down to one edge.
     """
 
     goal: Goal
@@ -50,9 +50,8 @@ class ScoredSearch:
         met: dict[int, tuple[CurvePoint, Circuit]] = {}
 
         def meet(circuit: Circuit) -> CurvePoint:
-            value = float(problem.normalised(problem.measure([circuit])[0].mean(-1))[0])
             lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
-            met[len(circuit)] = CurvePoint(lowest, len(circuit), value, 0), circuit
+            met[len(circuit)] = measured(problem, circuit, lowest), circuit
             return met[len(circuit)][0]
 
         match self.goal:
@@ -64,22 +63,24 @@ class ScoredSearch:
                     )
             case Threshold(value):
                 chosen = meet(selection.above(value))
-            case KeptFaithfulness(fraction):
+            case KeptFaithfulness() | MeanKL() | KeptAccuracy():
+                bar, every = Bar(self.goal, problem), len(selection.order)
                 below, above = 0, 1
-                while meet(selection.first(above)).faithfulness < fraction and above < len(selection.order):
-                    yield Progress(f"sizing: {above} edges keep too little", above, len(selection.order))
-                    below, above = above, min(2 * above, len(selection.order))
+                while not bar.reached(meet(selection.first(above))) and above < every:
+                    yield Progress(f"sizing: {above:,} edges keep too little", above, every)
+                    below, above = above, min(2 * above, every)
                 while above - below > 1:
                     middle = (below + above) // 2
-                    if meet(selection.first(middle)).faithfulness < fraction:
-                        below = middle
-                    else:
+                    yield Progress(f"sizing: between {below:,} and {above:,} edges", middle, every)
+                    if bar.reached(meet(selection.first(middle))):
                         above = middle
-                chosen = smallest_that_keeps(fraction, tuple(point for point, _ in met.values()))
+                    else:
+                        below = middle
+                chosen = bar.smallest(tuple(point for point, _ in met.values()))
             case _:
                 assert_never(self.goal)
         curve = tuple(met[size][0] for size in sorted(met))
-        figures: dict[str, Any] = {"selection": self.rule.value}
+        figures: dict[str, Any] = {"selection": self.rule.value, **scored.provenance}
         if not chosen.edges and scored.scores:
             edge = max(scored.ordered(), key=lambda edge: abs(scored.scores[edge]))
             figures["largest"] = {"edge": edge.name, "score": scored.scores[edge]}

@@ -11,8 +11,9 @@ from typing_extensions import assert_never
 
 from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step
 from acdc.algorithms.grouped import Bisection, GroupedPruning
+from acdc.algorithms.levels import Bar, measured
 from acdc.errors import UnreachableGoal
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.goals import Edges, Goal, Threshold
 from acdc.problem import Problem
 from acdc.progress import Account, CurvePoint, Progress
 from graphs.circuit import Circuit
@@ -76,14 +77,15 @@ class ThresholdSweep:
                 met[threshold] = yield from self._run(problem, threshold, met, start)
             return met[threshold]
 
-        if isinstance(self.goal, Threshold):
-            yield from run(self.goal.value)
+        goal = self.goal if isinstance(self.goal, (Threshold, Edges)) else Bar(self.goal, problem)
+        if isinstance(goal, Threshold):
+            yield from run(goal.value)
         else:
             above, below = math.inf, abs(full - none) / 2
             for _ in range(_HALVINGS):
                 done = yield from run(below)
-                exhausted = isinstance(self.goal, Edges) and below < _NEGLIGIBLE * abs(full - none)
-                if self._is_fine_enough(done.point) or exhausted:
+                exhausted = isinstance(goal, Edges) and below < _NEGLIGIBLE * abs(full - none)
+                if _is_fine_enough(goal, done.point) or exhausted:
                     break
                 above, below = below, below / 2
             bracketed = (
@@ -92,9 +94,9 @@ class ThresholdSweep:
             for _ in range(_REFINEMENTS * bracketed):
                 middle = math.sqrt(above * below)
                 done = yield from run(middle)
-                above, below = (above, middle) if self._is_fine_enough(done.point) else (middle, below)
+                above, below = (above, middle) if _is_fine_enough(goal, done.point) else (middle, below)
         curve = tuple(met[threshold].point for threshold in sorted(met, reverse=True))
-        chosen = self._choose(curve)
+        chosen = _choose(goal, curve)
         pruned = met[chosen.threshold].pruned
         figures = {"tested": pruned.tested, "evaluated": pruned.evaluated, "closest_decision": pruned.closest}
         if pruned.one_minimal:
@@ -129,49 +131,33 @@ class ThresholdSweep:
                 case _:
                     assert_never(step)
         pruned = replace(pruned, circuit=pruned.circuit.pruned())
-        value = float(problem.normalised(problem.measure([pruned.circuit])[0].mean(-1))[0])
-        return Run(CurvePoint(threshold, len(pruned.circuit), value, pruned.tested), pruned)
-
-    def _is_fine_enough(self, point: CurvePoint) -> bool:
-        match self.goal:
-            case KeptFaithfulness(fraction):
-                return point.faithfulness >= fraction
-            case Edges(count):
-                return point.edges > count
-            case Threshold():
-                return True
-            case _:
-                assert_never(self.goal)
-
-    def _choose(self, curve: tuple[CurvePoint, ...]) -> CurvePoint:
-        match self.goal:
-            case KeptFaithfulness(fraction):
-                return smallest_that_keeps(fraction, curve)
-            case Edges(count):
-                small = [point for point in curve if 0 < point.edges <= count]
-                if not small:
-                    least = min((point.edges for point in curve if point.edges), default=0)
-                    raise UnreachableGoal(
-                        f"no circuit of at most {count} edges was found: the smallest has {least}; "
-                        "ask for more edges (--edges)"
-                    )
-                return max(small, key=lambda point: (point.faithfulness, -point.edges))
-            case Threshold():
-                return curve[0]
-            case _:
-                assert_never(self.goal)
+        return Run(measured(problem, pruned.circuit, threshold, pruned.tested), pruned)
 
 
-def smallest_that_keeps(fraction: float, curve: tuple[CurvePoint, ...]) -> CurvePoint:
-    """The point of fewest edges among those that keep the fraction.
+def _is_fine_enough(goal: Edges | Bar, point: CurvePoint) -> bool:
+    match goal:
+        case Edges(count):
+            return point.edges > count
+        case Bar():
+            return goal.reached(point)
+        case _:
+            assert_never(goal)
 
-    Raises: UnreachableGoal when none does.
-    """
-    fine = [point for point in curve if point.faithfulness >= fraction]
-    if not fine:
-        best = max(point.faithfulness for point in curve)
-        raise UnreachableGoal(
-            f"no circuit keeps {fraction:.0%} of the behaviour: got at most {best:.0%} down to a threshold of "
-            f"{curve[-1].threshold:.2g}; ask for less (--faithfulness) or give --threshold"
-        )
-    return min(fine, key=lambda point: (point.edges, -point.faithfulness))
+
+def _choose(goal: Threshold | Edges | Bar, curve: tuple[CurvePoint, ...]) -> CurvePoint:
+    match goal:
+        case Threshold():
+            return curve[0]
+        case Edges(count):
+            small = [point for point in curve if 0 < point.edges <= count]
+            if not small:
+                least = min((point.edges for point in curve if point.edges), default=0)
+                raise UnreachableGoal(
+                    f"no circuit of at most {count} edges was found: the smallest has {least}; "
+                    "ask for more edges (--edges)"
+                )
+            return max(small, key=lambda point: (point.faithfulness, -point.edges))
+        case Bar():
+            return goal.smallest(curve)
+        case _:
+            assert_never(goal)

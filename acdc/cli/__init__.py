@@ -12,9 +12,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own) and return its exit code, as `acdc.cli.exits` names them."""
     from acdc.cli.commands import command
     from acdc.cli.exits import report
+    from acdc.cli.threads import chosen
 
+    words = [_at_home(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
-        command().main([_at_home(argument) for argument in (sys.argv[1:] if argv is None else argv)], prog_name="acdc")
+        with chosen(words):
+            command().main(words, prog_name="acdc")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:  # every failure becomes a message or a traceback, and an exit code

@@ -14,13 +14,14 @@ from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
 from acdc.cli.models import models
-from acdc.cli.options import CHOICES
+from acdc.cli.options import CHOICES, option
 from acdc.cli.pin import pin
 from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
+from acdc.cli.threads import use
 
 _ROOT = """\b
 A first circuit, in a minute:
@@ -37,11 +38,11 @@ _METHODS = """\b
 Methods:
   acdc                greedy pruning, removals measured (Conmy et al. 2023)
   eap+acdc            groups that attribution ranks lowest, removals measured
-  eap                 scores from one gradient, first order (Syed et al. 2023)
+  eap                 effects estimated by one gradient (Syed et al. 2023)
   eap-ig              the same, averaged from corrupt to clean inputs
   eap-ig-activations  the same, along each layer's activations; slower
   exact               scores are the exact effect of each edge alone; slowest
-  hisp                head importance: scores of nodes (Michel et al. 2019)
+  hisp                head importance: node estimates (Michel et al. 2019)
   masks               learned edge masks, hard-concrete with L0; minutes
   information-flow    shares in what is read (Ferrando and Voita 2024)
   random              scores by chance, to compare with
@@ -168,5 +169,10 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version")
     ] = False,
+    threads: Annotated[
+        int | None, option("--threads", takes="N", is_="Threads to use [as many as CPUs are free]")
+    ] = None,
 ) -> None:
     """Find the part of a transformer that does a given thing: a behaviour in, a circuit out."""
+    if threads is not None:
+        use(threads)

@@ -14,7 +14,7 @@ from acdc.cli.options import AsJson, Device, argument, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from acdc.forecast import Forecast
     from acdc.goals import Goal
@@ -37,6 +37,14 @@ def discover(
     faithfulness: Annotated[
         float | None,
         option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]"),
+    ] = None,
+    kl: Annotated[
+        float | None,
+        option("--kl", takes="NATS", is_="Goal: the smallest within this mean KL of the model"),
+    ] = None,
+    accuracy: Annotated[
+        float | None,
+        option("--accuracy", takes="F", is_="Goal: the smallest that keeps this part of the accuracy"),
     ] = None,
     edges: Annotated[
         int | None, option("--edges", takes="N", is_="Goal: the most faithful circuit of at most N edges")
@@ -76,7 +84,7 @@ def discover(
     max_memory: Annotated[
         float, option("--max-memory", takes="GB", is_="About how much a batch of trials may take [1.0]")
     ] = 1.0,
-    dry_run: Annotated[bool, flag("--dry-run", is_="Only tell what it would cost, measured on a few edges")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", is_="Only tell what it would cost, from half a minute of it")] = False,
     resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
     out: Annotated[
         Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [runs/<task>-<model>]")
@@ -92,7 +100,7 @@ def discover(
     from acdc.method import Method
     from acdc.setup import Setup
 
-    goal = _goal(threshold, edges, faithfulness)
+    goal = _goal(Threshold=threshold, Edges=edges, MeanKL=kl, KeptAccuracy=accuracy, KeptFaithfulness=faithfulness)
     how = Method(method, refine, select, steps, max_bytes=int(max_memory * 1e9))
     setup = Setup(metric, ablation, prompts, seed, device, dtype)
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
@@ -104,7 +112,7 @@ def discover(
     from acdc.cli.runs import interrupted, of_discovery, room
     from acdc.discovery import default_directory, prepare
     from acdc.models import resolve
-    from acdc.report.findings import Findings, nothing_found, warnings
+    from acdc.report.findings import Findings, doubts, nothing_found, warnings
     from acdc.report.table import price
     from acdc.robust import refine as find_robust
 
@@ -116,7 +124,7 @@ def discover(
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         if dry_run:
-            cost = _cost(named, on, setup, how)
+            cost = _cost(named, on, setup, how, goal)
             watch.stage("measured")
         else:
             ready = prepare(task, model, method=how, goal=goal, setup=setup)
@@ -158,7 +166,7 @@ def discover(
         _show(findings, written.files)
     if refined and not json:
         terminal.results().print(f"Robust: {refined.verdict}; {refined.stop.value}", soft_wrap=True)
-    for warning in warnings(result.faithfulness, findings.origin.metric):
+    for warning in (*warnings(result.faithfulness, findings.origin.metric), *doubts(findings.origin.algorithm)):
         terminal.warn(warning)
     if written.undrawn:
         raise written.undrawn
@@ -175,26 +183,36 @@ def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Pla
     return Plan(**settings) if robust else None
 
 
-def _cost(task: Task, model: str, setup: Setup, method: Method) -> Forecast:
-    from acdc.discovery import problems
+def _cost(task: Task, model: str, setup: Setup, method: Method, goal: Goal) -> Forecast:
+    from acdc.discovery import HELD, measured_for, problems
     from acdc.forecast import forecast
     from acdc.models import load_named
 
-    return forecast(problems(task, load_named(model, setup), setup)[0], method)
+    setup = measured_for(goal, method, setup)
+    return forecast(problems(task, load_named(model, setup), setup, HELD * method.max_bytes)[0], method, goal)
 
 
-def _goal(threshold: float | None, edges: int | None, faithfulness: float | None) -> Goal:
-    from acdc.goals import Edges, KeptFaithfulness, Threshold
+_GOALS = {
+    "Threshold": "--threshold",
+    "Edges": "--edges",
+    "MeanKL": "--kl",
+    "KeptAccuracy": "--accuracy",
+    "KeptFaithfulness": "--faithfulness",
+}
 
-    given = {"--threshold": threshold, "--edges": edges, "--faithfulness": faithfulness}
-    asked = [f"{name} {value}" for name, value in given.items() if value is not None]
+
+def _goal(**given: float | None) -> Goal:
+    """The one goal that was asked for, by its kind; the default where none was."""
+    from acdc.goals import GOALS, KeptFaithfulness
+
+    asked = {kind: value for kind, value in given.items() if value is not None}
     if len(asked) > 1:
-        raise BadSetting(f"a circuit can be found for one goal only: got {' and '.join(asked)}, wanted one; drop one")
-    if threshold is not None:
-        return Threshold(threshold)
-    if edges is not None:
-        return Edges(edges)
-    return KeptFaithfulness() if faithfulness is None else KeptFaithfulness(faithfulness)
+        named = " and ".join(f"{_GOALS[kind]} {value}" for kind, value in asked.items())
+        raise BadSetting(f"a circuit can be found for one goal only: got {named}, wanted one; drop one")
+    for kind, value in asked.items():
+        make: Callable[[float], Goal] = GOALS[kind]
+        return make(value)
+    return KeptFaithfulness()
 
 
 def _show(findings: Findings, files: tuple[Path, ...]) -> None:

@@ -12,13 +12,16 @@ from acdc.errors import BadSetting
 if TYPE_CHECKING:
     from graphs.circuit import Circuit
 
+_LISTED = 20
 _FORMS = (".svg", ".png", ".pdf", ".dot", ".graphml")
 _MIB_FORMS = (".json", ".safetensors")
 
 
 def show(
     circuit: CircuitPath,
-    top: Annotated[int, option("--top", takes="N", is_="Edges to list, strongest first; 0: all [20]")] = 20,
+    top: Annotated[
+        int | None, option("--top", takes="N", is_="Edges to list and draw, strongest first; 0: all [list 20]")
+    ] = None,
     render: Annotated[
         Path | None, option("--render", takes="FILE", is_="Write a .svg, .png, .pdf, .dot or .graphml file")
     ] = None,
@@ -28,11 +31,11 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
-    from acdc.report.findings import Findings, warnings
+    from acdc.report.findings import Findings, doubts, warnings
     from acdc.report.table import account
     from graphs.circuit import Circuit
 
-    if top < 0:
+    if top is not None and top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
     for written, forms in ((render, _FORMS), (mib, _MIB_FORMS)):
         if written is not None:
@@ -41,7 +44,9 @@ def show(
     loaded = Circuit.load(file)
     findings = Findings.of(loaded, str(file))
     if render is not None:
-        _export(loaded, render, findings.origin.title)
+        drawn = loaded.strongest(top) if top else loaded
+        part = f": the {len(drawn):,} strongest of its {len(loaded):,} edges" if len(drawn) < len(loaded) else ""
+        _export(drawn, render, f"{findings.origin.title}{part}")
     if mib is not None:
         _export_mib(loaded, mib)
     for written in (render, mib):
@@ -50,12 +55,14 @@ def show(
     if json:
         terminal.write_json(loaded.to_json())
         return
-    terminal.parts(account(findings, top))
+    terminal.parts(account(findings, _LISTED if top is None else top))
     if named := [str(path) for path in (render, mib) if path is not None]:
         terminal.results().print(f"\nWritten: {', '.join(named)}", soft_wrap=True)
     if judged := findings.outcome.faithfulness:
         for warning in warnings(judged, findings.origin.metric):
             terminal.warn(warning)
+    for doubt in doubts(findings.origin.algorithm):
+        terminal.warn(doubt)
 
 
 def _export(circuit: Circuit, file: Path, title: str) -> None:

@@ -72,6 +72,14 @@ class Faithfulness:
     accuracy: Levels
     size: Size
 
+    def __repr__(self) -> str:
+        kept, size = self.normalised, self.size
+        return (
+            f"<Faithfulness: {size.edges:,} of {size.of_edges:,} edges keep {kept.value:.1%} (95% CI {kept.low:.1%} to "
+            f"{kept.high:.1%}), KL {self.kl.circuit:.3g} nats, right on {self.accuracy.circuit:.0%} (the model on "
+            f"{self.accuracy.full:.0%})>"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
         return asdict(self)

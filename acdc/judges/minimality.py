@@ -53,6 +53,9 @@ class Minimality:
     level: float
     negligible: float
 
+    def __repr__(self) -> str:
+        return f"<Minimality: {len(self.useless)} of {len(self.edges)} edges useless, against {self.added} added>"
+
     @property
     def useless(self) -> tuple[Edge, ...]:
         """The edges that are no better than random ones, at `level` for all of them together."""

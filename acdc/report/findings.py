@@ -14,6 +14,8 @@ from acdc.progress import CurvePoint
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
 
+TOLERANCE = 0.25
+"""Integrated gradients that miss more than this part of what the metric gains are poor estimates of effects."""
 OVERSHOOT = 1.1
 """A normalised faithfulness above this is more than chance: parts that worked against the behaviour are gone."""
 HARDLY_SHOWN = 0.8
@@ -74,11 +76,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """The method that found a circuit, the threshold it was pruned at, and what the edges' scores mean."""
+    """The method that found a circuit, the threshold it was pruned at, and what the edges' scores mean.
+
+    `steps_taken` and `missed` are of integrated gradients: how many points a path had at most, and the part of what the
+    metric gains on the way that the gradients there do not add up to.
+    """
 
     name: str
     threshold: float | None = None
     score: str = ""
+    steps_taken: int | None = None
+    missed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +180,28 @@ def nothing_found(circuit: Circuit) -> str:
     return (
         f"the circuit has 0 edges{asked}, so it does nothing and nothing was written: {why}; lower the threshold "
         "(--threshold), or ask for a size or a part of the behaviour (--edges, --faithfulness)"
+    )
+
+
+def doubts(algorithm: Algorithm | None) -> tuple[str, ...]:
+    """What a reader should know before believing the scores of a circuit's edges."""
+    if algorithm is None or algorithm.missed is None or algorithm.missed <= TOLERANCE:
+        return ()
+    return (
+        "the scores are poor estimates: integrated gradients must add up to what the metric gains on the way, and miss "
+        f"{algorithm.missed:.0%} of it at {algorithm.steps_taken} points; measure removals instead (--method acdc or "
+        "exact), or take more points (--steps)",
+    )
+
+
+def reading(circuit: Circuit) -> tuple[str, ...]:
+    """What a reader should know about what the attention of a circuit reads."""
+    fed = {edge.slot for edge in circuit.edges} - {None}
+    if fed != {"v"}:
+        return ()
+    return (
+        "no edge of this circuit feeds a query or a key: where its heads attend does not depend on what the circuit "
+        "reads, as their attention patterns are those of the ablated run.",
     )
 
 

@@ -16,7 +16,7 @@ from acdc.judges.faithfulness import Faithfulness, Levels
 from acdc.judges.stability import Agreement
 from acdc.method import PRUNING
 from acdc.progress import CurvePoint
-from acdc.report.findings import Findings, Metric, Origin, Repeated
+from acdc.report.findings import Findings, Metric, Origin, Repeated, reading
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 
@@ -40,20 +40,20 @@ def account(findings: Findings, top: int) -> Iterator[RenderableType]:
         yield edges(findings.circuit, top, origin.algorithm.score if origin.algorithm else "")
     if outcome.stability and outcome.stability.found_often_outside:
         yield outsiders(outcome.stability.found_often_outside)
-    yield from (Text(f"Note: {note}") for note in outcome.notes)
+    yield from (Text(f"Note: {note}") for note in (*outcome.notes, *reading(findings.circuit)))
 
 
 def price(cost: Forecast, method: str) -> Table:
     """What a discovery would cost, one line each."""
     pruning = method in PRUNING
-    passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} runs of the model"
-    bound = " at most, before anything is pruned; what is pruned costs nothing" if pruning else ""
+    passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} pieces of work"
+    slow = f", {cost.slowest:,.0f} s where more of the model is reached" if cost.slowest > 1.5 * cost.seconds else ""
     return _pairs(
         {
             "graph": f"{cost.edges:,} edges into {cost.receivers:,} receivers",
             "passes": passes,
-            "memory": f"{cost.bytes / 1e6:,.0f} MB above the loaded model",
-            "time": f"{cost.seconds:,.1f} s a run{bound}" if pruning else f"{cost.seconds:,.1f} s",
+            "memory": f"about {cost.bytes / 1e6:,.0f} MB above the loaded model",
+            "time": f"about {cost.seconds:,.1f} s{' a run' if pruning else ''}{slow}; then it is judged and drawn",
             "runs": "one for --threshold; for other goals about ten" if pruning else "one",
         }
     )
@@ -115,7 +115,7 @@ def agreement(one: Agreement) -> str:
 def essence(findings: Findings) -> str:
     """A circuit in one line."""
     judged = findings.outcome.faithfulness
-    kept = f"; {keeps(judged, findings.origin.metric)}" if judged else ""
+    kept = f"; {keeps(judged, findings.origin.metric)}; {right(judged)}" if judged else ""
     return f"{findings.origin.title}: {size(findings.circuit)}{kept}"
 
 
@@ -147,6 +147,11 @@ def keeps(judged: Faithfulness, metric: Metric | None) -> str:
     return f"keeps {kept.value:.1%} (95% CI {kept.low:.1%} to {kept.high:.1%}){by}"
 
 
+def right(judged: Faithfulness) -> str:
+    """How often the most likely token is an answer, in the circuit and in the model."""
+    return f"right on {judged.accuracy.circuit:.0%} of the prompts, the model on {judged.accuracy.full:.0%}"
+
+
 def misses(complete: Completeness) -> str:
     """How complete a circuit is: the widest gap between it and the model when parts of it are ablated in both."""
     gap = complete.worst
@@ -171,27 +176,31 @@ def levels(judged: Faithfulness, metric: Metric | None) -> Table:
 
 
 def curve(points: Sequence[CurvePoint], chosen: float | None, chosen_size: int) -> RenderableType:
-    """Every circuit that the pruning runs met: threshold, size and faithfulness on the discovery prompts.
+    """Every circuit that the pruning runs met: threshold, size and what it keeps on the discovery prompts.
 
-    Scores may be equal, so the chosen one is told by its size too. Runs in a row that met the same circuit are one
-    line, and empty circuits none.
+    KL and accuracy have columns where they are known. Scores may be equal, so the chosen one is told by its size too.
+    Runs in a row that met the same circuit are one line, and empty circuits none.
     """
     table = _table()
-    for name in ("threshold", "edges", "faithfulness"):
-        table.add_column(name, justify="right", no_wrap=True)
+    more = {"KL": "kl", "accuracy": "accuracy"}
+    more = {title: name for title, name in more.items() if all(getattr(p, name) is not None for p in points)}
+    for title in ("threshold", "edges", "faithfulness", *more):
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for (size, kept), alike in groupby(points, key=lambda point: (point.edges, point.faithfulness)):
+    for (size, kept), group in groupby(points, key=lambda point: (point.edges, point.faithfulness)):
+        alike = list(group)
         thresholds = [point.threshold for point in alike]
         here = chosen in thresholds and size == chosen_size
         if size or here:
-            cells = f"{chosen if here else thresholds[0]:.3g}", f"{size:,}", f"{kept:.1%}"
+            cells = [f"{chosen if here else thresholds[0]:.3g}", f"{size:,}", f"{kept:.1%}"]
+            cells += [f"{getattr(alike[0], name):.{'3g' if name == 'kl' else '1%'}}" for name in more.values()]
             table.add_row(*cells, "<- chosen" if here else "", style="bold" if here else None)
     return Group(Text("How small, how faithful: the pruning runs, on the prompts to find it", style="bold"), table)
 
 
 def edges(circuit: Circuit, top: int, meaning: str) -> RenderableType:
     """The `top` edges (0: all) by |score|, those without a score last; `meaning` is the score's."""
-    ordered = sorted(circuit.ordered(), key=lambda edge: -abs(circuit.scores.get(edge, 0.0)))
+    ordered = circuit.strongest_first()
     shown = ordered[:top] if top else ordered
     table = _table()
     table.add_column("edge", no_wrap=True)

@@ -59,6 +59,10 @@ class Model:
     bridge: Any
     tokenizer: Any
 
+    def __repr__(self) -> str:
+        precision = str(self.dtype).removeprefix("torch.")
+        return f"<Model {self.identity.name}: {self.graph.describe()}, width {self.graph.d_model}, {precision}>"
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

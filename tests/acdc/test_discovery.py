@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import acdc
 import tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.discovery import default_directory, problems, search
+from acdc.discovery import default_directory, measured_for, problems, search
 from acdc.errors import BadSetting, UnknownModel
-from acdc.goals import Threshold
+from acdc.evaluation import recorded_search
+from acdc.goals import Goal, Threshold
 from acdc.judges.faithfulness import faithfulness
 from acdc.method import METHODS
 from acdc.models import load_named
 from acdc.progress import Progress
+from acdc.report.findings import Findings
+from acdc.report.table import account
 from acdc.setup import Setup
 from graphs.ablation import Ablation
 from tasks.errors import BadPrompts, UnknownTask
@@ -129,6 +134,58 @@ def test_a_method_says_what_its_scores_are(method: str) -> None:
     found = acdc.discover("periodic", method=method, goal=acdc.Edges(30), setup=setup)
     assert 0 < len(found.circuit) <= 30
     assert found.circuit.provenance["algorithm"]["score"] == acdc.Method(method).score != acdc.Method("acdc").score
+
+
+@pytest.mark.parametrize(("method", "kind"), [("exact", "effect"), ("eap", "estimate"), ("hisp", "estimate")])
+def test_what_no_removal_measured_is_called_an_estimate(method: str, kind: str, tmp_path: Path) -> None:
+    found = acdc.discover("periodic", method=method, goal=10, setup=Setup(prompts=4)).circuit
+    record = found.provenance["algorithm"]
+    assert record["score_kind"] == kind
+    assert record["score"].startswith("estimate") == (kind == "estimate")
+    acdc.render(found, tmp_path / "circuit.dot")
+    assert ("estimate: removing it hurts the behaviour" in (tmp_path / "circuit.dot").read_text()) == (kind != "effect")
+    shown = StringIO()
+    Console(file=shown, width=200).print(*account(Findings.of(found), 10))
+    assert ("score: estimate, to first order" in shown.getvalue()) == (kind == "estimate")
+
+
+@pytest.mark.parametrize("method", ["eap", "eap-ig", "eap-ig-activations", "hisp"])
+def test_no_first_order_method_claims_to_know_an_effect(method: str) -> None:
+    assert (acdc.Method(method).score_kind, acdc.Method(method).score[:8]) == ("estimate", "estimate")
+
+
+@pytest.mark.parametrize(
+    ("goal", "method", "metric"),
+    [
+        (acdc.MeanKL(0.1), "acdc", "kl"),
+        (acdc.KeptAccuracy(), "eap+acdc", "kl"),
+        (acdc.MeanKL(0.1), "eap", None),
+        (acdc.KeptFaithfulness(), "acdc", None),
+    ],
+)
+def test_pruning_to_a_level_measures_by_kl_unless_told_otherwise(goal: Goal, method: str, metric: str | None) -> None:
+    how = acdc.Method(method)
+    assert measured_for(goal, how, SETUP) == replace(SETUP, metric=metric)
+    assert measured_for(goal, how, replace(SETUP, metric="nll")).metric == "nll"
+
+
+@pytest.mark.parametrize("goal", [acdc.MeanKL(0.2), acdc.KeptAccuracy(0.75)])
+def test_a_goal_is_recorded_and_read_back(goal: Goal) -> None:
+    found = acdc.discover("periodic", method="eap", goal=goal, setup=Setup(prompts=4)).circuit
+    assert recorded_search(found) == (acdc.Method("eap"), goal)
+
+
+def test_what_is_public_says_what_it_is_in_a_few_words(found: acdc.Result) -> None:
+    problem = acdc.judgement(found.circuit)
+    task = tasks.get("ioi")
+    for value in (
+        *(found, found.circuit, found.faithfulness, problem, problem.model, problem.pairs, problem.batches[0]),
+        *(problem.batches[0].runs, problem.prompt_batches[0], task, task.prompts, task.slots, problem.graph),
+        *(acdc.minimality(problem, found.circuit), acdc.Setup(), acdc.Method()),
+    ):
+        assert len(repr(value)) < 500, type(value)
+    assert f"{len(found.circuit)} of 110 edges" in repr(found)
+    assert f"keep {found.faithfulness.normalised.value:.1%}" in repr(found)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from acdc.errors import BadSetting
-from acdc.goals import Edges, KeptFaithfulness, Threshold
+from acdc.goals import GOALS, Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, as_goal
 
 
 @pytest.mark.parametrize("value", [0.0, -0.5, math.nan, math.inf])
@@ -23,10 +25,17 @@ def test_a_circuit_has_an_edge(count: int) -> None:
         Edges(count)
 
 
+@pytest.mark.parametrize("kind", [KeptFaithfulness, KeptAccuracy])
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.01, 90.0, math.nan])
-def test_fractions_are_above_0_and_at_most_1(fraction: float) -> None:
+def test_fractions_are_above_0_and_at_most_1(fraction: float, kind: type[KeptFaithfulness | KeptAccuracy]) -> None:
     with pytest.raises(BadSetting, match=rf"is {fraction}; wanted a fraction above 0 and at most 1"):
-        KeptFaithfulness(fraction)
+        kind(fraction)
+
+
+@pytest.mark.parametrize("nats", [0.0, -0.5, math.nan, math.inf])
+def test_a_divergence_is_positive_and_finite(nats: float) -> None:
+    with pytest.raises(BadSetting, match=rf"is {nats}; wanted a positive number of nats"):
+        MeanKL(nats)
 
 
 def test_the_ends_of_the_ranges_are_in_them() -> None:
@@ -37,3 +46,30 @@ def test_the_ends_of_the_ranges_are_in_them() -> None:
 
 def test_without_a_fraction_nine_tenths_are_kept() -> None:
     assert KeptFaithfulness() == replace(KeptFaithfulness(0.5), fraction=0.9)
+
+
+def test_every_kind_of_goal_is_read_by_its_name() -> None:
+    assert set(GOALS) == {"Threshold", "Edges", "KeptFaithfulness", "MeanKL", "KeptAccuracy"}
+    assert all(kind.__name__ == name for name, kind in GOALS.items())
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        (0.1, KeptFaithfulness(0.1)),
+        (1.0, KeptFaithfulness(1.0)),
+        (np.float32(0.5), KeptFaithfulness(0.5)),
+        (2, Edges(2)),
+        (np.int64(50), Edges(50)),
+        (MeanKL(0.1), MeanKL(0.1)),
+        (Threshold(0.1), Threshold(0.1)),
+    ],
+)
+def test_a_bare_number_is_a_fraction_or_a_number_of_edges(asked: Goal | float, meant: Goal) -> None:
+    assert as_goal(asked) == meant
+
+
+@pytest.mark.parametrize("asked", [0, 1, -3, 0.0, 1.5, 50.0, True, math.nan, "0.9", None])
+def test_any_other_goal_is_refused_with_the_kinds_there_are(asked: Any) -> None:
+    with pytest.raises(BadSetting, match=r"the goal is .*; wanted .*Threshold.*Edges.*KeptFaithfulness"):
+        as_goal(asked)

@@ -10,7 +10,7 @@ import torch
 
 import tasks
 from acdc.errors import BadSetting, UnknownModel
-from acdc.models import available, is_directory, load_named, resolve
+from acdc.models import available, is_directory, load_model, load_named, resolve
 from acdc.setup import Setup
 from graphs.errors import ModelNotFound, ModelUnreachable
 from tests.checkpoints import Checkpoints
@@ -103,3 +103,16 @@ def test_a_directory_without_a_checkpoint_and_a_hub_without_network_are_two_mess
         load_named(str(tmp_path), Setup())
     with pytest.raises(ModelUnreachable, match="hub cannot be reached"):
         load_named("nobody/nothing-at-all", Setup())
+
+
+def test_python_loads_by_every_name_that_the_command_line_takes(checkpoints: Checkpoints) -> None:
+    shipped = load_model("periodic-2l", dtype="float64")
+    assert (shipped.graph.n_layers, shipped.dtype) == (2, torch.float64)
+    assert "periodic-2l" in repr(shipped)
+    assert len(repr(shipped)) < 300
+    assert load_model("planted:0").graph.n_layers > 0
+    assert load_model(checkpoints.path("gpt2"), dtype=torch.float64).dtype == torch.float64
+    with pytest.raises(UnknownModel, match="did you mean periodic-2l"):
+        load_model("periodic2l")
+    with pytest.raises(BadSetting, match="unknown dtype 'half'"):
+        load_model("periodic-2l", dtype="half")

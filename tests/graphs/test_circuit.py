@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit, write_atomically
 from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInGraph
+from graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInCircuit, NotInGraph
 from graphs.executor import Executor
 from graphs.model import Model, from_bridge
 from graphs.nodes import Edge, Node
@@ -430,3 +430,35 @@ def test_a_damaged_frequency_is_refused() -> None:
         data["edges"][-1]["frequency"] = damage
         with pytest.raises(BadCircuitFile, match="but is damaged"):
             Circuit.from_json(data)
+
+
+def test_edges_go_by_their_names_too() -> None:
+    circuit = Circuit(GRAPH, frozenset(map(Edge.parse, ("a0.h1->logits", "input->m0"))), {Edge.parse("input->m0"): 0.5})
+    assert "a0.h1->logits" in circuit
+    assert Edge.parse("a0.h1->logits") in circuit
+    assert "input->logits" not in circuit
+    assert (circuit["input->m0"], circuit[Edge.parse("a0.h1->logits")]) == (0.5, None)
+    assert list(circuit) == list(circuit.ordered())
+    assert len(circuit) == 2
+
+
+def test_an_edge_that_is_not_there_is_told_the_nearest() -> None:
+    circuit = Circuit.from_names(GRAPH, ["a0.h1->logits", "input->m0"])
+    with pytest.raises(
+        KeyError, match=r"^no edge a0.h0->logits in this circuit of 2 edges; the nearest in it are a0.h1"
+    ):
+        circuit["a0.h0->logits"]
+    with pytest.raises(NotInCircuit):
+        circuit[Edge.parse("m0->logits")]
+    with pytest.raises(BadName):
+        assert "a0.h0->>logits" in circuit
+
+
+def test_the_strongest_edges_are_those_of_the_largest_scores_whatever_their_sign() -> None:
+    names = ("input->m0", "m0->logits", "a0.h1->logits", "input->logits")
+    scores = dict(zip(map(Edge.parse, names), (0.1, -3.0, 2.0), strict=False))
+    circuit = Circuit(GRAPH, frozenset(map(Edge.parse, names)), scores, {"note": 1}, {Edge.parse("m0->logits"): 0.5})
+    assert [edge.name for edge in circuit.strongest_first()] == ["m0->logits", "a0.h1->logits", "input->m0", names[3]]
+    two = circuit.strongest(2)
+    assert {edge.name: two[edge] for edge in two} == {"m0->logits": -3.0, "a0.h1->logits": 2.0}
+    assert (two.provenance, two.frequencies) == (circuit.provenance, circuit.frequencies)

@@ -90,11 +90,24 @@ def test_only_nodes_of_the_circuit_are_drawn() -> None:
 
 
 def test_the_legend_explains_what_is_there_and_nothing_else() -> None:
-    positive, negative, unscored, slots = "hurts the behaviour", "helps the behaviour", "no score", "query"
+    positive, negative, unscored, slots = "positive score", "negative score", "no score", "query"
     both = dot(CIRCUIT)
     assert [word in both for word in (positive, negative, unscored, slots)] == [True, True, False, True]
     plain = dot(Circuit.from_names(GRAPH, ["input->m0", "m0->logits"]))
     assert [word in plain for word in (positive, negative, unscored, slots)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("effect", [">removing it hurts the behaviour<", ">removing it helps the behaviour<"]),
+        ("estimate", [">estimate: removing it hurts the behaviour<", ">estimate: removing it helps the behaviour<"]),
+        ("other", [">positive score<", ">negative score<"]),
+    ],
+)
+def test_the_legend_says_whether_scores_are_measured(kind: str, words: list[str]) -> None:
+    text = dot(replace(CIRCUIT, provenance={"algorithm": {"score_kind": kind}}))
+    assert re.findall(r">[a-z: ]*(?:behaviour|score)<", text) == words
 
 
 def test_the_legend_gives_the_scale_of_the_scores() -> None:

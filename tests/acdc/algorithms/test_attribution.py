@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jaxtyping
 import pytest
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 import graphs
@@ -17,9 +20,10 @@ from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
+from graphs.gradients import Linearisation
 from graphs.model import Model, from_bridge
-from graphs.nodes import LOGITS
-from tasks.metrics import LogitDifference, metric
+from graphs.nodes import INPUT, LOGITS
+from tasks.metrics import AbstractMetric, LogitDifference, Targets, metric
 from tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
@@ -121,7 +125,9 @@ def test_integrated_gradients_are_the_mean_over_interpolated_embeddings(
         return [(on_the_way(clean, ablated, {"input"}, step / 3), set(clean)) for step in (1, 2, 3)]
 
     problem = replace(of_llama(llama, measured, (6, 6, 6)), ablation=ablation)
-    assert_same(scores(IntegratedGradients("inputs", 3), problem), oracle_scores(problem, bridge, points, 1 / 3))
+    assert_same(
+        scores(IntegratedGradients("inputs", 3, math.inf), problem), oracle_scores(problem, bridge, points, 1 / 3)
+    )
 
 
 def test_a_distance_has_no_share_of_the_clean_end(llama: Model, bridge: TransformerBridge) -> None:
@@ -131,7 +137,9 @@ def test_a_distance_has_no_share_of_the_clean_end(llama: Model, bridge: Transfor
         return [(on_the_way(clean, ablated, {"input"}, 1 / 2), set(clean))]
 
     problem = of_llama(llama, "l2")
-    assert_same(scores(IntegratedGradients("inputs", 2), problem), oracle_scores(problem, bridge, middle, 1 / 2))
+    assert_same(
+        scores(IntegratedGradients("inputs", 2, math.inf), problem), oracle_scores(problem, bridge, middle, 1 / 2)
+    )
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt_neox"])
@@ -150,12 +158,14 @@ def test_activations_move_one_layer_at_a_time_below_what_is_clean(checkpoints: C
             points += [(before | on_the_way(clean, ablated, group, step / 2), group) for step in (1, 2)]
         return points
 
-    assert_same(scores(IntegratedGradients("activations", 2), problem), oracle_scores(problem, bridge, points, 1 / 2))
+    assert_same(
+        scores(IntegratedGradients("activations", 2, math.inf), problem), oracle_scores(problem, bridge, points, 1 / 2)
+    )
 
 
 @pytest.mark.parametrize("path", ["inputs", "activations"])
 def test_one_step_is_edge_attribution(measurable: Problem, path: str) -> None:
-    scorer = IntegratedGradients("inputs" if path == "inputs" else "activations", 1)
+    scorer = IntegratedGradients("inputs" if path == "inputs" else "activations", 1, math.inf)
     assert scores(scorer, measurable) == pytest.approx(scores(Attribution(), measurable), rel=0, abs=1e-10)
 
 
@@ -168,13 +178,15 @@ def test_where_the_model_is_linear_the_score_is_what_removing_the_edge_costs() -
     whole, *without = problem.measure([full, *(full.without([edge]) for edge in into_logits)])[0].mean(-1).tolist()
     costs = [whole - value for value in without]
     assert min(costs) < 0 < max(costs)
-    for scorer in (Attribution(), IntegratedGradients("activations", 3)):
+    for scorer in (Attribution(), IntegratedGradients("activations", 3, math.inf)):
         got = ended(scorer.walk(problem)).scores
         assert [got[edge] for edge in into_logits] == pytest.approx(costs, rel=0, abs=1e-9)
 
 
 @pytest.mark.parametrize("ablation", Ablation)
-@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("activations", 2)], ids=["eap", "activations"])
+@pytest.mark.parametrize(
+    "scorer", [Attribution(), IntegratedGradients("activations", 2, math.inf)], ids=["eap", "activations"]
+)
 def test_the_split_into_batches_changes_nothing(measurable: Problem, scorer: Scorer, ablation: Ablation) -> None:
     whole = replace(measurable, ablation=ablation)
     assert len(whole.batches) == 2
@@ -183,7 +195,7 @@ def test_the_split_into_batches_changes_nothing(measurable: Problem, scorer: Sco
         assert scores(scorer, split) == pytest.approx(scores(scorer, whole), rel=0, abs=1e-10)
 
 
-@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("inputs", 2)], ids=["eap", "inputs"])
+@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("inputs", 2, math.inf)], ids=["eap", "inputs"])
 def test_prompts_of_two_lengths_count_each_for_one(measurable: Problem, scorer: Scorer) -> None:
     parts = [
         replace(measurable, pairs=PromptPairs(tuple(p for p in measurable.pairs.pairs if len(p.clean) == length)))
@@ -195,7 +207,7 @@ def test_prompts_of_two_lengths_count_each_for_one(measurable: Problem, scorer: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("inputs", 1)], ids=["eap", "one step"])
+@pytest.mark.parametrize("scorer", [Attribution(), IntegratedGradients("inputs", 1, math.inf)], ids=["eap", "one step"])
 @pytest.mark.parametrize("measured", ["kl", "l2"])
 def test_a_distance_is_refused_where_it_has_no_gradient(
     checkpoints: Checkpoints, measured: str, scorer: Scorer, dtype: torch.dtype
@@ -219,10 +231,79 @@ def test_no_steps_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("scorer", "pieces"),
-    [(Attribution(), 2), (IntegratedGradients("inputs", 3), 6), (IntegratedGradients("activations", 3), 30)],
+    [
+        (Attribution(), 2),
+        (IntegratedGradients("inputs", 3, math.inf), 6),
+        (IntegratedGradients("activations", 3, math.inf), 30),
+    ],
     ids=["eap", "inputs", "activations"],
 )
 def test_it_tells_of_every_piece_of_work(measurable: Problem, scorer: Scorer, pieces: int) -> None:
     """Two lengths, and for activations five groups: the input and two of each layer."""
     _, told = finished(scorer.walk(measurable))
     assert told == [Scored(done, pieces) for done in range(1, pieces + 1)]
+
+
+@dataclass(frozen=True)
+class Step(AbstractMetric):
+    """Nearly 1 where the logit difference is above `edge`, and nearly 0 below: flat but for a narrow rise."""
+
+    edge: float
+    width: float
+    name = "step"
+    sign = 1
+    needs_vocabulary = False
+    differentiable = True
+    meaning = "a step"
+
+    def __call__(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        return torch.sigmoid((LogitDifference()(logits, targets) - self.edge) / self.width)
+
+
+@pytest.fixture
+def stepped(measurable: Problem) -> Problem:
+    """One prompt whose metric rises between the points that five steps have, all of whose gradients are near 0."""
+    one = replace(measurable, pairs=measurable.pairs.select([0]))
+    (batch,) = one.batches
+    columns, targets = batch.columns(one.metric)
+    clean, moved = batch.runs.clean_residual(1), batch.runs.delta[0]
+    middle = Linearisation(batch.runs, clean - 0.7 * moved, columns=columns).logits  # at 3/10 of the way
+    end = one.bounds[0]
+    at = float(LogitDifference()(middle, targets))
+    return replace(one, metric=Step(at, abs(end - at) / 100))
+
+
+@pytest.mark.parametrize("path", ["inputs", "activations"])
+def test_gradients_that_are_0_at_every_point_are_noticed_and_more_points_taken(stepped: Problem, path: str) -> None:
+    kind = "inputs" if path == "inputs" else "activations"
+    five = ended(IntegratedGradients(kind, 5, math.inf).walk(stepped))
+    more = ended(IntegratedGradients(kind, 5).walk(stepped))
+    assert five.provenance["steps_taken"] == 5
+    assert five.provenance["missed"] > 0.5
+    assert 5 < more.provenance["steps_taken"] <= 80
+    assert more.provenance["missed"] <= 0.25
+    full, none = stepped.measure([Circuit.full(stepped.graph), Circuit.empty(stepped.graph)])[0].mean(-1).tolist()
+    from_input = [
+        sum(score for edge, score in circuit.scores.items() if edge.sender == INPUT) for circuit in (five, more)
+    ]
+    assert abs(from_input[0]) < 0.5 * (full - none)
+    if path == "inputs":
+        assert from_input[1] == pytest.approx(full - none, rel=0.25)
+
+
+def test_doubled_points_are_those_of_a_path_of_so_many_steps(stepped: Problem) -> None:
+    """Half of the points of twice as many are there already, and are not run again."""
+    doubled, told = finished(IntegratedGradients("inputs", 5).walk(stepped))
+    taken = doubled.provenance["steps_taken"]
+    assert told[-1] == Scored(taken, taken)
+    at_once = ended(IntegratedGradients("inputs", taken, math.inf).walk(stepped))
+    assert named(doubled) == pytest.approx(named(at_once), rel=0, abs=1e-10)
+    assert doubled.provenance == pytest.approx(at_once.provenance)
+
+
+def test_points_that_never_suffice_end_and_are_told(stepped: Problem) -> None:
+    circuit = ended(IntegratedGradients("inputs", 1, tolerance=0.0).walk(stepped))
+    assert circuit.provenance["steps_taken"] == 16
+    assert circuit.provenance["missed"] > 0

@@ -11,7 +11,7 @@ import pytest
 import acdc as package
 from acdc.cli.destination import PICTURES, TEXTS
 from acdc.errors import UnreachableGoal
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
+from acdc.goals import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, Ran, acdc, nothing_written, refused
@@ -117,6 +117,8 @@ def test_the_options_are_what_the_circuit_was_found_with() -> None:
         ([], KeptFaithfulness(0.9)),
         (["--faithfulness", "0.7"], KeptFaithfulness(0.7)),
         (["--edges", "12"], Edges(12)),
+        (["--kl", "0.1"], MeanKL(0.1)),
+        (["--accuracy", "0.95"], KeptAccuracy(0.95)),
         (["--threshold", "0.3"], Threshold(0.3)),
     ],
 )

@@ -29,6 +29,19 @@ def test_top_says_how_many_edges_and_0_means_all(found: Path) -> None:
     assert refused("show", found, "--top", "-1").startswith("--top is -1; wanted a number of edges")
 
 
+def test_a_picture_shows_the_top_edges_and_says_so(found: Path) -> None:
+    circuit = Circuit.load(found / "circuit.json")
+    acdc("show", found, "--top", "2", "--render", "two.dot")
+    two = Path("two.dot").read_text()
+    strongest = circuit.strongest_first()
+    assert [f'tooltip="{edge.name} (' in two for edge in strongest[:3]] == [True, True, False]
+    assert f"the 2 strongest of its {len(circuit)}" in two
+    acdc("show", found, "--render", "all.dot")
+    whole = Path("all.dot").read_text()
+    assert all(f'tooltip="{edge.name} (' in whole for edge in circuit)
+    assert "strongest of" not in whole
+
+
 def test_json_is_the_file(found: Path) -> None:
     assert acdc("show", found, "--json").json == json.loads((found / "circuit.json").read_text())
 

@@ -10,7 +10,7 @@ import pytest
 from acdc.judges.completeness import Completeness, Gap
 from acdc.judges.faithfulness import Faithfulness, Interval, Levels, Size, Tail
 from acdc.progress import CurvePoint
-from acdc.report.findings import Findings, Metric, incompleteness, warnings
+from acdc.report.findings import Algorithm, Findings, Metric, doubts, incompleteness, warnings
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile
@@ -109,3 +109,10 @@ def test_nobody_is_sent_to_the_metric_they_have_used() -> None:
 @pytest.mark.parametrize(("name", "words"), [("logit_difference", "logit difference"), ("kl", "KL"), ("l2", "L2")])
 def test_a_metric_is_called_as_people_call_it(name: str, words: str) -> None:
     assert Metric(name).words == words
+
+
+@pytest.mark.parametrize(("missed", "doubtful"), [(None, False), (0.25, False), (0.26, True), (1.5, True)])
+def test_scores_that_do_not_add_up_are_doubted(missed: float | None, doubtful: bool) -> None:
+    told = doubts(Algorithm("eap-ig", steps_taken=80, missed=missed))
+    assert len(told) == doubtful
+    assert all(f"miss {missed:.0%} of it at 80 points" in doubt for doubt in told)

@@ -105,6 +105,29 @@ def test_runs_that_met_the_same_circuit_are_one_line_and_empty_circuits_none() -
     ]
 
 
+def test_kl_and_accuracy_stand_in_the_curve_where_they_are_known() -> None:
+    points = [CurvePoint(1.0, 2, 0.92, 6, 0.4, 0.21), CurvePoint(0.5, 3, 0.95, 6, 0.04, 1.0)]
+    header, first, second = (line.split() for line in lines(table.curve(points, 0.5, 3))[1:])
+    assert header == ["threshold", "edges", "faithfulness", "KL", "accuracy"]
+    assert first == ["1", "2", "92.0%", "0.4", "21.0%"]
+    assert second == ["0.5", "3", "95.0%", "0.04", "100.0%", "<-", "chosen"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["input->a0.h0<v>", "a0.h0->logits"], True),
+        (["input->a0.h0<v>", "input->a0.h0<q>", "a0.h0->logits"], False),
+        (["input->a0.h0<v>", "input->a0.h0<k>", "a0.h0->logits"], False),
+        (["input->m0", "m0->logits"], False),
+    ],
+)
+def test_a_circuit_that_feeds_no_query_and_no_key_is_told(names: list[str], told: bool) -> None:
+    parts = table.account(Findings(Circuit.from_names(GRAPH, names), Origin(), Outcome()), 10)
+    shown = " ".join(line for part in parts for line in lines(part))
+    assert ("Note: no edge of this circuit feeds a query or a key" in shown) == told
+
+
 def test_of_circuits_with_equal_thresholds_one_is_chosen() -> None:
     points = [CurvePoint(0.5, size, size / 4, 0) for size in (2, 3, 4)]
     shown = [line.split() for line in lines(table.curve(points, 0.5, 3))[2:]]

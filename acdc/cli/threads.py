@@ -1,0 +1,71 @@
+"""How many threads a command's arithmetic uses: as many as CPUs are free when it starts, unless it is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from acdc.cli import terminal
+from acdc.errors import BadSetting
+
+VARIABLE = "OMP_NUM_THREADS"
+"""What torch and its libraries read when they are loaded."""
+OPTION = "--threads"
+_RUN_MODELS = ("discover", "evaluate", "stability", "attack", "diff", "test", "bench")
+
+
+@contextmanager
+def chosen(words: Sequence[str]) -> Iterator[None]:
+    """Inside, a command line gets as many threads as CPUs are free, and says so if it runs a model and not all are.
+
+    More threads than free CPUs wait for each other at every operation: two on a busy pair of CPUs can take longer than
+    one by far. Where the environment or the command line says a number, that is used. Afterwards the environment is
+    what it was.
+    """
+    before, cpus = os.environ.get(VARIABLE), _cpus()
+    told = before is not None or any(word.partition("=")[0] == OPTION for word in words)
+    threads = cpus if told else free(cpus, _load())
+    if threads < cpus:
+        use(threads)
+        if any(word in _RUN_MODELS for word in words) and "--help" not in words:
+            terminal.errors().print(
+                f"using {threads} of {cpus} CPUs, as the others are busy; acdc {OPTION} N or {VARIABLE} says otherwise",
+                soft_wrap=True,
+            )
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+
+def use(threads: int) -> None:
+    """Have torch use so many threads once it is loaded.
+
+    Raises: BadSetting for less than one.
+    """
+    if threads < 1:
+        raise BadSetting(f"{OPTION} is {threads}; wanted at least 1")
+    os.environ[VARIABLE] = str(threads)
+
+
+def free(cpus: int, load: float) -> int:
+    """How many of so many CPUs are free at a load average, one at least."""
+    return max(1, min(cpus, cpus - round(load)))
+
+
+def _cpus() -> int:
+    """The CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _load() -> float:
+    """How many processes wanted a CPU in the last minute; 0 where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return 0.0
