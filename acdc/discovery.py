@@ -19,10 +19,11 @@ from acdc.algorithms.selection import Rule
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.sweep import ThresholdSweep
 from acdc.checkpoint import Checkpoint
+from acdc.correctness import drawn
 from acdc.goals import Goal, KeptFaithfulness
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
-from acdc.models import expanded, is_directory, load_named
+from acdc.models import expanded, is_directory, load_named, tokenizer_of
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress
 from acdc.record import Asked, record
@@ -71,6 +72,8 @@ def discover(
         task = tasks.get(task)
     name = model.identity.name if isinstance(model, Model) else model or task.model
     asked = Asked(task, file, str(Path(expanded(name)).resolve()) if is_directory(name) else name)
+    if file is not None and not isinstance(model, Model):
+        check_prompts(task, name, setup)
     loaded = model if isinstance(model, Model) else load_named(name, setup)
     discovery, judgement = problems(task, loaded, setup, HELD * method.max_bytes)
     provenance = record(asked, discovery, judgement, setup)
@@ -134,14 +137,23 @@ def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | Scored
 def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
     """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
 
-    Raises: BadPrompts when the model's tokenizer cannot express enough prompts.
+    Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right.
     """
-    prompts = task.build(model.tokenizer, setup.prompts, setup.seed)
+    prompts = drawn(task, model, setup)
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     return (
         Problem(model, prompts.discovery, measured, ablation, max_bytes=max_bytes),
         Problem(model, prompts.judgement, measured, ablation, max_bytes=max_bytes),
     )
+
+
+def check_prompts(task: Task, model: str, setup: Setup) -> None:
+    """Refuse what the model's tokenizer cannot express before the weights are loaded, which takes longer.
+
+    Raises: BadPrompts.
+    """
+    if (tokenizer := tokenizer_of(model)) is not None:
+        task.build(tokenizer, setup.prompts, setup.seed)
 
 
 def default_directory(task: str, model: str) -> Path:

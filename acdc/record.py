@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from acdc.correctness import Right
 from acdc.problem import Problem
 from acdc.setup import Setup
 from tasks.task import Task
@@ -41,19 +42,31 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
         "prompts": {
             "count": setup.prompts,
             "seed": setup.seed,
-            "discovery": {"count": len(discovery.pairs), "hash": f"sha256:{discovery.pairs.fingerprint()}"},
-            "judgement": {"count": len(judgement.pairs), "hash": f"sha256:{judgement.pairs.fingerprint()}"},
+            "only_correct": setup.only_correct,
+            "discovery": side(discovery),
+            "judgement": side(judgement),
         },
         "ablation": discovery.ablation.value,
         "metric": {"name": discovery.metric.name, "meaning": discovery.metric.meaning},
         "versions": versions(),
     }
+    notes = []
+    if any(pair.text.first_token for pair in discovery.pairs.pairs):
+        notes.append(
+            "Answers and distractors of several tokens are measured by their first token; what follows it is not "
+            "looked at."
+        )
     if model.graph.frozen_scale:
-        record["notes"] = [
+        notes.append(
             "A norm follows the sum of this model's heads; its scale is frozen per prompt and position, at the clean "
             "run for what edges carry and at the corrupt run for what missing edges carry."
-        ]
-    return record
+        )
+    return {**record, "notes": notes} if notes else record
+
+
+def side(problem: Problem) -> dict[str, Any]:
+    """The prompts of one side: how many, how many of them the model gets right, and their hash."""
+    return {**Right.on(problem).to_json(), "hash": f"sha256:{problem.pairs.fingerprint()}"}
 
 
 def versions() -> dict[str, str | None]:

@@ -45,7 +45,7 @@ class Case:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Case:
         """The case that `to_json` wrote."""
-        pair = {name: data["pair"][name] for name in TextPair.__dataclass_fields__}
+        pair = {name: value for name, value in data["pair"].items() if name in TextPair.__dataclass_fields__}
         pair |= {name: tuple(pair[name]) for name in ("answers", "distractors")}
         pair["filling"] = tuple(pair["filling"].items())
         return cls(**{**{name: data[name] for name in cls.__dataclass_fields__}, "pair": TextPair(**pair)})

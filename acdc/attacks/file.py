@@ -38,7 +38,14 @@ class Recorded:
             if data["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {data['schema']!r}, wanted {SCHEMA!r}")
             named, drawn = data["model"], data["prompts"]
-            setup = Setup(data["metric"]["name"], data["ablation"], drawn["count"], drawn["seed"], dtype=named["dtype"])
+            setup = Setup(
+                data["metric"]["name"],
+                data["ablation"],
+                drawn["count"],
+                drawn["seed"],
+                dtype=named["dtype"],
+                only_correct=drawn.get("only_correct", False),
+            )
             return cls(
                 path.parent / data["circuit"]["file"],
                 data["task"]["name"],

@@ -65,6 +65,7 @@ def discover(
         int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")
     ] = 64,
     seed: Annotated[int, option("--seed", takes="N", is_="Seed of the prompts, and of masks and random [0]")] = 0,
+    only_correct: Annotated[bool, flag("--only-correct", is_="Leave out prompts that the model gets wrong")] = False,
     device: Device = "cpu",
     dtype: Annotated[
         str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")
@@ -90,7 +91,7 @@ def discover(
 
     goal = _goal(threshold, edges, faithfulness)
     how = Method(method, refine, select, steps, max_bytes=int(max_memory * 1e9))
-    setup = Setup(metric, ablation, prompts, seed, device, dtype)
+    setup = Setup(metric, ablation, prompts, seed, device, dtype, only_correct)
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
 
     import tasks
@@ -163,10 +164,11 @@ def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Pla
 
 
 def _cost(task: Task, model: str, setup: Setup, method: Method) -> Forecast:
-    from acdc.discovery import problems
+    from acdc.discovery import check_prompts, problems
     from acdc.forecast import forecast
     from acdc.models import load_named
 
+    check_prompts(task, model, setup)
     return forecast(problems(task, load_named(model, setup), setup)[0], method)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from acdc.assessment import Case, Section
+    from acdc.correctness import Right
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.report.findings import Findings, Origin
@@ -60,6 +61,7 @@ def evaluate(
     the same answer.
     """
     from acdc.assessment import Case
+    from acdc.correctness import Right
     from acdc.evaluation import judgement
     from acdc.judges.completeness import completeness
     from acdc.judges.faithfulness import faithfulness
@@ -76,7 +78,7 @@ def evaluate(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
     problem = judgement(loaded, task=task, model=model, setup=setup)
-    judged = faithfulness(problem, loaded, setup.seed)
+    judged, right = faithfulness(problem, loaded, setup.seed), Right.on(problem)
     complete = completeness(problem, loaded) if loaded.edges else None
     measured_on = _measured_on(findings.origin, setup, task, model)
     sections = _asked(Case(problem, findings, judged, complete, at_least or AT_LEAST, setup.seed)) if full else []
@@ -85,9 +87,10 @@ def evaluate(
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
         gaps = {"completeness": complete.to_json() if complete else None}
         told = _assessed(sections) if full else {}
-        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **gaps, **told, **check})
+        on = {"prompts": {**right.to_json(), "only_correct": setup.only_correct}}
+        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **on, **gaps, **told, **check})
     else:
-        _show(findings, judged, complete, setup, measured_on, sections)
+        _show(findings, judged, complete, setup, measured_on, sections, right)
     for warning in (*warnings(judged, measured_on.metric), *incompleteness(complete)):
         terminal.warn(warning)
     if not passed:
@@ -153,6 +156,7 @@ def _show(
     setup: Setup,
     measured_on: Origin,
     sections: Sequence[Section],
+    right: Right,
 ) -> None:
     from acdc.assessment import verdict as over_all
     from acdc.report.assessment import tables
@@ -161,7 +165,7 @@ def _show(
     terminal.parts(
         (
             headline(measured_on),
-            verdict(findings, judged, complete, setup, measured_on.metric),
+            verdict(findings, judged, complete, setup, measured_on.metric, right),
             levels(judged, measured_on.metric),
             *(tables(sections, over_all(sections)) if sections else ()),
         )

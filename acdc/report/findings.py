@@ -44,18 +44,23 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Drawn:
-    """How many prompts there are on one side of the split."""
+    """How many prompts there are on one side of the split, and how many the model gets right; None: not said."""
 
     count: int
+    right: int | None = None
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The prompts a circuit was found and judged on: the seed they were drawn with, and how many there were."""
+    """The prompts a circuit was found and judged on: the seed they were drawn with, and how many there were.
+
+    `only_correct` says that prompts which the model gets wrong were left out.
+    """
 
     seed: int
     discovery: Drawn
     judgement: Drawn
+    only_correct: bool = False
 
 
 @dataclass(frozen=True)
