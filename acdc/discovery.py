@@ -21,6 +21,7 @@ from acdc.algorithms.sweep import ThresholdSweep
 from acdc.checkpoint import Checkpoint
 from acdc.correctness import drawn
 from acdc.goals import Goal, KeptFaithfulness
+from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import Method
 from acdc.models import expanded, is_directory, load_named, tokenizer_of
@@ -99,6 +100,8 @@ def discover(
         "curve": [asdict(point) for point in account.curve],
         "faithfulness": judged.to_json(),
     }
+    if (form := answer_form(judgement)) is not None and form.prefers_other:
+        provenance["answer_form"] = form.to_json()
     return Result(replace(circuit, provenance=provenance), judged, account.curve)
 
 

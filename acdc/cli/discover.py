@@ -101,7 +101,7 @@ def discover(
     from acdc.discovery import default_directory
     from acdc.discovery import discover as find
     from acdc.models import resolve
-    from acdc.report.findings import Findings, warnings
+    from acdc.report.findings import Findings, other_form, warnings
     from acdc.report.table import price
     from acdc.robust import refine as find_robust
 
@@ -146,7 +146,8 @@ def discover(
         _show(findings, written.files)
     if refined and not json:
         terminal.results().print(f"Robust: {refined.verdict}; {refined.stop.value}", soft_wrap=True)
-    for warning in warnings(result.faithfulness, findings.origin.metric):
+    told = warnings(result.faithfulness, findings.origin.metric)
+    for warning in (*told, *other_form(findings.outcome.answer_form)):
         terminal.warn(warning)
     if written.undrawn:
         raise written.undrawn

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from acdc.judges.answer_form import AnswerForm
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.stability import Agreement
@@ -114,12 +115,16 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How faithful a circuit was found to be, the sweep that led to it, and what else its file has to say."""
+    """How faithful a circuit was found to be, the sweep that led to it, and what else its file has to say.
+
+    `answer_form` is there where the model prefers the answers' other form.
+    """
 
     faithfulness: Faithfulness | None = None
     curve: tuple[CurvePoint, ...] = ()
     notes: tuple[str, ...] = ()
     stability: Repeated | None = None
+    answer_form: AnswerForm | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,18 @@ def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
             f"{judged.accuracy.full:.0%}; ask for a larger one (--faithfulness, --edges){by_kl}"
         )
     return tuple(found)
+
+
+def other_form(found: AnswerForm | None) -> tuple[str, ...]:
+    """What a reader should know where the model prefers the answers with or without the space that they have not."""
+    if found is None or not found.prefers_other:
+        return ()
+    how = "without their leading space" if found.given.startswith(" ") else "with a leading space"
+    return (
+        f"the model prefers the answers {how}: such as {found.other!r}, it gives them a probability of "
+        f"{found.other_probability:.1%} on average over {found.prompts} prompts, and {found.given_probability:.1%} as "
+        f"they are, such as {found.given!r}; write the answers {how}",
+    )
 
 
 def incompleteness(complete: Completeness | None) -> tuple[str, ...]:
