@@ -39,8 +39,11 @@ class Case:
         return self.model_right and not self.circuit_right
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data, the filling of the slots as an object."""
-        return {**asdict(self), "pair": {**asdict(self.pair), "filling": dict(self.pair.filling)}, "fails": self.fails}
+        """All of it as plain JSON data, the filling of the slots as an object; `first_token` only where it is so."""
+        pair = {**asdict(self.pair), "filling": dict(self.pair.filling)}
+        if not self.pair.first_token:
+            del pair["first_token"]
+        return {**asdict(self), "pair": pair, "fails": self.fails}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Case:
