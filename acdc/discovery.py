@@ -19,10 +19,12 @@ from acdc.algorithms.selection import Rule
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.sweep import ThresholdSweep
 from acdc.checkpoint import Checkpoint
+from acdc.correctness import drawn
 from acdc.goals import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, as_goal
+from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.method import PRUNING, Method
-from acdc.models import expanded, load_named
+from acdc.models import expanded, load_named, tokenizer_of
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress
 from acdc.record import RECORDED, Asked, record
@@ -86,6 +88,8 @@ def prepare(
     method, goal = Method(method) if isinstance(method, str) else method, as_goal(goal)
     setup = measured_for(goal, method, setup)
     asked = Asked.of(task, model)
+    if asked.file is not None and not isinstance(model, Model):
+        check_prompts(asked.task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
     discovery, judgement = problems(asked.task, loaded, setup, HELD * method.max_bytes)
     return Prepared(discovery, judgement, method, goal, setup.seed, record(asked, discovery, judgement, setup))
@@ -145,6 +149,8 @@ class Prepared:
             "curve": [asdict(point) for point in account.curve],
             "faithfulness": judged.to_json(),
         }
+        if (form := answer_form(self.judgement)) is not None and form.prefers_other:
+            provenance["answer_form"] = form.to_json()
         return Result(replace(circuit, provenance=provenance), judged, account.curve)
 
 
@@ -194,14 +200,23 @@ def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | Scored
 def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
     """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
 
-    Raises: BadPrompts when the model's tokenizer cannot express enough prompts.
+    Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right.
     """
-    prompts = task.build(model.tokenizer, setup.prompts, setup.seed)
+    prompts = drawn(task, model, setup)
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     return (
         Problem(model, prompts.discovery, measured, ablation, max_bytes=max_bytes),
         Problem(model, prompts.judgement, measured, ablation, max_bytes=max_bytes),
     )
+
+
+def check_prompts(task: Task, model: str, setup: Setup) -> None:
+    """Refuse what the model's tokenizer cannot express before the weights are loaded, which takes longer.
+
+    Raises: BadPrompts.
+    """
+    if (tokenizer := tokenizer_of(model)) is not None:
+        task.build(tokenizer, setup.prompts, setup.seed)
 
 
 def default_directory(task: str, model: str) -> Path:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
@@ -102,6 +102,22 @@ def is_directory(name: str) -> bool:
     """Whether the name is a checkpoint directory's, and not a shipped or a compiled model's."""
     name = expanded(name)
     return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and Path(name).is_dir()
+
+
+def tokenizer_of(name: str) -> Any:
+    """The tokenizer of a shipped model or of a checkpoint directory; None where it takes more than a moment to have.
+
+    What is wrong with a directory is not told here, but by `load_named`.
+    """
+    directory = Path(resolve(name))
+    if not directory.is_dir() or not any(directory.glob("tokenizer*")):
+        return None
+    import transformers
+
+    try:
+        return transformers.AutoTokenizer.from_pretrained(directory)
+    except Exception:  # a damaged file surfaces as whatever the reader of it stumbles over
+        return None
 
 
 def load_model(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tasks
+from acdc.correctness import Right
 from acdc.hashes import tokenizer_hash, weights_hash
 from acdc.models import expanded, is_directory, is_known, name_of
 from acdc.problem import Problem
@@ -72,8 +73,9 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
         "prompts": {
             "count": setup.prompts,
             "seed": setup.seed,
-            "discovery": {"count": len(discovery.pairs), "hash": f"sha256:{discovery.pairs.fingerprint()}"},
-            "judgement": {"count": len(judgement.pairs), "hash": f"sha256:{judgement.pairs.fingerprint()}"},
+            "only_correct": setup.only_correct,
+            "discovery": side(discovery),
+            "judgement": side(judgement),
         },
         "ablation": discovery.ablation.value,
         "metric": {"name": discovery.metric.name, "meaning": discovery.metric.meaning},
@@ -81,12 +83,23 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
     }
     for part in asked.in_memory:
         record[part]["in_memory"] = True
+    notes = []
+    if any(pair.text.first_token for pair in discovery.pairs.pairs):
+        notes.append(
+            "Answers and distractors of several tokens are measured by their first token; what follows it is not "
+            "looked at."
+        )
     if model.graph.frozen_scale:
-        record["notes"] = [
+        notes.append(
             "A norm follows the sum of this model's heads; its scale is frozen per prompt and position, at the clean "
             "run for what edges carry and at the corrupt run for what missing edges carry."
-        ]
-    return record
+        )
+    return {**record, "notes": notes} if notes else record
+
+
+def side(problem: Problem) -> dict[str, Any]:
+    """The prompts of one side: how many, how many of them the model gets right, and their hash."""
+    return {**Right.on(problem).to_json(), "hash": f"sha256:{problem.pairs.fingerprint()}"}
 
 
 def versions() -> dict[str, str | None]:

@@ -19,9 +19,15 @@ def recorded_setup(circuit: Circuit) -> Setup:
     keys = (("metric", "name"), ("ablation",), ("prompts", "count"), ("prompts", "seed"), ("model", "dtype"))
     metric, ablation, prompts, seed, dtype = (str(recorded(circuit, *key)) for key in keys)
     try:
-        return Setup(metric, ablation, int(prompts), int(seed), dtype=dtype)
+        return Setup(metric, ablation, int(prompts), int(seed), dtype=dtype, only_correct=_only_correct(circuit))
     except ValueError as error:
         raise BadCircuitFile(f"the circuit's record is damaged: {error}; discover the circuit again") from error
+
+
+def _only_correct(circuit: Circuit) -> bool:
+    """Whether a circuit was discovered on prompts that the model gets right only; older files do not say: on all."""
+    prompts = circuit.provenance.get("prompts")
+    return isinstance(prompts, dict) and prompts.get("only_correct") is True
 
 
 def recorded_search(circuit: Circuit) -> tuple[Method, Goal]:

@@ -30,6 +30,7 @@ from acdc.method import Method
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.progress import Account, CurvePoint, Progress
+from acdc.record import side
 from acdc.rounds import Plan, Refined, Round, Standing, Stop
 from acdc.setup import Setup
 from graphs.circuit import Circuit
@@ -331,7 +332,7 @@ class _Course:
         pairs = self._joint(lessons[: found.lessons])
         record["prompts"] = {
             **record["prompts"],
-            "discovery": {"count": len(pairs), "hash": f"sha256:{pairs.fingerprint()}"},
+            "discovery": side(self.discovery.on(pairs)),
         }
         record["algorithm"] = {
             **{key: record["algorithm"][key] for key in ("name", "settings", "score")},

@@ -21,7 +21,8 @@ class Setup:
     """The choices that a measurement depends on.
 
     `metric` is a metric's name (None: the task's own), `ablation` an `Ablation` or its value, `prompts` how many
-    prompts to discover with and as many others to judge by, `seed` what they are drawn with.
+    prompts to discover with and as many others to judge by, `seed` what they are drawn with; `only_correct` leaves out
+    those that the model gets wrong.
 
     Raises: BadSetting when a value is none of these; UnknownMetric.
     """
@@ -32,6 +33,7 @@ class Setup:
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
+    only_correct: bool = False
 
     def __post_init__(self) -> None:
         kinds = [kind.value for kind in Ablation]

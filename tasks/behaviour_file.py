@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 
 from tasks.behaviour_slots import FileSlots, filled, read_slots
 from tasks.errors import BadBehaviourFile, Problem, nearest
 from tasks.metrics import ALIASES, metric_names
-from tasks.prompts import AbstractPromptSource, ListedPrompts
+from tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
 from tasks.records import Field, Keys, Record, describe, read_table, read_yaml
+from tasks.slots import Slots
 from tasks.task import NAME, About, Task, Variation
 from tasks.tokenisation import TextPair
 
-_FILE_KEYS = Keys(required=("name", "model", "metric", "prompts"), optional=("about", "slots", "variations"))
+_ONE_TOKEN, _FIRST_TOKEN = "one-token", "first-token"
+_FILE_KEYS = Keys(required=("name", "model", "metric", "prompts"), optional=("about", "answers", "slots", "variations"))
 _VARIATION_KEYS = Keys(required=("about", "prompts"))
 _PROMPT_KEYS = Keys(required=("clean", "corrupt", "answer", "distractor"), optional=("position", "template"))
 
@@ -36,7 +40,8 @@ metric: logit_difference
 # At least 4 prompts, better 50; half of them find the circuit, the others judge it.
 # clean        calls for the behaviour
 # corrupt      is as long in tokens, but what the answer depends on has been changed
-# answer       the token that should come next, with its leading space; or a list of them
+# answer       the token that should come next, with its leading space; or a list of them (with `answers: first-token`
+#              beside `prompts`, words of several tokens are measured by their first token)
 # distractor   the token that must not come next; or a list of them
 # position     (optional) counts the prompt's tokens; the token after it is predicted; -1, the last, if left out
 # template     (optional) a name for prompts of the same wording
@@ -100,11 +105,38 @@ def load_behaviour_file(path: str | Path) -> Task:
         problems.append(Problem("unknown metric", repr(metric), "a metric's name", remedy, place))
     sentence = _text(record, "about", problems) or f"The behaviour described in {path.name}."
     slots = read_slots(record.fields.get("slots"), problems)
+    _check_answers(record.fields.get("answers"), problems)
     prompts = _prompts(record.fields.get("prompts"), path, slots, 4, problems)
     variations = _variations(record.fields.get("variations"), path, slots, problems)
     if problems:
         raise BadBehaviourFile(*sorted(problems, key=lambda problem: _reading_order(problem, path)))
+    if "answers" in record.fields and record.fields["answers"].value == _FIRST_TOKEN:
+        prompts = _by_first_token(prompts)
+        variations = tuple(replace(each, prompts=_by_first_token(each.prompts)) for each in variations)
     return Task(name, About(sentence), model, metric, prompts, variations=variations)
+
+
+def _check_answers(field: Field | None, problems: list[Problem]) -> None:
+    if field is not None and field.value not in (_ONE_TOKEN, _FIRST_TOKEN):
+        wanted = f"{_ONE_TOKEN} (each is one token) or {_FIRST_TOKEN} (of several tokens the first is measured)"
+        what, remedy = "'answers' says nothing known", "leave it out where every answer is one token"
+        problems.append(Problem(what, describe(field.value), wanted, remedy, field.place))
+
+
+def _by_first_token(prompts: AbstractPromptSource) -> AbstractPromptSource:
+    """The same prompts, their answers and distractors measured by their first tokens."""
+    match prompts:
+        case ListedPrompts(texts, places):
+            return ListedPrompts(tuple(replace(text, first_token=True) for text in texts), places)
+        case TemplatePrompts(_, Slots(choices, write)):
+
+            def written(words: Mapping[str, str]) -> TextPair | None:
+                pair = write(words)
+                return None if pair is None else replace(pair, first_token=True)
+
+            return TemplatePrompts.of(Slots(choices, written))
+        case _:
+            raise AssertionError(f"a behaviour file made {type(prompts).__name__}")
 
 
 def example(name: str, model: str = "everyday-4l") -> str:

@@ -29,7 +29,8 @@ class TextPair:
     Answers and distractors continue the clean prompt, so they carry their own leading space (`" Mary"`).
     `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
     predicted there; -1 is the last. `template` names the wording a pair was drawn from, `filling` what stands in each
-    of its slots, by name.
+    of its slots, by name. With `first_token`, answers and distractors of several tokens are measured by their first
+    token; otherwise each must be one token.
 
     Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings, or a text holds half of
     a character (a lone surrogate).
@@ -42,6 +43,7 @@ class TextPair:
     position: int = -1
     template: str = ""
     filling: tuple[tuple[str, str], ...] = ()
+    first_token: bool = False
 
     def __post_init__(self) -> None:
         for name, words in (("answers", self.answers), ("distractors", self.distractors)):

@@ -64,6 +64,12 @@ class Prompts:
     discovery: PromptPairs
     judgement: PromptPairs
 
+    @staticmethod
+    def halves(pairs: PromptPairs) -> Prompts:
+        """The first half of some prompts for discovery and the others for judgement."""
+        half = len(pairs) // 2
+        return Prompts(pairs.select(range(half)), pairs.select(range(half, len(pairs))))
+
     def __post_init__(self) -> None:
         if min(len(self.discovery), len(self.judgement)) < 2:
             raise BadPrompts(
@@ -146,6 +152,4 @@ class Task:
 
         Raises: BadPrompts if the tokenizer cannot express enough of them, or there is none for prompts of text.
         """
-        pairs = self.prompts.pairs(tokenizer, 2 * n, np.random.default_rng(seed))
-        half = len(pairs) // 2
-        return Prompts(pairs.select(range(half)), pairs.select(range(half, len(pairs))))
+        return Prompts.halves(self.prompts.pairs(tokenizer, 2 * n, np.random.default_rng(seed)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from tasks.errors import BadPrompts, Problem
@@ -17,7 +17,9 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     """Return the pair in tokens, or None and every reason why this tokenizer cannot express it.
 
     Special tokens are those the tokenizer itself puts before a text, once; what it puts after a text (EOS) is
-    left out, as the answer goes there. A pair of token ids is what it says, whatever the tokenizer.
+    left out, as the answer goes there. Where answers are measured by their first tokens, the text of what is returned
+    has just these for answers, so that it says what is measured. A pair of token ids is what it says, whatever the
+    tokenizer.
 
     Raises: BadPrompts when there is no tokenizer for a text, or none that writes it in one way.
     """
@@ -67,13 +69,17 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
                 "use -1 for the last token",
             )
         )
-    answers = _continuations("answer", text.answers, clean, tokenizer, problems)
-    distractors = _continuations("distractor", text.distractors, clean, tokenizer, problems)
+    measured = text
+    if text.first_token:
+        cut = [_first_tokens(words, clean, tokenizer, problems) for words in (text.answers, text.distractors)]
+        measured = replace(text, answers=cut[0], distractors=cut[1])
+    answers = _continuations("answer", measured.answers, clean, tokenizer, problems)
+    distractors = _continuations("distractor", measured.distractors, clean, tokenizer, problems)
     if both := sorted(set(answers) & set(distractors)):
         problems.append(
             Problem(
                 "an answer is a distractor too",
-                f"{tokenizer.convert_ids_to_tokens(both)} in both",
+                f"{tokenizer.convert_ids_to_tokens(both)} in both" + (" as first token" if text.first_token else ""),
                 "answers that differ from the distractors",
                 "remove it from one of the two",
             )
@@ -81,7 +87,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     if problems:
         return None, tuple(problems)
     position = clean.start + text.position % own
-    return TokenPair(clean.ids, corrupt.ids, position, answers, distractors, text), ()
+    return TokenPair(clean.ids, corrupt.ids, position, answers, distractors, measured), ()
 
 
 @final
@@ -138,6 +144,31 @@ class _Encoded:
         return found
 
 
+def _first_tokens(
+    words: tuple[str, ...], clean: _Encoded, tokenizer: Tokenizer, problems: list[Problem]
+) -> tuple[str, ...]:
+    """Return what of each word its first token writes after the clean prompt; a word of one token is left as it is."""
+
+    def joined(word: str) -> tuple[int, ...]:
+        whole = tuple(tokenizer.encode(clean.text + word, add_special_tokens=True))
+        return whole[: len(whole) - clean.tail]
+
+    cut = []
+    for word in words:
+        whole, length = joined(word), len(clean.ids)
+        if whole[:length] != clean.ids or len(whole) <= length + 1:
+            cut.append(word)
+            continue
+        beginnings = (word[:end] for end in range(len(word) - 1, 0, -1))
+        first = next((text for text in beginnings if joined(text) == whole[: length + 1]), None)
+        if first is None:
+            got = f"{word!r} -> {tokenizer.convert_ids_to_tokens(list(whole[length:]))}"
+            wanted, remedy = "a first token that is a text by itself", "use a word that begins otherwise"
+            problems.append(Problem("a word cannot be measured by its first token", got, wanted, remedy))
+        cut.append(first or word)
+    return tuple(cut)
+
+
 def _continuations(
     role: str, words: tuple[str, ...], clean: _Encoded, tokenizer: Tokenizer, problems: list[Problem]
 ) -> tuple[int, ...]:
@@ -155,7 +186,9 @@ def _continuations(
             remedy = "start it with a space and let the prompt end without one"
         elif len(added) != 1:
             what = f"the {role} is not one token"
-            remedy = "use a word that this tokenizer writes as one token"
+            remedy = (
+                "use a word that this tokenizer writes as one token, or measure first tokens (answers: first-token)"
+            )
             if not word.startswith(" "):
                 remedy = f"start it with a space or {remedy}"
         elif added[0] == unknown and tokenizer.convert_ids_to_tokens(added)[0] not in word:

@@ -43,13 +43,16 @@ class Case:
         return self.model_right and not self.circuit_right
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data, the filling of the slots as an object."""
-        return {**asdict(self), "pair": {**asdict(self.pair), "filling": dict(self.pair.filling)}, "fails": self.fails}
+        """All of it as plain JSON data, the filling of the slots as an object; `first_token` only where it is so."""
+        pair = {**asdict(self.pair), "filling": dict(self.pair.filling)}
+        if not self.pair.first_token:
+            del pair["first_token"]
+        return {**asdict(self), "pair": pair, "fails": self.fails}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Case:
         """The case that `to_json` wrote."""
-        pair = {name: data["pair"][name] for name in TextPair.__dataclass_fields__}
+        pair = {name: value for name, value in data["pair"].items() if name in TextPair.__dataclass_fields__}
         pair |= {name: tuple(pair[name]) for name in ("answers", "distractors")}
         pair["filling"] = tuple(pair["filling"].items())
         return cls(**{**{name: data[name] for name in cls.__dataclass_fields__}, "pair": TextPair(**pair)})

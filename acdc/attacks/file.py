@@ -56,7 +56,14 @@ class Recorded:
             named, drawn = data["model"], data["prompts"]
             if odd := [case["kl"] for case in data["worst"] if type(case["kl"]) not in (int, float)]:
                 raise ValueError(f"a KL divergence of {odd[0]!r}")
-            setup = Setup(data["metric"]["name"], data["ablation"], drawn["count"], drawn["seed"], dtype=named["dtype"])
+            setup = Setup(
+                data["metric"]["name"],
+                data["ablation"],
+                drawn["count"],
+                drawn["seed"],
+                dtype=named["dtype"],
+                only_correct=drawn.get("only_correct", False),
+            )
             return cls(
                 Attacked(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", ""))),
                 data["task"]["name"],

@@ -56,7 +56,7 @@ def _elsewhere(task: Task, model: Model, circuit: Circuit, setup: Setup) -> Else
     from acdc.judges.faithfulness import faithfulness
 
     try:
-        _, problem = problems(task, model, replace(setup, metric=None))
+        _, problem = problems(task, model, replace(setup, metric=None, only_correct=False))
     except BadPrompts as error:
         return Elsewhere(task.name, "not expressible", why=error.problems[0].what)
     try:

@@ -169,6 +169,8 @@ class SetupForm(AbstractForm):
     """What the prompts are drawn with [0]."""
     dtype: Dtype | None = None
     """In which precision [float32]."""
+    only_correct: bool | None = None
+    """Whether prompts that the model gets wrong are left out [false]."""
 
 
 class HypothesisForm(AbstractForm):

@@ -67,6 +67,7 @@ def started(found: Recorded, pair: TextPair, at_most: float, folder: Path) -> st
         "prompts": setup.prompts,
         "seed": setup.seed,
         "dtype": setup.dtype,
+        **({"only_correct": "true"} if setup.only_correct else {}),
     }
     lines = [
         "about: The circuit does what the model does where an attack found that it did not.",

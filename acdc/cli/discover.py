@@ -77,6 +77,7 @@ def discover(
         int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")
     ] = 64,
     seed: Annotated[int, option("--seed", takes="N", is_="Seed of the prompts, and of masks and random [0]")] = 0,
+    only_correct: Annotated[bool, flag("--only-correct", is_="Leave out prompts that the model gets wrong")] = False,
     device: Device = "cpu",
     dtype: Annotated[
         str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")
@@ -102,7 +103,7 @@ def discover(
 
     goal = _goal(Threshold=threshold, Edges=edges, MeanKL=kl, KeptAccuracy=accuracy, KeptFaithfulness=faithfulness)
     how = Method(method, refine, select, steps, max_bytes=int(max_memory * 1e9))
-    setup = Setup(metric, ablation, prompts, seed, device, dtype)
+    setup = Setup(metric, ablation, prompts, seed, device, dtype, only_correct)
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
 
     import tasks
@@ -112,7 +113,7 @@ def discover(
     from acdc.cli.runs import interrupted, of_discovery, room
     from acdc.discovery import default_directory, prepare
     from acdc.models import resolve
-    from acdc.report.findings import Findings, doubts, nothing_found, warnings
+    from acdc.report.findings import Findings, doubts, nothing_found, other_form, warnings
     from acdc.report.table import price
     from acdc.robust import refine as find_robust
 
@@ -166,7 +167,8 @@ def discover(
         _show(findings, written.files)
     if refined and not json:
         terminal.results().print(f"Robust: {refined.verdict}; {refined.stop.value}", soft_wrap=True)
-    for warning in (*warnings(result.faithfulness, findings.origin.metric), *doubts(findings.origin.algorithm)):
+    told = (*warnings(result.faithfulness, findings.origin.metric), *doubts(findings.origin.algorithm))
+    for warning in (*told, *other_form(findings.outcome.answer_form)):
         terminal.warn(warning)
     if written.undrawn:
         raise written.undrawn
@@ -184,11 +186,12 @@ def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Pla
 
 
 def _cost(task: Task, model: str, setup: Setup, method: Method, goal: Goal) -> Forecast:
-    from acdc.discovery import HELD, measured_for, problems
+    from acdc.discovery import HELD, check_prompts, measured_for, problems
     from acdc.forecast import forecast
     from acdc.models import load_named
 
     setup = measured_for(goal, method, setup)
+    check_prompts(task, model, setup)
     return forecast(problems(task, load_named(model, setup), setup, HELD * method.max_bytes)[0], method, goal)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from acdc.assessment import Case, Section
     from acdc.cli.progress import Watch
+    from acdc.correctness import Right
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.report.findings import Findings, Origin
@@ -64,6 +65,7 @@ def evaluate(
     """
     from acdc.assessment import Case
     from acdc.cli.progress import watching
+    from acdc.correctness import Right
     from acdc.evaluation import judgement
     from acdc.judges.completeness import completeness
     from acdc.judges.faithfulness import faithfulness
@@ -83,7 +85,7 @@ def evaluate(
         watch.stage("loading the model")
         problem = judgement(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
         watch.stage("measuring how faithful it is")
-        judged = faithfulness(problem, loaded, setup.seed)
+        judged, right = faithfulness(problem, loaded, setup.seed), Right.on(problem)
         complete = completeness(problem, loaded, watch=watch.pruning) if loaded.edges else None
         case = Case(problem, findings, judged, complete, at_least or AT_LEAST, setup.seed, watch=watch.pruning)
         sections = _asked(case, watch) if full else []
@@ -93,9 +95,10 @@ def evaluate(
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
         gaps = {"completeness": complete.to_json() if complete else None}
         told = _assessed(sections) if full else {}
-        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **gaps, **told, **check})
+        on = {"prompts": {**right.to_json(), "only_correct": setup.only_correct}}
+        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **on, **gaps, **told, **check})
     else:
-        _show(findings, judged, complete, setup, measured_on, sections)
+        _show(findings, judged, complete, setup, measured_on, sections, right)
     for warning in (*warnings(judged, measured_on.metric), *incompleteness(complete)):
         terminal.warn(warning)
     if not passed:
@@ -158,6 +161,7 @@ def _show(
     setup: Setup,
     measured_on: Origin,
     sections: Sequence[Section],
+    right: Right,
 ) -> None:
     from acdc.assessment import verdict as over_all
     from acdc.report.assessment import tables
@@ -166,7 +170,7 @@ def _show(
     terminal.parts(
         (
             headline(measured_on),
-            verdict(findings, judged, complete, setup, measured_on.metric),
+            verdict(findings, judged, complete, setup, measured_on.metric, right),
             levels(judged, measured_on.metric),
             *(tables(sections, over_all(sections)) if sections else ()),
         )

@@ -31,7 +31,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
-    from acdc.report.findings import Findings, doubts, warnings
+    from acdc.report.findings import Findings, doubts, other_form, warnings
     from acdc.report.table import account
     from graphs.circuit import Circuit
 
@@ -59,7 +59,7 @@ def show(
     if named := [str(path) for path in (render, mib) if path is not None]:
         terminal.results().print(f"\nWritten: {', '.join(named)}", soft_wrap=True)
     if judged := findings.outcome.faithfulness:
-        for warning in warnings(judged, findings.origin.metric):
+        for warning in (*warnings(judged, findings.origin.metric), *other_form(findings.outcome.answer_form)):
             terminal.warn(warning)
     for doubt in doubts(findings.origin.algorithm):
         terminal.warn(doubt)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from acdc.judges.answer_form import AnswerForm
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.stability import Agreement
@@ -47,18 +48,23 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Drawn:
-    """How many prompts there are on one side of the split."""
+    """How many prompts there are on one side of the split, and how many the model gets right; None: not said."""
 
     count: int
+    right: int | None = None
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The prompts a circuit was found and judged on: the seed they were drawn with, and how many there were."""
+    """The prompts a circuit was found and judged on: the seed they were drawn with, and how many there were.
+
+    `only_correct` says that prompts which the model gets wrong were left out.
+    """
 
     seed: int
     discovery: Drawn
     judgement: Drawn
+    only_correct: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,12 +124,16 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How faithful a circuit was found to be, the sweep that led to it, and what else its file has to say."""
+    """How faithful a circuit was found to be, the sweep that led to it, and what else its file has to say.
+
+    `answer_form` is there where the model prefers the answers' other form.
+    """
 
     faithfulness: Faithfulness | None = None
     curve: tuple[CurvePoint, ...] = ()
     notes: tuple[str, ...] = ()
     stability: Repeated | None = None
+    answer_form: AnswerForm | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +212,18 @@ def reading(circuit: Circuit) -> tuple[str, ...]:
     return (
         "no edge of this circuit feeds a query or a key: where its heads attend does not depend on what the circuit "
         "reads, as their attention patterns are those of the ablated run.",
+    )
+
+
+def other_form(found: AnswerForm | None) -> tuple[str, ...]:
+    """What a reader should know where the model prefers the answers with or without the space that they have not."""
+    if found is None or not found.prefers_other:
+        return ()
+    how = "without their leading space" if found.given.startswith(" ") else "with a leading space"
+    return (
+        f"the model prefers the answers {how}: such as {found.other!r}, it gives them a probability of "
+        f"{found.other_probability:.1%} on average over {found.prompts} prompts, and {found.given_probability:.1%} as "
+        f"they are, such as {found.given!r}; write the answers {how}",
     )
 
 

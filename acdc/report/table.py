@@ -21,6 +21,7 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 
 if TYPE_CHECKING:
+    from acdc.correctness import Right
     from acdc.forecast import Forecast
     from acdc.models import Shipped
     from acdc.setup import Setup
@@ -75,15 +76,25 @@ def facts(findings: Findings) -> Table:
         "faithfulness": keeps(judged, origin.metric) if judged else "not measured; `acdc evaluate` does that",
     }
     if origin.prompts:
-        seen, new, seed = origin.prompts.discovery.count, origin.prompts.judgement.count, origin.prompts.seed
-        rows["prompts"] = f"{seen:,} to find it and {new:,} others to judge it, drawn with seed {seed}"
+        seen, new = origin.prompts.discovery, origin.prompts.judgement
+        drawn = f"drawn with seed {origin.prompts.seed}{_only_correct(origin.prompts.only_correct)}"
+        rows["prompts"] = f"{seen.count:,} to find it and {new.count:,} others to judge it, {drawn}"
+        if seen.right is not None and new.right is not None:
+            rows["model right"] = (
+                f"on {seen.right:,} of {seen.count:,} and on {new.right:,} of the {new.count:,} others"
+            )
     return _pairs({**rows, "method": _method(origin), **repeated(findings.outcome.stability)})
 
 
 def verdict(
-    findings: Findings, judged: Faithfulness, complete: Completeness | None, setup: Setup, metric: Metric | None
+    findings: Findings,
+    judged: Faithfulness,
+    complete: Completeness | None,
+    setup: Setup,
+    metric: Metric | None,
+    right: Right,
 ) -> Table:
-    """A faithfulness just measured, beside the one that the circuit was found with."""
+    """A faithfulness just measured, beside the one that the circuit was found with; on how many the model is right."""
     before, ablation = findings.outcome.faithfulness, Ablation(setup.ablation).value
     return _pairs(
         {
@@ -91,10 +102,15 @@ def verdict(
             "faithfulness": keeps(judged, metric),
             "completeness": misses(complete) if complete else "not measured: there are no edges",
             "when found": keeps(before, findings.origin.metric) if before else "not measured",
-            "prompts": f"{setup.prompts:,} at most, drawn with seed {setup.seed}",
+            "prompts": f"{setup.prompts:,} at most, drawn with seed {setup.seed}{_only_correct(setup.only_correct)}",
+            "model right": f"on {right.right:,} of {right.of:,} prompts",
             "method": f"{ablation} ablation, {setup.dtype}",
         }
     )
+
+
+def _only_correct(left_out: bool) -> str:
+    return ", those left out that the model gets wrong" if left_out else ""
 
 
 def repeated(stability: Repeated | None) -> dict[str, str]:

@@ -24,6 +24,8 @@ from acdc.report.findings import Findings
 from acdc.report.table import account
 from acdc.setup import Setup
 from graphs.ablation import Ablation
+from graphs.model import Model
+from tasks.behaviour_file import example
 from tasks.errors import BadPrompts, UnknownTask
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.discoveries import SETUP, periodic
@@ -98,6 +100,18 @@ def test_an_answer_that_the_model_has_no_logit_for_is_refused() -> None:
     ids = tasks.Task("ids", tasks.About("Out of range."), "periodic-2l", "logit_diff", prompts)
     with pytest.raises(BadPrompts, match=rf"no logit for an answer .* got the ids \[{outputs}\], wanted ids below"):
         acdc.discover(ids, model, setup=Setup(prompts=2))
+
+
+def test_a_behaviour_file_that_the_tokenizer_cannot_express_is_refused_before_the_weights_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(name: str, setup: Setup) -> Model:
+        raise AssertionError("the weights are loaded")
+
+    monkeypatch.setattr("acdc.discovery.load_named", never)
+    (tmp_path / "mine.yaml").write_text(example("mine").replace('" are"', '" are not"', 1))
+    with pytest.raises(BadPrompts, match=r"mine.yaml:\d+: the answer is not one token: got ' are not'"):
+        acdc.discover(tmp_path / "mine.yaml")
 
 
 def test_a_task_made_in_python_runs_on_its_own_model(checkpoints_task: tasks.Task) -> None:

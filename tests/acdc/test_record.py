@@ -63,7 +63,7 @@ def test_it_is_json_to_the_last_bit(found: acdc.Result) -> None:
 def test_prompts_are_told_by_their_hash(found: acdc.Result) -> None:
     discovery, judgement = problems(tasks.get("periodic"), load_named("periodic-2l", SETUP), SETUP)
     for side, problem in (("discovery", discovery), ("judgement", judgement)):
-        wanted = {"count": 6, "hash": f"sha256:{problem.pairs.fingerprint()}"}
+        wanted = {"count": 6, "right": 6, "hash": f"sha256:{problem.pairs.fingerprint()}"}
         assert found.circuit.provenance["prompts"][side] == wanted
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from tasks.behaviour_file import example, load_behaviour_file
 from tasks.builtin.agreement import NOUNS, PREPOSITIONS
-from tasks.errors import BadBehaviourFile, Problem
+from tasks.errors import BadBehaviourFile, BadPrompts, Problem
 from tasks.metrics import metric_names
 from tasks.prompts import ListedPrompts, TemplatePrompts
 from tasks.task import Task
 from tasks.tokenisation import TextPair
+from tests.tasks.toy_tokenizer import ToyTokenizer
 
 HEAD = "name: mine\nmodel: a-model\nmetric: kl\n"
 ROWS = "".join(f'{{"clean": "{x} b", "corrupt": "{x} c", "answer": " d", "distractor": " e"}}\n' for x in "1234")
@@ -193,6 +194,28 @@ def test_a_model_is_looked_up_beside_the_file_first(tmp_path: Path, monkeypatch:
     assert load(tmp_path, four().replace("a-model", "~/a-model")).model == str(tmp_path / "a-model")
 
 
+def test_answers_may_be_measured_by_their_first_tokens(tmp_path: Path) -> None:
+    words = ToyTokenizer((" b", " c", " d", " e"))
+    long = four('{clean: "1 b", corrupt: "1 c", answer: " dx", distractor: [" e", " cy"]}') + "answers: first-token\n"
+    with pytest.raises(BadPrompts, match="the answer is not one token"):
+        load(tmp_path, long.replace("first-token", "one-token")).build(words, 2, 0)
+    toy = ToyTokenizer((*words.words,), pieces=True)
+    pairs = load(tmp_path, long).build(toy, 2, 0)
+    every = (*pairs.discovery.pairs, *pairs.judgement.pairs)
+    assert {pair.text.answers for pair in every} == {(" d",)}
+    [first] = [pair for pair in every if pair.text.clean == "1 b"]
+    assert (first.text.distractors, len(first.answers), len(first.distractors)) == ((" e", " c"), 1, 2)
+    slots = inline(TEMPLATE.replace('"{one}', '"{one}')) + SLOTS + "answers: first-token\n"
+    source = load(tmp_path, slots).prompts
+    assert isinstance(source, TemplatePrompts)
+    assert source.draw(np.random.default_rng(0)).first_token
+    told_ = told(tmp_path, four() + "answers: all\n")
+    assert told_ == [
+        "mine.yaml:9: 'answers' says nothing known: got 'all', wanted one-token (each is one token) or first-token (of "
+        "several tokens the first is measured); leave it out where every answer is one token."
+    ]
+
+
 def test_a_file_without_prompts_is_told_what_is_missing(tmp_path: Path) -> None:
     assert told(tmp_path, HEAD) == ["mine.yaml:1: missing key: got nothing, wanted 'prompts'; add 'prompts'."]
 
@@ -208,7 +231,7 @@ def test_everything_wrong_with_a_jsonl_is_told_with_its_line(tmp_path: Path) -> 
 """
     assert told(tmp_path, HEAD + "prompts: rows.jsonl\nsize: 3\n", rows_jsonl=rows) == [
         "mine.yaml:5: unknown key: got 'size', wanted one of the known keys; known: name, model, metric, prompts, "
-        "about, slots, variations.",
+        "about, answers, slots, variations.",
         "rows.jsonl:1: 'answer' is not a text: got 7, wanted a text of at least one character; write it in quotes.",
         "rows.jsonl:3: this row is not JSON: got the complaint \"Expecting ',' delimiter\" at column 50, wanted one "
         "JSON object per line; correct the row.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -80,7 +82,8 @@ def test_an_answer_of_several_tokens_is_refused_with_its_tokens() -> None:
     _, (problem,) = tokenise(TextPair("a b", "a c", (" hi",), (" a",)), ToyTokenizer(WORDS))
     assert str(problem) == (
         "the answer is not one token: got ' hi' -> [' ', 'h', 'i'], wanted one token of its own after the clean "
-        "prompt; use a word that this tokenizer writes as one token."
+        "prompt; use a word that this tokenizer writes as one token, or measure first "
+        "tokens (answers: first-token)."
     )
 
 
@@ -187,3 +190,25 @@ def _unchecked(answers: object) -> TextPair:
 def test_a_prompt_that_holds_half_of_a_character_is_refused() -> None:
     with pytest.raises(BadPrompts, match=r"half of a character .* got '\\ud83d'"):
         TextPair("smile \ud83d", "b", (" c",), (" d",))
+
+
+FIRST = TextPair("a b", "a c", (" redx",), (" b c", " a"), first_token=True)
+
+
+def test_words_of_several_tokens_are_measured_by_their_first() -> None:
+    toy = ToyTokenizer((*WORDS, "x", " c"), pieces=True)
+    pair = tokens(FIRST, toy)
+    assert toy.convert_ids_to_tokens(list(pair.answers)) == [" red"]
+    assert toy.convert_ids_to_tokens(list(pair.distractors)) == [" b", " a"]
+    assert (pair.text.answers, pair.text.distractors) == ((" red",), (" b", " a"))
+    assert tokens(pair.text, toy) == pair, "what is told is what is measured"
+
+
+def test_words_that_share_their_first_token_are_refused() -> None:
+    toy = ToyTokenizer((*WORDS, "x"), pieces=True)
+    _, problems = tokenise(replace(FIRST, distractors=(" red a",)), toy)
+    assert [(problem.what, problem.got) for problem in problems] == [
+        ("an answer is a distractor too", "[' red'] in both as first token")
+    ]
+    _, problems = tokenise(replace(FIRST, answers=(" redx", " red a")), toy)
+    assert [problem.what for problem in problems] == ["the answer is given twice"]

@@ -16,6 +16,8 @@ class ToyTokenizer:
     words: tuple[str, ...] = ()
     bos: bool = False
     eos: bool = False
+    pieces: bool = False
+    """True: a word is written by the longest listed pieces that it begins with."""
     closed: bool = False
     """True: what is not listed becomes `<unk>`, one per word, as in word-level vocabularies."""
 
@@ -30,6 +32,8 @@ class ToyTokenizer:
                 own.append(SPECIAL.index(piece))
             elif piece in self.words:
                 own.append(len(SPECIAL) + self.words.index(piece))
+            elif self.pieces:
+                own.extend(self._pieces(piece))
             elif self.closed:
                 own.append(UNKNOWN)
             else:
@@ -37,6 +41,13 @@ class ToyTokenizer:
         if not add_special_tokens:
             return own
         return [BOS] * self.bos + own + [EOS] * self.eos
+
+    def _pieces(self, text: str) -> list[int]:
+        longest = max((word for word in self.words if text.startswith(word)), key=len, default="")
+        if not text:
+            return []
+        token = len(SPECIAL) + self.words.index(longest) if longest else 1000 + ord(text[0])
+        return [token, *self._pieces(text[len(longest) or 1 :])]
 
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
         known = (*SPECIAL, *self.words)

@@ -62,6 +62,7 @@ def test_the_result_reads_as_a_whole_story_in_80_columns(told: tuple[Ran, Path])
     for words in (
         f"{len(circuit)} of 110 edges",
         f"keeps {faithfulness['normalised']['value']:.1%} (95% CI {faithfulness['normalised']['low']:.1%} to ",
+        "model right   on 8 of 8 and on 8 of the 8 others",
         "full model  circuit  ablated",
         f"{faithfulness['metric']['full']:.2f}",
         "<- chosen",
@@ -80,8 +81,9 @@ def test_the_sweep_is_told_run_by_run_where_no_bar_can_be_drawn(told: tuple[Ran,
 
 
 def test_json_is_the_circuit_file_and_alone_on_stdout() -> None:
-    ran = acdc("discover", "periodic", "--json", "--out", "here", *QUICK)
+    ran = acdc("discover", "periodic", "--only-correct", "--json", "--out", "here", *QUICK)
     assert ran.code == 0, ran.err
+    assert ran.json["provenance"]["prompts"]["only_correct"] is True
     assert ran.json == json.loads(Path("here/circuit.json").read_text())
     assert ran.json["schema"] == "acdc.circuit/1"
     assert {"faithfulness", "curve"} <= set(ran.json)

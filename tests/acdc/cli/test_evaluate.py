@@ -24,7 +24,8 @@ def test_the_same_model_gives_the_same_answer(found: Path) -> None:
     assert ran.code == 0, ran.err
     told = ran.json
     worst = told.pop("completeness")["worst"]
-    assert told == {"circuit": "found/circuit.json", "faithfulness": recorded}
+    prompts = {"count": 16, "right": 16, "only_correct": False}
+    assert told == {"circuit": "found/circuit.json", "faithfulness": recorded, "prompts": prompts}
     assert worst["gap"] == pytest.approx(abs(worst["circuit"] - worst["model"]))
     assert ("the circuit is incomplete" in ran.err) == (worst["gap"] > INCOMPLETE)
 

@@ -36,7 +36,7 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
     origin = Origin(
         Model("toy", dtype="float64"),
         Behaviour("echo", "Says it again."),
-        Prompts(3, Drawn(64), Drawn(63)),
+        Prompts(3, Drawn(64, 60), Drawn(63, 62)),
         "mean",
         LOGIT,
         Algorithm("acdc", 0.25, "how much worse"),
@@ -49,6 +49,7 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
             "circuit       2 of 8 edges (25.0%), 3 nodes, 0 heads",
             "faithfulness  keeps 90.0% (95% CI 85.0% to 95.0%), by logit difference",
             "prompts       64 to find it and 63 others to judge it, drawn with seed 3",
+            "model right   on 60 of 64 and on 62 of the 63 others",
             "method        acdc at threshold 0.25, mean ablation, float64",
         ],
         [
@@ -72,6 +73,13 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
         ],
         ["Note: a norm is frozen"],
     ]
+
+
+def test_prompts_without_those_that_the_model_gets_wrong_say_so() -> None:
+    prompts = Prompts(3, Drawn(64, 64), Drawn(64, 64), only_correct=True)
+    findings = Findings(Circuit.empty(GRAPH), Origin(prompts=prompts), Outcome())
+    told = " ".join(" ".join(lines(table.facts(findings))).split())
+    assert "drawn with seed 3, those left out that the model gets wrong model right on 64 of 64 and on" in told
 
 
 def test_only_what_is_known_is_told() -> None:
