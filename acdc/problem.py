@@ -180,6 +180,7 @@ class Problem:
 
     def prepare(self) -> Iterator[Batch]:
         """Run the clean and corrupt prompts, batch by batch."""
+        self._check_answers()
         means = self.means
         longest = max(batch.clean.shape[1] for batch in self.prompt_batches)
         if means is not None and 1 < means.shape[2] < longest:
@@ -193,6 +194,15 @@ class Problem:
             with torch.no_grad():
                 reference = runs.reference()
             yield Batch(runs, batch, Targets(batch.answers, batch.distractors, reference))
+
+    def _check_answers(self) -> None:
+        outputs = len(self.model.unembedding.weight)
+        highest = max(max(*pair.answers, *pair.distractors, -1) for pair in self.pairs.pairs)
+        if highest >= outputs:
+            raise UnmeasurableBehaviour(
+                f"token {highest} is an answer or a distractor, but the model's output tells {outputs} apart "
+                f"(0 to {outputs - 1}); use answers that it can give"
+            )
 
     @freed_memory_kept()
     def measure(

@@ -15,11 +15,11 @@ NATIVES: tuple[Native, ...] = get_args(Native)
 
 
 def native_bridge(
-    name: Native, *, dtype: torch.dtype = torch.float64, seed: int = 0, **changes: int
+    name: Native, *, dtype: torch.dtype = torch.float64, seed: int = 0, **changes: Any
 ) -> TransformerBridge:
     """The bridge of that name: `bare` is without norms, the others have LayerNorm with random weights and biases.
 
-    `changes` are sizes of the config that differ from the usual ones, such as `n_layers=3`.
+    `changes` are fields of the config that differ from the usual ones, such as `n_layers=3`.
     """
     chosen: dict[Native, dict[str, Any]] = {
         "attention_only": {"attn_only": True},

@@ -47,7 +47,7 @@ class Watch:
         self._dropouts = [
             (module, "p" if isinstance(module, nn.Dropout) else "attention_dropout")
             for module in modules.values()
-            if isinstance(module, nn.Dropout) or isinstance(getattr(module, "attention_dropout", None), float)
+            if isinstance(module, nn.Dropout) or isinstance(getattr(module, "attention_dropout", None), int | float)
         ]
         self._weights = [
             _Weight(module._parameters, key, f"{path}.{key}", weight, weight.data_ptr(), weight._version)

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 import graphs
+from graphs.circuit import Circuit
 from graphs.errors import BadTokens, ModelNotFound, ModelUnreachable, UnsupportedModel
 from graphs.executor import Executor
 from graphs.model import Model, extraction, from_bridge, parity
@@ -95,6 +96,35 @@ def test_a_model_of_a_short_context_loads_and_refuses_longer_prompts(copied: Cop
 
 def test_a_native_model_of_a_short_context_loads() -> None:
     assert from_bridge(native_bridge("relu", n_ctx=3)).identity.n_context == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rotary_dim": 2, "n_key_value_heads": 2},
+        {"normalization_type": "RMS", "act_fn": "silu", "gated_mlp": True, "final_rms": True, "rotary_base": 100},
+        {"rope_scaling": {"rope_type": "llama3", "factor": 4.0, "original_max_position_embeddings": 8}},
+        {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_rotary_native_bridges_of_every_kind_load(changes: dict[str, Any]) -> None:
+    bridge = native_bridge("rotary", dtype=torch.float32, **changes)
+    with torch.no_grad():
+        torch.testing.assert_close(from_bridge(bridge).logits(CLEAN), bridge(CLEAN), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [5, 90])
+def test_a_model_may_tell_fewer_tokens_apart_than_it_reads_or_more(outputs: int) -> None:
+    bridge = native_bridge("relu", d_vocab=64, d_vocab_out=outputs)
+    model = from_bridge(bridge)
+    tokens = torch.tensor([[63, 0, 31, 7]])
+    assert model.vocabulary == 64
+    torch.testing.assert_close(model.logits(tokens), bridge(tokens).detach(), rtol=0, atol=1e-10)
+    executor = Executor(model, tokens, tokens.flip(1), torch.tensor([3]))
+    assert executor.run([Circuit.full(model.graph)]).shape == (1, 1, outputs)
+    with pytest.raises(BadTokens, match="token 64 is not in the model's vocabulary of 64"):
+        model.logits(tokens + 1)
 
 
 def test_loading_leaves_random_numbers_as_they_were(checkpoints: Checkpoints) -> None:
