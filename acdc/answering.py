@@ -41,7 +41,7 @@ def answer(problem: Problem, method: Method, *, thresholds: int = 17, seed: int 
             for step in range(thresholds):
                 threshold = abs(full - none) * LOWEST ** (step / max(1, thresholds - 1))
                 pruned = _ended(replace(plan.pruning, threshold=threshold).walk(problem))
-                circuits.append(pruned.circuit.pruned(problem.ablation))
+                circuits.append(pruned.circuit.pruned())
             return Family(problem.graph, tuple(dict.fromkeys(circuits)))
         case _:
             assert_never(plan)

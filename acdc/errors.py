@@ -2,6 +2,7 @@
 
 AcdcError (ValueError)
 |-- UnmeasurableBehaviour   corrupting the prompts does not change the metric, so there is nothing to attribute
+|-- NotFinite               a measured number is NaN or infinite, so that nothing can be decided by it
 |-- UnreachableGoal         no circuit meets what was asked for
 |-- WrongModel              a circuit is asked to run on a model it was not found on
 |-- UnknownModel            a name that is no model's
@@ -22,6 +23,10 @@ class AcdcError(ValueError):
 
 class UnmeasurableBehaviour(AcdcError):
     """Corrupting the prompts does not change the metric, so there is nothing to attribute."""
+
+
+class NotFinite(AcdcError):
+    """A measured number is NaN or infinite, so that nothing can be decided by it."""
 
 
 class UnreachableGoal(AcdcError):

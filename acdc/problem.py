@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.errors import UnmeasurableBehaviour
+from acdc.errors import NotFinite, UnmeasurableBehaviour
 from graphs.ablation import Ablation
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
@@ -24,6 +24,24 @@ from tasks.prompts import PromptBatch, PromptPairs
 
 _LOGITS = 1 << 26
 """How many logits are held at once when many circuits are measured."""
+
+
+def finite(
+    values: Float[Tensor, "*circuit prompt"], metric: AbstractMetric, model: Model
+) -> Float[Tensor, "*circuit prompt"]:
+    """The values themselves, of a metric on a model's prompts.
+
+    Raises: NotFinite when one is NaN or infinite: no comparison with it would mean anything.
+    """
+    wrong = ~values.isfinite()
+    if wrong.any():
+        precision = str(model.dtype).removeprefix("torch.")
+        raise NotFinite(
+            f"the {metric.name} of {int(wrong.sum())} of {values.numel()} measurements is no finite number, the first "
+            f"being {float(values[wrong][0])}; the logits that {model.identity.name} has in {precision} cannot be "
+            "measured; use a wider precision (--dtype float32 or float64), or check the model's weights"
+        )
+    return values
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Batch:
     ) -> Float[Tensor, "metric circuit batch"]:
         """Every metric of every circuit on every one of these prompts; on the CPU.
 
-        Raises: DifferentGraphs when a circuit is of another model.
+        Raises: DifferentGraphs when a circuit is of another model; NotFinite.
         """
         values = torch.empty(len(metrics), len(circuits), len(self.prompts), dtype=torch.float64)
         executor, vocabulary = Executor.of(self.runs), self.runs.model.unembedding.weight.shape[0]
@@ -64,7 +82,7 @@ class Batch:
             some = slice(start, start + several)
             logits = executor.run(circuits[some])
             for place, metric in enumerate(metrics):
-                values[place, some] = metric(logits, self.targets).double().cpu()
+                values[place, some] = finite(metric(logits, self.targets).double().cpu(), metric, self.runs.model)
         return values
 
 
@@ -80,11 +98,14 @@ class Effect:
     rounding: float
 
     @classmethod
-    def of(cls, metric: AbstractMetric, full: Float[Tensor, " prompt"], none: Float[Tensor, " prompt"]) -> Effect:
-        """The effect, given the metric of the whole model and of no edge at all on every prompt."""
+    def of(
+        cls, metric: AbstractMetric, full: Float[Tensor, " prompt"], none: Float[Tensor, " prompt"], dtype: torch.dtype
+    ) -> Effect:
+        """The effect, given the metric of the whole model and of no edge at all on every prompt, and the precision."""
         change = ((full - none) * metric.sign).numpy()
         noise = 2 * float(change.std(ddof=1)) / len(change) ** 0.5 if len(change) > 1 else 0.0
-        return cls(float(change.mean()), noise, 1e-6 * max(1.0, float(full.abs().mean())))
+        rounding = 8 * max(torch.finfo(dtype).eps, 1e-9) * max(1.0, float(full.abs().mean()))
+        return cls(float(change.mean()), noise, rounding)
 
     @property
     def shows(self) -> bool:
@@ -210,7 +231,7 @@ class Problem:
     ) -> Float[Tensor, "metric circuit prompt"]:
         """Every metric (None: the problem's own) of every circuit on every prompt, in the order of `pairs`; on the CPU.
 
-        Raises: DifferentGraphs when a circuit is of another model.
+        Raises: DifferentGraphs when a circuit is of another model; NotFinite.
         """
         metrics = [self.metric] if metrics is None else metrics
         values = torch.empty(len(metrics), len(circuits), len(self.pairs), dtype=torch.float64)
@@ -226,7 +247,7 @@ class Problem:
         their difference.
         """
         full, none = self.measure([Circuit.full(self.graph), Circuit.empty(self.graph)])[0]
-        effect = Effect.of(self.metric, full, none)
+        effect = Effect.of(self.metric, full, none, self.model.dtype)
         if not effect.shows:
             raise UnmeasurableBehaviour(
                 f"ablating the whole model worsens the {self.metric.name} of these prompts by only {effect.mean:.3g} "

@@ -16,11 +16,3 @@ class Ablation(Enum):
     """The mean of the sender's output over the corrupt prompts, position by position."""
     ZERO = "zero"
     """Nothing."""
-
-    @property
-    def keeps_dead_nodes_silent(self) -> bool:
-        """Whether a node none of whose inputs come from the clean prompt writes just what a missing edge carries.
-
-        Only then are edges out of such nodes output-neutral; under the other ablations biases leak through them.
-        """
-        return self is Ablation.RESAMPLE

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphs.ablation import Ablation
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile, DifferentGraphs, NotInGraph
 from graphs.nodes import INPUT, LOGITS, Edge, Node
@@ -166,19 +165,18 @@ class Circuit:
         frequencies = {edge: frequency for edge, frequency in self.frequencies.items() if edge in kept}
         return replace(self, edges=kept, scores=scores, frequencies=frequencies)
 
-    def pruned(self, ablation: Ablation = Ablation.RESAMPLE) -> Circuit:
-        """The circuit without its dead edges, whose removal provably changes no output under this ablation.
+    def pruned(self) -> Circuit:
+        """The circuit without its dead edges: those on no path from `input` to `logits`, which carry nothing.
 
-        Edges that lead to no logits are always dead. Edges out of nodes that nothing clean reaches are dead only under
-        resample ablation in a model without frozen head scales; elsewhere such a node still writes its biases.
+        An edge that leads to no logits is not read; a node that no edge connects with `input` writes what it does in
+        the ablated run, so that its edges carry what missing ones do.
         """
         edges, before = self.edges, -1
-        from_input = ablation.keeps_dead_nodes_silent and not self.graph.frozen_scale
         while len(edges) != before:
             before = len(edges)
             heard = {edge.sender for edge in edges} | {LOGITS}
             fed = {edge.receiver for edge in edges} | {INPUT}
-            edges = frozenset(e for e in edges if e.receiver in heard and (e.sender in fed or not from_input))
+            edges = frozenset(e for e in edges if e.receiver in heard and e.sender in fed)
         return self.without(self.edges - edges)
 
     # Files

@@ -96,7 +96,7 @@ class CrossedRun:
         self._clean, self._corrupt = clean[:, :end].to(model.device), corrupt[:, :end].to(model.device)
         self._places = model.places(length, end)
         self._scored = tuple(place.at(torch.tensor([position], device=model.device)) for place in self._places)
-        alive = Liveness.of(graph, torch.from_numpy(circuit.mask())[None], silent=not graph.frozen_scale)
+        alive = Liveness.of(graph, torch.from_numpy(circuit.mask())[None])
         self._heads = torch.arange(graph.n_heads, device=model.device)
         self._live: list[int] = alive.live[0].nonzero()[:, 0].tolist()
         self._wide: list[bool] = alive.wide[0].tolist()

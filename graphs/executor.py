@@ -11,7 +11,7 @@ from torch import Tensor
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
-from graphs.liveness import Liveness
+from graphs.liveness import Liveness, connected
 from graphs.model.transformer import Model
 from graphs.runs import Prompts, Runs, prepare
 from graphs.sparse_run import Silence, SparseRun
@@ -21,8 +21,10 @@ class Executor:
     """Circuits of one model on one batch of prompts of equal length.
 
     What a receiver reads is the ablated run's residual plus, for every edge kept, what the sender writes in this
-    circuit less what the missing edge would carry; the rest is the model's own arithmetic. So the full circuit is the
-    clean run and the empty one the ablated run, to rounding.
+    circuit less what the missing edge would carry; the rest is the model's own arithmetic. A node that no path over
+    kept edges joins to `input` writes exactly what the ablated run has, whatever the ablation, so that nothing of the
+    clean run enters a circuit but over its edges. So the full circuit is the clean run and the empty one the ablated
+    run, to rounding.
 
     Raises: BadTokens when the prompts do not fit each other or the model.
     """
@@ -72,7 +74,7 @@ class Executor:
         with torch.no_grad():
             for start in range(0, len(circuits), several):
                 masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits[start : start + several]])
-                alive = Liveness.of(graph, masks.to(self.runs.delta.device), silent=self.runs.floor.silent)
+                alive = Liveness.of(graph, masks.to(self.runs.delta.device))
                 parts.append(self._run_distinct(alive, silence, columns, max_bytes))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -101,12 +103,14 @@ class Executor:
         """The logits, as of `run`, when every edge carries a part of what it would in a circuit: 1 all of it, 0 none.
 
         That is, this part of what the sender writes less what the missing edge would carry; 0 and 1 are the circuits of
-        `run`. Entries that are no edges are not read. All masks run together, and gradients flow back to them.
+        `run`, also in that a node that no path over masks other than 0 joins to `input` writes what the ablated run has. Entries that are
+        no edges are not read. All masks run together, and gradients flow back to them.
 
         Source: Cao et al. 2021 (arXiv:2104.03514), section 3; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, whose
         masks these are.
         """
         runs, graph = self.runs, self.runs.graph
+        joined = connected(graph, masks != 0).to(masks.dtype)[..., None, None, None]
         written = runs.delta[:1].expand(len(masks), 1, *runs.delta.shape[1:])
         receiver = 0  # the first receiver of the layer; what its attention reads has been written
         for index, layer in enumerate(runs.model.layers):
@@ -115,14 +119,14 @@ class Executor:
             slots = self._input(masks[:, rows, :read], written)
             q, k, v = slots.view(3, graph.n_heads, *slots.shape[1:])
             heads = self._heads(index, q, k, v) - runs.floor.outputs[read : read + graph.n_heads]
-            after = torch.cat((written, heads), dim=1)
+            after = torch.cat((written, heads * joined[:, read : read + graph.n_heads]), dim=1)
             receiver += 3 * graph.n_heads
             if layer.mlp is not None:
                 mlp = after.shape[1]
                 heard = written if graph.parallel else after
                 residual = self._input(masks[:, receiver : receiver + 1, : heard.shape[1]], heard)
                 wrote = layer.mlp(residual[0]) - runs.floor.outputs[mlp]
-                after = torch.cat((after, wrote.unsqueeze(1)), dim=1)
+                after = torch.cat((after, wrote.unsqueeze(1) * joined[:, mlp : mlp + 1]), dim=1)
                 receiver += 1
             written = after
         final = self._input(masks[:, receiver : receiver + 1], runs.scored(written))[0]

@@ -39,6 +39,14 @@ class _Change:
         return self.runs.scored(self.everywhere)
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """In these trials, no path over kept edges joins these senders to `input`: they write what the ablated run has."""
+
+    trials: Bool[Tensor, " trial"]
+    senders: Bool[Tensor, " sender"]
+
+
 class IncrementalExecutor:
     """A circuit that starts as the whole model and loses edges, receiver by receiver, from the logits back.
 
@@ -64,6 +72,7 @@ class IncrementalExecutor:
         self._stages: list[AbstractStage] = []  # in topological order
         self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
         self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
+        self._connected = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that kept edges join to `input`
         self._read_widely = torch.zeros(len(graph.receivers), dtype=torch.bool)
         self._entered: set[tuple[str, int]] = set()
         self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
@@ -118,7 +127,8 @@ class IncrementalExecutor:
         slot, place = stage.find(row)
         removed = self._carried(senders, stage.reads_widely(slot))
         arrived = stage.read[slot][place] - (removed.cumsum(0) if together else removed)
-        changes = [self._pass(stage, {slot: (torch.tensor([place]), arrived[None])})]
+        cut = self._cut(receiver, row, senders, together)
+        changes = [self._pass(stage, {slot: (torch.tensor([place]), arrived[None])}, cut)]
         for later in self._stages[start + 1 :]:
             arrivals = {}
             for slot, rows in later.receivers.items():
@@ -126,7 +136,7 @@ class IncrementalExecutor:
                 if change is not None:
                     arrivals[slot] = touched, later.read[slot][touched].unsqueeze(1) + change
             if arrivals:
-                changes.append(self._pass(later, arrivals))
+                changes.append(self._pass(later, arrivals, cut))
         change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), wide=False)
         if change is None:
             return self.residual.expand(len(senders), *self.residual.shape)
@@ -159,8 +169,31 @@ class IncrementalExecutor:
         self._trial.append(Write(self._final, None, final))
         return final.squeeze(-2)
 
-    def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]]) -> _Change:
+    def _cut(self, receiver: Receiver, row: int, senders: Sequence[int], together: bool) -> _Cut | None:
+        """The trials that leave the receiver's node without any path from `input`, if there are such."""
+        stage, place = self._stage_of[self.runs.graph.sender_index[receiver.node]]
+        inputs = self.kept[[int(rows[place]) for rows in stage.receivers.values()]] & self._connected
+        here = self.kept[row] & self._connected
+        if int(inputs.sum()) > int(here.sum()):  # another slot of the head is joined to `input`
+            return None
+        removed = here[list(senders)].long()
+        trials = here.sum() == (removed.cumsum(0) if together else removed)
+        if not trials.any():
+            return None
+        connected = self._connected.clone()
+        connected[stage.senders[place]] = False
+        for later in self._stages[self._stages.index(stage) :]:
+            for place, sender in enumerate(later.senders.tolist()):
+                rows = [int(rows[place]) for rows in later.receivers.values()]
+                connected[sender] = connected[sender] and bool((self.kept[rows] & connected).any())
+        return _Cut(trials, ~connected)
+
+    def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]], cut: _Cut | None) -> _Change:
         rows, wrote, writes = stage.recompute(arrivals)
+        if cut is not None:
+            for place, sender in enumerate(stage.senders[rows].tolist()):
+                if cut.senders[sender]:
+                    wrote[place, cut.trials] = self._floor(sender, stage.wide)
         self._trial += writes
         return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
@@ -230,6 +263,9 @@ class IncrementalExecutor:
             inputs = torch.stack([self.kept[rows[row]] for rows in stage.receivers.values()])
             count = graph.reads(graph.receivers[int(next(iter(stage.receivers.values()))[row])])
             self._intact[sender] = bool(inputs[:, :count].all()) and bool(self._intact[:count].all())
+            self._connected[sender] = bool((inputs & self._connected).any())
+            if not self._connected[sender]:
+                stage.wrote[row] = self._floor(sender, stage.wide)
 
     def _read(
         self, receivers: Int[Tensor, " receiver"], count: int, wide: bool

@@ -25,11 +25,8 @@ class Liveness:
     wide: Bool[Tensor, "circuit sender"]
 
     @classmethod
-    def of(cls, graph: ComputationalGraph, mask: Bool[Tensor, "circuit receiver sender"], *, silent: bool) -> Liveness:
-        """That of the circuits with these edges; `silent` if a node that nothing clean reaches writes nothing.
-
-        The edges kept are those of `Circuit.pruned`.
-        """
+    def of(cls, graph: ComputationalGraph, mask: Bool[Tensor, "circuit receiver sender"]) -> Liveness:
+        """That of the circuits with these edges; the edges kept are those of `Circuit.pruned`."""
         n_circuits, n_receivers, n_senders = mask.shape
         # of receivers: whether what they read matters, and whether at every position; the logits come last
         heard, everywhere = mask.new_zeros(2, n_circuits, n_receivers)
@@ -42,13 +39,8 @@ class Liveness:
                 heard[:, row] = live[:, sender]
                 everywhere[:, row] = (wide if slot in (None, "q") else live)[:, sender]
         kept = mask & heard[:, :, None]
-        if silent:
-            fed = torch.zeros_like(live)
-            fed[:, 0] = True
-            for sender in range(1, n_senders):
-                rows = [row for row, _ in receivers_of(graph, sender)]
-                fed[:, sender] = (kept[:, rows] & fed[:, None]).flatten(1).any(1)
-            kept, live, wide = kept & fed[:, None], live & fed, wide & fed
+        fed = connected(graph, kept)
+        kept, live, wide = kept & fed[:, None], live & fed, wide & fed
         live[:, 0] = True
         return cls(kept, live, wide)
 
@@ -63,6 +55,19 @@ class Liveness:
     def select(self, circuits: Int[Tensor, " some"] | slice) -> Liveness:
         """That of some of the circuits."""
         return Liveness(self.kept[circuits], self.live[circuits], self.wide[circuits])
+
+
+def connected(
+    graph: ComputationalGraph, kept: Bool[Tensor, "circuit receiver sender"]
+) -> Bool[Tensor, "circuit sender"]:
+    """The senders that a path over kept edges connects with `input`; the others write what the ablated run has."""
+    fed = kept.new_zeros(len(kept), kept.shape[-1])
+    fed[:, 0] = True
+    for sender in range(1, kept.shape[-1]):
+        rows = [row for row, _ in receivers_of(graph, sender)]
+        read = graph.reads(graph.receivers[rows[0]])
+        fed[:, sender] = (kept[:, rows, :read] & fed[:, None, :read]).flatten(1).any(1)
+    return fed
 
 
 def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, str | None]]:

@@ -45,12 +45,10 @@ class Floor:
     """The run without any edge: what missing edges carry, and the residual stream they make.
 
     `residuals` is keyed by how many senders its reader reads; attention biases, which belong to no node, are included.
-    `silent` says that a node which reads nothing clean writes here what it would in any circuit.
     """
 
     outputs: Float[Tensor, "sender #batch #pos d_model"]
     residuals: dict[int, Float[Tensor, "batch pos d_model"]]
-    silent: bool
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Runs:
             return rows[..., :end, :]
 
         outputs = part(self.floor.outputs)
-        floor = Floor(outputs, {read: part(x) for read, x in self.floor.residuals.items()}, self.floor.silent)
+        floor = Floor(outputs, {read: part(x) for read, x in self.floor.residuals.items()})
         scales = tuple(None if scale is None else part(scale) for scale in self.scales)
         places = tuple(place.first(end) for place in self.places)
         return Runs(self.model, part(self.delta).contiguous(), floor, positions, places, scales)
@@ -161,8 +159,7 @@ def between(
     places = model.places(length or clean.shape[1], clean.shape[1])
     ran = model.trace(clean, places)
     ablated = _ablated(model, corrupt, places, ablation, means)
-    silent = ablation.keeps_dead_nodes_silent and not model.graph.frozen_scale
-    floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]), silent)
+    floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]))
     delta = ran.outputs.sub_(ablated)
     return Runs(model, delta, floor, positions.to(model.device), places, ran.scales)
 

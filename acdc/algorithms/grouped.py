@@ -83,7 +83,7 @@ class GroupedPruning:
                     continue
                 closest = min(closest, abs(cost - self.threshold))
                 if cost < self.threshold:
-                    circuit, now = smaller.pruned(problem.ablation), value
+                    circuit, now = smaller.pruned(), value
                 else:
                     scores[edges[0]] = cost
             decided += len(group)

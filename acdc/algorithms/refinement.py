@@ -40,7 +40,7 @@ class Refinement:
         """The circuit that is left when a whole sweep removes nothing."""
         graph, tested, evaluated, sweeps = problem.graph, 0, 0, 0
         while True:
-            circuit = circuit.pruned(problem.ablation)
+            circuit = circuit.pruned()
             trials = Trials(problem, self.max_bytes, torch.from_numpy(circuit.mask()), len(graph.receivers))
             scores: dict[Edge, float] = {}
             for receiver in reversed(graph.receivers):

@@ -1,17 +1,30 @@
-"""Bounds on KL without the vocabulary: most removals are decided before 50,000 logits are worth computing.
+r"""Bounds on KL without the vocabulary: most removals are decided before 50,000 logits are worth computing.
 
-Let x be the normed final residual, logits W x, and q the next-token distribution at an anchor. As a function of x,
-KL(p || .) has the gradient W^T (q - p), and a Hessian that is the covariance of W's rows w under the distribution at x.
-Let r be the greatest distance of a row from the rows' mean c, and S the sum of (w - c)(w - c)^T. In any direction that
-covariance is at most r^2; and at a distance of R from the anchor, where no probability is more than exp(2 r R) times
-what it is there, at most that many times the lesser of the covariance's trace at the anchor and of max(q) times S's
-greatest eigenvalue. So between two states on one side of a removal, KL rises by the gradient at the anchor times their
-difference, give or take the least of these bounds times |difference| R. The gradient takes one vector per prompt, the
-rest norms. A removal whose cost is below the threshold even at its bound is decided; all others are measured.
+Let x be the normed final residual, logits W x + b, and q(x) the next-token distribution. As a function of x, KL(p || q)
+has the gradient W^T (q - p), and a Hessian that is the covariance of W's rows w under q(x). Let a be an anchor, |x - a|
+at most R, u a unit vector, and r the greatest distance of a row from the rows' mean c.
+
+1. Var(u.w) under q(x) is at most E|w - c|^2 <= r^2.
+2. No probability is more than exp(2 r R) times what it is at a: a logit differs from a's by (w - c).(x - a), within r R,
+   up to a constant, and so does the logarithm of their sum.
+3. A variance is at most the mean square about any point. So Var(u.w) under q(x) is at most exp(2 r R) times the sum over
+   rows of q(a) (u.(w - m))^2, whatever m: m the mean under q(a), as computed; m the likeliest row, for which only the
+   others count; and m = c, where the sum is at most max q(a) times the greatest eigenvalue of S, the sum of
+   (w - c)(w - c)^T. The least of these is the `bend`.
+4. So from state s to state t, both within R of a, KL rises at most by gradient(a).(t - s) + bend |t - s| R.
+
+Nothing here is a difference of near equals that rounding could turn into 0: the second sum is one of positive terms, by
+logarithms, so that it stays right where q(a) is one-hot to any precision; the exponential is added to logarithms before
+the least is taken, so that nothing is 0 times infinity; and q - p is subtracted in float64. What rounding may amount to
+is added: in the anchor's gradient, and in both KLs that measuring would give, whose logits are off by `_logit_error`
+(Higham and Mary 2019, theorem 3.1, four times over). A removal is decided unmeasured only if with all this its cost is
+below the threshold; whatever is not surely below, NaN and infinity included, is measured. In half precision the
+logits' rounding alone exceeds what is to be told apart, so that there everything is measured.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -20,17 +33,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.problem import Problem
-from graphs.model.parts import Unembedding
+from graphs.model.parts import Spread, Unembedding
 from tasks.metrics import KLDivergence, Targets
+
+_ROWS = 1024  # of the unembedding in one sum; a sum of n terms is off by n roundings of their magnitude at most
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A normed final residual that bounds are taken around, the gradient of KL there, and how much it bends."""
+    """A normed final residual that bounds are taken around, and what is known there of each prompt.
+
+    `slope` is the gradient of KL and `slope_error` how far it may be off; `log_bend` bounds the variance at the anchor
+    itself; `apart` is the sum of |q - p|, `kl` the KL, in nats.
+    """
 
     at: Float[Tensor, "batch d_model"]
     slope: Float[Tensor, "batch d_model"]
-    bend: Float[Tensor, " batch"]
+    slope_error: Float[Tensor, " batch"]
+    log_bend: Float[Tensor, " batch"]
+    apart: Float[Tensor, " batch"]
+    kl: Float[Tensor, " batch"]
 
 
 @final
@@ -39,21 +61,30 @@ class KLScreen:
 
     def __init__(self, unembedding: Unembedding, targets: Targets) -> None:
         self._unembedding = unembedding
-        self._expected = targets.reference.softmax(-1) @ unembedding.weight
+        self._reference = targets.reference
+        self._rounding = torch.finfo(unembedding.weight.dtype).eps / 2
 
     @staticmethod
     def suits(problem: Problem) -> bool:
-        """Whether the metric is KL and logits are linear in the normed residual."""
-        return isinstance(problem.metric, KLDivergence) and problem.model.unembedding.soft_cap is None
+        """Whether the metric is KL, logits are linear in the normed residual, and rounding leaves room for bounds."""
+        unembedding = problem.model.unembedding
+        precise = unembedding.weight.dtype in (torch.float32, torch.float64)
+        return isinstance(problem.metric, KLDivergence) and unembedding.soft_cap is None and precise
 
     def anchor(self, residual: Float[Tensor, "batch d_model"], logits: Float[Tensor, "batch vocab"]) -> Anchor:
         """The anchor at this final residual, whose logits these are."""
         spread = self._unembedding.spread
-        q = logits.softmax(-1)
-        mean = q @ self._unembedding.weight
-        trace = q @ spread.squares - mean.square().sum(-1)
-        bend = torch.minimum(trace, q.amax(-1) * spread.widest)
-        return Anchor(self._unembedding.norm(residual), mean - self._expected, bend)
+        at = self._unembedding.norm(residual).double()
+        log_q = logits.double().log_softmax(-1)
+        log_p = self._reference.double().log_softmax(-1)
+        q, p = log_q.exp(), log_p.exp()
+        mean, slope = self._sums(torch.stack((q, q - p)), spread)
+        apart = (q - p).abs().sum(-1)
+        logit_error = self._logit_error(at.norm(dim=-1), spread)
+        log_bend = self._log_bend(log_q, mean, spread) + 2 * logit_error
+        product_error = _ROWS * self._rounding * apart * spread.longest
+        slope_error = torch.expm1(2 * logit_error) * (log_bend / 2).exp() + product_error
+        return Anchor(at, slope, slope_error, log_bend, apart, torch.where(p > 0, p * (log_p - log_q), 0.0).sum(-1))
 
     def bounds(
         self,
@@ -61,13 +92,50 @@ class KLScreen:
         now: Float[Tensor, "batch d_model"],
         residuals: Float[Tensor, "trial batch d_model"],
     ) -> Float[Tensor, " trial"]:
-        """By how much KL rises at most from each of these final residuals to the next, the first from `now`."""
-        states = torch.cat((now[None], residuals))
-        moved = (self._unembedding.norm(states) - anchor.at).double()
+        """By how much KL would be measured to rise at most from each of these final residuals to the next.
+
+        The first rises from `now`.
+        """
+        spread = self._unembedding.spread
+        moved = self._unembedding.norm(torch.cat((now[None], residuals))).double() - anchor.at
         steps, distance = torch.diff(moved, dim=0), moved.norm(dim=-1)
-        farthest = torch.maximum(distance[1:], distance[:-1])
-        reach = self._unembedding.spread.reach
-        bend = (anchor.bend * (2 * reach * farthest).exp()).clamp(max=reach**2)
-        linear = (steps * anchor.slope).sum((-1, -2))
-        rise: Tensor = linear + (bend * steps.norm(dim=-1) * farthest).sum(-1)
-        return rise.cpu()
+        farthest, length = torch.maximum(distance[1:], distance[:-1]), steps.norm(dim=-1)
+        log_bend = (anchor.log_bend + 2 * spread.reach * farthest).clamp(max=2 * math.log(spread.reach))
+        bend = log_bend.exp()
+        rise = (steps * anchor.slope).sum(-1) + (anchor.slope_error + bend * farthest) * length
+        apart = (anchor.apart + bend.sqrt() * farthest).clamp(max=2)  # |q - p|_1 changes by a deviation per unit at most
+        off = self._logit_error(anchor.at.norm(dim=-1) + farthest, spread)
+        size = 2 * math.log(self._reference.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
+        noise = 2 * (off * apart + off.square() / 2 + 4 * self._rounding * size)
+        total: Tensor = (rise + noise).sum(-1)
+        return total.cpu()
+
+    def _log_bend(
+        self, log_q: Float[Tensor, "batch vocab"], mean: Float[Tensor, "batch d_model"], spread: Spread
+    ) -> Float[Tensor, " batch"]:
+        """The logarithm of the least of the three bounds on the variance at the anchor; `mean` is that of w - c."""
+        top, likeliest = log_q.max(-1, keepdim=True)
+        others = log_q.scatter(-1, likeliest, -torch.inf)
+        distances = spread.distances.log()
+        to_likeliest = (spread.distances + spread.distances[likeliest]).log()
+        about_row = (others + 2 * to_likeliest).logsumexp(-1)
+        square = (log_q + 2 * distances).logsumexp(-1).exp() - mean.square().sum(-1)
+        error = 2 * _ROWS * self._rounding * spread.longest * mean.norm(dim=-1) + 1e-12 * spread.reach**2
+        about_mean = (square.clamp(min=0) + error).log()
+        about_centre = top.squeeze(-1) + math.log(spread.widest)
+        return torch.minimum(torch.minimum(about_row, about_mean), about_centre)
+
+    def _sums(
+        self, weights: Float[Tensor, "two batch vocab"], spread: Spread
+    ) -> Float[Tensor, "two batch d_model"]:
+        """The rows of the unembedding about their mean, summed with these weights, added up in float64."""
+        rows = self._unembedding.weight
+        total = weights.new_zeros(*weights.shape[:-1], rows.shape[-1])
+        for start in range(0, len(rows), _ROWS):
+            some = slice(start, start + _ROWS)
+            total += (weights[..., some].to(rows.dtype) @ rows[some]).double()
+        return total - weights.sum(-1, keepdim=True) * spread.centre
+
+    def _logit_error(self, size: Float[Tensor, "*trial batch"], spread: Spread) -> Float[Tensor, "*trial batch"]:
+        """How far rounding takes a computed logit from the true one, where the normed residual is of this length."""
+        return 4 * math.sqrt(len(spread.centre)) * self._rounding * spread.longest * size

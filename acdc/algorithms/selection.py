@@ -89,7 +89,7 @@ class Selection:
 
     def _of(self, edges: Iterable[Edge]) -> Circuit:
         scores = {edge: self.scored.scores[edge] for edge in edges}
-        return Circuit(self.scored.graph, frozenset(scores), scores).pruned(self.ablation)
+        return Circuit(self.scored.graph, frozenset(scores), scores).pruned()
 
 
 def _from_logits(scored: Circuit) -> list[Edge]:

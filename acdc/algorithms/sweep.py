@@ -128,7 +128,7 @@ class ThresholdSweep:
                     yield Progress(stage, step.decided, step.total, step.kept, {"runs": earlier})
                 case _:
                     assert_never(step)
-        pruned = replace(pruned, circuit=pruned.circuit.pruned(problem.ablation))
+        pruned = replace(pruned, circuit=pruned.circuit.pruned())
         value = float(problem.normalised(problem.measure([pruned.circuit])[0].mean(-1))[0])
         return Run(CurvePoint(threshold, len(pruned.circuit), value, pruned.tested), pruned)
 

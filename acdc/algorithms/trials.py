@@ -10,12 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.algorithms.screen import Anchor, KLScreen
-from acdc.problem import Problem
+from acdc.problem import Problem, finite
 from graphs.incremental import IncrementalExecutor
 from graphs.nodes import Receiver
 
 _CACHE = 1 << 23
-_SAFELY = 0.999  # of the threshold: the rest is for rounding in the bounds
 
 
 class Trials:
@@ -132,7 +131,7 @@ class Trials:
         ]
         costs = torch.stack(bounds).sum(0) / len(self._problem.pairs)
         values = self._values = torch.full_like(costs, math.nan)
-        unsure = (costs >= enough * _SAFELY).nonzero().squeeze(1).tolist()
+        unsure = (~(costs < enough)).nonzero().squeeze(1).tolist()  # a bound that is not a number decides nothing
         count = 1  # at first, for what comes after a rejection is measured in vain
         while unsure:
             few, unsure, count = unsure[:count], unsure[count:], 4 * count
@@ -141,7 +140,7 @@ class Trials:
             values[needed] = self._mean(logits)
             for row in few:
                 costs[row] = values[row] - (values[row - 1] if row else self.now)
-                if costs[row] >= enough:
+                if not costs[row] < enough:
                     costs[row + 1 :] = math.inf
                     return costs
             self._anchors = []  # too far away to tell
@@ -151,7 +150,7 @@ class Trials:
         """The mean metric over all prompts, added up in float64 so that it does not depend on the batches."""
         metric = self._problem.metric
         sums = [
-            metric(values, targets).double().sum(-1).cpu()
+            finite(metric(values, targets).double().cpu(), metric, self._problem.model).sum(-1)
             for values, targets in zip(logits, self._targets, strict=True)
         ]
         return torch.stack(sums).sum(0) / len(self._problem.pairs)

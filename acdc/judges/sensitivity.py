@@ -74,7 +74,7 @@ def sensitivity(problem: Problem, circuit: Circuit, at_least: float = AT_LEAST) 
         values = replace(problem, ablation=ablation).measure(circuits, metrics)
         kept[ablation.value] = {
             measured.name: float((one - none).mean() / (full - none).mean())
-            if Effect.of(measured, full, none).shows
+            if Effect.of(measured, full, none, problem.model.dtype).shows
             else None
             for measured, (full, one, none) in zip(metrics, values, strict=True)
         }

@@ -18,6 +18,8 @@ from torch import Tensor
 
 NormKind = Literal["layer", "rms", "none"]
 
+_ROWS = 1024  # of the unembedding in one sum
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -44,20 +46,25 @@ class Norm:
         """The gradient at x of what has this gradient at the norm of x."""
         if self.kind == "none":
             return gradient
+        x, gradient, dtype = _wide(x), _wide(gradient), gradient.dtype
         gradient = gradient if self.weight is None else gradient * self.weight
         centred = x - x.mean(-1, keepdim=True) if self.kind == "layer" else x
         inverse = torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.eps)
         normed = centred * inverse
         radial = normed * (gradient * normed).mean(-1, keepdim=True)
         mean = gradient.mean(-1, keepdim=True) if self.kind == "layer" else 0.0
-        return (gradient - radial - mean) * inverse
+        return ((gradient - radial - mean) * inverse).to(dtype)
 
     def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """What an RMSNorm multiplies x by, its weight included."""
         assert self.kind == "rms"
-        wide = x if x.dtype == torch.float64 else x.float()
-        factor = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps).to(x.dtype)
+        factor = torch.rsqrt(_wide(x).square().mean(-1, keepdim=True) + self.eps).to(x.dtype)
         return factor.expand_as(x) if self.weight is None else factor * self.weight
+
+
+def _wide(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+    """x in float32 at least: squares overflow half precision from 256 on."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 @dataclass(frozen=True)
@@ -189,20 +196,37 @@ class Mlp:
 
 @dataclass(frozen=True)
 class Spread:
-    """How the rows of an unembedding lie: squared norms, the greatest distance from their mean, and of the sum of
-    their outer products about that mean the greatest eigenvalue.
+    """How the rows of an unembedding lie about their mean, `centre`.
+
+    `distances` are the rows' from it and `reach` the greatest of them; `longest` is the greatest norm of a row, and
+    `widest` bounds the greatest eigenvalue of the sum of the outer products of rows less `centre`. In float64; `reach`
+    and `widest` are never 0, so that they have logarithms.
     """
 
-    squares: Float[Tensor, " vocab"]
+    centre: Float[Tensor, " d_model"]
+    distances: Float[Tensor, " vocab"]
     reach: float
+    longest: float
     widest: float
 
     @classmethod
     def of(cls, weight: Float[Tensor, "vocab d_model"]) -> Spread:
         """That of these rows."""
-        centred = weight - weight.mean(0)
-        widest = torch.linalg.eigvalsh((centred.T @ centred).double())[-1]
-        return cls(weight.square().sum(1), float(centred.norm(dim=1).max()), float(widest))
+        centre = weight.mean(0, dtype=torch.float64)
+        products = torch.zeros(2 * weight.shape[1:], dtype=torch.float64, device=weight.device)
+        distances, longest = [], 0.0
+        for rows in weight.split(_ROWS):
+            exact = rows.double()
+            centred = exact - centre
+            distances.append(centred.norm(dim=1))
+            longest = max(longest, float(exact.norm(dim=1).max()))
+            single = centred.float()
+            products += (single.T @ single).double()
+        # a sum of n products in float32 is off by n roundings of their magnitude at most (Higham 2002, section 3.1)
+        off = (_ROWS + 2) * torch.finfo(torch.float32).eps * float(products.trace())
+        widest = float(torch.linalg.eigvalsh(products)[-1]) + off
+        reach, least = max(float(part.max()) for part in distances), torch.finfo(torch.float64).tiny
+        return cls(centre, torch.cat(distances), max(reach, least), longest, max(widest, least))
 
 
 @dataclass(frozen=True)
@@ -214,18 +238,18 @@ class Unembedding:
     bias: Float[Tensor, " vocab"] | None
     soft_cap: float | None
 
-    @cached_property
-    def _spreads(self) -> dict[int, Spread]:
-        return {}
-
     @property
     def spread(self) -> Spread:
-        """How the rows of the weight lie; computed anew when the weight was written to."""
+        """How the rows of the weight lie; worked out when first asked for, and again once the weight was edited."""
         version = self.weight._version
         if version not in self._spreads:
             self._spreads.clear()
             self._spreads[version] = Spread.of(self.weight)
         return self._spreads[version]
+
+    @cached_property
+    def _spreads(self) -> dict[int, Spread]:
+        return {}
 
     def __call__(
         self,

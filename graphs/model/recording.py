@@ -1,4 +1,4 @@
-"""What a model as its authors wrote it computes, layer by layer and in float64, from residual streams that we choose.
+"""What a model as its authors wrote it computes, layer by layer, from residual streams that we choose.
 
 Weights are widened one layer at a time, and what the code does in float32 inside (norms, softmaxes) is widened too, so
 that the numbers are exact whatever precision the model is to be used in.
@@ -55,7 +55,7 @@ class Written:
 @dataclass(frozen=True)
 class Inputs:
     """Tokens, the residual streams that every layer and the final norm read instead of what came before them, and the
-    rows of the unembedding whose logits are computed.
+    rows of the unembedding whose logits are computed. The residual streams' precision is that of the recording.
     """
 
     tokens: Int[Tensor, "batch pos"]
@@ -65,7 +65,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Recording:
-    """What came of the inputs: the embeddings in the model's own precision, everything else in float64."""
+    """What came of the inputs: the embeddings in the model's own precision, all else in the inputs'."""
 
     embedded: Float[Tensor, "batch pos d_model"]
     layers: tuple[Written, ...]
@@ -96,6 +96,7 @@ class _Run:
         self.embedded: Tensor | None = None
         self.layers: list[Written] = []
         self._wrote: dict[str, Tensor] = {}
+        self._dtype = inputs.residual.dtype
         self._wide = self.stack.enter_context(ExitStack())
 
     def watch(self, layer: nn.Module) -> None:
@@ -117,7 +118,7 @@ class _Run:
             self._widen(norms)
 
         def unembedding(*_: Any) -> None:
-            self._wide.enter_context(widened(head, self.inputs.rows))
+            self._wide.enter_context(widened(head, self._dtype, self.inputs.rows))
 
         self.stack.callback(original.layers[-1].register_forward_hook(past_layers).remove)
         self.stack.callback(original.head.register_forward_pre_hook(unembedding).remove)
@@ -130,12 +131,14 @@ class _Run:
                 f"{type(layer).__name__} does not read what the layer before it wrote; that is not supported"
             )
         self._widen([*layer.parameters(), *layer.buffers()])
-        return (self.inputs.residual, *map(_wide, args[1:])), {name: _wide(value) for name, value in kwargs.items()}
+        others = (_in_precision(value, self._dtype) for value in args[1:])
+        named = {name: _in_precision(value, self._dtype) for name, value in kwargs.items()}
+        return (self.inputs.residual, *others), named
 
     def _widen(self, parts: Iterable[Tensor]) -> None:
-        self._wide.enter_context(widened(parts))
+        self._wide.enter_context(widened(parts, self._dtype))
         # Not around the whole run: the model makes its rotations in its own precision, and so they stay.
-        self._wide.enter_context(_Float64())
+        self._wide.enter_context(_Wide(self._dtype))
 
     def _leave(self, layer: nn.Module, args: Any, output: Any) -> Any:
         self._wide.close()
@@ -151,27 +154,32 @@ class _Run:
 
 
 @contextmanager
-def widened(parts: Iterable[Tensor], rows: Int[Tensor, " row"] | None = None) -> Iterator[None]:
-    """These weights in float64 (only some rows of them, if so wished); afterwards the very same memory as before."""
+def widened(parts: Iterable[Tensor], dtype: torch.dtype, rows: Int[Tensor, " row"] | None = None) -> Iterator[None]:
+    """These weights in that precision, or only some rows of them; afterwards the very same memory as before."""
     kept = [(part, part.data) for part in parts if part.is_floating_point()]
     try:
         for part, data in kept:
-            part.data = (data if rows is None else data[rows]).double()
+            part.data = (data if rows is None else data[rows]).to(dtype)
         yield
     finally:
         for part, data in kept:
             part.data = data
 
 
-class _Float64(TorchFunctionMode):
-    """Float64 wherever code asks for float32."""
+class _Wide(TorchFunctionMode):
+    """A wider precision wherever code asks for float32."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        func = Tensor.double if func is Tensor.float else func
-        wide = [torch.float64 if value is torch.float32 else value for value in args]
-        named = {name: torch.float64 if value is torch.float32 else value for name, value in (kwargs or {}).items()}
+        if func is Tensor.float:
+            func, args = Tensor.to, (*args, self._dtype)
+        wide = [self._dtype if value is torch.float32 else value for value in args]
+        named = {name: self._dtype if value is torch.float32 else value for name, value in (kwargs or {}).items()}
         return func(*wide, **named)
 
 
@@ -180,8 +188,8 @@ def _first(output: Any) -> Tensor:
     return found
 
 
-def _wide(value: Any) -> Any:
-    """Tensors in float64, and those in a tuple; all else as it is."""
+def _in_precision(value: Any, dtype: torch.dtype) -> Any:
+    """Tensors in that precision, and those in a tuple; all else as it is."""
     if isinstance(value, tuple):
-        return tuple(map(_wide, value))
-    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
+        return tuple(_in_precision(each, dtype) for each in value)
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value

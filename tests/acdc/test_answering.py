@@ -38,7 +38,7 @@ def test_a_pruning_method_answers_with_its_circuits_at_falling_thresholds(measur
     assert isinstance(said, Family)
     circuits = []
     for part in (1.0, LOWEST**0.5, LOWEST):
-        circuit = GreedyPruning((full - none) * part).discover(measurable).circuit.pruned(measurable.ablation)
+        circuit = GreedyPruning((full - none) * part).discover(measurable).circuit.pruned()
         if circuit not in circuits:
             circuits.append(circuit)
     assert list(said.circuits) == circuits

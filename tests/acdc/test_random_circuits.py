@@ -8,7 +8,6 @@ import pytest
 
 from acdc.errors import BadSetting
 from acdc.random_circuits import DRAWS, Draw, random_circuits
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 
@@ -22,7 +21,7 @@ def test_all_edges_are_live_and_as_many_as_the_circuit_s(kind: Draw) -> None:
     with_dead = Circuit.from_names(GRAPH, [*NAMES, "input->m0", "m0->a1.h0<q>"])
     drawn = random_circuits(with_dead, 200, kind)
     assert {len(circuit) for circuit in drawn} == {len(NAMES)}, "dead edges are no part of the size"
-    assert all(circuit.pruned(Ablation.RESAMPLE) == circuit for circuit in drawn)
+    assert all(circuit.pruned() == circuit for circuit in drawn)
     assert len({circuit.edges for circuit in drawn}) > 150
 
 

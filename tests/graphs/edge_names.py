@@ -41,6 +41,14 @@ class Anatomy:
         """Every edge, by receiver and then by sender."""
         return [f"{sender}->{receiver}" for receiver, senders in self.reads().items() for sender in senders]
 
+    def joined(self, edges: set[str]) -> set[str]:
+        """The senders that a path over these edges joins to the input."""
+        found, before = {"input"}, 0
+        while len(found) > before:
+            before = len(found)
+            found |= {edge.split("->")[1].split("<")[0] for edge in edges if edge.split("->")[0] in found}
+        return found
+
     def attention_layers_before(self, receiver: str) -> int:
         """How many layers' attention has written to the residual stream when the receiver reads it."""
         if receiver == "logits":

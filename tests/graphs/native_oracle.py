@@ -30,7 +30,7 @@ def native_oracle_logits(
         raise ValueError(f"the model has no edges {sorted(unknown)}")
     with torch.no_grad():
         ablated = ablate(native_oracle_outputs(bridge, corrupt), ablation)
-        _, logits = forward(bridge, clean, of_circuit(edges), ablated)
+        _, logits = forward(bridge, clean, of_circuit(native_anatomy_of(bridge), edges), ablated)
     return logits[torch.arange(len(positions)), positions]
 
 

@@ -2,7 +2,8 @@
 
 It shares no code with `graphs`: circuits come as sets of edge names, and every value is what the bridge's forward
 pass computes. A receiver's input is overwritten by the attention output biases before it plus, for every sender
-before it, the sender's output in this very run when the edge is in the circuit and its ablated output when not.
+before it, the sender's output in this very run when the edge is in the circuit and its ablated output when not; or
+when no path over the circuit's edges joins the sender to the input.
 With weights instead of a circuit it reads w times the one plus (1 - w) times the other, so that the derivative in w
 says what an edge does to first order.
 """
@@ -50,7 +51,9 @@ def oracle_logits(
 
         outputs: Outputs = {}
         hooks = note_senders(anatomy, bridge, outputs, head_scales(bridge, clean))
-        hooks += overwrite_receivers(anatomy, bridge, of_circuit(edges), outputs, ablate(corrupt_outputs, ablation))
+        hooks += overwrite_receivers(
+            anatomy, bridge, of_circuit(anatomy, edges), outputs, ablate(corrupt_outputs, ablation)
+        )
         logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
     return logits[torch.arange(len(positions)), positions]
 
@@ -91,9 +94,13 @@ def oracle_outputs(bridge: TransformerBridge, tokens: Int[Tensor, "batch pos"]) 
     return outputs
 
 
-def of_circuit(edges: set[str]) -> Carried:
-    """An edge of the circuit carries its sender's output, any other the ablated one."""
-    return lambda edge, out, ablated: out if edge in edges else ablated
+def of_circuit(anatomy: Anatomy, edges: set[str]) -> Carried:
+    """An edge of the circuit carries its sender's output, any other the ablated one.
+
+    A sender that no path joins to the input writes what it does in the ablated run.
+    """
+    joined = anatomy.joined(edges)
+    return lambda edge, out, ablated: out if edge in edges and edge.split("->")[0] in joined else ablated
 
 
 def weighted(anatomy: Anatomy, weights: Float[Tensor, " edge"], clean: Outputs | None) -> Carried:
@@ -102,10 +109,11 @@ def weighted(anatomy: Anatomy, weights: Float[Tensor, " edge"], clean: Outputs |
     Given the `clean` outputs, it carries the output less (1 - weight) times what the clean one has over the ablated.
     """
     weight: Mapping[str, Tensor] = dict(zip(anatomy.edges(), weights.unbind(), strict=True))
+    joined = anatomy.joined({edge for edge, value in weight.items() if value != 0})
 
     def carried(edge: str, out: Tensor, ablated: Tensor) -> Tensor:
         if clean is None:
-            return weight[edge] * out + (1 - weight[edge]) * ablated
+            return weight[edge] * (out if edge.split("->")[0] in joined else ablated) + (1 - weight[edge]) * ablated
         return out - (1 - weight[edge]) * (clean[edge.split("->")[0]] - ablated)
 
     return carried

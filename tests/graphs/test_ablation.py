@@ -15,7 +15,3 @@ def test_ablations_go_by_the_names_users_write() -> None:
 def test_there_is_no_other_ablation() -> None:
     with pytest.raises(ValueError, match="noise"):
         Ablation("noise")
-
-
-def test_only_under_resampling_does_a_node_cut_off_from_the_input_write_what_its_missing_edges_would_carry() -> None:
-    assert [ablation for ablation in Ablation if ablation.keeps_dead_nodes_silent] == [Ablation.RESAMPLE]

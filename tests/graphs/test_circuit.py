@@ -314,37 +314,30 @@ def test_a_saved_file_can_be_read_by_others(tmp_path: Path) -> None:
 @given(recipes())
 def test_pruning_twice_is_pruning_once(recipe: Recipe) -> None:
     circuit = recipe.circuit()
-    for ablation in Ablation:
-        pruned = circuit.pruned(ablation)
-        assert pruned <= circuit
-        assert pruned.pruned(ablation) == pruned
-        assert pruned.scores == {e: s for e, s in circuit.scores.items() if e in pruned}
+    pruned = circuit.pruned()
+    assert pruned <= circuit
+    assert pruned.pruned() == pruned
+    assert pruned.scores == {e: s for e, s in circuit.scores.items() if e in pruned}
 
 
 @given(recipes())
-def test_what_pruning_leaves_is_on_a_path_to_the_logits_and_under_resampling_from_the_input(recipe: Recipe) -> None:
+def test_what_pruning_leaves_is_on_a_path_from_the_input_to_the_logits(recipe: Recipe) -> None:
     circuit = recipe.circuit()
-    for ablation in Ablation:
-        pruned = circuit.pruned(ablation)
-        paths = networkx.DiGraph([(edge.sender, edge.receiver) for edge in circuit.edges])
-        paths.add_nodes_from((Node("input"), Node("logits")))
-        wanted = networkx.ancestors(paths, Node("logits")) | {Node("logits")}
-        if ablation is Ablation.RESAMPLE and not circuit.graph.frozen_scale:
-            wanted &= networkx.descendants(paths, Node("input")) | {Node("input")}
-        assert pruned.edges == {edge for edge in circuit.edges if {edge.sender, edge.receiver} <= wanted}
+    paths = networkx.DiGraph([(edge.sender, edge.receiver) for edge in circuit.edges])
+    paths.add_nodes_from((Node("input"), Node("logits")))
+    wanted = networkx.ancestors(paths, Node("logits")) | {Node("logits")}
+    wanted &= networkx.descendants(paths, Node("input")) | {Node("input")}
+    assert circuit.pruned().edges == {edge for edge in circuit.edges if {edge.sender, edge.receiver} <= wanted}
 
 
-def test_under_resampling_edges_out_of_nodes_that_read_nothing_clean_are_dead() -> None:
+def test_edges_out_of_nodes_that_read_nothing_clean_are_dead() -> None:
     circuit = circuit_of("input->logits", "a0.h0->m1", "m1->logits", "input->m0")
     assert circuit.pruned() == circuit_of("input->logits")
-    for ablation in (Ablation.ZERO, Ablation.MEAN, Ablation.MEAN_POSITIONAL):  # m1 still writes its biases
-        assert circuit.pruned(ablation) == circuit_of("input->logits", "a0.h0->m1", "m1->logits")
 
 
-def test_a_frozen_scale_keeps_such_nodes_alive_under_resampling_too() -> None:
+def test_under_a_frozen_scale_such_edges_are_dead_too() -> None:
     graph = ComputationalGraph(n_layers=2, n_heads=2, d_model=8, frozen_scale=True)
-    circuit = Circuit.from_names(graph, ["a0.h0->logits"])
-    assert circuit.pruned(Ablation.RESAMPLE) == circuit
+    assert len(Circuit.from_names(graph, ["a0.h0->logits"]).pruned()) == 0
 
 
 @pytest.fixture(scope="module")
@@ -358,25 +351,15 @@ def models() -> dict[bool, Model]:
 
 @given(has_mlp=st.booleans(), choice=st.sets(st.integers(0, 200), max_size=25))
 @settings(max_examples=25)
-def test_pruning_changes_no_output_under_its_ablation(
+def test_pruning_changes_no_output_under_any_ablation(
     models: dict[bool, Model], has_mlp: bool, choice: set[int]
 ) -> None:
     model = models[has_mlp]
     edges = list(model.graph.edges())
     circuit = Circuit(model.graph, frozenset(edges[number % len(edges)] for number in choice))
     for ablation in Ablation:
-        whole, pruned = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run([circuit, circuit.pruned(ablation)])
+        whole, pruned = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run([circuit, circuit.pruned()])
         torch.testing.assert_close(pruned, whole, rtol=0, atol=1e-10)
-
-
-def test_what_resampling_calls_dead_matters_under_the_other_ablations(models: dict[bool, Model]) -> None:
-    model = models[True]
-    circuit = Circuit.from_names(model.graph, ["m1->logits"])
-    assert len(circuit.pruned(Ablation.RESAMPLE)) == 0
-    for ablation in (Ablation.ZERO, Ablation.MEAN, Ablation.MEAN_POSITIONAL):
-        executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
-        whole, wrong = executor.run([circuit, circuit.pruned(Ablation.RESAMPLE)])
-        assert (whole - wrong).abs().max() > 1e-3
 
 
 # Views

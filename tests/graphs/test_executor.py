@@ -16,6 +16,7 @@ from graphs.circuit import Circuit
 from graphs.errors import BadTokens, DifferentGraphs
 from graphs.executor import Executor
 from graphs.model import Model, from_bridge
+from graphs.nodes import INPUT
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits
 from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits, oracle_weighted_logits
@@ -118,10 +119,27 @@ def test_pruning_dead_edges_changes_no_logits(checkpoints: Checkpoints, architec
     edges = [edge.name for edge in model.graph.edges()]
     circuits = named(model, [set(draw.sample(edges, size)) for size in (3, 6, 10, 15, 20, 30, 40)])
     for ablation in Ablation:
-        pruned = [circuit.pruned(ablation) for circuit in circuits]
+        pruned = [circuit.pruned() for circuit in circuits]
         assert sum(map(len, pruned)) < sum(map(len, circuits))
         executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
         assert_close(executor.run(pruned), executor.run(circuits), ablation.value)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_no_path_joins_to_the_input_writes_what_the_ablated_run_has(
+    checkpoints: Checkpoints, architecture: Architecture
+) -> None:
+    """Nothing of the clean run enters a circuit but over its edges, frozen scales included."""
+    model = load(checkpoints, architecture)
+    draw = random.Random(1)
+    edges = [edge for edge in model.graph.edges() if edge.sender != INPUT]
+    circuits = [Circuit(model.graph, frozenset(draw.sample(edges, size))) for size in (1, 5, 20, len(edges))]
+    masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double()
+    for ablation in Ablation:
+        executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
+        nothing = executor.run([Circuit.empty(model.graph)])
+        assert executor.run(circuits).sub(nothing).abs().max() == 0, ablation
+        assert executor.run_masks(masks).sub(nothing).abs().max() < 1e-12, ablation
 
 
 def drawn_masks(model: Model, count: int) -> Tensor:

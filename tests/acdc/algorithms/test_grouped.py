@@ -75,7 +75,7 @@ def test_every_removal_costs_less_than_the_threshold_and_every_kept_edge_at_leas
         assert smaller < now
         cost = worse * (smaller_value - value)
         if cost < threshold:
-            now, value = smaller.pruned(ablation), smaller_value
+            now, value = smaller.pruned(), smaller_value
         elif len(now) - len(smaller) == 1:
             [edge] = now.edges - smaller.edges
             assert edge not in put_to_the_test

@@ -72,7 +72,7 @@ def test_beginnings_are_nested_alive_and_within_their_size(choice: Choice, one: 
     for circuit, count in ((small, min(one, other)), (large, max(one, other))):
         assert len(circuit) <= count
         assert circuit.edges <= set(selection.order[:count])
-        assert circuit == circuit.pruned(choice.ablation)
+        assert circuit == circuit.pruned()
         assert circuit.scores == {edge: selection.scored.scores[edge] for edge in circuit.edges}
 
 
@@ -113,10 +113,10 @@ def test_a_size_is_met_unless_no_edge_joins_by_itself(choice: Choice, count: int
     selection = choice.selection()
     circuit = selection.of_size(count)
     assert 0 < len(circuit) <= count
-    assert circuit == circuit.pruned(choice.ablation)
+    assert circuit == circuit.pruned()
     if len(circuit) < min(count, selection.scored.graph.n_edges):
         for edge in selection.scored.edges - circuit.edges:
-            joined = Circuit(circuit.graph, circuit.edges | {edge}).pruned(choice.ablation)
+            joined = Circuit(circuit.graph, circuit.edges | {edge}).pruned()
             assert joined == circuit, f"{edge.name} would have joined"
 
 
@@ -132,7 +132,7 @@ def test_a_size_holds_as_long_a_beginning_as_fits(choice: Choice, count: int) ->
 def test_a_threshold_takes_every_edge_whose_score_is_at_least_that(choice: Choice, threshold: float) -> None:
     selection = choice.selection()
     high = {edge for edge in selection.scored.edges if abs(selection.scored.scores[edge]) >= threshold}
-    wanted = Circuit(selection.scored.graph, frozenset(high)).pruned(choice.ablation)
+    wanted = Circuit(selection.scored.graph, frozenset(high)).pruned()
     assert selection.above(threshold) == wanted
     assert all(abs(score) >= threshold for score in selection.above(threshold).scores.values())
 

@@ -42,7 +42,7 @@ def test_so_many_edges_are_chosen(measurable: Problem, scorer: Scorer, rule: Rul
     problem = replace(measurable, ablation=ablation)
     circuit, account = ended(ScoredSearch(Edges(25), scorer, rule).walk(problem))
     assert len(circuit) == account.chosen.edges == 25
-    assert circuit == circuit.pruned(ablation)
+    assert circuit == circuit.pruned()
     assert account.curve == (account.chosen,)
     assert account.chosen.faithfulness == pytest.approx(kept_by(problem, circuit), abs=1e-9)
     assert account.chosen.threshold == min(map(abs, circuit.scores.values()))

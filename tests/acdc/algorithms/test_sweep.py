@@ -79,8 +79,8 @@ def test_the_chosen_circuit_has_no_dead_edges_and_is_as_faithful_as_said(
 ) -> None:
     problem = replace(measurable, ablation=ablation)
     circuit, account, _ = swept(problem, Threshold(0.3))
-    assert circuit == circuit.pruned(ablation)
-    assert circuit == GreedyPruning(0.3).discover(problem).circuit.pruned(ablation)
+    assert circuit == circuit.pruned()
+    assert circuit == GreedyPruning(0.3).discover(problem).circuit.pruned()
     assert account.chosen.edges == len(circuit) > 0
     assert set(circuit.scores) == set(circuit.edges)
     full, none = problem.bounds

@@ -34,7 +34,7 @@ def test_a_circuit_with_one_of_two_branches_is_called_incomplete(branches: int) 
     subject = known("or", 1)
     truth, _ = subject.truth(Ablation.RESAMPLE)
     left = {min(edge for edge in truth if edge.sender.kind == "head")} if branches == 1 else set()
-    Circuit(subject.model.graph, truth - left).pruned(Ablation.RESAMPLE).save("circuit.json")
+    Circuit(subject.model.graph, truth - left).pruned().save("circuit.json")
     ran = acdc("evaluate", "circuit.json", "--task", "planted_copy", "--model", "planted-or:1", "--prompts", "8")
     assert ran.code == 0, ran.err
     (row,) = (line for line in ran.out.splitlines() if line.startswith("completeness"))

@@ -24,7 +24,7 @@ def judgement(subject: Known) -> Problem:
 def circuit(subject: Known, without: frozenset[Edge] = frozenset()) -> Circuit:
     """The true circuit, less some edges and what then leads nowhere."""
     truth, _ = subject.truth(Ablation.RESAMPLE)
-    return Circuit(subject.model.graph, truth - without).pruned(Ablation.RESAMPLE)
+    return Circuit(subject.model.graph, truth - without).pruned()
 
 
 def kept(problem: Problem, circuit: Circuit) -> float:

@@ -11,7 +11,6 @@ from scipy.stats import binom
 from acdc.errors import BadSetting
 from acdc.judges.minimality import beating, holm, minimality
 from acdc.problem import Problem
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 
 
@@ -33,7 +32,7 @@ def test_holm_by_hand() -> None:
 
 
 def test_effects_are_those_of_circuits_without_the_edge(measurable: Problem) -> None:
-    circuit = Circuit(measurable.graph, frozenset([*measurable.graph.edges()][::2])).pruned(Ablation.RESAMPLE)
+    circuit = Circuit(measurable.graph, frozenset([*measurable.graph.edges()][::2])).pruned()
     found = minimality(measurable, circuit, added=5)
     assert {row.edge for row in found.edges} == circuit.edges
     assert found.added == 5

@@ -56,7 +56,7 @@ def test_every_point_is_a_circuit_measured_alone(measurable: Problem, ablation: 
         points: tuple[SizePoint, ...] = getattr(curve, name)
         assert [point.share for point in points] == list(SHARES)
         for point in points:
-            circuit = Circuit(problem.graph, frozenset(order[: int(point.share * 110)])).pruned(ablation)
+            circuit = Circuit(problem.graph, frozenset(order[: int(point.share * 110)])).pruned()
             assert point.edges == len(circuit)
             kept = (float(problem.measure([circuit]).mean()) - none) / (full - none)
             assert point.faithfulness == pytest.approx(kept, abs=1e-9)

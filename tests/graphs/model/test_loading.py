@@ -128,9 +128,9 @@ def test_a_model_may_tell_fewer_tokens_apart_than_it_reads_or_more(outputs: int)
 
 
 def test_loading_leaves_random_numbers_as_they_were(checkpoints: Checkpoints) -> None:
-    bridge = native_bridge("relu")
+    directory, bridge = checkpoints.path("gpt2"), native_bridge("relu")
     state = torch.get_rng_state()
-    graphs.load(checkpoints.path("gpt2"))
+    graphs.load(directory)
     from_bridge(bridge)
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -250,3 +250,13 @@ def test_a_check_leaves_weights_where_they_were(checkpoints: Checkpoints) -> Non
     record(Original.bridged(checked.model.bridge), checked.inputs)
     assert before == [(weight.data_ptr(), weight.dtype, weight._version) for weight in weights]
     assert not any(module._forward_hooks for module in checked.model.bridge.modules())
+
+
+def test_a_device_without_float64_is_checked_in_float32(checkpoints: Checkpoints) -> None:
+    checked = Checked(graphs.load(checkpoints.path("gemma2"), dtype=torch.bfloat16))
+    checked.inputs = replace(checked.inputs, residual=checked.inputs.residual.float())
+    checked.recording = record(Original.bridged(checked.model.bridge), checked.inputs)
+    assert checked.recording.logits.dtype == torch.float32
+    assert checked.refusal() == ""
+    checked.recording = replace(checked.recording, logits=checked.recording.logits * 1.01)
+    assert checked.refusal().startswith("our unembedding of ")
