@@ -15,6 +15,7 @@ from graphs.ablation import Ablation
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
+from graphs.errors import ModelChanged
 from graphs.executor import Executor
 from graphs.model import Model
 from graphs.runs import Prompts, Runs, mean_outputs, prepare
@@ -126,11 +127,11 @@ class Effect:
 class Problem:
     """What a discovery algorithm is given: a model, prompts, a metric and what missing edges carry.
 
-    Prompts run in batches of equal length, a causal model's padded at the end, of at most `batch_size` (None: as many
-    as fit); every number is per prompt or a mean over all prompts, whatever the batches. Where the runs of all prompts
-    together take more than `max_bytes` (None: no limit), batches are small enough for it and are prepared anew whenever
-    they are needed, one at a time. A prompt that is scored at several positions counts as one: what is measured of it
-    is the mean over these.
+    Prompts run in batches of equal length, padded at the end where the model cannot tell, of at most `batch_size`
+    (None: as many as fit); every number is per prompt or a mean over all prompts, whatever the batches. Where the runs
+    of all prompts together take more than `max_bytes` (None: no limit), batches are small enough for it and are
+    prepared anew whenever they are needed, one at a time. A prompt that is scored at several positions counts as one:
+    what is measured of it is the mean over these.
 
     The mean ablations take their means over the corrupt prompts of `means_of` (None: the problem's own). Problems of a
     few chosen prompts must name some: what a missing edge carries would hang on that choice otherwise.
@@ -155,8 +156,20 @@ class Problem:
 
     @property
     def batches(self) -> Collection[Batch]:
-        """The prompts with the clean and ablated runs of each batch."""
+        """The prompts with the clean and ablated runs of each batch.
+
+        Raises: ModelChanged when the model's weights are others than when this was first asked for.
+        """
+        if self.model.check_unchanged() != self._edits:
+            raise ModelChanged(
+                f"the weights of {self.model.identity.name} were edited after the prompts of this problem were run "
+                "with the old ones; make the problem anew"
+            )
         return self._held if self._fits else _Streamed(self)
+
+    @cached_property
+    def _edits(self) -> int:
+        return self.model.check_unchanged()
 
     @cached_property
     def _held(self) -> tuple[Batch, ...]:
@@ -181,7 +194,7 @@ class Problem:
             longest = max(len(pair.clean) * len(pair.scored) for pair in self.pairs.pairs)
             size = max(1, self.max_bytes // (longest * self._bytes_per_token))
         self._check_answers()
-        batches = self.pairs.batches(size, padded=self.model.is_causal)
+        batches = self.pairs.batches(size, padded=self.model.ignores_padding)
         return tuple(batch.to(self.model.device) for batch in batches)
 
     def _check_answers(self) -> None:

@@ -94,7 +94,7 @@ class CrossedRun:
         end = position + 1 if model.is_causal else length
         self._model, self._position = model, position
         self._clean, self._corrupt = clean[:, :end].to(model.device), corrupt[:, :end].to(model.device)
-        self._places = model.places(end)
+        self._places = model.places(length, end)
         self._scored = tuple(place.at(torch.tensor([position], device=model.device)) for place in self._places)
         alive = Liveness.of(graph, torch.from_numpy(circuit.mask())[None])
         self._heads = torch.arange(graph.n_heads, device=model.device)

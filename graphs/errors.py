@@ -7,6 +7,7 @@ GraphsError (ValueError)
 |-- DifferentGraphs    two circuits, or a circuit and a model, that do not belong together
 |-- BadCircuitFile     a file that is no circuit of ours
 |-- UnsupportedModel   a model whose arithmetic we do not reproduce
+|-- ModelChanged       a model that is no longer what was loaded
 |-- ModelNotFound      no model under that name or path
 |-- ModelUnreachable   a hub name that needs a network which is not there
 |-- BadTokens          token tensors that do not fit each other or the model
@@ -42,6 +43,10 @@ class BadCircuitFile(GraphsError):
 
 class UnsupportedModel(GraphsError):
     """A model whose arithmetic we do not reproduce, named with the field that is not supported."""
+
+
+class ModelChanged(GraphsError):
+    """A model whose bridge is no longer what was loaded: by dropout, a hook, or other weights."""
 
 
 class ModelNotFound(GraphsError):

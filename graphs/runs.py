@@ -111,7 +111,8 @@ class Runs:
         outputs = part(self.floor.outputs)
         floor = Floor(outputs, {read: part(x) for read, x in self.floor.residuals.items()})
         scales = tuple(None if scale is None else part(scale) for scale in self.scales)
-        return Runs(self.model, part(self.delta).contiguous(), floor, positions, self.model.places(end), scales)
+        places = tuple(place.first(end) for place in self.places)
+        return Runs(self.model, part(self.delta).contiguous(), floor, positions, places, scales)
 
     def reference(self) -> Float[Tensor, "batch vocab"]:
         """The full model's logits on the clean prompts at the scored positions."""
@@ -138,7 +139,7 @@ def prepare(
         means = mean_outputs(model, [prompts.corrupt], ablation)
     clean, corrupt = (model.embed(part[:, :last].to(model.device)) for part in (prompts.clean, prompts.corrupt))
     with torch.no_grad():
-        return between(model, clean, corrupt, prompts.positions, ablation, means)
+        return between(model, clean, corrupt, prompts.positions, ablation, means, prompts.clean.shape[1])
 
 
 def end(model: Model, prompts: Prompts) -> int:
@@ -153,9 +154,13 @@ def between(
     positions: Int[Tensor, " batch"],
     ablation: Ablation,
     means: Float[Tensor, "sender 1 _ d_model"] | None,
+    length: int | None = None,
 ) -> Runs:
-    """The runs that start from these embeddings, as `Model.embed` makes them; gradients flow back to both."""
-    places = model.places(clean.shape[1])
+    """The runs that start from these embeddings, as `Model.embed` makes them; gradients flow back to both.
+
+    `length` is that of the whole prompts, if these are only their beginnings: rotary embeddings may depend on it.
+    """
+    places = model.places(length or clean.shape[1], clean.shape[1])
     ran = model.trace(clean, places)
     ablated = _ablated(model, corrupt, places, ablation, means)
     floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]))

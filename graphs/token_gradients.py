@@ -50,7 +50,8 @@ def token_gradients(
     with torch.enable_grad():
         clean.requires_grad_()
         corrupt.requires_grad_()
-        runs = between(model, clean[:, :last], corrupt[:, :last], prompts.positions, ablation, means)
+        parts = clean[:, :last], corrupt[:, :last]
+        runs = between(model, *parts, prompts.positions, ablation, means, prompts.clean.shape[1])
         mask = torch.from_numpy(circuit.mask()).to(runs.delta)
         [logits] = Executor.of(runs).run_masks(mask[None])
         values = objective(runs.reference(), logits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -56,6 +57,20 @@ def build(architecture: Architecture, directory: Path, *, seed: int = 0) -> None
     _randomise(model, torch.Generator().manual_seed(seed))
     model.save_pretrained(directory)
     tokenizer().save_pretrained(directory)
+
+
+def change_config(directory: Path, **changes: Any) -> None:
+    """Give fields of a checkpoint's configuration other values."""
+    path = directory / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def change_weights(directory: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    """Have `change` edit a checkpoint's weights by name."""
+    path = directory / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
 
 
 def vocabulary() -> tuple[str, ...]:

@@ -8,16 +8,18 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import native as _native  # noqa: F401  # it adds boot_native to the class
 
-Native = Literal["attention_only", "attention_only_bare", "relu", "gelu_bare", "gelu_new", "solu_ln", "bidirectional"]
+Native = Literal[
+    "attention_only", "attention_only_bare", "relu", "gelu_bare", "gelu_new", "solu_ln", "bidirectional", "rotary"
+]
 NATIVES: tuple[Native, ...] = get_args(Native)
 
 
 def native_bridge(
-    name: Native, *, dtype: torch.dtype = torch.float64, seed: int = 0, **changes: int
+    name: Native, *, dtype: torch.dtype = torch.float64, seed: int = 0, **changes: Any
 ) -> TransformerBridge:
     """The bridge of that name: `bare` is without norms, the others have LayerNorm with random weights and biases.
 
-    `changes` are sizes of the config that differ from the usual ones, such as `n_layers=3`.
+    `changes` are fields of the config that differ from the usual ones, such as `n_layers=3`.
     """
     chosen: dict[Native, dict[str, Any]] = {
         "attention_only": {"attn_only": True},
@@ -27,6 +29,7 @@ def native_bridge(
         "gelu_new": {"act_fn": "gelu_new"},
         "solu_ln": {"act_fn": "solu_ln"},
         "bidirectional": {"act_fn": "gelu", "attention_dir": "bidirectional"},
+        "rotary": {"act_fn": "gelu", "positional_embedding_type": "rotary"},
     }
     size = {"n_layers": 2, "n_heads": 4, "d_model": 16, "d_head": 4, "d_mlp": 24, "n_ctx": 32, "d_vocab": 64}
     norm = {"normalization_type": "LN"}

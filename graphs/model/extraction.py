@@ -11,8 +11,9 @@ from torch import Tensor
 
 from graphs.computation import ComputationalGraph
 from graphs.errors import UnsupportedModel
+from graphs.model.layer import Layer
+from graphs.model.native_rotary import half_split_order
 from graphs.model.parts import Attention, Mlp, Norm, Projection, Unembedding
-from graphs.model.transformer import Layer
 
 NATIVE = "TransformerLensNative"
 SUPPORTED = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", NATIVE)
@@ -31,11 +32,6 @@ def architecture(bridge: Any) -> str:
     if name not in SUPPORTED:
         raise UnsupportedModel(
             f"model_type={name!r} ({bridge.cfg.architecture}) is not supported; wanted one of {', '.join(SUPPORTED)}"
-        )
-    if name == NATIVE and str(bridge.cfg.positional_embedding_type or "standard").lower() != "standard":
-        raise UnsupportedModel(
-            f"positional_embedding_type={bridge.cfg.positional_embedding_type!r} of a native model is not supported; "
-            "wanted 'standard'"
         )
     if name in ("gemma2", "gemma3_text") and getattr(config, "attention_bias", False):
         raise UnsupportedModel("attention_bias=True before a post-attention norm is not supported; wanted False")
@@ -77,9 +73,13 @@ def _attention(block: Any) -> Attention:
     attn, inner = block.attn, block.attn.original_component
     n_heads, d_model, d_head = attn.W_Q.shape
 
+    order = half_split_order(attn, d_head)
+
     def projection(weight: Tensor, bias: Tensor | None, norm: str | None) -> Projection:
         weight = weight.detach()
         bias = None if bias is None else bias.detach().reshape(weight.shape[0], d_head)
+        if order is not None and norm is not None:  # queries and keys, which turn with their positions
+            weight, bias = weight[..., order], None if bias is None else bias[..., order]
         repeats = n_heads // weight.shape[0]
         if repeats > 1:  # grouped-query attention: one key and value per query head, so that each has its own edges
             weight = weight.repeat_interleave(repeats, dim=0)

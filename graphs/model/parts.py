@@ -83,6 +83,15 @@ class Place:
         rotation = self.rotation and (self.rotation[0][0, positions, None], self.rotation[1][0, positions, None])
         return Place(self.allowed[0, positions, None], rotation)
 
+    def first(self, end: int) -> Place:
+        """The same for the first `end` positions of the sequence only."""
+        rotation = self.rotation and (self.rotation[0][:, :end], self.rotation[1][:, :end])
+        return Place(self.allowed[:, :end, :end], rotation)
+
+    def to(self, dtype: torch.dtype) -> Place:
+        """The same in another precision."""
+        return Place(self.allowed, self.rotation and (self.rotation[0].to(dtype), self.rotation[1].to(dtype)))
+
     def rotate(self, x: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_head"]:
         """x turned by its position (Su et al. 2021, half-split layout); dimensions past the rotary ones stay."""
         if self.rotation is None:

@@ -13,15 +13,13 @@ from torch import Tensor
 
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadTokens
-from graphs.model.parts import Attention, Mlp, Place, Unembedding
+from graphs.model.layer import Layer
+from graphs.model.native_rotary import own_rotation
+from graphs.model.parts import Place, Unembedding
+from graphs.model.unchanged import Watch
 
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer; `mlp` is None in attention-only models."""
-
-    attention: Attention
-    mlp: Mlp | None
+_FIXED_ROTATIONS = {"default", "linear", "yarn", "llama3", "proportional"}
+"""Rotary embeddings, as transformers names them, whose frequencies do not depend on the length of the prompt."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,30 @@ class Model:
         """Whether no position reads a later one."""
         return bool(getattr(self.bridge.cfg, "attention_dir", "causal") == "causal")
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model reads; it may tell fewer apart, or more."""
+        return int(self.bridge.embed.original_component.weight.shape[0])
+
+    @cached_property
+    def _watch(self) -> Watch:
+        return Watch(self.bridge, self.layers, self.unembedding)
+
+    def check_unchanged(self) -> int:
+        """How often the weights were edited in place since loading, which is allowed where bridge and parts share them.
+
+        Raises: ModelChanged when the bridge is no longer what was loaded: by dropout, a hook, or other weights.
+        """
+        self._watch.check()
+        return self._watch.edits
+
     def check(self, tokens: Int[Tensor, "batch pos"]) -> None:
         """Refuse tokens the model cannot read.
 
-        Raises: BadTokens when they are too long, out of the vocabulary, or none.
+        Raises: BadTokens when they are too long, out of the vocabulary, or none; ModelChanged.
         """
-        vocabulary = self.unembedding.weight.shape[0]
+        self.check_unchanged()
+        vocabulary = self.vocabulary
         if tokens.numel() == 0:
             raise BadTokens("the prompts are empty; give at least one prompt of at least one token")
         lowest, highest = int(tokens.min()), int(tokens.max())
@@ -97,20 +113,37 @@ class Model:
             raise BadTokens(f"a prompt has {tokens.shape[1]} tokens but the model reads at most {limit}; shorten it")
 
     def embed(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
-        """What the `input` node writes: the model's own residual stream before its first layer."""
+        """What the `input` node writes: the model's own residual stream before its first layer.
+
+        Raises: ModelChanged.
+        """
+        self.check_unchanged()
         with torch.no_grad():
             residual: Tensor = self.bridge(tokens, stop_at_layer=0)
         return residual.to(self.dtype)
 
-    def places(self, length: int) -> tuple[Place, ...]:
+    @cached_property
+    def ignores_padding(self) -> bool:
+        """Whether tokens after a position change nothing there: nothing reads back, and rotations do not depend on how
+        long the prompt is.
+        """
+        kinds: set[str] = set()
+        for module in self.bridge.original_model.modules():
+            kind = getattr(module, "rope_type", None)
+            kinds.update(kind.values() if isinstance(kind, dict) else [] if kind is None else [kind])
+        return self.is_causal and kinds <= _FIXED_ROTATIONS
+
+    def places(self, length: int, end: int | None = None) -> tuple[Place, ...]:
         """Per layer, what each position of a sequence of that length may read, and its rotary embedding.
 
-        Asked of the model once for every length, and taken from what the model itself hands its attention layers, so
-        that sliding windows, local and global frequencies and whatever comes next need no rule here.
+        With `end`, of the first positions only; a rotation may depend on the whole length. Asked of the model once for
+        every length, and taken from what the model itself hands its attention layers, so that sliding windows, local
+        and global frequencies and whatever comes next need no rule here.
         """
         if length not in self._places:
             self._places[length] = self._ask_places(length)
-        return self._places[length]
+        places = self._places[length]
+        return places if end is None or end == length else tuple(place.first(end) for place in places)
 
     @cached_property
     def _places(self) -> dict[int, tuple[Place, ...]]:
@@ -131,17 +164,16 @@ class Model:
         whole = torch.ones(length, length, dtype=torch.bool, device=self.device)
         causal = whole.tril() if self.is_causal else whole
         places = []
-        for kwargs in seen:
-            mask, rotation = kwargs.get("attention_mask"), kwargs.get("position_embeddings")
+        for block, kwargs in zip(self.bridge.blocks, seen, strict=True):
+            mask = kwargs.get("attention_mask")
             if mask is None or mask.dim() != 4:
                 allowed = causal
             else:
                 allowed = mask[0, 0, :length, :length]
                 allowed = allowed if allowed.dtype == torch.bool else allowed == 0
                 allowed = allowed & causal
-            if rotation is not None:
-                rotation = (rotation[0].to(self.dtype), rotation[1].to(self.dtype))
-            places.append(Place(allowed[None], rotation))
+            rotation = kwargs.get("position_embeddings") or own_rotation(block.attn, length)
+            places.append(Place(allowed[None], rotation).to(self.dtype))
         return tuple(places)
 
     def trace(self, start: Float[Tensor, "batch pos d_model"], places: tuple[Place, ...]) -> Trace:
@@ -153,9 +185,7 @@ class Model:
         at = 1
         for layer, place in zip(self.layers, places, strict=True):
             attention = layer.attention
-            normed = attention.norm(residual).expand(graph.n_heads, *residual.shape)
-            q, k, v = attention.query(normed), attention.key(normed), attention.value(normed)
-            heads = attention.write(attention.attend(place.rotate(q), place.rotate(k), v, place))
+            heads = layer.attend(residual, place)
             scale = None if attention.post_norm is None else attention.post_norm.scale(heads.sum(0))
             heads = heads if scale is None else heads * scale
             scales.append(scale)
@@ -171,13 +201,20 @@ class Model:
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """The model's logits by our own arithmetic, at every position."""
+        return self.unembedding(self.final(tokens))
+
+    def final(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream that the final norm reads, by our own arithmetic."""
         self.check(tokens)
         outputs = self.trace(self.embed(tokens), self.places(tokens.shape[1])).outputs
-        residual = outputs.sum(0) + sum(layer.attention.output_bias for layer in self.layers)
-        return self.unembedding(residual)
+        return outputs.sum(0) + sum(layer.attention.output_bias for layer in self.layers)
 
     def fingerprint(self, dtype: torch.dtype | None = None) -> str:
-        """SHA-256 of all weights in that precision (None: their own), by name, whatever device they are on."""
+        """SHA-256 of all weights in that precision (None: their own), by name, whatever device they are on.
+
+        Raises: ModelChanged.
+        """
+        self.check_unchanged()
         digest = hashlib.sha256()
         for name, weight in sorted(self.bridge.original_model.state_dict().items()):
             digest.update(name.encode())

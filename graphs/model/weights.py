@@ -29,7 +29,7 @@ class BareLayer:
 class BareWeights:
     """The matrices of a whole model, all layers of one shape; `causal` says that no position reads a later one."""
 
-    tokens: Float[Tensor, "vocab d_model"]
+    tokens: Float[Tensor, "token d_model"]
     positions: Float[Tensor, "context d_model"]
     layers: tuple[BareLayer, ...]
     unembedding: Float[Tensor, "d_model vocab"]
@@ -60,6 +60,7 @@ def from_weights(
         "d_mlp": weights.layers[0].mlp_in.shape[1],
         "n_ctx": len(weights.positions),
         "d_vocab": len(weights.tokens),
+        "d_vocab_out": weights.unembedding.shape[1],
         "act_fn": "relu",
         "normalization_type": None,
         "attention_dir": "causal" if weights.causal else "bidirectional",

@@ -14,11 +14,13 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
 from graphs.executor import Executor
-from graphs.model import Model
+from graphs.model import Model, from_bridge
+from tasks.errors import BadPrompts
 from tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets
 from tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.behaviours import behaviour
+from tests.native_bridges import native_bridge
 
 
 def some_circuits(problem: Problem) -> list[Circuit]:
@@ -167,3 +169,12 @@ def test_prompts_longer_than_those_whose_means_they_need_are_refused(measurable:
     problem = replace(measurable, pairs=long, means_of=short, ablation=Ablation.MEAN_POSITIONAL)
     with pytest.raises(UnmeasurableBehaviour, match="11 tokens, but the prompts whose means"):
         problem.measure([Circuit.empty(problem.graph)])
+
+
+def test_an_answer_that_the_model_cannot_give_is_refused() -> None:
+    model = from_bridge(native_bridge("relu", d_vocab=64, d_vocab_out=5))
+    pairs = behaviour(model, (5, 7))
+    Problem(model, pairs, LogitDifference()).measure([Circuit.empty(model.graph)])
+    wrong = PromptPairs(tuple(replace(pair, distractors=(9,)) for pair in pairs.pairs))
+    with pytest.raises(BadPrompts, match=r"(?s)no logit for an answer.*ids below 5"):
+        Problem(model, wrong, LogitDifference()).measure([Circuit.empty(model.graph)])

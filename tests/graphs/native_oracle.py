@@ -81,7 +81,9 @@ def forward(
     n_pos = tokens.shape[1]
     positions = torch.arange(n_pos)
     visible = (positions[:, None] >= positions) | (cfg.attention_dir != "causal")  # [query key]
-    embedded = weights["tok_embed.weight"][tokens] + weights["pos.weight"][:n_pos]
+    embedded = weights["tok_embed.weight"][tokens]
+    rotary = "pos.weight" not in weights
+    embedded = embedded if rotary else embedded + weights["pos.weight"][:n_pos]
     outputs: Outputs = {"input": start.get("input", embedded)}
 
     def read(receiver: str) -> Float[Tensor, "batch pos d_model"]:
@@ -109,6 +111,7 @@ def forward(
 
     def attend(layer: int, head: int) -> Float[Tensor, "batch pos d_model"]:
         q, k, v = (project(layer, head, slot) for slot in "qkv")
+        q, k = (rotated(q, cfg.rotary_base), rotated(k, cfg.rotary_base)) if rotary else (q, k)
         scores = q @ k.transpose(-2, -1) / math.sqrt(cfg.d_head)
         pattern = scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
         return pattern @ v @ weights[f"layers.{layer}.attn.o.weight"][:, head_slice(head)].T
@@ -125,6 +128,16 @@ def forward(
         if anatomy.has_mlp:
             outputs[f"m{layer}"] = start.get(f"m{layer}", mlp(layer))
     return outputs, norm(read("logits"), "ln_out") @ weights["head.weight"].T
+
+
+def rotated(x: Float[Tensor, "batch pos d_head"], base: float) -> Float[Tensor, "batch pos d_head"]:
+    """x turned by its position, neighbouring dimensions as the real and imaginary part of one number."""
+    d_head = x.shape[-1]
+    # the model's angles are in float32
+    frequencies = 1.0 / (base ** (torch.arange(0, d_head, 2).float() / d_head))
+    angles = torch.outer(torch.arange(x.shape[1]).float(), frequencies)
+    turns = torch.complex(angles.cos().double(), angles.sin().double())
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous()) * turns).flatten(-2)
 
 
 def activate(x: Tensor, name: str) -> Tensor:

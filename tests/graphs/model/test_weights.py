@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -61,3 +62,10 @@ def test_a_model_has_the_precision_asked_for_and_leaves_the_random_numbers_alone
     state = torch.get_rng_state()
     assert from_weights(drawn(True), "made", dtype=torch.float32).dtype == torch.float32
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_model_of_matrices_may_have_fewer_outputs_than_inputs() -> None:
+    weights = drawn(True)
+    few = replace(weights, unembedding=weights.unembedding[:, :2])
+    model = from_weights(few, "made", dtype=torch.float64)
+    torch.testing.assert_close(model.logits(TOKENS), logits_of(few), rtol=0, atol=1e-10)
