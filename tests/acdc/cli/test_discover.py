@@ -83,7 +83,7 @@ def test_the_sweep_is_told_run_by_run_where_no_bar_can_be_drawn(told: tuple[Ran,
 def test_json_is_the_circuit_file_and_alone_on_stdout() -> None:
     ran = acdc("discover", "periodic", "--only-correct", "--json", "--out", "here", *QUICK)
     assert ran.code == 0, ran.err
-    assert ran.json["provenance"]["prompts"]["only_correct"] is True
+    assert ran.json["prompts"]["only_correct"] is True
     assert ran.json == json.loads(Path("here/circuit.json").read_text())
     assert ran.json["schema"] == "acdc.circuit/1"
     assert {"faithfulness", "curve"} <= set(ran.json)
