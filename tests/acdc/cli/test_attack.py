@@ -146,7 +146,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_loaded(
 def test_an_attack_that_is_interrupted_says_how_to_go_on_and_does(
     attacked: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ("--out", "out", "--only", "crossing,search", "--cross", "6", "--budget", "30")
+    options = ("--out", "other", "--only", "crossing,search", "--cross", "6", "--budget", "30")
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -157,13 +157,14 @@ def test_an_attack_that_is_interrupted_says_how_to_go_on_and_does(
         patched.setattr("sys.argv", ["acdc", "attack", "found", *options])
         ran = acdc("attack", "found", *options)
     assert ran.code == 130
-    assert "interrupted; go on with: acdc attack found --out out" in ran.err
-    assert written() == before
+    assert "interrupted; go on with: acdc attack found --out other" in ran.err
+    assert [path.name for path in Path("other").iterdir()] == ["attack-checkpoint.json"]
     monkeypatch.setattr("acdc.adversary.crossing", interrupt)
     ran = acdc("attack", "found", *options, "--resume")
     assert ran.code == 0, ran.err
-    assert (written()["crossing"], written()["search"]) == (before["crossing"], before["search"])
-    assert {path.name for path in Path("out").iterdir()} == {"attack.json"}  # nothing was diagnosed, or is to resume
+    for part in ("crossing", "search"):
+        assert written("other")[part] == before[part]
+    assert [path.name for path in Path("other").iterdir()] == ["attack.json"]
 
 
 def test_a_part_that_fails_is_told_and_the_exit_code_says_so(attacked: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
