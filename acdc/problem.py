@@ -25,7 +25,9 @@ _LOGITS = 1 << 26
 """How many logits are held at once when many circuits are measured."""
 
 
-def finite(values: Float[Tensor, "*circuit prompt"], metric: AbstractMetric, model: Model) -> Float[Tensor, "*circuit prompt"]:
+def finite(
+    values: Float[Tensor, "*circuit prompt"], metric: AbstractMetric, model: Model
+) -> Float[Tensor, "*circuit prompt"]:
     """The values themselves, of a metric on a model's prompts.
 
     Raises: NotFinite when one is NaN or infinite: no comparison with it would mean anything.

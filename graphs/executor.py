@@ -103,8 +103,8 @@ class Executor:
         """The logits, as of `run`, when every edge carries a part of what it would in a circuit: 1 all of it, 0 none.
 
         That is, this part of what the sender writes less what the missing edge would carry; 0 and 1 are the circuits of
-        `run`, also in that a node that no path over masks other than 0 joins to `input` writes what the ablated run has. Entries that are
-        no edges are not read. All masks run together, and gradients flow back to them.
+        `run`, also in that a node which no path over masks other than 0 joins to `input` writes what the ablated run
+        has. Entries that are no edges are not read. All masks run together, and gradients flow back to them.
 
         Source: Cao et al. 2021 (arXiv:2104.03514), section 3; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, whose
         masks these are.

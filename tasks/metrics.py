@@ -55,7 +55,7 @@ class AbstractMetric(ABC):
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
-        """Return the metric of every prompt under every circuit, in the logits' dtype."""
+        """Return the metric of every prompt under every circuit, in the logits' dtype but at least in float32."""
 
 
 @final
@@ -73,6 +73,7 @@ class LogitDifference(AbstractMetric):
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Mean logit over answers - mean logit over distractors."""
+        logits = _wide(logits)
         return _mean(logits, targets.answers) - _mean(logits, targets.distractors)
 
 
@@ -94,7 +95,7 @@ class ProbabilityDifference(AbstractMetric):
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Sum of p over answers - sum of p over distractors."""
-        probabilities = logits.softmax(dim=-1)
+        probabilities = _wide(logits).softmax(dim=-1)
         return _sum(probabilities, targets.answers) - _sum(probabilities, targets.distractors)
 
 
@@ -114,9 +115,8 @@ class KLDivergence(AbstractMetric):
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Sum over the vocabulary of p_full (log p_full - log p)."""
-        wide = torch.promote_types(logits.dtype, torch.float32)  # half precision would lose what is looked for
-        logits = logits.to(wide)
-        full = targets.reference.to(wide).log_softmax(dim=-1)
+        logits = _wide(logits)
+        full = targets.reference.to(logits.dtype).log_softmax(dim=-1)
         return (full.exp() * (full - logits.log_softmax(dim=-1))).sum(dim=-1)
 
 
@@ -135,6 +135,7 @@ class NegativeLogLikelihood(AbstractMetric):
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Logsumexp of all logits - logsumexp of the answers."""
+        logits = _wide(logits)
         values, given = _columns(logits, targets.answers)
         return logits.logsumexp(dim=-1) - values.masked_fill(~given, -torch.inf).logsumexp(dim=-1)
 
@@ -155,7 +156,7 @@ class Accuracy(AbstractMetric):
     ) -> Float[Tensor, "*circuit batch"]:
         """Whether the argmax of the logits is an answer, as 0 or 1."""
         top = logits.argmax(dim=-1, keepdim=True)
-        return (top == targets.answers).any(dim=-1).to(logits.dtype)
+        return (top == targets.answers).any(dim=-1).to(_wide(logits).dtype)
 
 
 @final
@@ -175,6 +176,7 @@ class L2(AbstractMetric):
     ) -> Float[Tensor, "*circuit batch"]:
         """The norm of logits - reference."""
         # vector_norm's gradient is 0 where the distance is 0; that of sqrt would be nan.
+        logits = _wide(logits)
         distance: Tensor = torch.linalg.vector_norm(logits - targets.reference.to(logits.dtype), dim=-1)
         return distance
 
@@ -206,6 +208,11 @@ def metric(name: str) -> AbstractMetric:
         if kind.name == ALIASES.get(name, name):
             return kind()
     raise UnknownMetric(name, metric_names())
+
+
+def _wide(logits: Float[Tensor, "*circuit batch vocab"]) -> Float[Tensor, "*circuit batch vocab"]:
+    """The logits in float32 at least: half precision would lose what is looked for, and its squares overflow."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _columns(

@@ -5,12 +5,12 @@ has the gradient W^T (q - p), and a Hessian that is the covariance of W's rows w
 at most R, u a unit vector, and r the greatest distance of a row from the rows' mean c.
 
 1. Var(u.w) under q(x) is at most E|w - c|^2 <= r^2.
-2. No probability is more than exp(2 r R) times what it is at a: a logit differs from a's by (w - c).(x - a), within r R,
-   up to a constant, and so does the logarithm of their sum.
-3. A variance is at most the mean square about any point. So Var(u.w) under q(x) is at most exp(2 r R) times the sum over
-   rows of q(a) (u.(w - m))^2, whatever m: m the mean under q(a), as computed; m the likeliest row, for which only the
-   others count; and m = c, where the sum is at most max q(a) times the greatest eigenvalue of S, the sum of
-   (w - c)(w - c)^T. The least of these is the `bend`.
+2. No probability is more than exp(2 r R) times what it is at a: up to one constant for all, a logit differs from a's by
+   (w - c).(x - a), which is within r R, and so does the logarithm of the sum of their exponentials.
+3. A variance is at most the mean square about any point. So Var(u.w) under q(x) is at most exp(2 r R) times the sum
+   over rows of q(a) (u.(w - m))^2, whatever m: m the mean under q(a), as computed; m the likeliest row, for which only
+   the others count; and m = c, where the sum is at most max q(a) times the greatest eigenvalue of S, the sum of
+   (w - c)(w - c)^T. The least of these and of 1 is the `bend`.
 4. So from state s to state t, both within R of a, KL rises at most by gradient(a).(t - s) + bend |t - s| R.
 
 Nothing here is a difference of near equals that rounding could turn into 0: the second sum is one of positive terms, by
@@ -103,7 +103,8 @@ class KLScreen:
         log_bend = (anchor.log_bend + 2 * spread.reach * farthest).clamp(max=2 * math.log(spread.reach))
         bend = log_bend.exp()
         rise = (steps * anchor.slope).sum(-1) + (anchor.slope_error + bend * farthest) * length
-        apart = (anchor.apart + bend.sqrt() * farthest).clamp(max=2)  # |q - p|_1 changes by a deviation per unit at most
+        # along the way |q - p|_1 changes by a standard deviation per unit at most
+        apart = (anchor.apart + bend.sqrt() * farthest).clamp(max=2)
         off = self._logit_error(anchor.at.norm(dim=-1) + farthest, spread)
         size = 2 * math.log(self._reference.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
         noise = 2 * (off * apart + off.square() / 2 + 4 * self._rounding * size)
@@ -125,9 +126,7 @@ class KLScreen:
         about_centre = top.squeeze(-1) + math.log(spread.widest)
         return torch.minimum(torch.minimum(about_row, about_mean), about_centre)
 
-    def _sums(
-        self, weights: Float[Tensor, "two batch vocab"], spread: Spread
-    ) -> Float[Tensor, "two batch d_model"]:
+    def _sums(self, weights: Float[Tensor, "two batch vocab"], spread: Spread) -> Float[Tensor, "two batch d_model"]:
         """The rows of the unembedding about their mean, summed with these weights, added up in float64."""
         rows = self._unembedding.weight
         total = weights.new_zeros(*weights.shape[:-1], rows.shape[-1])

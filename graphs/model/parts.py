@@ -206,7 +206,7 @@ class Spread:
         centre = weight.mean(0, dtype=torch.float64)
         products = torch.zeros(2 * weight.shape[1:], dtype=torch.float64, device=weight.device)
         distances, longest = [], 0.0
-        for rows in weight.split(_ROWS):
+        for rows in torch.split(weight, _ROWS):
             exact = rows.double()
             centred = exact - centre
             distances.append(centred.norm(dim=1))
@@ -215,7 +215,7 @@ class Spread:
             products += (single.T @ single).double()
         # a sum of n products in float32 is off by n roundings of their magnitude at most (Higham 2002, section 3.1)
         off = (_ROWS + 2) * torch.finfo(torch.float32).eps * float(products.trace())
-        widest = float(torch.linalg.eigvalsh(products)[-1]) + off
+        widest = float(torch.linalg.eigvalsh(products)[-1]) + off if products.isfinite().all() else torch.inf
         reach, least = max(float(part.max()) for part in distances), torch.finfo(torch.float64).tiny
         return cls(centre, torch.cat(distances), max(reach, least), longest, max(widest, least))
 

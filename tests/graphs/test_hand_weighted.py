@@ -62,6 +62,10 @@ WHERE_TO_LOOK = ["input->a0.h0<q>", "input->a0.h0<k>"]  # positions, the same in
 
 @pytest.fixture(scope="module")
 def model() -> Model:
+    return hand_weighted()
+
+
+def hand_weighted(dtype: torch.dtype = torch.float64) -> Model:
     size = {
         "n_layers": 2,
         "n_heads": 2,
@@ -93,7 +97,7 @@ def model() -> Model:
             read(second.v.weight, head, TOKEN)
             write(second.o.weight, head, ANSWER)
         second.o.bias[ANSWER] = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-    return from_bridge(bridge)
+    return from_bridge(bridge.to(dtype))
 
 
 def read(weight: Tensor, head: int, slot: slice, factor: float = 1.0) -> None:

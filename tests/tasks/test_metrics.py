@@ -63,6 +63,18 @@ def test_circuits_along_leading_axes_are_measured_one_by_one(kind: AbstractMetri
             torch.testing.assert_close(together[i, j], kind(logits[i, j], TARGETS), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", all_metrics(), ids=by_name)
+def test_in_half_precision_a_metric_is_that_of_the_same_logits_in_float32(
+    kind: AbstractMetric, dtype: torch.dtype
+) -> None:
+    """Differences of 300 have squares that overflow float16, and a probability of 1 - 1e-4 is 1 in bfloat16."""
+    logits = (300 * LOGITS).to(dtype)
+    assert kind(logits, TARGETS).dtype == torch.float32
+    assert kind(logits, TARGETS).equal(kind(logits.float(), TARGETS))
+    assert kind(logits, TARGETS).isfinite().all()
+
+
 @pytest.mark.parametrize("kind", all_metrics(), ids=by_name)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_dtype_is_the_logits_own(kind: AbstractMetric, dtype: torch.dtype) -> None:

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jaxtyping
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
+import tasks
 from acdc.algorithms import trials
-from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.screen import KLScreen
+from acdc.discovery import problems
+from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.setup import Setup
+from graphs.circuit import Circuit
 from graphs.incremental import IncrementalExecutor
+from graphs.model.parts import Norm, Unembedding
 from graphs.nodes import LOGITS, Receiver
-from tasks.metrics import KLDivergence, LogitDifference
+from tasks.metrics import KLDivergence, LogitDifference, Targets
+from tasks.prompts import PromptPairs
+from tasks.tokenisation import TextPair, TokenPair
+from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, hand_weighted
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shape checks, which would take longer than the many runs that they check."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture
@@ -53,17 +72,118 @@ def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None
     assert float(bound[0]) == pytest.approx(float(rise), rel=0.05, abs=1e-9)
 
 
-def test_decisions_and_scores_are_those_of_measuring_everything(
-    problem: Problem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decisions_and_scores_are_those_of_measuring_everything(problem: Problem) -> None:
     full, none = problem.bounds
-    screened = GreedyPruning(abs(full - none) / 50).discover(problem)
-    monkeypatch.setattr(trials.KLScreen, "suits", staticmethod(lambda problem: False))
-    measured = GreedyPruning(abs(full - none) / 50).discover(problem)
+    screened, measured = with_and_without_bounds(problem, abs(full - none) / 50)
     assert screened.circuit == measured.circuit
     assert screened.tested == measured.tested
     assert dict(screened.circuit.scores) == pytest.approx(dict(measured.circuit.scores), rel=0, abs=1e-10)
     assert screened.closest <= measured.closest + 1e-12
+
+
+def with_and_without_bounds(problem: Problem, threshold: float) -> tuple[Pruned, Pruned]:
+    screened = GreedyPruning(threshold).discover(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials.KLScreen, "suits", staticmethod(lambda problem: False))
+        return screened, GreedyPruning(threshold).discover(problem)
+
+
+SCALES = (1.0, 1.5, 3.0, 10.0, 30.0)
+"""Of the unembedding: at the last ones the softmax is one-hot to any precision."""
+TASKS = {
+    "agreement": 2,
+    "periodic": 6,
+    "siit_lookup": 6,
+    "siit_pick": 6,
+    "planted_hops": 6,
+    "planted_detour": 6,
+    "tracr_reverse": 6,
+}
+"""Every kind of model there is, shipped, planted and compiled, and how many prompts are run."""
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("task", TASKS)
+def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the_model(
+    task: str, dtype: torch.dtype
+) -> None:
+    setup = Setup(prompts=TASKS[task], dtype=str(dtype).removeprefix("torch."), metric="kl")
+    model = load_named(tasks.get(task).model, setup)
+    assert_same_decisions(problems(tasks.get(task), model, setup)[0])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_nor_on_the_model_weighted_by_hand(dtype: torch.dtype) -> None:
+    model = hand_weighted(dtype)
+    text = TextPair("c a b a", "a b c b", ("b",), ("c",))
+    pair = TokenPair(tuple(CLEAN[0].tolist()), tuple(CORRUPT[0].tolist()), 3, (1,), (2,), text)
+    assert_same_decisions(Problem(model, PromptPairs((pair,)), KLDivergence()))
+
+
+def assert_same_decisions(problem: Problem) -> None:
+    kept = 0
+    weight = problem.model.unembedding.weight
+    original = weight.clone()
+    for scale in SCALES:
+        weight.copy_(original * scale)
+        scaled = replace(problem)
+        full, none = scaled.measure([Circuit.full(problem.graph), Circuit.empty(problem.graph)])[0].mean(-1)
+        for part in (0.2, 0.05, 0.01):
+            threshold = max(part * float(none - full), 1e-3)  # less could be rounding, by which everything may differ
+            screened, measured = with_and_without_bounds(scaled, threshold)
+            assert screened.circuit == measured.circuit, (scale, part)
+            kept += len(screened.circuit) > 0
+    assert kept >= 6, "a circuit of nothing would be the same under any bound"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_in_half_precision_everything_is_measured(dtype: torch.dtype) -> None:
+    setup = Setup(prompts=8, dtype=str(dtype).removeprefix("torch."), metric="kl")
+    problem = problems(tasks.get("agreement"), load_named("everyday-4l", setup), setup)[0]
+    assert not KLScreen.suits(problem)
+    assert 15 < len(GreedyPruning(1e-3).discover(problem).circuit) < 60, "float32 keeps 33"
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    vocabulary=st.integers(2, 40),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    scale=st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 30.0, 1e3]),
+    distance=st.sampled_from([0.0, 1e-6, 1e-3, 0.1, 1.0, 100.0]),
+    offset=st.sampled_from([0.0, 1.0, 1e5]),
+    at_its_best=st.booleans(),
+    prompts=st.integers(1, 3),
+)
+@settings(max_examples=300)
+def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
+    seed: int,
+    vocabulary: int,
+    dtype: torch.dtype,
+    scale: float,
+    distance: float,
+    offset: float,
+    at_its_best: bool,
+    prompts: int,
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    unembedding = Unembedding(Norm("none"), scale * drawn(vocabulary, 4), drawn(vocabulary), None)
+    residual = offset + drawn(prompts, 4)
+    reference = unembedding(residual if at_its_best else residual + drawn(prompts, 4))
+    columns = torch.zeros(prompts, 1, dtype=torch.long)
+    targets = Targets(columns, columns, reference)
+    screen = KLScreen(unembedding, targets)
+    states = residual + distance * drawn(6, prompts, 4).cumsum(0)
+    measured = KLDivergence()(unembedding(torch.cat((residual[None], states))), targets).double().sum(-1)
+    bounds = screen.bounds(screen.anchor(residual, unembedding(residual)), residual, states)
+    assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
+    if scale and distance and measured.isfinite().all():
+        assert (~(bounds <= 0) | (torch.diff(measured) <= 0)).all(), "a bound is 0 only where nothing rises"
 
 
 def test_only_kl_is_screened(measurable: Problem, problem: Problem) -> None:

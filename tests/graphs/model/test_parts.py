@@ -203,6 +203,21 @@ def test_selected_heads_write_what_they_write_among_all() -> None:
     close(attention.write(z[heads], heads), attention.write(z)[heads])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("size", [0.01, 1.0, 300.0, 2e4])
+@pytest.mark.parametrize("kind", ["rms", "layer"])
+def test_gradients_of_norms_in_half_precision_are_those_of_float64_to_rounding(
+    kind: NormKind, size: float, dtype: torch.dtype
+) -> None:
+    """In half precision the squares of residuals from 256 on overflow, and those below 0.0002 are 0."""
+    x, gradient = (size * drawn(BATCH, 64)).to(dtype), drawn(BATCH, 64, seed=1).to(dtype)
+    wanted = Norm(kind, None, None, 1e-6).pull_back(x.double(), gradient.double())
+    got = Norm(kind, None, None, 1e-6).pull_back(x, gradient)
+    assert got.dtype == dtype
+    torch.testing.assert_close(got.double(), wanted, rtol=2e-2, atol=2e-2 * float(wanted.abs().max()))
+    assert got.abs().max() > 0
+
+
 # MLP and unembedding
 
 
