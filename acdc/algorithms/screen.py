@@ -67,14 +67,10 @@ class KLScreen:
 
     @staticmethod
     def suits(problem: Problem) -> bool:
-        """Whether the metric is KL, logits are linear in the normed residual, and rounding leaves room for bounds.
-
-        And whether each prompt is scored once.
-        """
+        """Whether the metric is KL, logits are linear in the normed residual, and rounding leaves room for bounds."""
         unembedding = problem.model.unembedding
         precise = unembedding.weight.dtype in (torch.float32, torch.float64)
-        once = all(not pair.also for pair in problem.pairs.pairs)
-        return once and isinstance(problem.metric, KLDivergence) and unembedding.soft_cap is None and precise
+        return isinstance(problem.metric, KLDivergence) and unembedding.soft_cap is None and precise
 
     def anchor(self, residual: Float[Tensor, "batch d_model"], logits: Float[Tensor, "batch vocab"]) -> Anchor:
         """The anchor at this final residual, whose logits these are."""

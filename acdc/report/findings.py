@@ -178,7 +178,7 @@ def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
 def nothing_found(circuit: Circuit) -> str:
     """Why a discovery ended with a circuit of no edges, and what to do about it."""
     algorithm = circuit.provenance.get("algorithm", {})
-    threshold, largest = algorithm.get("threshold"), algorithm.get("largest")
+    threshold, largest = algorithm.get("goal", {}).get("value"), algorithm.get("largest")
     closest = algorithm.get("closest_decision")
     if largest is not None:
         why = f"the largest score is {largest['score']:.3g}, of {largest['edge']}"

@@ -207,8 +207,8 @@ def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory:
         (
             '["a0.h0->m1", m0]',
             4,
-            "edges; nodes: 3, a0.h0, m0, m1; 3 of the edges are those between the nodes that are listed, input and "
-            "logits",
+            "edges; nodes: 3, a0.h0, m0, m1; "
+            "3 of the edges are those between the nodes that are listed, input and logits",
         ),
     ],
 )

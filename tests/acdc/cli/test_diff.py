@@ -50,7 +50,7 @@ def test_top_limits_every_list(found: Path, other: str) -> None:
 
 
 def test_circuits_that_do_not_belong_together_are_refused(found: Path) -> None:
-    Circuit.empty(ComputationalGraph(3, 4, 64)).save("larger.json")
+    Circuit.full(ComputationalGraph(3, 4, 64)).save("larger.json")
     assert "are circuits of different models" in refused("diff", found, "larger.json")
     data = json.loads((found / "circuit.json").read_text())
     data["model"]["weights"] = "sha256:0"

@@ -26,7 +26,7 @@ def test_a_broken_claim_is_exit_1() -> None:
     write(Path(), changed("at_most: 6", "at_most: 5"))
     ran = acdc("test", "test_periodic.acdc.yaml")
     assert (ran.code, ran.err) == (1, "error: 1 of 3 claims do not hold\n")
-    assert "test_periodic.acdc.yaml:9: the claim size does not hold\n  measured  6, how many edges" in ran.out
+    assert "test_periodic.acdc.yaml:9: the claim size does not hold\n  measured  6 edges; nodes: 3, a0.h0, " in ran.out
     assert "  guilty    " in ran.out
 
 
