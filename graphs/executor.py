@@ -110,7 +110,7 @@ class Executor:
         masks these are.
         """
         runs, graph = self.runs, self.runs.graph
-        joined = connected(graph, masks != 0).to(masks.dtype)[..., None, None, None]
+        joined = connected(graph, masks != 0).to(runs.delta.dtype)[..., None, None, None]
         written = runs.delta[:1].expand(len(masks), 1, *runs.delta.shape[1:])
         receiver = 0  # the first receiver of the layer; what its attention reads has been written
         for index, layer in enumerate(runs.model.layers):
