@@ -34,7 +34,7 @@ def answer(problem: Problem, method: Method, *, thresholds: int = 17, seed: int 
     plan = search(method, KeptFaithfulness(), seed)
     match plan:
         case ScoredSearch():
-            return Ranking(_ended(plan.scorer.walk(problem)), problem.ablation)
+            return Ranking(_ended(plan.scorer.walk(problem)))
         case ThresholdSweep():
             full, none = problem.bounds
             circuits: list[Circuit] = []

@@ -78,7 +78,7 @@ def prepare(
     model: str | Model | None = None,
     *,
     method: str | Method = Method(),  # noqa: B008  # a frozen value
-    goal: Goal | float = KeptFaithfulness(),  # noqa: B008  # likewise
+    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
     setup: Setup = Setup(),  # noqa: B008  # likewise
 ) -> Prepared:
     """Load what a discovery needs, and take down what it is of.

@@ -125,7 +125,7 @@ def _reached(problem: Problem, threshold: float) -> tuple[int, int]:
         while True:
             next(walk)
     except StopIteration as stop:
-        selection = Selection.of(stop.value, Rule.TOP, problem.ablation)
+        selection = Selection.of(stop.value, Rule.TOP)
     except (BadSetting, UnmeasurableBehaviour):
         return graph.n_edges, graph.n_edges
     counts = []

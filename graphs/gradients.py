@@ -120,7 +120,7 @@ class Linearisation:
     @property
     def at_start(self) -> Float[Tensor, "batch pos d_model"]:
         """The gradient at the residual stream that the run started from, once `edge_scores` has been called."""
-        return self._flows[-1]
+        return self._flows[-1].to(self._scores.dtype) * self._scale
 
     def sender_scores(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "sender batch"]:
         """For every sender, by how much the function would fall if all its edges carried what missing ones do.

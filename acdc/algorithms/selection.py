@@ -10,7 +10,6 @@ from enum import Enum
 from typing_extensions import assert_never
 
 from acdc.precision import finite_scores
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.nodes import LOGITS, Edge, Node
 
@@ -33,10 +32,9 @@ class Selection:
 
     scored: Circuit
     order: tuple[Edge, ...]
-    ablation: Ablation
 
     @classmethod
-    def of(cls, scored: Circuit, rule: Rule, ablation: Ablation) -> Selection:
+    def of(cls, scored: Circuit, rule: Rule) -> Selection:
         """The order that a rule gives to a graph with a score for every edge; equals in the graph's order.
 
         Raises: NotFinite when a score is NaN or infinite: sorting would put its edge anywhere.
@@ -51,7 +49,7 @@ class Selection:
                 order = _from_logits(scored)
             case _:
                 assert_never(rule)
-        return cls(scored, tuple(order), ablation)
+        return cls(scored, tuple(order))
 
     def first(self, count: int) -> Circuit:
         """The circuit of the first `count` edges, less those that are dead."""

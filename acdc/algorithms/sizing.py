@@ -46,7 +46,7 @@ class ScoredSearch:
                 scored: Circuit = stop.value
                 break
             yield Progress("scoring all edges", step.done, step.total)
-        selection = Selection.of(scored, self.rule, problem.ablation)
+        selection = Selection.of(scored, self.rule)
         met: dict[int, tuple[CurvePoint, Circuit]] = {}
 
         def meet(circuit: Circuit) -> CurvePoint:

@@ -11,7 +11,6 @@ from acdc.algorithms.selection import Rule, Selection
 from acdc.judges import roc
 from acdc.judges.finite import require_finite
 from acdc.judges.roc import Roc
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import NotInGraph
@@ -46,7 +45,7 @@ class AbstractAnswer(ABC):
 @final
 @dataclass(frozen=True)
 class Ranking(AbstractAnswer):
-    """A score for every edge of the graph; what a missing edge carries decides which edges are dead.
+    """A score for every edge of the graph.
 
     The absolute value of a score ranks its edge. A node is ranked by the highest absolute value of its edges, in and
     out.
@@ -55,7 +54,6 @@ class Ranking(AbstractAnswer):
     """
 
     scored: Circuit
-    ablation: Ablation
 
     def __post_init__(self) -> None:
         if len(self.scored.scores) < self.graph.n_edges:
@@ -92,11 +90,11 @@ class Ranking(AbstractAnswer):
 
     @cached_property
     def _absolute(self) -> Selection:
-        return Selection.of(self.scored, Rule.TOP, self.ablation)
+        return Selection.of(self.scored, Rule.TOP)
 
     @cached_property
     def _signed(self) -> Selection:
-        return Selection.of(self.scored, Rule.SIGNED, self.ablation)
+        return Selection.of(self.scored, Rule.SIGNED)
 
 
 @final

@@ -14,12 +14,12 @@ import tasks
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.discovery import default_directory, measured_for, problems, search
 from acdc.errors import BadSetting, UnknownModel
-from acdc.evaluation import recorded_search
 from acdc.goals import Goal, Threshold
 from acdc.judges.faithfulness import faithfulness
 from acdc.method import METHODS
 from acdc.models import load_named
 from acdc.progress import Progress
+from acdc.recorded import recorded_search
 from acdc.report.findings import Findings
 from acdc.report.table import account
 from acdc.setup import Setup

@@ -80,7 +80,7 @@ def test_edges_are_not_ordered_by_what_is_not_finite(rule: Rule, wrong: float) -
     edge = next(iter(graph.edges()))
     whole = Circuit(graph, frozenset(graph.edges()), dict.fromkeys(graph.edges(), 1.0) | {edge: wrong})
     with pytest.raises(NotFinite, match=f"got {wrong} for {edge.name}, 1 of .* wanted finite numbers; use a wider"):
-        Selection.of(whole, rule, Ablation.RESAMPLE)
+        Selection.of(whole, rule)
     values = torch.ones(len(graph.receivers), len(graph.senders), dtype=torch.float64)
     values[0, 0] = wrong
     with pytest.raises(NotFinite, match="the scores of edges cannot be compared"):

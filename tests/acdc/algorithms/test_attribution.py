@@ -256,7 +256,7 @@ class Step(AbstractMetric):
     differentiable = True
     meaning = "a step"
 
-    def __call__(
+    def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         return torch.sigmoid((LogitDifference()(logits, targets) - self.edge) / self.width)

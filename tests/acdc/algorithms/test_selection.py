@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acdc.algorithms.selection import Rule, Selection
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.nodes import INPUT, LOGITS, Edge
@@ -27,7 +26,6 @@ class Choice:
     shape: dict[str, bool]
     seed: int
     rule: Rule
-    ablation: Ablation
 
     def scored(self) -> Circuit:
         """A score of either sign for every edge, with some equal ones among them."""
@@ -36,7 +34,7 @@ class Choice:
         return with_scores(graph, {edge.name: round(draw.gauss(0, 1), 1) for edge in graph.edges()})
 
     def selection(self) -> Selection:
-        return Selection.of(self.scored(), self.rule, self.ablation)
+        return Selection.of(self.scored(), self.rule)
 
 
 choices = st.builds(
@@ -46,7 +44,6 @@ choices = st.builds(
     st.sampled_from(SHAPES),
     st.integers(0, 10_000),
     st.sampled_from(Rule),
-    st.sampled_from(Ablation),
 )
 sizes = st.integers(1, 60)
 
@@ -79,7 +76,7 @@ def test_beginnings_are_nested_alive_and_within_their_size(choice: Choice, one: 
 @given(choices)
 def test_the_top_is_ordered_by_absolute_score_and_then_as_the_graph(choice: Choice) -> None:
     scored = choice.scored()
-    order = Selection.of(scored, Rule.TOP, choice.ablation).order
+    order = Selection.of(scored, Rule.TOP).order
     places = scored.graph.places
     keys = [(-abs(scored.scores[edge]), places[edge]) for edge in order]
     assert keys == sorted(keys)
@@ -89,7 +86,7 @@ def test_the_top_is_ordered_by_absolute_score_and_then_as_the_graph(choice: Choi
 def test_the_signed_order_takes_what_hurts_last(choice: Choice) -> None:
     scored = choice.scored()
     places = scored.graph.places
-    keys = [(-scored.scores[edge], places[edge]) for edge in Selection.of(scored, Rule.SIGNED, choice.ablation).order]
+    keys = [(-scored.scores[edge], places[edge]) for edge in Selection.of(scored, Rule.SIGNED).order]
     assert keys == sorted(keys)
 
 
@@ -97,7 +94,7 @@ def test_the_signed_order_takes_what_hurts_last(choice: Choice) -> None:
 @settings(max_examples=50)
 def test_from_the_logits_the_next_edge_is_the_highest_that_ends_in_a_node_reached(choice: Choice) -> None:
     scored = choice.scored()
-    order = Selection.of(scored, Rule.GREEDY, choice.ablation).order
+    order = Selection.of(scored, Rule.GREEDY).order
     reached, left = {LOGITS}, set(scored.edges)
     for edge in order:
         assert edge.receiver in reached, "it must lead to the logits"
@@ -149,7 +146,7 @@ def names(circuit: Circuit) -> set[str]:
 
 def test_dead_edges_do_not_count_towards_a_size() -> None:
     """The highest two, by absolute value, are both dead as long as nothing joins them to input and logits."""
-    top = Selection.of(with_scores(GRAPH, BY_HAND), Rule.TOP, Ablation.RESAMPLE)
+    top = Selection.of(with_scores(GRAPH, BY_HAND), Rule.TOP)
     assert [edge.name for edge in top.order[:2]] == ["a0.h0->logits", "input->m0"]
     assert names(top.first(2)) == set()
     assert names(top.of_size(2)) == {"a0.h0->logits", "input->a0.h0<v>"}
@@ -157,13 +154,8 @@ def test_dead_edges_do_not_count_towards_a_size() -> None:
     assert names(top.of_size(4)) == {"a0.h0->logits", "input->a0.h0<v>", "m0->logits", "input->m0"}
 
 
-def test_under_other_ablations_a_node_that_reads_nothing_still_writes() -> None:
-    top = Selection.of(with_scores(GRAPH, BY_HAND), Rule.TOP, Ablation.MEAN)
-    assert names(top.first(2)) == {"a0.h0->logits"}
-
-
 def test_the_logits_come_first_where_it_starts_from_them() -> None:
-    greedy = Selection.of(with_scores(GRAPH, BY_HAND), Rule.GREEDY, Ablation.RESAMPLE)
+    greedy = Selection.of(with_scores(GRAPH, BY_HAND), Rule.GREEDY)
     wanted = ["a0.h0->logits", "input->a0.h0<v>", "m0->logits", "input->m0", "input->logits"]
     assert [edge.name for edge in greedy.order[:5]] == wanted
 
@@ -171,7 +163,7 @@ def test_the_logits_come_first_where_it_starts_from_them() -> None:
 def test_a_size_that_no_single_edge_completes_is_left_open() -> None:
     """Beside input->logits nothing is alive alone; two more edges would be, but only as a pair."""
     scored = with_scores(GRAPH, {"input->logits": 9.0})
-    top = Selection.of(scored, Rule.TOP, Ablation.RESAMPLE)
+    top = Selection.of(scored, Rule.TOP)
     pairs = itertools.combinations(sorted(scored.edges - {Edge(INPUT, LOGITS)}), 2)
     assert any(len(Circuit(GRAPH, frozenset({Edge(INPUT, LOGITS), *pair})).pruned()) == 3 for pair in pairs)
     assert names(top.of_size(2)) == {"input->logits"}
@@ -180,4 +172,4 @@ def test_a_size_that_no_single_edge_completes_is_left_open() -> None:
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_whole_graph_is_its_own_largest_size(count: int) -> None:
     scored = with_scores(GRAPH, BY_HAND)
-    assert Selection.of(scored, Rule.TOP, Ablation.ZERO).of_size(GRAPH.n_edges + count) == scored
+    assert Selection.of(scored, Rule.TOP).of_size(GRAPH.n_edges + count) == scored

@@ -73,7 +73,7 @@ def test_the_fraction_is_kept_and_one_edge_less_in_the_order_does_not_keep_it(
     assert kept_by(measurable, circuit) == pytest.approx(account.chosen.faithfulness, abs=1e-9)
     assert account.chosen.faithfulness >= fraction
     assert 0 < len(circuit) < measurable.graph.n_edges
-    selection = Selection.of(ended(scorer.walk(measurable)), rule, measurable.ablation)
+    selection = Selection.of(ended(scorer.walk(measurable)), rule)
     beginnings = [selection.first(count) for count in range(len(selection.order) + 1)]
     place = beginnings.index(circuit)
     assert kept_by(measurable, beginnings[place - 1]) < fraction

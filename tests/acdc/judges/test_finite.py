@@ -18,7 +18,6 @@ from acdc.judges.independence import permuted
 from acdc.judges.minimality import beating, holm
 from acdc.judges.roc import of_ranking
 from acdc.judges.stability import spearman
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 
@@ -47,7 +46,7 @@ JUDGES: dict[str, Callable[[numpy.ndarray], object]] = {
     "faithfulness, the model": lambda bad: ratio_of_means(bad + 1, GOOD, GOOD - 1, 0),
     "faithfulness, no edge": lambda bad: ratio_of_means(GOOD + 1, GOOD, bad - 1, 0),
     "a ranking": lambda bad: of_ranking(dict(zip("abcd", bad.tolist(), strict=True)), "a"),
-    "an answer": lambda bad: Ranking(scored(float(bad[1])), Ablation.RESAMPLE).near(2),
+    "an answer": lambda bad: Ranking(scored(float(bad[1]))).near(2),
     "completeness": lambda bad: _strongest(scored(float(bad[1])), 2),
     "stability": lambda bad: spearman(scored(1.5), scored(float(bad[1]))),
 }

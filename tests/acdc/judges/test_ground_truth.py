@@ -8,7 +8,6 @@ import pytest
 
 from acdc.judges.answer import Family, Ranking
 from acdc.judges.ground_truth import ground_truth
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import NotInGraph
@@ -26,9 +25,9 @@ SCORES = {
 }
 
 
-def ranking(scores: dict[str, float] = SCORES, ablation: Ablation = Ablation.RESAMPLE) -> Ranking:
+def ranking(scores: dict[str, float] = SCORES) -> Ranking:
     full = Circuit.full(GRAPH)
-    return Ranking(Circuit(GRAPH, full.edges, {edge: scores.get(edge.name, 0.0) for edge in full.edges}), ablation)
+    return Ranking(Circuit(GRAPH, full.edges, {edge: scores.get(edge.name, 0.0) for edge in full.edges}))
 
 
 def circuit(*names: str) -> Circuit:
@@ -97,9 +96,8 @@ def test_where_every_head_is_true_there_is_no_curve_of_nodes() -> None:
 
 
 def test_a_circuit_within_a_size_is_the_beginning_of_either_order() -> None:
-    answer = ranking(ablation=Ablation.ZERO)
-    assert answer.within(1, signed=False) == circuit("a0.h0->logits")
-    assert answer.within(1, signed=True) == circuit("a0.h1->logits")
+    answer = ranking()
+    assert answer.within(1, signed=False) == circuit(), "a0.h0->logits alone is dead"
     assert Edge.parse("a0.h0->logits") not in answer.within(8, signed=True)
     assert answer.within(0, signed=True) == circuit()
 
@@ -113,7 +111,7 @@ def test_a_family_has_no_circuit_between_two_of_its_own() -> None:
 
 def test_a_ranking_needs_every_score() -> None:
     with pytest.raises(NotInGraph, match="got 1 of 9"):
-        Ranking(Circuit(GRAPH, Circuit.full(GRAPH).edges, {Edge.parse("input->logits"): 1.0}), Ablation.ZERO)
+        Ranking(Circuit(GRAPH, Circuit.full(GRAPH).edges, {Edge.parse("input->logits"): 1.0}))
 
 
 def test_a_truth_of_another_model_is_refused() -> None:

