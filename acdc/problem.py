@@ -19,10 +19,11 @@ from graphs.errors import ModelChanged
 from graphs.executor import Executor
 from graphs.model import Model
 from graphs.runs import Prompts, Runs, mean_outputs, prepare
+from tasks.batches import PromptBatch
 from tasks.errors import BadPrompts
 from tasks.errors import Problem as PromptProblem
 from tasks.metrics import AbstractMetric, Targets
-from tasks.prompts import PromptBatch, PromptPairs
+from tasks.prompts import PromptPairs
 
 _LOGITS = 1 << 26
 """How many logits are held at once when many circuits are measured."""

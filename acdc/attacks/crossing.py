@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from acdc.attacks.case import Case, cases, divergences
+from acdc.attacks.case import Case
 from acdc.attacks.margins import SIDES, Crossed, Percentile, Stratum
+from acdc.attacks.measuring import cases, divergences
 from acdc.errors import BadSetting
 from acdc.judges.faithfulness import Interval
 from acdc.problem import Problem

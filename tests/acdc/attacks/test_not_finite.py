@@ -12,9 +12,9 @@ import torch
 
 from acdc.adversary import attack
 from acdc.attacks import candidates
-from acdc.attacks.case import cases, divergences
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
+from acdc.attacks.measuring import cases, divergences
 from acdc.attacks.plan import Plan
 from acdc.attacks.search import search
 from acdc.attacks.variations import variations
