@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from jaxtyping import Float
-from torch import Tensor
-
 from acdc.attacks.case import Case
-from acdc.precision import finite
+from acdc.precision import finite_metric
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.executor import Executor
 from graphs.model import Model
-from tasks.metrics import KLDivergence, Targets
+from tasks.metrics import KLDivergence
 
 
 def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]:
@@ -25,7 +22,7 @@ def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]
     rows: defaultdict[int, list[tuple[float, int, int]]] = defaultdict(list)
     for batch in problem.batches:
         reference, [logits] = batch.targets.reference, Executor.of(batch.runs).run([circuit])
-        divergence = divergences(logits, batch.targets).tolist()
+        divergence = finite_metric(KLDivergence(), logits, batch.targets, problem.model).tolist()
         said = [both.argmax(-1).tolist() for both in (reference, logits)]
         for place, row in zip(batch.prompts.index.tolist(), zip(divergence, *said, strict=True), strict=True):
             rows[place].append(row)
@@ -44,17 +41,6 @@ def _case(problem: Problem, place: int, rows: Sequence[tuple[float, int, int]], 
         return " ".join(written(problem.model, token) for token in said)
 
     return Case(pair.text, sum(kl), words(model), words(circuit), right(model), right(circuit), found_by)
-
-
-def divergences(logits: Float[Tensor, "*circuit batch vocab"], targets: Targets) -> Float[Tensor, "*circuit batch"]:
-    """KL(model || circuit) in nats, in float64 where float32 does not suffice; what is finite has finite logits.
-
-    Raises: NotFinite when that does not suffice either.
-    """
-    values = KLDivergence()(logits, targets)
-    if not values.isfinite().all():
-        values = KLDivergence()(logits.double(), targets)
-    return finite(values, "KL(model || circuit) of prompts")
 
 
 def written(model: Model, token: int) -> str:
