@@ -14,12 +14,12 @@ import tasks
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.discovery import default_directory, measured_for, problems, search
 from acdc.errors import BadSetting, UnknownModel
-from acdc.evaluation import recorded_search
 from acdc.goals import Goal, Threshold
 from acdc.judges.faithfulness import faithfulness
 from acdc.method import METHODS
 from acdc.models import load_named
 from acdc.progress import Progress
+from acdc.recorded import recorded_search
 from acdc.report.findings import Findings
 from acdc.report.table import account
 from acdc.setup import Setup
@@ -71,7 +71,8 @@ def test_who_watches_hears_of_every_receiver() -> None:
     heard: list[Progress] = []
     result = acdc.discover("periodic", goal=Threshold(2.0), setup=Setup(prompts=3), watch=heard.append)
     total = len(result.circuit.graph.receivers)
-    assert [progress.done for progress in heard] == list(range(1, total + 1))
+    assert [progress.done for progress in heard[:-1]] == list(range(1, total + 1))
+    assert (heard[-1].stage, heard[-1].done) == ("judging the circuit on 3 prompts", 0)
 
 
 def test_prompts_as_token_ids_need_no_tokenizer() -> None:
