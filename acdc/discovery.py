@@ -140,6 +140,8 @@ class Prepared:
                 kept.save(progress.state)
             if watch is not None:
                 watch(progress)
+        if watch is not None:
+            watch(Progress(f"judging the circuit on {len(self.judgement.pairs):,} prompts", 0, 1))
         judged = faithfulness(self.judgement, circuit, self.seed)
         meaning = {"score": self.method.score, "score_kind": self.method.score_kind}
         found = {"threshold": account.chosen.threshold, **account.figures, **meaning}

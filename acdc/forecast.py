@@ -18,10 +18,10 @@ import torch
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
-from acdc.algorithms.greedy import GreedyPruning, Step
-from acdc.algorithms.grouped import GroupedPruning
+from acdc.algorithms.greedy import GreedyPruning, Step, Tried
+from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.masks import LearnedMasks
-from acdc.algorithms.scores import AbstractScorer
+from acdc.algorithms.scores import AbstractScorer, Scored
 from acdc.algorithms.selection import Rule, Selection
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.discovery import search
@@ -100,11 +100,16 @@ def _pruned(pruning: GreedyPruning | GroupedPruning, problem: Problem, budget: f
     """
     began = time.perf_counter()
     tried, decided = 1, 0.0
-    for step in pruning.walk(problem):
-        if isinstance(step, Step):
-            tried, decided = max(1, step.position.tested), step.done / step.total
-        else:
-            decided = step.decided / step.total
+    for step in pruning.batches(problem) if isinstance(pruning, GreedyPruning) else pruning.walk(problem):
+        match step:
+            case Tried():
+                tried = step.tested
+            case Step():
+                decided = step.done / step.total
+            case Bisection():
+                decided = step.decided / step.total
+            case Scored():  # nothing is decided yet
+                continue
         if time.perf_counter() - began > budget:
             break
     spent = time.perf_counter() - began

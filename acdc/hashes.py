@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from acdc.errors import ChangedSubject
 from acdc.recorded import recorded_setup
 from acdc.setup import Setup
 from graphs.errors import BadCircuitFile
 
 if TYPE_CHECKING:
+    import torch
+
     from graphs.circuit import Circuit
     from graphs.model import Model
     from tasks.task import Task
@@ -137,6 +137,8 @@ def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given:
 
 
 def _same_weights(record: Mapping[str, Any], model: Model, recorded: Setup | None) -> bool | None:
+    import torch
+
     was = _text(record, "model", "weights")
     if not was or recorded is None:
         return None

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.errors import NotFinite, UnmeasurableBehaviour
+from acdc.errors import UnmeasurableBehaviour
+from acdc.precision import finite_metric
 from graphs.ablation import Ablation
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
@@ -19,31 +20,14 @@ from graphs.errors import ModelChanged
 from graphs.executor import Executor
 from graphs.model import Model
 from graphs.runs import Prompts, Runs, mean_outputs, prepare
+from tasks.batches import PromptBatch
 from tasks.errors import BadPrompts
 from tasks.errors import Problem as PromptProblem
 from tasks.metrics import AbstractMetric, Targets
-from tasks.prompts import PromptBatch, PromptPairs
+from tasks.prompts import PromptPairs
 
 _LOGITS = 1 << 26
 """How many logits are held at once when many circuits are measured."""
-
-
-def finite(
-    values: Float[Tensor, "*circuit prompt"], metric: AbstractMetric, model: Model
-) -> Float[Tensor, "*circuit prompt"]:
-    """The values themselves, of a metric on a model's prompts.
-
-    Raises: NotFinite when one is NaN or infinite: no comparison with it would mean anything.
-    """
-    wrong = ~values.isfinite()
-    if wrong.any():
-        precision = str(model.dtype).removeprefix("torch.")
-        raise NotFinite(
-            f"the {metric.name} of {int(wrong.sum())} of {values.numel()} measurements is no finite number, the first "
-            f"being {float(values[wrong][0])}; the logits that {model.identity.name} has in {precision} cannot be "
-            "measured; use a wider precision (--dtype float32 or float64), or check the model's weights"
-        )
-    return values
 
 
 @dataclass(frozen=True)
@@ -92,7 +76,7 @@ class Batch:
             some = slice(start, start + several)
             logits = executor.run(circuits[some])
             for place, metric in enumerate(metrics):
-                values[place, some] = finite(metric(logits, self.targets).double().cpu(), metric, self.runs.model)
+                values[place, some] = finite_metric(metric, logits, self.targets, self.runs.model).double().cpu()
         return self.prompts.added_up(values)
 
 

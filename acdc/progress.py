@@ -27,6 +27,7 @@ class CurvePoint:
 class Progress:
     """A piece of work done: of which stage, how many of how many, and how many edges the stage has kept so far.
 
+    None done announces a stage that may take long.
     `state` is plain JSON data from which the discovery can be taken up again; None where it cannot.
     """
 

@@ -62,7 +62,7 @@ def refine(
     The goal is that of the first circuit; the others are the best of at most so many edges as the plan allows. No
     judgement prompt is learned from, and the unseen attack tests no prompt that was. `tell` hears of each round. With a
     `checkpoint` file it can be interrupted: the rounds done are in `rounds.json` beside it, and with `resume` the one
-    under way starts anew.
+    under way starts anew. A first circuit of 0 edges is the result, without any round.
 
     Raises: BadSetting for a task without slots; and as `discover`.
     """
@@ -76,6 +76,8 @@ def refine(
     first = discover(
         task, model, method=method, goal=goal, setup=setup, watch=watch, checkpoint=checkpoint, resume=resumes
     )
+    if not first.circuit.edges:
+        return _unrefined(first, plan)
     loaded = model if isinstance(model, Model) else load_named(model or task_.model, setup)
     course = _Course(
         task_, loaded, method, setup, plan, *problems(task_, loaded, setup, HELD * method.max_bytes), watch
@@ -287,8 +289,6 @@ class _Course:
         """The circuits of at most `most` edges that KL and the task's own metric find on all prompts there are."""
         joint = self.discovery.on(self._joint(lessons))
         found: list[_Found] = []
-        if most < 1:  # the first circuit is empty, and so is whatever is as large
-            return found
         for metric in {each.name: each for each in (KLDivergence(), self.discovery.metric)}.values():
             watch = self._staged(f"round {number}, {metric.name}")
             walk = finder(self.method, Edges(most), self.setup.seed).walk(replace(joint, metric=metric))
@@ -351,6 +351,14 @@ class _Course:
         if watch is None:
             return None
         return lambda progress: watch(replace(progress, stage=f"{stage} · {progress.stage}", state=None))
+
+
+def _unrefined(first: Result, plan: Plan) -> Refined:
+    """An empty circuit as it is: an attack on it would tell nothing."""
+    standing = Standing(0, first.faithfulness.kl.circuit, first.faithfulness.kl_tail.max)
+    refined = Refined(first, plan, (), Stop.EMPTY, 0, standing, standing)
+    record = {**first.circuit.provenance, "robust": refined.to_json()}
+    return replace(refined, result=replace(first, circuit=replace(first.circuit, provenance=record)))
 
 
 def _plain(setup: Setup) -> dict[str, Any]:

@@ -18,6 +18,7 @@ _ALIKE = 0.01
 class Stop(Enum):
     """Why there was no further round."""
 
+    EMPTY = "the first circuit has no edges, so there is nothing to refine"
     HELD = "an attack of the same budget found nothing above the bound"
     LEARNED = "whatever an attack found is among the discovery prompts already"
     EDGES = "within the edge budget there is nothing more to find"
@@ -98,7 +99,10 @@ class Round:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a circuit stands: its edges, its mean KL on the judgement prompts, and the worst KL of the unseen attack."""
+    """How a circuit stands: its edges, its mean KL on the judgement prompts, and the worst KL of the unseen attack.
+
+    An empty first circuit is not attacked: then the worst KL is that on the judgement prompts.
+    """
 
     edges: int
     mean: float
@@ -132,6 +136,8 @@ class Refined:
     def verdict(self) -> str:
         """Whether it helped, in a sentence or two."""
         first, last = self.first, self.last
+        if self.stop is Stop.EMPTY:
+            return "there was nothing to refine"
         if len(self.rounds) == 1:
             return f"nothing to learn from; worst KL under an unseen attack {first.worst:.3g} nats"
         told = (

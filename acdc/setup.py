@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from acdc.errors import BadSetting
 from graphs.ablation import Ablation
+from tasks.known_metrics import metric_name
 
 if TYPE_CHECKING:
     import torch
@@ -52,9 +53,7 @@ class Setup:
         if self.seed < 0:
             raise BadSetting(f"the seed is {self.seed}; wanted 0 or a positive number")
         if self.metric is not None:
-            from tasks.metrics import metric
-
-            object.__setattr__(self, "metric", metric(self.metric).name)
+            object.__setattr__(self, "metric", metric_name(self.metric))
 
     @property
     def torch_dtype(self) -> torch.dtype:

@@ -19,16 +19,16 @@ from tasks.registry import get as get
 from tasks.registry import names as names
 
 if TYPE_CHECKING:
+    from tasks.batches import PromptBatch as PromptBatch
     from tasks.behaviour_file import load_behaviour_file as load_behaviour_file
+    from tasks.known_metrics import metric_names as metric_names
     from tasks.metrics import AbstractMetric as AbstractMetric
     from tasks.metrics import Targets as Targets
     from tasks.metrics import metric as metric
-    from tasks.metrics import metric_names as metric_names
     from tasks.pairs import TextPair as TextPair
     from tasks.pairs import Tokenizer as Tokenizer
     from tasks.prompts import AbstractPromptSource as AbstractPromptSource
     from tasks.prompts import ListedPrompts as ListedPrompts
-    from tasks.prompts import PromptBatch as PromptBatch
     from tasks.prompts import PromptPairs as PromptPairs
     from tasks.prompts import TemplatePrompts as TemplatePrompts
     from tasks.slots import Rows as Rows
@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from tasks.token_prompts import TokenPrompts as TokenPrompts
 
 _HOMES = {
+    "tasks.batches": ("PromptBatch",),
     "tasks.behaviour_file": ("load_behaviour_file",),
-    "tasks.metrics": ("AbstractMetric", "Targets", "metric", "metric_names"),
+    "tasks.known_metrics": ("metric_names",),
+    "tasks.metrics": ("AbstractMetric", "Targets", "metric"),
     "tasks.pairs": ("TextPair", "Tokenizer"),
-    "tasks.prompts": ("AbstractPromptSource", "ListedPrompts", "PromptBatch", "PromptPairs", "TemplatePrompts"),
+    "tasks.prompts": ("AbstractPromptSource", "ListedPrompts", "PromptPairs", "TemplatePrompts"),
     "tasks.slots": ("Rows", "Slots"),
     "tasks.task": ("About", "Prompts", "ReferenceCircuit", "Task", "Variation"),
     "tasks.token_prompts": ("TokenPrompts",),

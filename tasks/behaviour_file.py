@@ -11,7 +11,7 @@ from string import Template
 
 from tasks.behaviour_slots import FileSlots, filled, read_slots
 from tasks.errors import BadBehaviourFile, Problem, nearest
-from tasks.metrics import ALIASES, metric_names
+from tasks.known_metrics import ALIASES, metric_names
 from tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
 from tasks.records import Field, Keys, Record, describe, read_table, read_yaml
 from tasks.slots import Slots

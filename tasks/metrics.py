@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tasks.errors import TaskError, UnknownMetric
+from tasks.errors import TaskError
+from tasks.known_metrics import metric_name
+from tasks.known_metrics import metric_names as metric_names
 
 
 @final
@@ -201,24 +203,14 @@ _METRICS: tuple[type[AbstractMetric], ...] = (
     L2,
 )
 
-ALIASES = {"logit_diff": LogitDifference.name, "prob_diff": ProbabilityDifference.name, "kl_div": KLDivergence.name}
-"""Other names that people know metrics by; what is stored is the metric's own."""
-
-
-def metric_names() -> tuple[str, ...]:
-    """Return the names of all metrics."""
-    return tuple(kind.name for kind in _METRICS)
-
 
 def metric(name: str) -> AbstractMetric:
     """Return the metric of this name, or of this alias of a name.
 
     Raises: UnknownMetric, with the nearest names.
     """
-    for kind in _METRICS:
-        if kind.name == ALIASES.get(name, name):
-            return kind()
-    raise UnknownMetric(name, metric_names())
+    own = metric_name(name)
+    return next(kind for kind in _METRICS if kind.name == own)()
 
 
 def _wide(logits: Float[Tensor, "*circuit batch vocab"]) -> Float[Tensor, "*circuit batch vocab"]:

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from tasks.errors import BadPrompts, Problem, TaskError
-from tasks.metrics import metric
+from tasks.known_metrics import metric_name
 from tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts, Tokenizer
 from tasks.slots import Slots
 
@@ -134,7 +134,7 @@ class Task:
                 f"a task's name becomes part of a folder's name: got {self.name!r}, wanted letters, digits, "
                 f"'_', '-' and '.', the first a letter or digit; rename the task."
             )
-        object.__setattr__(self, "metric", metric(self.metric).name)
+        object.__setattr__(self, "metric", metric_name(self.metric))
 
     def __repr__(self) -> str:
         cases = f", {len(self.variations)} variations" if self.variations else ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from acdc.algorithms.refinement import Refinement
+from acdc.algorithms.refinement import Refinement, Swept
 from acdc.algorithms.trials import Trials
 from acdc.errors import BadSetting
 from acdc.problem import Problem
@@ -46,6 +46,13 @@ class Step:
     done: int
     total: int
     position: Position
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A batch of a receiver's candidates decided; `tested` counts all those that the walk has decided by then."""
+
+    tested: int
 
 
 @dataclass(frozen=True)
@@ -101,22 +108,34 @@ class GreedyPruning:
                 pruned: Pruned = stop.value
                 return pruned
 
-    def walk(self, problem: Problem, start: Position | None = None) -> Generator[Step, None, Pruned]:
+    def walk(self, problem: Problem, start: Position | None = None) -> Generator[Step | Swept, None, Pruned]:
         """The same, receiver by receiver, from the beginning or a position; the generator returns the `Pruned`."""
+        batches = self.batches(problem, start)
+        while True:
+            try:
+                step = next(batches)
+            except StopIteration as stop:
+                pruned: Pruned = stop.value
+                return pruned
+            if not isinstance(step, Tried):
+                yield step
+
+    def batches(self, problem: Problem, start: Position | None = None) -> Generator[Tried | Step | Swept, None, Pruned]:
+        """The same walk, which also tells of every batch of candidates within a receiver."""
         pruned = yield from self._walk(problem, start or Position(size=self.batch or 16))
         if not self.refine:
             return pruned
-        refined = Refinement(self.threshold, self.max_bytes).refine(problem, pruned.circuit)
+        refined = yield from Refinement(self.threshold, self.max_bytes).walk(problem, pruned.circuit)
         tested = pruned.tested + refined.tested
         return Pruned(refined.circuit, tested, pruned.evaluated + refined.evaluated, pruned.closest, one_minimal=True)
 
     @torch.no_grad()
-    def _walk(self, problem: Problem, start: Position) -> Generator[Step, None, Pruned]:
+    def _walk(self, problem: Problem, start: Position) -> Generator[Tried | Step, None, Pruned]:
         with freed_memory_kept():
             return (yield from self._decide(problem, start))
 
     @torch.no_grad()
-    def _decide(self, problem: Problem, start: Position) -> Generator[Step, None, Pruned]:
+    def _decide(self, problem: Problem, start: Position) -> Generator[Tried | Step, None, Pruned]:
         graph = problem.graph
         scores = {Edge.parse(name): score for name, score in start.scores.items()}
         kept = torch.from_numpy(Circuit(graph, frozenset(scores)).mask())
@@ -145,6 +164,7 @@ class GreedyPruning:
                         size = max(4, size // 2)
                     elif not len(dear):
                         size = min(most, size * 2)
+                yield Tried(tested + tested_here - len(left))
             tested += tested_here
             named = {edge.name: score for edge, score in scores.items()}
             position = Position(done, named, tested, evaluated, closest, size)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import Pruned
-from acdc.algorithms.refinement import Refinement
+from acdc.algorithms.refinement import Refinement, Swept
+from acdc.algorithms.scores import Scored
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from graphs.circuit import Circuit
@@ -53,17 +54,21 @@ class GroupedPruning:
 
     def rank(self, problem: Problem) -> tuple[Edge, ...]:
         """All edges, from the lowest attribution to the highest; equals in the graph's order."""
-        walk = IntegratedGradients("inputs", self.steps).walk(problem)
+        ranking = self._ranking(problem)
         while True:
             try:
-                next(walk)
+                next(ranking)
             except StopIteration as stop:
-                scored: Circuit = stop.value
-                return tuple(sorted(scored.ordered(), key=lambda edge: scored.scores[edge]))
+                order: tuple[Edge, ...] = stop.value
+                return order
 
-    def walk(self, problem: Problem) -> Generator[Bisection, None, Pruned]:
-        """Group by group; the generator returns the `Pruned`."""
-        order = self.rank(problem)
+    def _ranking(self, problem: Problem) -> Generator[Scored, None, tuple[Edge, ...]]:
+        scored = yield from IntegratedGradients("inputs", self.steps).walk(problem)
+        return tuple(sorted(scored.ordered(), key=lambda edge: scored.scores[edge]))
+
+    def walk(self, problem: Problem) -> Generator[Scored | Bisection | Swept, None, Pruned]:
+        """The scoring, then group by group; the generator returns the `Pruned`."""
+        order = yield from self._ranking(problem)
         circuit = Circuit.full(problem.graph)
         now = self._mean(problem, circuit)
         groups = [range(len(order))]
@@ -92,7 +97,7 @@ class GroupedPruning:
         circuit = Circuit(problem.graph, circuit.edges, kept)
         if not self.refine:
             return Pruned(circuit, tested, tested, closest)
-        refined = Refinement(self.threshold, self.max_bytes).refine(problem, circuit)
+        refined = yield from Refinement(self.threshold, self.max_bytes).walk(problem, circuit)
         return Pruned(refined.circuit, tested + refined.tested, tested + refined.evaluated, closest, one_minimal=True)
 
     def _mean(self, problem: Problem, circuit: Circuit) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -28,22 +29,46 @@ class Refined:
 
 
 @dataclass(frozen=True)
+class Swept:
+    """One receiver of a sweep: how many receivers are done of how many, and how many edges the sweep has kept."""
+
+    sweep: int
+    done: int
+    total: int
+    kept: int
+
+
+@dataclass(frozen=True)
 class Refinement:
     """Sweep the edges from the logits back, dropping each that costs less than `threshold`, until none is dropped."""
 
     threshold: float
     max_bytes: int = 1 << 30
 
-    @freed_memory_kept()
-    @torch.no_grad()
     def refine(self, problem: Problem, circuit: Circuit) -> Refined:
         """The circuit that is left when a whole sweep removes nothing."""
+        walk = self.walk(problem, circuit)
+        while True:
+            try:
+                next(walk)
+            except StopIteration as stop:
+                refined: Refined = stop.value
+                return refined
+
+    @torch.no_grad()
+    def walk(self, problem: Problem, circuit: Circuit) -> Generator[Swept, None, Refined]:
+        """The same, receiver by receiver; the generator returns the `Refined`."""
+        with freed_memory_kept():
+            return (yield from self._sweep(problem, circuit))
+
+    @torch.no_grad()
+    def _sweep(self, problem: Problem, circuit: Circuit) -> Generator[Swept, None, Refined]:
         graph, tested, evaluated, sweeps = problem.graph, 0, 0, 0
         while True:
             circuit = circuit.pruned()
             trials = Trials(problem, self.max_bytes, torch.from_numpy(circuit.mask()), len(graph.receivers))
             scores: dict[Edge, float] = {}
-            for receiver in reversed(graph.receivers):
+            for done, receiver in enumerate(reversed(graph.receivers), start=1):
                 trials.begin(receiver)
                 left = trials.kept[graph.receiver_index[receiver]].nonzero().squeeze(1).tolist()[::-1]
                 while left:
@@ -58,6 +83,7 @@ class Refinement:
                         trials.accept(1)
                         evaluated += 1
                     left = left[decided + bool(len(cheap)) :]
+                yield Swept(sweeps + 1, done, len(graph.receivers), len(scores))
             sweeps += 1
             if len(scores) == len(circuit):
                 return Refined(Circuit(graph, circuit.edges, scores, circuit.provenance), tested, evaluated, sweeps)

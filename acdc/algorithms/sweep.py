@@ -12,6 +12,8 @@ from typing_extensions import assert_never
 from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.levels import Bar, measured
+from acdc.algorithms.refinement import Swept
+from acdc.algorithms.scores import Scored
 from acdc.errors import UnreachableGoal
 from acdc.goals import Edges, Goal, Threshold
 from acdc.problem import Problem
@@ -110,11 +112,12 @@ class ThresholdSweep:
         earlier = [run.to_json() for run in met.values()]
         pruning = replace(self.pruning, threshold=threshold)
         if isinstance(pruning, GreedyPruning):
-            walk: Generator[Step | Bisection, None, Pruned] = pruning.walk(
+            walk: Generator[Scored | Step | Bisection | Swept, None, Pruned] = pruning.walk(
                 problem, Position(**start) if start else None
             )
         else:
             walk = pruning.walk(problem)
+        state: dict[str, Any] = {"runs": earlier}  # to go on from, the latest that there is
         while True:
             try:
                 step = next(walk)
@@ -122,12 +125,15 @@ class ThresholdSweep:
                 pruned: Pruned = stop.value
                 break
             match step:
+                case Scored():
+                    yield Progress(f"{stage} · ranking", step.done, step.total, state=state)
                 case Step():
-                    current = {"threshold": threshold, "position": asdict(step.position)}
-                    state = {"runs": earlier, "current": current}
+                    state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
                     yield Progress(stage, step.done, step.total, len(step.position.scores), state)
                 case Bisection():
-                    yield Progress(stage, step.decided, step.total, step.kept, {"runs": earlier})
+                    yield Progress(stage, step.decided, step.total, step.kept, state)
+                case Swept():
+                    yield Progress(f"{stage} · sweep {step.sweep}", step.done, step.total, step.kept, state)
                 case _:
                     assert_never(step)
         pruned = replace(pruned, circuit=pruned.circuit.pruned())

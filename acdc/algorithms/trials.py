@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.algorithms.screen import Anchor, KLScreen
-from acdc.problem import Problem, finite
+from acdc.precision import finite_metric
+from acdc.problem import Problem
 from graphs.incremental import IncrementalExecutor
 from graphs.nodes import Receiver
 
@@ -148,9 +149,9 @@ class Trials:
 
     def _mean(self, logits: list[Float[Tensor, "trial _ _"]]) -> Float[Tensor, " trial"]:
         """The mean metric over all prompts, added up in float64 so that it does not depend on the batches."""
-        metric = self._problem.metric
+        metric, model = self._problem.metric, self._problem.model
         sums = [
-            finite(metric(values, targets).double().cpu(), metric, self._problem.model).sum(-1)
+            finite_metric(metric, values, targets, model).double().cpu().sum(-1)
             for values, targets in zip(logits, self._targets, strict=True)
         ]
         return torch.stack(sums).sum(0) / len(self._problem.pairs)

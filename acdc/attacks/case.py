@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
+from tasks.pairs import TextPair
 
-from acdc.precision import finite
-from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.executor import Executor
-from graphs.model import Model
-from tasks.metrics import KLDivergence, Targets
-from tasks.prompts import TextPair
+BOUND = 1.0
+"""The KL(model || circuit), in nats, up to which a case counts as repaired."""
 
 
 @dataclass(frozen=True)
@@ -56,48 +49,3 @@ class Case:
         pair |= {name: tuple(pair[name]) for name in ("answers", "distractors")}
         pair["filling"] = tuple(pair["filling"].items())
         return cls(**{**{name: data[name] for name in cls.__dataclass_fields__}, "pair": TextPair(**pair)})
-
-
-def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]:
-    """What the model and the circuit make of every prompt of a problem, in their order.
-
-    Raises: DifferentGraphs when the circuit is of another model; NotFinite.
-    """
-    rows: defaultdict[int, list[tuple[float, int, int]]] = defaultdict(list)
-    for batch in problem.batches:
-        reference, [logits] = batch.targets.reference, Executor.of(batch.runs).run([circuit])
-        divergence = divergences(logits, batch.targets).tolist()
-        said = [both.argmax(-1).tolist() for both in (reference, logits)]
-        for place, row in zip(batch.prompts.index.tolist(), zip(divergence, *said, strict=True), strict=True):
-            rows[place].append(row)
-    return tuple(_case(problem, place, rows[place], found_by) for place in range(len(problem.pairs)))
-
-
-def _case(problem: Problem, place: int, rows: Sequence[tuple[float, int, int]], found_by: str) -> Case:
-    """What was measured at the scored positions of one prompt: KL, and what the model and the circuit say there."""
-    pair = problem.pairs.pairs[place]
-    kl, model, circuit = zip(*rows, strict=True)
-
-    def right(said: Sequence[int]) -> bool:
-        return all(token in scored.answers for token, scored in zip(said, pair.scored, strict=True))
-
-    def words(said: Sequence[int]) -> str:
-        return " ".join(written(problem.model, token) for token in said)
-
-    return Case(pair.text, sum(kl), words(model), words(circuit), right(model), right(circuit), found_by)
-
-
-def divergences(logits: Float[Tensor, "*circuit batch vocab"], targets: Targets) -> Float[Tensor, "*circuit batch"]:
-    """KL(model || circuit) in nats, in float64 where float32 does not suffice; what is finite has finite logits.
-
-    Raises: NotFinite when that does not suffice either.
-    """
-    values = KLDivergence()(logits, targets)
-    if not values.isfinite().all():
-        values = KLDivergence()(logits.double(), targets)
-    return finite(values, "KL(model || circuit) of prompts")
-
-
-def written(model: Model, token: int) -> str:
-    """A token as text; its number, for a model without a tokenizer."""
-    return str(token) if model.tokenizer is None else str(model.tokenizer.decode([token]))

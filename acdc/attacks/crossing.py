@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from acdc.attacks.case import Case, cases, divergences
+from acdc.attacks.case import Case
 from acdc.attacks.margins import SIDES, Crossed, Percentile, Stratum
+from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
 from acdc.judges.faithfulness import Interval
+from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress
 from graphs.ablation import Ablation
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.crossing import CrossedRun
-from tasks.metrics import Targets
+from tasks.metrics import KLDivergence, Targets
 from tasks.prompts import PromptPairs
 from tasks.tokenisation import TokenPair
 
@@ -119,7 +121,7 @@ def _crossed(
         unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
         for block in run.blocks():
             targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])
-            found = divergences(block.logits, targets).double().cpu().numpy()
+            found = finite_metric(KLDivergence(), block.logits, targets, problem.model).double().cpu().numpy()
             new = slice(done, done := done + found.size)
             values[new] = found.ravel()
             corrupt[new] = numbers[block.corrupt].repeat(found.shape[1])

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from acdc.attacks.candidates import divergence
-from acdc.attacks.case import Case, cases
+from acdc.attacks.case import BOUND, Case
+from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
 from acdc.precision import finite
 from acdc.problem import Batch, Problem
@@ -20,8 +21,6 @@ from graphs.executor import Executor
 from graphs.nodes import Edge
 from tasks.metrics import KLDivergence
 
-BOUND = 1.0
-"""The KL(model || circuit), in nats, up to which a case counts as repaired."""
 MOST = 12
 _SHOWN = 10
 _WIDTH = 64

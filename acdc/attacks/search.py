@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from acdc.attacks.candidates import Substitution, ranked
-from acdc.attacks.case import Case, cases
+from acdc.attacks.case import Case
+from acdc.attacks.measuring import cases
 from acdc.attacks.pieces import Pieces
 from acdc.discovery import problems
 from acdc.errors import BadSetting

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from acdc.attacks.case import Case, cases
+from acdc.attacks.case import Case
+from acdc.attacks.measuring import cases
 from acdc.discovery import problems
 
 if TYPE_CHECKING:

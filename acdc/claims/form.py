@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tasks.known_metrics import ALIASES
+
 
 def _own_name(metric: object) -> object:
     """A metric's own name, where one of its other names stands."""
-    from tasks.metrics import ALIASES
-
     return ALIASES.get(metric, metric) if isinstance(metric, str) else metric
 
 

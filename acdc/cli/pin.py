@@ -27,7 +27,7 @@ def pin(
     The prompt joins the claim `counterexamples` of a hypothesis file, which is otherwise left as it is: on the worst of
     its prompts, the KL divergence from the model to the circuit is bounded.
     """
-    from acdc.attacks.diagnosis import BOUND
+    from acdc.attacks.case import BOUND
     from acdc.attacks.file import Recorded
     from acdc.claims.pinning import pinned, started
     from acdc.claims.reading import NAMES, load

@@ -55,12 +55,17 @@ class _Bar(Watch):
 
 
 class _Lines(Watch):
+    def __init__(self) -> None:
+        self._last = ""
+
     def stage(self, words: str) -> None:
         terminal.errors().print(words)
 
     def pruning(self, progress: Progress) -> None:
-        if progress.done == progress.total:
-            terminal.errors().print(_words(progress))
+        words = _words(progress)
+        if progress.done in (0, progress.total) and words != self._last:  # announced, or done
+            terminal.errors().print(words)
+            self._last = words
 
     def line(self, words: str) -> None:
         terminal.errors().print(words, soft_wrap=True)

@@ -9,8 +9,8 @@ from typing import final
 
 from acdc.algorithms.selection import Rule, Selection
 from acdc.judges import roc
-from acdc.judges.finite import require_finite
 from acdc.judges.roc import Roc
+from acdc.precision import require_finite
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import NotInGraph

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
 from acdc.judges.distance import Watch
-from acdc.judges.finite import require_finite
 from acdc.progress import Progress
 
 if TYPE_CHECKING:
@@ -113,6 +112,8 @@ def _receivers(circuit: Circuit) -> tuple[Node, ...]:
 
 def _strongest(circuit: Circuit, count: int) -> tuple[Node, ...]:
     """The nodes whose strongest incoming edges have the highest absolute scores, equals in topological order."""
+    from acdc.precision import require_finite
+
     require_finite("the strength of nodes", list(circuit.scores.values()))
     strength = dict.fromkeys(_receivers(circuit), 0.0)
     for edge, score in circuit.scores.items():

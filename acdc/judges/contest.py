@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from acdc.judges.finite import require_finite
+from acdc.precision import require_finite
 
 if TYPE_CHECKING:
     import numpy

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from acdc.judges.finite import require_finite
-
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
@@ -126,6 +124,8 @@ def ratio_of_means(
     Source: Efron and Tibshirani 1993, chapter 13; ratio of means, never mean of ratios: Miller et al. 2024.
     """
     import numpy
+
+    from acdc.precision import require_finite
 
     require_finite("what is kept of a behaviour", full, circuit, none)
     draws = numpy.random.default_rng(seed).integers(len(full), size=(RESAMPLES, len(full)))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
-from acdc.judges.finite import require_finite
+from acdc.precision import require_finite
 
 if TYPE_CHECKING:
     import numpy

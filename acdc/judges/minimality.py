@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
 from acdc.judges.distance import Watch, distances
-from acdc.judges.finite import require_finite
+from acdc.precision import require_finite
 
 if TYPE_CHECKING:
     import numpy

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
-from acdc.judges.finite import require_finite
+from acdc.precision import require_finite
 
 T = TypeVar("T")
 

@@ -9,8 +9,6 @@ from itertools import combinations
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from acdc.judges.finite import require_finite
-
 if TYPE_CHECKING:
     from graphs.circuit import Circuit
     from graphs.nodes import Edge
@@ -109,6 +107,8 @@ def spearman(a: Circuit, b: Circuit) -> float | None:
     Raises: NotFinite.
     """
     from scipy.stats import spearmanr
+
+    from acdc.precision import require_finite
 
     if len(a.scores) < len(a) or len(b.scores) < len(b):
         return None

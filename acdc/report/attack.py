@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from acdc.attacks.diagnosis import BOUND, MOST, recurring
+from acdc.attacks.case import BOUND
+from acdc.attacks.diagnosis import MOST, recurring
 from acdc.attacks.variations import DROP, LEVEL, STANDARD
 
 if TYPE_CHECKING:

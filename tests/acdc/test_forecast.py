@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import acdc
 from acdc import forecast as subject
-from acdc.algorithms.greedy import GreedyPruning, Step
+from acdc.algorithms.greedy import GreedyPruning, Step, Tried
 from acdc.discovery import problems
 from acdc.forecast import forecast
 from acdc.goals import KeptFaithfulness, Threshold
@@ -92,6 +92,21 @@ def test_a_run_that_ends_within_the_budget_is_not_extrapolated(periodic: Problem
     told = forecast(periodic, Method(), Threshold(2.0))
     assert told.seconds == told.slowest > 0
     assert (told.edges, told.receivers, told.passes) == (110, 27, 110)
+
+
+def test_a_sample_is_broken_off_within_a_receiver(periodic: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, taken = GreedyPruning.batches, []
+
+    def recorded(pruning: GreedyPruning, problem: Problem) -> Iterator[object]:
+        for each in batches(pruning, problem):
+            taken.append(each)
+            yield each
+
+    monkeypatch.setattr(GreedyPruning, "batches", recorded)
+    few = periodic.on(periodic.pairs.select(range(2)))
+    seconds, slowest = subject._pruned(GreedyPruning(0.05, batch=1), few, budget=0.0)
+    assert taken == [Tried(1)]
+    assert 0 < seconds <= slowest
 
 
 @pytest.mark.parametrize("method", ["eap", "eap-ig", "exact", "hisp", "eap+acdc", "information-flow", "random"])

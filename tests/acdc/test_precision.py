@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache, partial
 
 import jaxtyping
@@ -14,17 +15,20 @@ from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.scores import score_graph
 from acdc.algorithms.selection import Rule, Selection
 from acdc.algorithms.sizing import ScoredSearch
+from acdc.algorithms.trials import Trials
 from acdc.discovery import discover, problems, search
 from acdc.errors import NotFinite
 from acdc.goals import Edges, Threshold
 from acdc.method import METHODS, PRUNING, SCORING, Method
 from acdc.models import load_named
-from acdc.precision import finite, wide
+from acdc.precision import finite, finite_metric, require_finite, wide
 from acdc.problem import Problem
 from acdc.setup import Setup
 from acdc.truth.planted import known
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
+from graphs.model import Model
+from tasks.metrics import KLDivergence, Targets
 from tests.acdc.algorithms.walks import ended
 
 HALF = ("bfloat16", "float16")
@@ -83,7 +87,7 @@ def test_edges_are_not_ordered_by_what_is_not_finite(rule: Rule, wrong: float) -
         Selection.of(whole, rule)
     values = torch.ones(len(graph.receivers), len(graph.senders), dtype=torch.float64)
     values[0, 0] = wrong
-    with pytest.raises(NotFinite, match="the scores of edges cannot be compared"):
+    with pytest.raises(NotFinite, match="the scores of edges cannot be judged"):
         score_graph(periodic("float32"), values)
 
 
@@ -91,19 +95,18 @@ def test_edges_are_not_ordered_by_what_is_not_finite(rule: Rule, wrong: float) -
 def test_weights_that_are_not_numbers_are_refused_and_not_ranked(method: str) -> None:
     problem = periodic("float32")
     assert problem.bounds
-    norm = problem.model.layers[1].attention.norm.weight
-    assert norm is not None
-    before = norm.clone()
-    try:
-        norm[0] = math.nan
-        broken = Problem(problem.model, problem.pairs, problem.metric)
-        broken.__dict__["bounds"] = problem.bounds
-        scored = search(Method(method), Edges(1))
-        assert isinstance(scored, ScoredSearch)
-        with pytest.raises(NotFinite):
-            ended(scored.scorer.walk(broken))
-    finally:
-        norm.copy_(before)
+    attention = problem.model.layers[1].attention
+    assert attention.norm.weight is not None
+    weight = attention.norm.weight.clone()
+    weight[0] = math.nan
+    layer = replace(problem.model.layers[1], attention=replace(attention, norm=replace(attention.norm, weight=weight)))
+    model: Model = replace(problem.model, layers=(problem.model.layers[0], layer))
+    broken = Problem(model, problem.pairs, problem.metric)
+    broken.__dict__["bounds"] = problem.bounds
+    scored = search(Method(method), Edges(1))
+    assert isinstance(scored, ScoredSearch)
+    with pytest.raises(NotFinite):
+        ended(scored.scorer.walk(broken))
 
 
 def test_finite_values_are_themselves_and_half_precision_is_widened() -> None:
@@ -111,5 +114,39 @@ def test_finite_values_are_themselves_and_half_precision_is_widened() -> None:
     assert finite(values, "they") is values
     assert wide(values).dtype is torch.float32
     assert wide(values.double()).dtype is torch.float64
-    with pytest.raises(NotFinite, match="they cannot be compared: got inf for 1 of 2 numbers"):
+    with pytest.raises(NotFinite, match="they cannot be judged: got inf for 1 of 2 numbers"):
         finite(values / torch.tensor([0.0, 1.0], dtype=torch.float16), "they")
+
+
+def test_what_overflows_single_precision_is_measured_in_double_and_what_is_no_number_is_refused() -> None:
+    model = periodic("float32").model
+    reference = torch.tensor([[3e38, -3e38]])
+    targets = Targets(torch.tensor([[0]]), torch.tensor([[1]]), reference)
+    assert not KLDivergence()(reference, targets).isfinite().all()
+    assert finite_metric(KLDivergence(), reference, targets, model).tolist() == [0.0]
+    wrong = reference.clone()
+    for value in (math.nan, math.inf):
+        wrong[0, 1] = value
+        with pytest.raises(NotFinite, match=r"the kl of <Model \S*periodic-2l: .*> cannot be judged: got nan for 1"):
+            finite_metric(KLDivergence(), wrong, targets, model)
+
+
+def test_numbers_of_any_kind_are_refused_with_what_they_were_to_decide() -> None:
+    require_finite("nothing", [], [1.0, 2.0], 1.0)
+    with pytest.raises(NotFinite, match=r"^a table cannot be judged: got nan for 2 of 3 numbers, wanted"):
+        require_finite("a table", [1.0, math.nan, math.inf])
+
+
+def test_problems_and_trials_measure_again_in_double_before_they_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A metric that overflows single precision, as KL does where logits are 1e38 apart."""
+    problem = periodic("float32")
+    problem = Problem(problem.model, problem.pairs.select(range(2)), KLDivergence())
+    whole, of_rows = Circuit.full(problem.graph), KLDivergence.of_rows
+
+    def overflowing(self: KLDivergence, logits: torch.Tensor, targets: Targets) -> torch.Tensor:
+        values = of_rows(self, logits, targets)
+        return values if logits.dtype is torch.float64 else values * math.inf
+
+    monkeypatch.setattr(KLDivergence, "of_rows", overflowing)
+    assert problem.measure([whole]).abs().max() < 1e-9
+    assert Trials(problem, 1 << 20).now < 1e-9

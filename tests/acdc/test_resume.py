@@ -113,8 +113,8 @@ def test_after_any_number_of_steps(tmp_path: Path, name: str) -> None:
         assert ASKED[name].discover(rest.append, checkpoint, resume=True) == wanted, f"interrupted after {step} steps"
         assert checkpoint.exists(), "it must stay until the caller has saved the result"
         assert [told(p) for p in rest] == [told(p) for p in all_told[len(all_told) - len(rest) :]]
-        if name != "eap+acdc":  # which starts its current run again
-            assert len(rest) == len(all_told) - step, "what is decided is not decided again"
+        if name not in ("eap+acdc", "acdc, refined"):  # which start their current run or its sweeps again
+            assert len(rest) == max(1, len(all_told) - step), "what is decided is not decided again, but judged it is"
 
 
 def test_again_and_again(tmp_path: Path) -> None:

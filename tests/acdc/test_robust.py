@@ -104,9 +104,14 @@ def test_a_task_without_slots_is_refused_before_anything_is_searched(monkeypatch
         refine(listed, known("hidden", SEED).model, setup=SETUP, plan=PLAN)
 
 
-def test_an_empty_first_circuit_has_nothing_to_grow_from() -> None:
+def test_an_empty_first_circuit_is_the_result_and_is_not_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acdc.robust.search", _never)
     kept = refined(method="eap", goal=Threshold(1e6))
-    assert (kept.stop, kept.helped, len(kept.result.circuit)) == (Stop.EDGES, False, 0)
+    assert (kept.stop, kept.helped, kept.rounds, len(kept.result.circuit)) == (Stop.EMPTY, False, (), 0)
+    assert kept.verdict == "there was nothing to refine"
+    record = kept.result.circuit.provenance
+    assert record["robust"]["first"] == record["robust"]["last"]
+    assert record["algorithm"]["largest"]["edge"]
 
 
 def test_nothing_that_judges_is_learned_from_nor_tested_unseen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from acdc.algorithms.attribution import Attribution
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.importance import HeadImportance
 from acdc.algorithms.information_flow import InformationFlow
-from acdc.attacks.case import cases
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
+from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
 from acdc.judges.distance import distances
 from acdc.problem import Problem

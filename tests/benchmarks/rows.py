@@ -21,8 +21,8 @@ from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.executor import Executor
 from graphs.nodes import INPUT, LOGITS, SLOTS, Edge
+from tasks.batches import PromptBatch
 from tasks.metrics import LogitDifference, Targets
-from tasks.prompts import PromptBatch
 from tests.benchmarks import crossed, memory, planted
 from tests.benchmarks.one_forward_per_edge import OneAtATime, plain_forward, trials
 from tests.benchmarks.plain_gradients import PlainGradients

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tasks.batches import PromptBatch
 from tasks.errors import TaskError, UnknownMetric
 from tasks.metrics import AbstractMetric, Targets, metric, metric_names
-from tasks.prompts import PromptBatch
 
 LOGITS = torch.tensor([[0.0, 1.0, 2.0, 3.0], [4.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
 TARGETS = Targets(
@@ -141,6 +141,12 @@ def test_probabilities_stay_finite_at_extreme_logits() -> None:
         (gradient,) = torch.autograd.grad(values.sum(), logits)
         assert values.isfinite().all(), kind.name
         assert gradient.isfinite().all(), kind.name
+
+
+def test_the_names_that_need_no_torch_are_those_of_the_metrics() -> None:
+    assert tuple(metric(name).name for name in metric_names()) == metric_names()
+    ours = [kind.name for kind in AbstractMetric.__subclasses__() if kind.__module__ == "tasks.metrics"]
+    assert sorted(ours) == sorted(metric_names())
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.batches import PromptBatch
 from tasks.errors import BadPrompts, TaskError
-from tasks.prompts import ListedPrompts, PromptBatch, PromptPairs, TemplatePrompts
+from tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from tasks.tokenisation import TextPair, TokenPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 

@@ -11,7 +11,8 @@ import pytest
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.algorithms.grouped import GroupedPruning
+from acdc.algorithms.grouped import Bisection, GroupedPruning
+from acdc.algorithms.scores import Scored
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from graphs.ablation import Ablation
@@ -140,6 +141,9 @@ def test_what_it_leaves_need_not_be_what_acdc_leaves(problem: Problem) -> None:
 
 def test_steps_lead_to_all_edges_decided(problem: Problem) -> None:
     pruned, steps = finished(GroupedPruning(threshold_of(problem)).walk(problem))
+    ranked = [step for step in steps if isinstance(step, Scored)]
+    assert (ranked[0].done, ranked[-1].done) == (1, ranked[-1].total)
+    steps = [step for step in steps if isinstance(step, Bisection)]
     decided = [step.decided for step in steps]
     assert decided == sorted(set(decided))
     assert decided[-1] == problem.graph.n_edges

@@ -9,13 +9,13 @@ import pytest
 
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
-from acdc.algorithms.refinement import Refinement
+from acdc.algorithms.refinement import Refinement, Swept
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.nodes import Edge
 from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
-from tests.acdc.algorithms.walks import ended
+from tests.acdc.algorithms.walks import ended, finished
 
 FRACTION = 0.03
 
@@ -104,7 +104,11 @@ def test_pruning_that_refines_ends_in_the_refined_circuit_and_says_so(measurable
     problem = replace(measurable, metric=KLDivergence())
     threshold = threshold_of(problem)
     kind = GroupedPruning if grouped else GreedyPruning
-    plain, pruned = (ended(kind(threshold, refine=refine).walk(problem)) for refine in (False, True))
+    plain = ended(kind(threshold).walk(problem))
+    pruned, steps = finished(kind(threshold, refine=True).walk(problem))
+    sweeps = [step for step in steps if isinstance(step, Swept)]
+    assert [step.done for step in sweeps if step.sweep == 1] == list(range(1, len(problem.graph.receivers) + 1))
+    assert sweeps[-1].kept == len(pruned.circuit)
     refined = Refinement(threshold).refine(problem, plain.circuit)
     assert pruned.circuit == refined.circuit
     assert pruned.circuit.scores == refined.circuit.scores

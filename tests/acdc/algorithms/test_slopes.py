@@ -35,7 +35,7 @@ def test_scores_within_rounding_of_the_whole_effect_are_none(dtype: str, roundin
 
 
 def test_a_gradient_that_is_not_a_number_is_not_called_0() -> None:
-    with pytest.raises(NotFinite, match="first-order effects on logit_difference cannot be compared: got nan for 1 of"):
+    with pytest.raises(NotFinite, match="first-order effects on logit_difference cannot be judged: got nan for 1 of"):
         somewhere(periodic("float32"), torch.tensor([1.0, torch.nan]))
 
 

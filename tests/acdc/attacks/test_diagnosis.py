@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from acdc.attacks.case import cases
-from acdc.attacks.diagnosis import BOUND, Diagnosis, diagnosis, recurring
+from acdc.attacks.case import BOUND
+from acdc.attacks.diagnosis import Diagnosis, diagnosis, recurring
+from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from acdc.truth import planted

@@ -11,7 +11,7 @@ import torch
 
 from acdc.attacks import search as searching
 from acdc.attacks.candidates import Substitution, divergence, ranked
-from acdc.attacks.case import cases
+from acdc.attacks.measuring import cases
 from acdc.attacks.pieces import Pieces
 from acdc.attacks.search import Search, search
 from acdc.errors import BadSetting

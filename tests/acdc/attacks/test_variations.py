@@ -10,7 +10,7 @@ import pytest
 
 import acdc
 import tasks
-from acdc.attacks.case import cases
+from acdc.attacks.measuring import cases
 from acdc.attacks.variations import STANDARD, Varied, prompts_of, variations
 from acdc.discovery import problems
 from acdc.models import load_named

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from acdc.attacks.file import circuit_hash
+from acdc.attacks.measuring import cases
+from acdc.evaluation import judgement
+from acdc.recorded import recorded_setup
+from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, acdc
 
 
@@ -34,3 +40,24 @@ def _found(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(_found: Path, tmp_path: Path) -> Path:
     """What `acdc discover periodic` wrote, in the directory `found` of the current one."""
     return Path(shutil.copytree(_found, tmp_path / "found")).relative_to(tmp_path)
+
+
+@pytest.fixture
+def attacked(found: Path) -> Path:
+    """A circuit without its edge into the logits, and an attack on it which has found that it fails."""
+    whole = Circuit.load(found / "circuit.json")
+    whole.save(found / "whole.json")
+    gone = [edge for edge in whole.ordered() if edge.receiver.name == "logits"]
+    broken = Circuit(whole.graph, whole.edges - {*gone}, {}, whole.provenance)
+    broken.save(found / "circuit.json")
+    problem = judgement(broken, task=None, model=None, setup=recorded_setup(broken))
+    worst = sorted(cases(problem, broken, "search"), key=lambda case: -case.kl)
+    record = {key: whole.provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
+    data = {
+        "schema": "acdc.attack/1",
+        "circuit": {"file": "circuit.json", "hash": circuit_hash(broken)},
+        **record,
+        "worst": [case.to_json() for case in worst],
+    }
+    (found / "attack.json").write_text(json.dumps(data))
+    return found

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +35,15 @@ COMMANDS = (
     "schema",
     "bench",
 )
+
+_HEAVY = """
+import json, sys
+from acdc.cli import main
+for words in json.loads(sys.argv[1]):
+    code = main(words)
+    heavy = {"torch", "transformers", "transformer_lens"} & {*sys.modules}
+    assert (code, heavy) == (0, set()), (words, code, heavy)
+"""
 
 
 def options(name: str) -> list[Any]:
@@ -88,3 +101,24 @@ def test_the_version_is_the_package_s() -> None:
 def test_no_command_at_all_shows_the_help() -> None:
     ran = acdc()
     assert "A first circuit, in a minute:" in ran.out + ran.err
+
+
+def test_commands_that_run_no_model_load_neither_torch_nor_transformer_lens(attacked: Path) -> None:
+    circuit = str(attacked / "whole.json")
+    lines = [
+        ["tasks"],
+        ["models"],
+        ["schema"],
+        ["init", "mine.yaml"],
+        ["show", circuit, "--top", "3"],
+        ["show", circuit, "--json"],
+        *(["show", circuit, "--render", f"drawn.{form}"] for form in ("svg", "dot", "graphml")),
+        *(["show", circuit, "--mib", f"mib.{form}"] for form in ("json", "safetensors")),
+        ["pin", str(attacked), "test_new.acdc.yaml"],
+        ["pin", str(attacked), "test_new.acdc.yaml", "--case", "2"],
+        *([name, "--help"] for name in COMMANDS),
+    ]
+    root = Path(package.__file__).parents[1]
+    run = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r})\n{_HEAVY}", json.dumps(lines)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr

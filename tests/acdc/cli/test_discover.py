@@ -77,7 +77,8 @@ def test_the_result_reads_as_a_whole_story_in_80_columns(told: tuple[Ran, Path])
 def test_the_sweep_is_told_run_by_run_where_no_bar_can_be_drawn(told: tuple[Ran, Path]) -> None:
     lines = [line for line in told[0].err.splitlines() if not line.startswith("warning: ")]
     assert (lines[0], lines[-1]) == ("loading periodic-2l", "drawing the circuit")
-    assert [line.partition(" · ")[0] for line in lines[1:-1]] == [f"run {n}" for n in range(1, len(lines) - 1)]
+    assert re.fullmatch(r"judging the circuit on \d+ prompts", lines[-2])
+    assert [line.partition(" · ")[0] for line in lines[1:-2]] == [f"run {n}" for n in range(1, len(lines) - 2)]
 
 
 def test_json_is_the_circuit_file_and_alone_on_stdout() -> None:
@@ -159,11 +160,13 @@ def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatc
     [
         ("acdc", r"no removal cost more than (\d+\.?\d*);"),
         ("eap", r"the largest score is -?(\d+\.?\d*), of [am]\S+;"),
+        ("eap --robust", r"the largest score is -?(\d+\.?\d*), of [am]\S+;"),
     ],
 )
 def test_a_circuit_of_no_edges_is_no_success(method: str, why: str) -> None:
+    quick = ("--threshold", "1e6", "--prompts", "4", "--json")
     with nothing_written():
-        ran = acdc("discover", "periodic", "--method", method, "--threshold", "1e6", "--prompts", "4", "--json")
+        ran = acdc("discover", "periodic", "--method", *method.split(), *quick)
     assert ran.code == 1
     assert ran.json["edges"] == []
     told = ran.err.splitlines()[-1]

@@ -5,36 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from acdc.attacks.case import cases
-from acdc.attacks.diagnosis import BOUND
-from acdc.attacks.file import circuit_hash
-from acdc.evaluation import judgement
-from acdc.recorded import recorded_setup
+from acdc.attacks.case import BOUND
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
-
-
-@pytest.fixture
-def attacked(found: Path) -> Path:
-    """A circuit without its edge into the logits, and an attack on it which has found that it fails."""
-    whole = Circuit.load(found / "circuit.json")
-    whole.save(found / "whole.json")
-    gone = [edge for edge in whole.ordered() if edge.receiver.name == "logits"]
-    broken = Circuit(whole.graph, whole.edges - {*gone}, {}, whole.provenance)
-    broken.save(found / "circuit.json")
-    problem = judgement(broken, task=None, model=None, setup=recorded_setup(broken))
-    worst = sorted(cases(problem, broken, "search"), key=lambda case: -case.kl)
-    record = {key: whole.provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
-    data = {
-        "schema": "acdc.attack/1",
-        "circuit": {"file": "circuit.json", "hash": circuit_hash(broken)},
-        **record,
-        "worst": [case.to_json() for case in worst],
-    }
-    (found / "attack.json").write_text(json.dumps(data))
-    return found
 
 
 def test_a_pinned_case_fails_and_passes_once_the_circuit_is_repaired(attacked: Path) -> None:

@@ -15,6 +15,8 @@ STEPS = (
     Progress("run 1 · threshold 2", done=1, total=2, kept=1),
     Progress("run 1 · threshold 2", done=2, total=2, kept=2),
     Progress("run 2 · threshold 0.125", done=1, total=2, kept=1200),
+    Progress("judging", done=0, total=1),
+    Progress("judging", done=1, total=1),
 )
 
 
@@ -26,10 +28,10 @@ def watched(*, quiet: bool = False) -> None:
         watch.stage("drawing")
 
 
-def test_elsewhere_each_finished_run_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_elsewhere_each_finished_run_and_each_announcement_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     watched()
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "loading\ngradients\nrun 1 · threshold 2 · 2 edges\ndrawing\n")
+    assert (said.out, said.err) == ("", "loading\ngradients\nrun 1 · threshold 2 · 2 edges\njudging\ndrawing\n")
 
 
 def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:

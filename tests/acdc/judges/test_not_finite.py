@@ -13,7 +13,6 @@ from acdc.judges.completeness import _strongest
 from acdc.judges.contest import contest
 from acdc.judges.equivalence import compare, two_one_sided
 from acdc.judges.faithfulness import ratio_of_means
-from acdc.judges.finite import require_finite
 from acdc.judges.independence import permuted
 from acdc.judges.minimality import beating, holm
 from acdc.judges.roc import of_ranking
@@ -58,13 +57,5 @@ def test_a_judge_refuses_what_is_no_number(judge: str) -> None:
     for wrong in (numpy.nan, numpy.inf, -numpy.inf):
         bad = GOOD.copy()
         bad[1] = wrong
-        with pytest.raises(NotFinite, match=r"cannot be judged: 1 of \d+ numbers? "):
+        with pytest.raises(NotFinite, match=r"cannot be judged: got \S+ for 1 of \d+ numbers"):
             JUDGES[judge](bad)
-
-
-def test_the_message_says_what_and_how_much() -> None:
-    with pytest.raises(
-        NotFinite, match=r"^a table cannot be judged: 2 of 3 numbers are not finite, the first being nan;"
-    ):
-        require_finite("a table", [1.0, numpy.nan, numpy.inf])
-    require_finite("nothing", [], GOOD, 1)

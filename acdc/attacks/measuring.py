@@ -1,0 +1,48 @@
+"""What a model and a circuit of it make of prompts, measured."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from acdc.attacks.case import Case
+from acdc.precision import finite_metric
+from acdc.problem import Problem
+from graphs.circuit import Circuit
+from graphs.executor import Executor
+from graphs.model import Model
+from tasks.metrics import KLDivergence
+
+
+def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]:
+    """What the model and the circuit make of every prompt of a problem, in their order.
+
+    Raises: DifferentGraphs when the circuit is of another model; NotFinite.
+    """
+    rows: defaultdict[int, list[tuple[float, int, int]]] = defaultdict(list)
+    for batch in problem.batches:
+        reference, [logits] = batch.targets.reference, Executor.of(batch.runs).run([circuit])
+        divergence = finite_metric(KLDivergence(), logits, batch.targets, problem.model).tolist()
+        said = [both.argmax(-1).tolist() for both in (reference, logits)]
+        for place, row in zip(batch.prompts.index.tolist(), zip(divergence, *said, strict=True), strict=True):
+            rows[place].append(row)
+    return tuple(_case(problem, place, rows[place], found_by) for place in range(len(problem.pairs)))
+
+
+def _case(problem: Problem, place: int, rows: Sequence[tuple[float, int, int]], found_by: str) -> Case:
+    """What was measured at the scored positions of one prompt: KL, and what the model and the circuit say there."""
+    pair = problem.pairs.pairs[place]
+    kl, model, circuit = zip(*rows, strict=True)
+
+    def right(said: Sequence[int]) -> bool:
+        return all(token in scored.answers for token, scored in zip(said, pair.scored, strict=True))
+
+    def words(said: Sequence[int]) -> str:
+        return " ".join(written(problem.model, token) for token in said)
+
+    return Case(pair.text, sum(kl), words(model), words(circuit), right(model), right(circuit), found_by)
+
+
+def written(model: Model, token: int) -> str:
+    """A token as text; its number, for a model without a tokenizer."""
+    return str(token) if model.tokenizer is None else str(model.tokenizer.decode([token]))

@@ -1,0 +1,115 @@
+"""Prompts in batches, as tensors that a model can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from tasks.pairs import TokenPair
+
+
+@final
+@dataclass(frozen=True)
+class AnswerColumns:
+    """The vocabulary columns of a prompt's answers and distractors, all that a metric of them looks at.
+
+    `tokens[i, c]` is the token of column c of row i; `answers` and `distractors` are column numbers (-1 pads).
+    """
+
+    tokens: Int[Tensor, "batch column"]
+    answers: Int[Tensor, "batch answer"]
+    distractors: Int[Tensor, "batch distractor"]
+
+
+@final
+@dataclass(frozen=True)
+class PromptBatch:
+    """Prompt pairs of one length, or padded to one, ready for a model.
+
+    A row is a scored position of a prompt; a prompt that is scored at several has as many rows, one after the other.
+    -1 pads answers and distractors; `positions` are >= 0; `index` is the place of the row's prompt in its PromptPairs.
+    """
+
+    clean: Int[Tensor, "batch pos"]
+    corrupt: Int[Tensor, "batch pos"]
+    positions: Int[Tensor, " batch"]
+    answers: Int[Tensor, "batch answer"]
+    distractors: Int[Tensor, "batch distractor"]
+    index: Int[Tensor, " batch"]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[int, TokenPair]]) -> PromptBatch:
+        """These prompts, each with its place; shorter ones repeat their last token at the end."""
+        rows = [(pair, scored, place) for place, pair in pairs for scored in pair.scored]
+        return cls(
+            clean=_padded([pair.clean for pair, _, _ in rows]),
+            corrupt=_padded([pair.corrupt for pair, _, _ in rows]),
+            positions=torch.tensor([scored.position for _, scored, _ in rows]),
+            answers=_rectangle([scored.answers for _, scored, _ in rows]),
+            distractors=_rectangle([scored.distractors for _, scored, _ in rows]),
+            index=torch.tensor([place for _, _, place in rows]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __repr__(self) -> str:
+        return f"<PromptBatch: {len(self):,} prompts of {self.clean.shape[1]} tokens>"
+
+    def to(self, device: torch.device | str) -> PromptBatch:
+        """Return the same batch on `device`."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
+
+    @property
+    def _starts(self) -> Bool[Tensor, " batch"]:
+        """Whether a row is the first of its prompt."""
+        starts = torch.ones_like(self.index, dtype=torch.bool)
+        starts[1:] = self.index[1:] != self.index[:-1]
+        return starts
+
+    @property
+    def prompts(self) -> Int[Tensor, " prompt"]:
+        """The places of the prompts in their PromptPairs, in the order of the rows."""
+        return self.index[self._starts]
+
+    @property
+    def places(self) -> Int[Tensor, " batch"]:
+        """The place of each row's prompt in `prompts`."""
+        return self._starts.cumsum(0) - 1
+
+    @property
+    def shares(self) -> Float[Tensor, " batch"] | None:
+        """What part of its prompt each row is; None where every row is a prompt."""
+        counts = self.places.bincount()
+        return None if len(counts) == len(self) else 1 / counts[self.places].double()
+
+    def added_up(self, values: Float[Tensor, "*lead batch"]) -> Float[Tensor, "*lead prompt"]:
+        """The sums over the rows of each prompt, in the order of `prompts`."""
+        if len(self.prompts) == len(self):
+            return values
+        shape = (*values.shape[:-1], len(self.prompts))
+        return values.new_zeros(shape).index_add_(-1, self.places.to(values.device), values)
+
+    def columns(self) -> AnswerColumns:
+        """Return the vocabulary columns that answers and distractors need, and where each is among them."""
+        tokens = torch.cat([self.answers, self.distractors], dim=1)
+        places = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        places = places.masked_fill(tokens < 0, -1)
+        width = self.answers.shape[1]
+        # A padded column must still name some token to be read; nothing refers to it.
+        return AnswerColumns(tokens.clamp(min=0), places[:, :width], places[:, width:])
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows])
+
+
+def _rectangle(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[-1] * (width - len(row))] for row in rows])
