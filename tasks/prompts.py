@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from tasks.continuations import Continuations
 from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.metrics import Targets
 from tasks.pairs import TextPair as TextPair
 from tasks.pairs import Tokenizer as Tokenizer
 from tasks.pairs import TokenPair
@@ -47,6 +49,7 @@ class PromptBatch:
     """Prompt pairs of one length, or padded to one, ready for a model.
 
     A row is a scored position of a prompt; a prompt that is scored at several has as many rows, one after the other.
+    Where answers are measured whole, a row is a token of an answer or a distractor and has the other of these not.
     -1 pads answers and distractors; `positions` are >= 0; `index` is the place of the row's prompt in its PromptPairs.
     """
 
@@ -86,9 +89,30 @@ class PromptBatch:
 
     @property
     def shares(self) -> Float[Tensor, " batch"] | None:
-        """What part of its prompt each row is; None where every row is a prompt."""
+        """What part of its prompt each row is in a mean over scored positions; None where every row is a prompt.
+
+        Where answers are measured whole, those positions are the answers'.
+        """
+        if (whole := self.continuations) is not None:
+            return whole.position_shares
         counts = self.places.bincount()
         return None if len(counts) == len(self) else 1 / counts[self.places].double()
+
+    @property
+    def continuations(self) -> Continuations | None:
+        """What the rows are where answers are measured whole; None where they are not."""
+        is_answer, is_distractor = ((tokens >= 0).any(dim=1) for tokens in (self.answers, self.distractors))
+        starts = self._starts
+        if is_answer.all() or (is_answer == is_distractor).any() or not is_answer[starts].all():
+            return None
+        starts[1:] |= self.positions[1:] != self.positions[:-1] + 1
+        kind = 2 * self.places + is_answer
+        count = kind[starts].bincount()[kind]
+        return Continuations(starts.cumsum(0) - 1, 1 / count.double(), is_answer)
+
+    def targets(self, reference: Float[Tensor, "batch vocab"]) -> Targets:
+        """What logits are measured against, given those of the full model."""
+        return Targets(self.answers, self.distractors, reference, self.shares, self.continuations)
 
     def added_up(self, values: Float[Tensor, "*lead batch"]) -> Float[Tensor, "*lead prompt"]:
         """The sums over the rows of each prompt, in the order of `prompts`."""
@@ -144,9 +168,17 @@ class PromptPairs:
         ]
         return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
 
+    @property
+    def whole(self) -> bool:
+        """Whether answers are measured whole."""
+        return any(pair.whole for pair in self.pairs)
+
     def once(self) -> PromptPairs:
-        """Return the prompts with only the first scored position of each, so that each is one row of a batch."""
-        return PromptPairs(tuple(replace(pair, also=()) for pair in self.pairs))
+        """Return the prompts with only the first scored position of each, so that each is one row of a batch.
+
+        Where answers are measured whole, a prompt is there with each of its answers and distractors but the last token.
+        """
+        return PromptPairs(tuple(one for pair in self.pairs for one in _once(pair)))
 
     def batches(self, size: int | None = None, *, padded: bool = False) -> tuple[PromptBatch, ...]:
         """Return the prompts in batches of equal length of at most `size` prompts, shortest prompts first.
@@ -160,7 +192,7 @@ class PromptPairs:
             raise TaskError(f"a batch cannot be that small: got {size}, wanted at least 1; leave it out for no limit.")
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, pair in enumerate(self.pairs):
-            by_length[len(pair.clean)].append(index)
+            by_length[pair.length].append(index)
         groups = [group for _, group in sorted(by_length.items())]
         if padded:
             groups = self._joined(groups)
@@ -175,7 +207,7 @@ class PromptPairs:
         joined: list[list[int]] = []
         for group in groups:
             both = [*joined[-1], *group] if joined else group
-            lengths = [len(self.pairs[index].clean) for index in both]
+            lengths = [self.pairs[index].length for index in both]
             if joined and max(lengths) * len(both) <= _PADDING * sum(lengths):
                 joined[-1] = both
             else:
@@ -185,8 +217,8 @@ class PromptPairs:
     def _batch(self, indices: list[int]) -> PromptBatch:
         rows = [(self.pairs[index], scored, index) for index in indices for scored in self.pairs[index].scored]
         return PromptBatch(
-            clean=_padded([pair.clean for pair, _, _ in rows]),
-            corrupt=_padded([pair.corrupt for pair, _, _ in rows]),
+            clean=_padded([pair.clean + scored.before for pair, scored, _ in rows]),
+            corrupt=_padded([pair.corrupt + scored.before for pair, scored, _ in rows]),
             positions=torch.tensor([scored.position for _, scored, _ in rows]),
             answers=_rectangle([scored.answers for _, scored, _ in rows]),
             distractors=_rectangle([scored.distractors for _, scored, _ in rows]),
@@ -335,6 +367,16 @@ def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str
     )
 
 
+def _once(pair: TokenPair) -> tuple[TokenPair, ...]:
+    if not pair.whole:
+        return (replace(pair, also=()),)
+    following = (*pair.also, None)
+    ends = [one for one, after in zip(pair.scored, following, strict=True) if after is None or not after.before]
+    return tuple(
+        replace(pair, clean=pair.clean + end.before, corrupt=pair.corrupt + end.before, also=()) for end in ends
+    )
+
+
 def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
     width = max(len(row) for row in rows)
     return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows])
@@ -342,4 +384,4 @@ def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
 
 def _rectangle(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
     width = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[-1] * (width - len(row))] for row in rows])
+    return torch.tensor([[*row, *[-1] * (width - len(row))] for row in rows], dtype=torch.long)

@@ -25,8 +25,8 @@ class Case:
 
     `kl` is KL(model || circuit) in nats at the scored position; `model` and `circuit` are the tokens that each finds
     most likely there, as text, and `model_right` and `circuit_right` say whether these are answers. Of several scored
-    positions, `kl` is the mean, and all tokens must be answers. `found_by` names
-    the attack that met it.
+    positions, `kl` is the mean, and all tokens must be answers; of whole answers, the tokens are those of the one that
+    is said, or of the first. `found_by` names the attack that met it.
     """
 
     pair: TextPair
@@ -43,10 +43,10 @@ class Case:
         return self.model_right and not self.circuit_right
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data, the filling of the slots as an object; `first_token` only where it is so."""
+        """All of it as plain JSON data, the filling of the slots as an object; `answers_as` only where it says more."""
         pair = {**asdict(self.pair), "filling": dict(self.pair.filling)}
-        if not self.pair.first_token:
-            del pair["first_token"]
+        if self.pair.answers_as == "one-token":
+            del pair["answers_as"]
         return {**asdict(self), "pair": pair, "fails": self.fails}
 
     @classmethod
@@ -78,13 +78,15 @@ def _case(problem: Problem, place: int, rows: Sequence[tuple[float, int, int]], 
     pair = problem.pairs.pairs[place]
     kl, model, circuit = zip(*rows, strict=True)
 
-    def right(said: Sequence[int]) -> bool:
-        return all(token in scored.answers for token, scored in zip(said, pair.scored, strict=True))
+    def right(said: Sequence[int]) -> tuple[int, ...] | None:
+        """The rows at which all that is said is an answer."""
+        every = (rows for rows in pair.answer_rows if all(said[row] in pair.scored[row].answers for row in rows))
+        return next(every, None)
 
     def words(said: Sequence[int]) -> str:
-        return " ".join(written(problem.model, token) for token in said)
+        return " ".join(written(problem.model, said[row]) for row in right(said) or pair.answer_rows[0])
 
-    return Case(pair.text, sum(kl), words(model), words(circuit), right(model), right(circuit), found_by)
+    return Case(pair.text, sum(kl), words(model), words(circuit), bool(right(model)), bool(right(circuit)), found_by)
 
 
 def divergences(logits: Float[Tensor, "*circuit batch vocab"], targets: Targets) -> Float[Tensor, "*circuit batch"]:
