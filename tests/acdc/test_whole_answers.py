@@ -25,7 +25,7 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.model import Model
 from tasks.errors import BadPrompts
-from tasks.metrics import Accuracy, KLDivergence, LogitDifference, NegativeLogLikelihood, metric
+from tasks.metrics import AbstractMetric, Accuracy, KLDivergence, LogitDifference, NegativeLogLikelihood, metric
 from tasks.pairs import TokenPair
 from tasks.prompts import PromptPairs
 from tasks.whole import of_whole
@@ -89,7 +89,7 @@ def test_the_model_is_measured_as_a_loop_over_its_logits_does(
             assert found[1, circuit, place].item() == pytest.approx(-right, abs=1e-9)
 
 
-@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN, Ablation.MEAN_POSITIONAL])
+@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN_POSITIONAL])
 def test_a_circuit_is_measured_at_every_token_of_the_answer_in_one_sequence(
     whole: Problem, asked: list[tuple[TokenPair, list[Words], list[Words]]], ablation: Ablation
 ) -> None:
@@ -111,8 +111,8 @@ def test_a_circuit_is_measured_at_every_token_of_the_answer_in_one_sequence(
             )
             for at, token in enumerate(answer)
         )
-        by_one = problem.on(PromptPairs(rows))
-        return replace(by_one, metric=LogitDifference()).measure(circuits, EVERY[1:])
+        by_one = replace(problem, pairs=PromptPairs(rows), metric=LogitDifference(), means_of=problem.pairs)
+        return by_one.measure(circuits, EVERY[1:])
 
     for place, (pair, answers, distractors) in enumerate(asked):
         right, wrong = ([alone(pair, one) for one in words] for words in (answers, distractors))
@@ -135,20 +135,31 @@ def test_it_is_right_where_the_model_says_the_whole_answer(whole: Problem) -> No
         assert case.kl == pytest.approx(0, abs=1e-9)
 
 
-def test_attribution_is_the_gradient_of_what_is_measured(whole: Problem) -> None:
-    full = Circuit.full(whole.graph)
-    scores = ended(Attribution().walk(whole)).scores
-    edge = max(scores, key=lambda one: abs(scores[one]))
-    worse = whole.measure([full, full.without([edge])])[0].mean(-1)
-    assert scores[edge] == pytest.approx(float(worse[0] - worse[1]), rel=0.5)
+def test_scores_add_up_over_tokens(whole: Problem) -> None:
+    edges = list(whole.graph.edges())
+
+    def scores(problem: Problem) -> torch.Tensor:
+        found = ended(Attribution().walk(problem)).scores
+        return torch.tensor([found[edge] for edge in edges], dtype=torch.float64)
+
+    wanted = torch.zeros(len(edges), dtype=torch.float64)
+    for pair in whole.pairs.pairs:
+        count = sum(not one.before for one in pair.scored if one.distractors)
+        for one in pair.scored:
+            clean, corrupt = pair.clean + one.before, pair.corrupt + one.before
+            [token] = one.answers or one.distractors
+            alone = TokenPair(clean, corrupt, one.position, (token,), ((token + 1) % 20,), TEXT)
+            share = 1 / len(pair.answer_rows) if one.answers else -1 / count
+            by_token = replace(whole, pairs=PromptPairs((alone,)), metric=NegativeLogLikelihood())
+            wanted += scores(by_token) * share / len(whole.pairs)
+    torch.testing.assert_close(scores(whole), wanted, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("measured", [WHOLE, KLDivergence()], ids=lambda one: one.name)
-def test_pruning_decides_by_what_is_measured(whole: Problem, measured: object) -> None:
-    problem = replace(whole, metric=measured)  # type: ignore[arg-type]
-    threshold = 0.05
-    kept = ended(GreedyPruning(threshold).walk(problem)).circuit
-    one_by_one = ended(GreedyPruning(threshold, batch=1).walk(problem)).circuit
+def test_pruning_decides_by_what_is_measured(whole: Problem, measured: AbstractMetric) -> None:
+    problem = replace(whole, metric=measured, pairs=whole.pairs.select([1, 2]))
+    kept = ended(GreedyPruning(0.2).walk(problem)).circuit
+    one_by_one = ended(GreedyPruning(0.2, batch=1).walk(problem)).circuit
     assert 0 < len(kept) < whole.graph.n_edges
     assert kept.edges == one_by_one.edges
     measured_ = problem.measure([Circuit.full(whole.graph), kept])[0]
@@ -188,10 +199,10 @@ metric: log_probability_difference
 answers: whole
 slots: {noun: [key, dog, cup, car, book, boat], other: [lamps, cars, doors, trees]}
 prompts:
-  - {clean: "The {noun}s near the {other}", corrupt: "The {noun} near the {other}", answer: " are big",
-     distractor: " is big"}
-  - {clean: "The {noun} near the {other}", corrupt: "The {noun}s near the {other}", answer: " is big",
-     distractor: " are big"}
+  - {clean: "The {noun}s near the {other}", corrupt: "The {noun} near the {other}", answer: " are the",
+     distractor: " is the"}
+  - {clean: "The {noun} near the {other}", corrupt: "The {noun}s near the {other}", answer: " is the",
+     distractor: " are the"}
 """
 
 
