@@ -204,7 +204,7 @@ _GOALS = {
 }
 
 
-def _goal(**given: float | None) -> Goal:
+def _goal(**given: float | int | None) -> Goal:
     """The one goal that was asked for, by its kind; the default where none was."""
     from acdc.goals import GOALS, KeptFaithfulness
 
