@@ -23,6 +23,8 @@ from tasks.task import Prompts, Task
 
 _MOST = 16
 """How many times as many prompts as are wanted are drawn at most to find enough that the model gets right."""
+_ROUNDING = 1e-6
+"""By how much the shares of a prompt's positions may add up to less than 1 in float32, 25 of them for example."""
 _BYTES = 1 << 30
 """About how much the runs of the prompts that are looked through may take."""
 
@@ -57,7 +59,7 @@ def correct(problem: Problem) -> Bool[Tensor, " prompt"]:
                 f"the model's own logits are not numbers: got NaN on {int(reference.isnan().any(-1).sum())} prompts, "
                 f"wanted numbers; use a wider --dtype than {str(reference.dtype).removeprefix('torch.')}"
             )
-        right = batch.prompts.added_up(Accuracy()(reference, batch.targets).double()) > 1 - 1e-9
+        right = batch.prompts.added_up(Accuracy()(reference, batch.targets).double()) > 1 - _ROUNDING
         found[batch.prompts.prompts.cpu()] = right.cpu()
     return found
 

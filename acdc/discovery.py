@@ -213,12 +213,13 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
 
 
 def check_prompts(task: Task, model: str, setup: Setup) -> None:
-    """Refuse what the model's tokenizer cannot express before the weights are loaded, which takes longer.
+    """Refuse what the model's tokenizer or the metric cannot express before the weights are loaded, which takes longer.
 
     Raises: BadPrompts.
     """
     if (tokenizer := tokenizer_of(model)) is not None:
-        task.build(tokenizer, setup.prompts, setup.seed)
+        prompts = task.build(tokenizer, setup.prompts, setup.seed)
+        metric(setup.metric or task.metric).require(whole=prompts.discovery.whole)
 
 
 def default_directory(task: str, model: str) -> Path:

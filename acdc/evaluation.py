@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tasks
-from acdc.discovery import problems
+from acdc.discovery import check_prompts, problems
 from acdc.errors import EmptyCircuit, WrongModel
 from acdc.hashes import Given, Tell, differences
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.models import load_named, name_of
 from acdc.problem import Problem
+from acdc.record import Asked
 from acdc.recorded import recorded, recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
@@ -83,7 +83,10 @@ def subject(
     if model is None:
         _require_lasting(circuit, "model")
         model = str(recorded(circuit, "model", "name"))
-    task = task if isinstance(task, Task) else tasks.get(task)
+    asked = Asked.of(task, model)
+    task = asked.task
+    if asked.file is not None and not isinstance(model, Model):
+        check_prompts(task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(model, setup)
     require_graph(circuit, loaded)
     differences(circuit, task, loaded, setup, given).settle(anyway=anyway, tell=tell)

@@ -199,7 +199,7 @@ class _Memory:
     @staticmethod
     def of_runs(problem: Problem) -> int:
         """The bytes of the clean and ablated runs of all prompts."""
-        tokens = sum(len(pair.clean) for pair in problem.pairs.pairs)
+        tokens = sum(pair.length * len(pair.scored) for pair in problem.pairs.pairs)
         batch = next(iter(problem.batches))
         floor = batch.runs.floor
         held = [batch.runs.delta, floor.outputs, *floor.residuals.values(), *floor.residuals.values()]  # and clean ones

@@ -56,11 +56,8 @@ class Batch:
         for start in range(0, len(order), prompts):
             rows = torch.cat([(places == place).nonzero().squeeze(1) for place in order[start : start + prompts]])
             chosen = {name: getattr(self.prompts, name)[rows] for name in self.prompts.__dataclass_fields__}
-            shares = None if self.targets.shares is None else self.targets.shares[rows]
-            targets = Targets(
-                self.targets.answers[rows], self.targets.distractors[rows], self.targets.reference[rows], shares
-            )
-            yield Batch(self.runs.select(rows), PromptBatch(**chosen), targets)
+            part = PromptBatch(**chosen)
+            yield Batch(self.runs.select(rows), part, part.targets(self.targets.reference[rows]))
 
     def measure(
         self, circuits: Sequence[Circuit], metrics: Sequence[AbstractMetric]
@@ -115,7 +112,8 @@ class Problem:
     (None: as many as fit); every number is per prompt or a mean over all prompts, whatever the batches. Where the runs
     of all prompts together take more than `max_bytes` (None: no limit), batches are small enough for it and are
     prepared anew whenever they are needed, one at a time. A prompt that is scored at several positions counts as one:
-    what is measured of it is the mean over these.
+    what is measured of it is the mean over these. So does one whose answers are measured whole; what is measured of it
+    hangs on the metric.
 
     The mean ablations take their means over the corrupt prompts of `means_of` (None: the problem's own). Problems of a
     few chosen prompts must name some: what a missing edge carries would hang on that choice otherwise.
@@ -128,6 +126,13 @@ class Problem:
     batch_size: int | None = None
     max_bytes: int | None = None
     means_of: PromptPairs | None = None
+
+    def __post_init__(self) -> None:
+        if len({pair.whole for pair in self.pairs.pairs}) > 1:
+            wanted, remedy = "all of them whole or none", "measure all answers alike"
+            what = "whole answers stand beside answers that are measured by one token"
+            raise BadPrompts(PromptProblem(what, "some of both", wanted, remedy))
+        self.metric.require(whole=self.pairs.whole)
 
     def __repr__(self) -> str:
         measured = f"{self.metric.name} under {self.ablation.value} ablation"
@@ -167,7 +172,7 @@ class Problem:
 
     @property
     def _fits(self) -> bool:
-        tokens = sum(len(pair.clean) * len(pair.scored) for pair in self.pairs.pairs)
+        tokens = sum(pair.length * len(pair.scored) for pair in self.pairs.pairs)
         return self.max_bytes is None or tokens * self._bytes_per_token <= self.max_bytes
 
     @cached_property
@@ -175,13 +180,22 @@ class Problem:
         """The prompts in the batches they run in."""
         size = self.batch_size
         if size is None and self.max_bytes is not None and not self._fits:
-            longest = max(len(pair.clean) * len(pair.scored) for pair in self.pairs.pairs)
+            longest = max(pair.length * len(pair.scored) for pair in self.pairs.pairs)
             size = max(1, self.max_bytes // (longest * self._bytes_per_token))
         self._check_answers()
         batches = self.pairs.batches(size, padded=self.model.ignores_padding)
         return tuple(batch.to(self.model.device) for batch in batches)
 
     def _check_answers(self) -> None:
+        if self.pairs.whole and not self.model.ignores_padding:
+            raise BadPrompts(
+                PromptProblem(
+                    "whole answers cannot be measured with this model",
+                    "one where later tokens or the prompt's length change what earlier ones say",
+                    "one that reads from left to right, whatever follows",
+                    "use prompts whose answers are one token, or measure first tokens (answers: first-token)",
+                )
+            )
         outputs = self.model.unembedding.weight.shape[0]
         for pair in self.pairs.pairs:
             ids = [token for scored in pair.scored for token in (*scored.answers, *scored.distractors)]
@@ -227,7 +241,7 @@ class Problem:
             runs = prepare(self.model, tokens, self.ablation, means)
             with torch.no_grad():
                 reference = runs.reference()
-            yield Batch(runs, batch, Targets(batch.answers, batch.distractors, reference, batch.shares))
+            yield Batch(runs, batch, batch.targets(reference))
 
     @freed_memory_kept()
     def measure(

@@ -53,6 +53,12 @@ class Asked:
 RECORDED = ("model", "task", "prompts", "ablation", "metric")
 """The parts of a record that say what a circuit is measured with."""
 
+_OF_SEVERAL_TOKENS = {
+    "first-token": "Answers and distractors of several tokens are measured by their first token; what follows it is "
+    "not looked at.",
+    "whole": "Answers and distractors are measured whole: by all their tokens, each after the prompt and the tokens "
+    "before it.",
+}
 _PACKAGES = ("acdc-circuits", "torch", "transformer-lens", "transformers", "numpy")
 
 
@@ -84,11 +90,8 @@ def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -
     for part in asked.in_memory:
         record[part]["in_memory"] = True
     notes = []
-    if any(pair.text.first_token for pair in discovery.pairs.pairs):
-        notes.append(
-            "Answers and distractors of several tokens are measured by their first token; what follows it is not "
-            "looked at."
-        )
+    answers_as = {pair.text.answers_as for pair in discovery.pairs.pairs}
+    notes += [note for way, note in _OF_SEVERAL_TOKENS.items() if way in answers_as]
     if model.graph.frozen_scale:
         notes.append(
             "A norm follows the sum of this model's heads; its scale is frozen per prompt and position, at the clean "

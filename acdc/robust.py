@@ -260,7 +260,7 @@ class _Course:
         new: dict[tuple[int, ...], _Lesson] = {}
 
         def add(pair: TokenPair | None, found_by: str) -> None:
-            if pair is not None and pair.clean not in taken and self.discovery.fits(len(pair.clean)):
+            if pair is not None and pair.clean not in taken and self.discovery.fits(pair.length):
                 new.setdefault(pair.clean, _Lesson(pair, found_by))
 
         broken = [each for each in self.task.variations if each.name in now.round.breaks]

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from tasks.continuations import Continuations
+from tasks.metrics import Targets
 from tasks.pairs import TokenPair
 
 
@@ -32,6 +34,7 @@ class PromptBatch:
     """Prompt pairs of one length, or padded to one, ready for a model.
 
     A row is a scored position of a prompt; a prompt that is scored at several has as many rows, one after the other.
+    Where answers are measured whole, a row is a token of an answer or a distractor and has the other of these not.
     -1 pads answers and distractors; `positions` are >= 0; `index` is the place of the row's prompt in its PromptPairs.
     """
 
@@ -47,8 +50,8 @@ class PromptBatch:
         """These prompts, each with its place; shorter ones repeat their last token at the end."""
         rows = [(pair, scored, place) for place, pair in pairs for scored in pair.scored]
         return cls(
-            clean=_padded([pair.clean for pair, _, _ in rows]),
-            corrupt=_padded([pair.corrupt for pair, _, _ in rows]),
+            clean=_padded([pair.clean + scored.before for pair, scored, _ in rows]),
+            corrupt=_padded([pair.corrupt + scored.before for pair, scored, _ in rows]),
             positions=torch.tensor([scored.position for _, scored, _ in rows]),
             answers=_rectangle([scored.answers for _, scored, _ in rows]),
             distractors=_rectangle([scored.distractors for _, scored, _ in rows]),
@@ -84,9 +87,30 @@ class PromptBatch:
 
     @property
     def shares(self) -> Float[Tensor, " batch"] | None:
-        """What part of its prompt each row is; None where every row is a prompt."""
+        """What part of its prompt each row is in a mean over scored positions; None where every row is a prompt.
+
+        Where answers are measured whole, those positions are the answers'.
+        """
+        if (whole := self.continuations) is not None:
+            return whole.position_shares
         counts = self.places.bincount()
         return None if len(counts) == len(self) else 1 / counts[self.places].double()
+
+    @property
+    def continuations(self) -> Continuations | None:
+        """What the rows are where answers are measured whole; None where they are not."""
+        is_answer, is_distractor = ((tokens >= 0).any(dim=1) for tokens in (self.answers, self.distractors))
+        starts = self._starts
+        if is_answer.all() or (is_answer == is_distractor).any() or not is_answer[starts].all():
+            return None
+        starts[1:] |= self.positions[1:] != self.positions[:-1] + 1
+        kind = 2 * self.places + is_answer
+        count = kind[starts].bincount()[kind]
+        return Continuations(starts.cumsum(0) - 1, 1 / count.double(), is_answer)
+
+    def targets(self, reference: Float[Tensor, "batch vocab"]) -> Targets:
+        """What logits are measured against, given those of the full model."""
+        return Targets(self.answers, self.distractors, reference, self.shares, self.continuations)
 
     def added_up(self, values: Float[Tensor, "*lead batch"]) -> Float[Tensor, "*lead prompt"]:
         """The sums over the rows of each prompt, in the order of `prompts`."""

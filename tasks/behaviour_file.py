@@ -10,15 +10,15 @@ from pathlib import Path
 from string import Template
 
 from tasks.behaviour_slots import FileSlots, filled, read_slots
-from tasks.errors import BadBehaviourFile, Problem, nearest
+from tasks.errors import BadBehaviourFile, BadPrompts, Problem, nearest
 from tasks.known_metrics import ALIASES, metric_names
+from tasks.pairs import AnswersAs
 from tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
 from tasks.records import Field, Keys, Record, describe, read_table, read_yaml
 from tasks.slots import Slots
 from tasks.task import NAME, About, Task, Variation
 from tasks.tokenisation import TextPair
 
-_ONE_TOKEN, _FIRST_TOKEN = "one-token", "first-token"
 _FILE_KEYS = Keys(required=("name", "model", "metric", "prompts"), optional=("about", "answers", "slots", "variations"))
 _VARIATION_KEYS = Keys(required=("about", "prompts"))
 _PROMPT_KEYS = Keys(required=("clean", "corrupt", "answer", "distractor"), optional=("position", "template"))
@@ -34,14 +34,15 @@ about: Makes the verb agree with its subject, not with a nearer noun.
 # Face hub.
 model: $model
 
-# What is measured: logit_difference, probability_difference, kl, nll, accuracy or l2.
+# What is measured: logit_difference, probability_difference, kl, nll, accuracy or l2; of whole answers
+# log_probability_difference, kl, nll or accuracy.
 metric: logit_difference
 
 # At least 4 prompts, better 50; half of them find the circuit, the others judge it.
 # clean        calls for the behaviour
 # corrupt      is as long in tokens, but what the answer depends on has been changed
 # answer       the token that should come next, with its leading space; or a list of them (with `answers: first-token`
-#              beside `prompts`, words of several tokens are measured by their first token)
+#              beside `prompts`, words of several tokens are measured by their first token; `answers: whole`: by all)
 # distractor   the token that must not come next; or a list of them
 # position     (optional) counts the prompt's tokens; the token after it is predicted; -1, the last, if left out
 # template     (optional) a name for prompts of the same wording
@@ -98,41 +99,61 @@ def load_behaviour_file(path: str | Path) -> Task:
         place = record.fields["name"].place
         problems.append(Problem("this name cannot be part of a folder's name", repr(name), wanted, "rename it", place))
     model = _beside(_text(record, "model", problems), path)
-    metric = _text(record, "metric", problems)
-    if metric and metric not in (*metric_names(), *ALIASES):
+    measured = _text(record, "metric", problems)
+    if measured and measured not in (*metric_names(), *ALIASES):
         place = record.fields["metric"].place
-        remedy = nearest(metric, metric_names())
-        problems.append(Problem("unknown metric", repr(metric), "a metric's name", remedy, place))
+        remedy = nearest(measured, metric_names())
+        problems.append(Problem("unknown metric", repr(measured), "a metric's name", remedy, place))
     sentence = _text(record, "about", problems) or f"The behaviour described in {path.name}."
     slots = read_slots(record.fields.get("slots"), problems)
-    _check_answers(record.fields.get("answers"), problems)
+    answers_as = _answers_as(record.fields.get("answers"), problems)
+    if measured and not problems:
+        _check_metric(measured, answers_as, record.fields["metric"].place, problems)
     prompts = _prompts(record.fields.get("prompts"), path, slots, 4, problems)
     variations = _variations(record.fields.get("variations"), path, slots, problems)
     if problems:
         raise BadBehaviourFile(*sorted(problems, key=lambda problem: _reading_order(problem, path)))
-    if "answers" in record.fields and record.fields["answers"].value == _FIRST_TOKEN:
-        prompts = _by_first_token(prompts)
-        variations = tuple(replace(each, prompts=_by_first_token(each.prompts)) for each in variations)
-    return Task(name, About(sentence), model, metric, prompts, variations=variations)
+    if answers_as != "one-token":
+        prompts = _measured(prompts, answers_as)
+        variations = tuple(replace(each, prompts=_measured(each.prompts, answers_as)) for each in variations)
+    return Task(name, About(sentence), model, measured, prompts, variations=variations)
 
 
-def _check_answers(field: Field | None, problems: list[Problem]) -> None:
-    if field is not None and field.value not in (_ONE_TOKEN, _FIRST_TOKEN):
-        wanted = f"{_ONE_TOKEN} (each is one token) or {_FIRST_TOKEN} (of several tokens the first is measured)"
-        what, remedy = "'answers' says nothing known", "leave it out where every answer is one token"
-        problems.append(Problem(what, describe(field.value), wanted, remedy, field.place))
+def _answers_as(field: Field | None, problems: list[Problem]) -> AnswersAs:
+    match field:
+        case None:
+            return "one-token"
+        case Field("one-token" | "first-token" | "whole" as known):
+            return known
+    wanted = (
+        "one-token (each is one token), first-token (of several tokens the first is measured) or whole (by the log "
+        "probability of all their tokens)"
+    )
+    what, remedy = "'answers' says nothing known", "leave it out where every answer is one token"
+    problems.append(Problem(what, describe(field.value), wanted, remedy, field.place))
+    return "one-token"
 
 
-def _by_first_token(prompts: AbstractPromptSource) -> AbstractPromptSource:
-    """The same prompts, their answers and distractors measured by their first tokens."""
+def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[Problem]) -> None:
+    """Add a problem where the metric does not measure such answers."""
+    from tasks.metrics import metric  # it loads torch, which most of what reads behaviour files does without
+
+    try:
+        metric(name).require(whole=answers_as == "whole")
+    except BadPrompts as error:
+        problems += [replace(problem, place=place) for problem in error.problems]
+
+
+def _measured(prompts: AbstractPromptSource, answers_as: AnswersAs) -> AbstractPromptSource:
+    """The same prompts, their answers and distractors measured in this way."""
     match prompts:
         case ListedPrompts(texts, places):
-            return ListedPrompts(tuple(replace(text, first_token=True) for text in texts), places)
+            return ListedPrompts(tuple(replace(text, answers_as=answers_as) for text in texts), places)
         case TemplatePrompts(_, Slots(choices, write)):
 
             def written(words: Mapping[str, str]) -> TextPair | None:
                 pair = write(words)
-                return None if pair is None else replace(pair, first_token=True)
+                return None if pair is None else replace(pair, answers_as=answers_as)
 
             return TemplatePrompts.of(Slots(choices, written))
         case _:

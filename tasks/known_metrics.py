@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from tasks.errors import UnknownMetric
 
-ALIASES = {"logit_diff": "logit_difference", "prob_diff": "probability_difference", "kl_div": "kl"}
+ALIASES = {
+    "logit_diff": "logit_difference",
+    "prob_diff": "probability_difference",
+    "log_prob_diff": "log_probability_difference",
+    "kl_div": "kl",
+}
 """Other names that people know metrics by; what is stored is the metric's own."""
-_NAMES = ("logit_difference", "probability_difference", "kl", "nll", "accuracy", "l2")
+_NAMES = (
+    "logit_difference",
+    "probability_difference",
+    "log_probability_difference",
+    "kl",
+    "nll",
+    "accuracy",
+    "l2",
+)
 
 
 def metric_names() -> tuple[str, ...]:

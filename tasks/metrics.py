@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tasks.errors import TaskError
+from tasks.continuations import Continuations, Way
+from tasks.errors import BadPrompts, Problem, TaskError
 from tasks.known_metrics import metric_name
 from tasks.known_metrics import metric_names as metric_names
 
@@ -22,7 +23,8 @@ class Targets:
 
     `answers` and `distractors` are columns of the logits (-1 pads); `reference` holds the full model's
     logits on the clean prompts at the scored positions; `shares` is what part of its prompt each row is (None: a whole
-    one), so that what is measured of the rows of a prompt adds up to the mean over its scored positions.
+    one), so that what is measured of the rows of a prompt adds up to the mean over its scored positions. Where answers
+    are measured whole, `continuations` says what each row is a token of, and a row has an answer or a distractor.
 
     Raises: TaskError if a prompt has no answer or no distractor.
     """
@@ -31,8 +33,11 @@ class Targets:
     distractors: Int[Tensor, "batch distractor"]
     reference: Float[Tensor, "batch vocab"]
     shares: Float[Tensor, " batch"] | None = None
+    continuations: Continuations | None = None
 
     def __post_init__(self) -> None:
+        if self.continuations is not None:
+            return
         for name in ("answers", "distractors"):
             empty = (getattr(self, name) < 0).all(dim=1)
             if empty.any():
@@ -53,13 +58,38 @@ class AbstractMetric(ABC):
     differentiable: ClassVar[bool]
     stationary: ClassVar[bool] = False
     """Whether the gradient is 0 at the full model's own logits, where the metric is at its best."""
+    whole: ClassVar[Way | None] = None
+    """How it is measured of whole answers, from what it is of each token; None: it is not."""
+    only_whole: ClassVar[bool] = False
     meaning: ClassVar[str]
+
+    def goes_with(self, *, whole: bool) -> bool:
+        """Whether it measures answers of one token, or whole answers."""
+        return self.whole is not None if whole else not self.only_whole
+
+    def require(self, *, whole: bool) -> None:
+        """Refuse answers that it does not measure.
+
+        Raises: BadPrompts.
+        """
+        if self.goes_with(whole=whole):
+            return
+        fitting = [kind.name for kind in _METRICS if kind().goes_with(whole=whole)]
+        what = "whole answers cannot be measured by this metric" if whole else "this metric is of whole answers only"
+        remedy = "choose one of these (--metric)"
+        if not whole:
+            remedy += "; of answers of one token logit_difference is the same number"
+        raise BadPrompts(Problem(what, self.name, f"{', '.join(fitting[:-1])} or {fitting[-1]}", remedy))
 
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
     ) -> Float[Tensor, "*circuit batch"]:
         """Return what every row adds to the metric of its prompt under every circuit: all of it, or its share."""
         values = self.of_rows(logits, targets)
+        if targets.continuations is not None:
+            self.require(whole=True)
+            assert self.whole is not None
+            return targets.continuations.weighted(values, self.whole)
         if targets.shares is None:
             return values
         return values * targets.shares.to(values)
@@ -114,6 +144,30 @@ class ProbabilityDifference(AbstractMetric):
 
 @final
 @dataclass(frozen=True)
+class LogProbabilityDifference(AbstractMetric):
+    """Mean log probability of the whole answers minus that of the whole distractors.
+
+    The log probability of an answer is the sum over its tokens, each after the prompt and the tokens before it.
+    """
+
+    name = "log_probability_difference"
+    sign = 1
+    needs_vocabulary = True
+    differentiable = True
+    whole = "difference"
+    only_whole = True
+    meaning = "mean log probability of the whole answers minus that of the distractors; higher: more of the behaviour"
+
+    def of_rows(
+        self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
+    ) -> Float[Tensor, "*circuit batch"]:
+        """Log p of a row's answer, or minus log p of its distractor."""
+        likely = _wide(logits).log_softmax(dim=-1)
+        return _sum(likely, targets.answers) - _sum(likely, targets.distractors)
+
+
+@final
+@dataclass(frozen=True)
 class KLDivergence(AbstractMetric):
     """Kullback-Leibler divergence of the circuit's next-token distribution from the full model's, in nats."""
 
@@ -122,6 +176,7 @@ class KLDivergence(AbstractMetric):
     needs_vocabulary = True
     differentiable = True
     stationary = True
+    whole = "mean"
     meaning = "KL(full model || circuit) of the next token, in nats; lower: closer to the full model, 0 at best"
 
     def of_rows(
@@ -136,12 +191,13 @@ class KLDivergence(AbstractMetric):
 @final
 @dataclass(frozen=True)
 class NegativeLogLikelihood(AbstractMetric):
-    """Negative log of the probability of all answers, in nats."""
+    """Negative log of the probability of all answers, in nats; of whole answers the mean of that of each."""
 
     name = "nll"
     sign = -1
     needs_vocabulary = True
     differentiable = True
+    whole = "sum"
     meaning = "negative log probability of all answers, in nats; lower: more of the behaviour, 0 at best"
 
     def of_rows(
@@ -150,18 +206,20 @@ class NegativeLogLikelihood(AbstractMetric):
         """Logsumexp of all logits - logsumexp of the answers."""
         logits = _wide(logits)
         values, given = _columns(logits, targets.answers)
+        given = given | ~given.any(dim=-1, keepdim=True)  # a distractor's row: any finite number, with a gradient
         return logits.logsumexp(dim=-1) - values.masked_fill(~given, -torch.inf).logsumexp(dim=-1)
 
 
 @final
 @dataclass(frozen=True)
 class Accuracy(AbstractMetric):
-    """1 where the most likely token of the whole vocabulary is an answer, else 0."""
+    """1 where the most likely token of the whole vocabulary is an answer, else 0; every token of a whole answer."""
 
     name = "accuracy"
     sign = 1
     needs_vocabulary = True
     differentiable = False
+    whole = "every"
     meaning = "1 where the most likely token is an answer, else 0; higher: more of the behaviour"
 
     def of_rows(
@@ -197,6 +255,7 @@ class L2(AbstractMetric):
 _METRICS: tuple[type[AbstractMetric], ...] = (
     LogitDifference,
     ProbabilityDifference,
+    LogProbabilityDifference,
     KLDivergence,
     NegativeLogLikelihood,
     Accuracy,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
 
 from tasks.errors import BadPrompts, Problem, halves_of_characters, lone_surrogates
+
+AnswersAs: TypeAlias = Literal["one-token", "first-token", "whole"]
+"""How answers and distractors are measured: each is one token; by the first of several; or whole, by all of them."""
 
 
 @runtime_checkable
@@ -29,8 +32,8 @@ class TextPair:
     Answers and distractors continue the clean prompt, so they carry their own leading space (`" Mary"`).
     `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
     predicted there; -1 is the last. `template` names the wording a pair was drawn from, `filling` what stands in each
-    of its slots, by name. With `first_token`, answers and distractors of several tokens are measured by their first
-    token; otherwise each must be one token.
+    of its slots, by name. `answers_as` says how answers and distractors are measured: each must be one token, or those
+    of several tokens are measured by their first one, or all are measured whole, each token after those before it.
 
     Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings, or a text holds half of
     a character (a lone surrogate).
@@ -43,7 +46,7 @@ class TextPair:
     position: int = -1
     template: str = ""
     filling: tuple[tuple[str, str], ...] = ()
-    first_token: bool = False
+    answers_as: AnswersAs = "one-token"
 
     def __post_init__(self) -> None:
         for name, words in (("answers", self.answers), ("distractors", self.distractors)):
@@ -63,11 +66,16 @@ class TextPair:
 @final
 @dataclass(frozen=True)
 class Scored:
-    """A position at which the next token is predicted, counted from 0, and the tokens that should and must not come."""
+    """A position at which the next token is predicted, counted from 0, and the tokens that should and must not come.
+
+    Where answers are measured whole, it is of one token of an answer or a distractor, and has that alone; `before` are
+    the tokens of it that come before, which follow the prompt.
+    """
 
     position: int
     answers: tuple[int, ...]
     distractors: tuple[int, ...]
+    before: tuple[int, ...] = ()
 
 
 @final
@@ -76,6 +84,7 @@ class TokenPair:
     """A checked pair of prompts in tokens; `position` counts from 0, special tokens included.
 
     A prompt that is scored at several positions has the others in `also`; what is measured of it is the mean over all.
+    So has one whose answers are measured whole: every token of its answers, then of its distractors.
     """
 
     clean: tuple[int, ...]
@@ -90,3 +99,25 @@ class TokenPair:
     def scored(self) -> tuple[Scored, ...]:
         """Every scored position."""
         return (Scored(self.position, self.answers, self.distractors), *self.also)
+
+    @property
+    def whole(self) -> bool:
+        """Whether answers are measured whole."""
+        return any(not scored.answers for scored in self.also)
+
+    @property
+    def length(self) -> int:
+        """How many tokens are run at most: the prompt's, and those of an answer but the last."""
+        return len(self.clean) + max(len(scored.before) for scored in self.scored)
+
+    @property
+    def answer_rows(self) -> tuple[tuple[int, ...], ...]:
+        """The places in `scored` of each whole answer; all of them, in one, where answers are not whole."""
+        if not self.whole:
+            return (tuple(range(len(self.scored))),)
+        found: list[list[int]] = []
+        for place, scored in enumerate(self.scored):
+            if scored.answers:
+                found += [[]] if not scored.before else []
+                found[-1].append(place)
+        return tuple(map(tuple, found))

@@ -65,9 +65,17 @@ class PromptPairs:
         ]
         return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
 
+    @property
+    def whole(self) -> bool:
+        """Whether answers are measured whole."""
+        return any(pair.whole for pair in self.pairs)
+
     def once(self) -> PromptPairs:
-        """Return the prompts with only the first scored position of each, so that each is one row of a batch."""
-        return PromptPairs(tuple(replace(pair, also=()) for pair in self.pairs))
+        """Return the prompts with only the first scored position of each, so that each is one row of a batch.
+
+        Where answers are measured whole, a prompt is there with each of its answers and distractors but the last token.
+        """
+        return PromptPairs(tuple(one for pair in self.pairs for one in _once(pair)))
 
     def batches(self, size: int | None = None, *, padded: bool = False) -> tuple[PromptBatch, ...]:
         """Return the prompts in batches of equal length of at most `size` prompts, shortest prompts first.
@@ -83,7 +91,7 @@ class PromptPairs:
             raise TaskError(f"a batch cannot be that small: got {size}, wanted at least 1; leave it out for no limit.")
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, pair in enumerate(self.pairs):
-            by_length[len(pair.clean)].append(index)
+            by_length[pair.length].append(index)
         groups = [group for _, group in sorted(by_length.items())]
         if padded:
             groups = self._joined(groups)
@@ -98,7 +106,7 @@ class PromptPairs:
         joined: list[list[int]] = []
         for group in groups:
             both = [*joined[-1], *group] if joined else group
-            lengths = [len(self.pairs[index].clean) for index in both]
+            lengths = [self.pairs[index].length for index in both]
             if joined and max(lengths) * len(both) <= _PADDING * sum(lengths):
                 joined[-1] = both
             else:
@@ -244,4 +252,14 @@ def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str
             f"{count // 2} for discovery and as many others for judgement",
             f"ask for at most {found // 2} prompts" if found >= 4 else "use a model whose tokenizer writes them",
         )
+    )
+
+
+def _once(pair: TokenPair) -> tuple[TokenPair, ...]:
+    if not pair.whole:
+        return (replace(pair, also=()),)
+    following = (*pair.also, None)
+    ends = [one for one, after in zip(pair.scored, following, strict=True) if after is None or not after.before]
+    return tuple(
+        replace(pair, clean=pair.clean + end.before, corrupt=pair.corrupt + end.before, also=()) for end in ends
     )

@@ -1,7 +1,7 @@
 """Prompts as token ids: written as text, so that they go wherever texts go, and read back without a tokenizer.
 
 `token ids: 17 4 9` is a prompt and `5` the answer at its scored position; where a prompt is scored at several, `5 at 2`
-is one at position 2, counted from 0.
+is one at position 2, counted from 0. Answers that are measured whole are `5 6`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from tasks.errors import Problem
 from tasks.pairs import Scored, TextPair, TokenPair
+from tasks.whole import of_whole, overlaps
 
 _MARK = "token ids: "
 _IDS = re.compile(re.escape(_MARK) + r"\d{1,9}( \d{1,9})*")
@@ -44,10 +45,12 @@ def read(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
     sides = [text.clean, text.corrupt]
     if bad := [side for side in sides if not _IDS.fullmatch(side)]:
         return None, (_unreadable(bad[0], f"{_MARK}17 4 9"),)
+    if text.answers_as == "whole":
+        return _read_whole(text)
     words = (*text.answers, *text.distractors)
     if bad := [word for word in words if not _WORD.fullmatch(word)]:
         return None, (_unreadable(bad[0], "an answer such as 5, or 5 at 2 where several positions are scored"),)
-    clean, corrupt = (tuple(map(int, side.removeprefix(_MARK).split())) for side in sides)
+    clean, corrupt = map(_ids, sides)
     problems = _of_ids(clean, corrupt)
     by_position: dict[int, tuple[list[int], list[int]]] = {}
     for role, part in enumerate((text.answers, text.distractors)):
@@ -64,6 +67,26 @@ def read(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
     first, *others = scored
     pair = TokenPair(clean, corrupt, first.position, first.answers, first.distractors, text, tuple(others))
     return pair, ()
+
+
+def _read_whole(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
+    """The same where answers and distractors, of any number of ids each, follow the prompt."""
+    if bad := [word for word in (*text.answers, *text.distractors) if not _IDS.fullmatch(_MARK + word)]:
+        return None, (_unreadable(bad[0], "a whole answer such as 5 6"),)
+    clean, corrupt = _ids(text.clean), _ids(text.corrupt)
+    answers, distractors = (tuple(map(_ids, words)) for words in (text.answers, text.distractors))
+    problems = [*_of_ids(clean, corrupt), *overlaps(answers, distractors)]
+    if text.position not in (-1, len(clean) - 1):
+        what, got = "a whole answer can only follow the end of its prompt", str(text.position)
+        problems.append(Problem(what, got, "-1, the last", "end the prompt where its answer begins"))
+    for words in (answers, distractors):
+        if twice := [list(word) for word in words if words.count(word) > 1]:
+            problems.append(Problem("an answer is given twice", str(twice[0]), "each once", "remove one of the two"))
+    return (None, tuple(problems)) if problems else (of_whole(text, clean, corrupt, answers, distractors), ())
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.removeprefix(_MARK).split()))
 
 
 def _of_ids(clean: tuple[int, ...], corrupt: tuple[int, ...]) -> list[Problem]:

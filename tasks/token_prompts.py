@@ -29,6 +29,9 @@ class TokenPrompts(AbstractPromptSource):
     the last. A prompt may be scored at several positions: then `positions[i]` is a list, and `answers[i]` and
     `distractors[i]` hold, for each of these, an id or a list of ids. What is measured of it is the mean over them.
 
+    With `whole`, answers and distractors follow the ends of the prompts and are measured by all of their tokens:
+    `answers[i]` and `distractors[i]` are the ids of one, or a list of the ids of each of several.
+
         TokenPrompts(clean=[[1, 7, 4], [1, 8, 4]], corrupt=[[1, 9, 4], [1, 9, 4]], answers=[7, 8], distractors=[9, 9])
 
     Raises: BadPrompts with everything that is wrong with any of them.
@@ -39,6 +42,7 @@ class TokenPrompts(AbstractPromptSource):
     answers: Sequence[Ids | Sequence[Ids]]
     distractors: Sequence[Ids | Sequence[Ids]]
     positions: Sequence[Ids] | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         problems = [
@@ -65,7 +69,7 @@ class TokenPrompts(AbstractPromptSource):
         texts = []
         for place, row in zip(places, zip(*columns.values(), strict=True), strict=True):
             try:
-                texts.append(_of_ids(*row))
+                texts.append(_of_whole(*row) if self.whole else _of_ids(*row))
             except (TypeError, ValueError) as error:
                 wanted, remedy = "ids and positions as whole numbers", "see the docstring of TokenPrompts"
                 what = "a prompt cannot be read as token ids"
@@ -85,6 +89,18 @@ def _of_ids(clean: Any, corrupt: Any, answers: Any, distractors: Any, positions:
     if len({one.position for one in scored}) < len(scored) or not scored:
         raise ValueError(f"scored positions {list(positions)} are none or not each once")
     return write(_ids(clean), _ids(corrupt), scored)
+
+
+def _of_whole(clean: Any, corrupt: Any, answers: Any, distractors: Any, position: Any) -> TextPair:
+    """The same where answers and distractors are measured whole."""
+    at = operator.index(position)
+
+    def words(given: Any) -> tuple[str, ...]:
+        several = given if isinstance(given, Sequence) and given and isinstance(given[0], Sequence) else [given]
+        return tuple(" ".join(map(str, _ids(one))) for one in several)
+
+    text = write(_ids(clean), _ids(corrupt), [Scored(at, (0,), (0,))])
+    return replace(text, answers=words(answers), distractors=words(distractors), answers_as="whole")
 
 
 def _ids(given: Any) -> tuple[int, ...]:

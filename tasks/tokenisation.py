@@ -7,10 +7,17 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from tasks.errors import BadPrompts, Problem
+from tasks.pairs import AnswersAs
 from tasks.pairs import TextPair as TextPair
 from tasks.pairs import Tokenizer as Tokenizer
 from tasks.pairs import TokenPair as TokenPair
 from tasks.token_ids import is_token_ids, read
+from tasks.whole import of_whole, overlaps
+
+_OTHER_WORDS = (
+    "use a word that this tokenizer writes as one token, or measure first tokens (answers: first-token) or whole "
+    "answers (answers: whole)"
+)
 
 
 def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | None, tuple[Problem, ...]]:
@@ -69,25 +76,26 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
                 "use -1 for the last token",
             )
         )
+    elif text.answers_as == "whole" and text.position % own != own - 1:
+        wanted, remedy = "-1, the last", "end the prompt where its answer begins"
+        problems.append(
+            Problem("a whole answer can only follow the end of its prompt", str(text.position), wanted, remedy)
+        )
     measured = text
-    if text.first_token:
+    if text.answers_as == "first-token":
         cut = [_first_tokens(words, clean, tokenizer, problems) for words in (text.answers, text.distractors)]
         measured = replace(text, answers=cut[0], distractors=cut[1])
-    answers = _continuations("answer", measured.answers, clean, tokenizer, problems)
-    distractors = _continuations("distractor", measured.distractors, clean, tokenizer, problems)
-    if both := sorted(set(answers) & set(distractors)):
-        problems.append(
-            Problem(
-                "an answer is a distractor too",
-                f"{tokenizer.convert_ids_to_tokens(both)} in both" + (" as first token" if text.first_token else ""),
-                "answers that differ from the distractors",
-                "remove it from one of the two",
-            )
-        )
+    continuing = _Continuing(clean, tokenizer, text.answers_as, problems)
+    answers = continuing.each("answer", measured.answers)
+    distractors = continuing.each("distractor", measured.distractors)
+    told = " as first token" if text.answers_as == "first-token" else ""
+    problems += overlaps(answers, distractors, lambda ids: f"{tokenizer.convert_ids_to_tokens(ids)}", told)
     if problems:
         return None, tuple(problems)
-    position = clean.start + text.position % own
-    return TokenPair(clean.ids, corrupt.ids, position, answers, distractors, measured), ()
+    if text.answers_as == "whole":
+        return of_whole(text, clean.ids, corrupt.ids, answers, distractors), ()
+    right, wrong = (tuple(token for (token,) in words) for words in (answers, distractors))
+    return TokenPair(clean.ids, corrupt.ids, clean.start + text.position % own, right, wrong, measured), ()
 
 
 @final
@@ -169,36 +177,41 @@ def _first_tokens(
     return tuple(cut)
 
 
-def _continuations(
-    role: str, words: tuple[str, ...], clean: _Encoded, tokenizer: Tokenizer, problems: list[Problem]
-) -> tuple[int, ...]:
-    """Return each word as the one token by which it continues the clean prompt; tell of those that are not."""
-    unknown: int | None = getattr(tokenizer, "unk_token_id", None)
-    known = []
-    for word in words:
-        whole = tuple(tokenizer.encode(clean.text + word, add_special_tokens=True))
-        joined = whole[: len(whole) - clean.tail]
-        added = list(joined[len(clean.ids) :])
-        got = f"{word!r} -> {tokenizer.convert_ids_to_tokens(added)}"
-        if joined[: len(clean.ids)] != clean.ids:
-            what = f"the {role} changes the tokens of the prompt before it"
-            got = f"{word!r} -> {tokenizer.convert_ids_to_tokens(list(joined))}"
-            remedy = "start it with a space and let the prompt end without one"
-        elif len(added) != 1:
-            what = f"the {role} is not one token"
-            remedy = (
-                "use a word that this tokenizer writes as one token, or measure first tokens (answers: first-token)"
-            )
-            if not word.startswith(" "):
-                remedy = f"start it with a space or {remedy}"
-        elif added[0] == unknown and tokenizer.convert_ids_to_tokens(added)[0] not in word:
-            what = f"the {role} is a word that the tokenizer does not know"
-            remedy = "use a word of the model's vocabulary"
-        elif added[0] in known:
-            what = f"the {role} is given twice"
-            remedy = "name each once"
-        else:
-            known.append(added[0])
-            continue
-        problems.append(Problem(what, got, "one token of its own after the clean prompt", remedy))
-    return tuple(known)
+@final
+@dataclass(frozen=True)
+class _Continuing:
+    """What continues a clean prompt: each word as the tokens by which it does, or a problem that it does not."""
+
+    clean: _Encoded
+    tokenizer: Tokenizer
+    answers_as: AnswersAs
+    problems: list[Problem]
+
+    def each(self, role: str, words: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+        """The tokens of each word that can be measured: one token, unless words are measured whole."""
+        unknown: int | None = getattr(self.tokenizer, "unk_token_id", None)
+        known: list[tuple[int, ...]] = []
+        for word in words:
+            whole = tuple(self.tokenizer.encode(self.clean.text + word, add_special_tokens=True))
+            joined = whole[: len(whole) - self.clean.tail]
+            added = joined[len(self.clean.ids) :]
+            got = f"{word!r} -> {self.tokenizer.convert_ids_to_tokens(list(added))}"
+            if joined[: len(self.clean.ids)] != self.clean.ids:
+                what = f"the {role} changes the tokens of the prompt before it"
+                got = f"{word!r} -> {self.tokenizer.convert_ids_to_tokens(list(joined))}"
+                remedy = "start it with a space and let the prompt end without one"
+            elif not added or (self.answers_as != "whole" and len(added) > 1):
+                what, remedy = f"the {role} is not one token", _OTHER_WORDS
+                if not word.startswith(" "):
+                    remedy = f"start it with a space or {remedy}"
+            elif unknown in added and self.tokenizer.convert_ids_to_tokens([unknown])[0] not in word:
+                what = f"the {role} is a word that the tokenizer does not know"
+                remedy = "use a word of the model's vocabulary"
+            elif added in known:
+                what, remedy = f"the {role} is given twice", "name each once"
+            else:
+                known.append(added)
+                continue
+            wanted = "tokens" if self.answers_as == "whole" else "one token"
+            self.problems.append(Problem(what, got, f"{wanted} of its own after the clean prompt", remedy))
+        return tuple(known)

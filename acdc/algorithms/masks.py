@@ -103,7 +103,7 @@ class LearnedMasks:
 
     def _bytes_per_prompt(self, problem: Problem) -> int:
         graph = problem.graph
-        longest = max(len(pair.clean) * len(pair.scored) for pair in problem.pairs.pairs)
+        longest = max(pair.length * len(pair.scored) for pair in problem.pairs.pairs)
         stream = longest * graph.d_model * torch.finfo(problem.model.dtype).bits // 8
         # per layer what was written before it, twice; and per head three inputs, normed, with their slopes
         streams = graph.n_layers * (len(graph.senders) + 12 * graph.n_heads)

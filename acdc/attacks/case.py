@@ -18,8 +18,8 @@ class Case:
 
     `kl` is KL(model || circuit) in nats at the scored position; `model` and `circuit` are the tokens that each finds
     most likely there, as text, and `model_right` and `circuit_right` say whether these are answers. Of several scored
-    positions, `kl` is the mean, and all tokens must be answers. `found_by` names
-    the attack that met it.
+    positions, `kl` is the mean, and all tokens must be answers; of whole answers, the tokens are those of the one that
+    is said, or of the first. `found_by` names the attack that met it.
     """
 
     pair: TextPair
@@ -36,10 +36,10 @@ class Case:
         return self.model_right and not self.circuit_right
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data, the filling of the slots as an object; `first_token` only where it is so."""
+        """All of it as plain JSON data, the filling of the slots as an object; `answers_as` only where it says more."""
         pair = {**asdict(self.pair), "filling": dict(self.pair.filling)}
-        if not self.pair.first_token:
-            del pair["first_token"]
+        if self.pair.answers_as == "one-token":
+            del pair["answers_as"]
         return {**asdict(self), "pair": pair, "fails": self.fails}
 
     @classmethod

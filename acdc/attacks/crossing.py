@@ -85,8 +85,8 @@ def crossing(
         )
     if any(pair.also for pair in problem.pairs.pairs):
         raise BadSetting(
-            "prompts that are scored at several positions cannot be crossed: got some, wanted one scored position for "
-            "each; score each prompt at one position"
+            "prompts that are scored at several positions cannot be crossed, nor those whose answers are measured "
+            "whole: got some, wanted one scored position for each; score each prompt at one position"
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
     crossed, right = _crossed(problem, circuit, with_others, watch)

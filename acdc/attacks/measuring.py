@@ -34,13 +34,15 @@ def _case(problem: Problem, place: int, rows: Sequence[tuple[float, int, int]], 
     pair = problem.pairs.pairs[place]
     kl, model, circuit = zip(*rows, strict=True)
 
-    def right(said: Sequence[int]) -> bool:
-        return all(token in scored.answers for token, scored in zip(said, pair.scored, strict=True))
+    def right(said: Sequence[int]) -> tuple[int, ...] | None:
+        """The rows at which all that is said is an answer."""
+        every = (rows for rows in pair.answer_rows if all(said[row] in pair.scored[row].answers for row in rows))
+        return next(every, None)
 
     def words(said: Sequence[int]) -> str:
-        return " ".join(written(problem.model, token) for token in said)
+        return " ".join(written(problem.model, said[row]) for row in right(said) or pair.answer_rows[0])
 
-    return Case(pair.text, sum(kl), words(model), words(circuit), right(model), right(circuit), found_by)
+    return Case(pair.text, sum(kl), words(model), words(circuit), bool(right(model)), bool(right(circuit)), found_by)
 
 
 def written(model: Model, token: int) -> str:

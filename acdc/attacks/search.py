@@ -262,7 +262,7 @@ class _Hunt:
 
     def _claim(self, pair: TokenPair) -> bool:
         """Whether a prompt is neither a discovery prompt nor met before; from now on it is met."""
-        known = pair.clean in self._taken or _key(pair) in self._met or not self._problem.fits(len(pair.clean))
+        known = pair.clean in self._taken or _key(pair) in self._met or not self._problem.fits(pair.length)
         self._met.add(_key(pair))
         return not known
 

@@ -133,9 +133,7 @@ def prompts_of(
     if pairs is None:
         return reason
     known = {pair.clean for pair in seen.pairs}
-    kept = [
-        place for place, pair in enumerate(pairs.pairs) if pair.clean not in known and problem.fits(len(pair.clean))
-    ]
+    kept = [place for place, pair in enumerate(pairs.pairs) if pair.clean not in known and problem.fits(pair.length)]
     if len(kept) < _FEWEST:
         return f"only {len(kept)} of {len(pairs)} prompts are new and not longer than the model and the means allow"
     return pairs.select(kept)

@@ -18,7 +18,9 @@ def _own_name(metric: object) -> object:
 
 
 # Literals, so that editors complete them; a test compares them with what there is.
-MetricName = Literal["logit_difference", "probability_difference", "kl", "nll", "accuracy", "l2"]
+MetricName = Literal[
+    "logit_difference", "probability_difference", "log_probability_difference", "kl", "nll", "accuracy", "l2"
+]
 Metric = Annotated[MetricName, BeforeValidator(_own_name)]
 Kind = Literal["resample", "mean", "mean-positional", "zero"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
@@ -105,6 +107,8 @@ class PromptForm(AbstractForm):
     """The token that must not come next; or a list of them."""
     position: int = -1
     """Counts the prompt's tokens; the token after it is predicted [-1, the last]."""
+    answers: Literal["one-token", "whole"] = "one-token"
+    """How answers and distractors are measured: by their one token, or whole, by all their tokens."""
 
 
 class CounterexamplesForm(BoundForm):

@@ -84,8 +84,9 @@ def started(found: Recorded, pair: TextPair, at_most: float, folder: Path) -> st
 def entry(pair: TextPair) -> dict[str, Any]:
     """A prompt as hypothesis files write it."""
     answers, distractors = ((list(words) if len(words) > 1 else words[0]) for words in (pair.answers, pair.distractors))
-    place = {} if pair.position == -1 else {"position": pair.position}
-    return {"clean": pair.clean, "corrupt": pair.corrupt, "answer": answers, "distractor": distractors, **place}
+    more: dict[str, Any] = {} if pair.position == -1 else {"position": pair.position}
+    more |= {"answers": "whole"} if pair.answers_as == "whole" else {}
+    return {"clean": pair.clean, "corrupt": pair.corrupt, "answer": answers, "distractor": distractors, **more}
 
 
 def _wanted(before: Any, pair: TextPair, at_most: float | None) -> Any:

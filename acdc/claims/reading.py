@@ -225,7 +225,7 @@ def _pair(form: PromptForm) -> TextPair:
     answers, distractors = (
         (words,) if isinstance(words, str) else tuple(words) for words in (form.answer, form.distractor)
     )
-    return TextPair(form.clean, form.corrupt, answers, distractors, form.position)
+    return TextPair(form.clean, form.corrupt, answers, distractors, form.position, answers_as=form.answers)
 
 
 def _line(place: str) -> int:

@@ -14,13 +14,15 @@ Ablations, what an edge outside the circuit carries:
   mean-positional  the mean of that over the corrupt prompts, by position
   zero             nothing
 \b
-Metrics:
-  logit_difference        mean logit of the answers - that of the distractors
-  probability_difference  probability of the answers - that of the distractors
-  kl                      KL divergence from the full model, in nats
-  nll                     negative log probability of the answers, in nats
-  accuracy                how often the most likely token is an answer
-  l2                      distance of the logits from the full model's"""
+Metrics (and their other names):
+  logit_difference (logit_diff)            mean logit: answers - distractors
+  probability_difference (prob_diff)       probability: answers - distractors
+  log_probability_difference (log_prob_diff)
+                                           log p: whole answers - distractors
+  kl (kl_div)                              KL from the full model, in nats
+  nll                                      -log p of the answers, in nats
+  accuracy                                 how often an answer is likeliest
+  l2                                       distance from the model's logits"""
 
 
 def option(*names: str, takes: str, is_: str) -> Any:

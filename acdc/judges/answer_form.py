@@ -35,7 +35,10 @@ class AnswerForm:
 
 
 def answer_form(problem: Problem) -> AnswerForm | None:
-    """Measure both forms on a problem's prompts; None without a tokenizer, or where no other form is one token."""
+    """Measure both forms on a problem's prompts; None without a tokenizer, or where no other form is one token.
+
+    Answers that are measured whole are left out.
+    """
     from tasks.token_ids import is_token_ids
 
     tokenizer = problem.model.tokenizer
@@ -46,7 +49,7 @@ def answer_form(problem: Problem) -> AnswerForm | None:
         likely = batch.targets.reference.double().softmax(-1)
         for row, place in enumerate(batch.prompts.index.tolist()):
             pair = problem.pairs.pairs[place]
-            if is_token_ids(pair.text):
+            if is_token_ids(pair.text) or pair.whole:
                 continue
             words = _other_forms(pair.text, len(pair.clean), tokenizer)
             tokens = [token for _, _, token in words if token not in (*pair.answers, *pair.distractors)]

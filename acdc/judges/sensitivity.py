@@ -60,7 +60,7 @@ class Sensitivity:
 def sensitivity(
     problem: Problem, circuit: Circuit, at_least: float = AT_LEAST, *, watch: Watch | None = None
 ) -> Sensitivity:
-    """Measure a circuit under all ablations and metrics, on the same prompts; `watch` hears of every ablation.
+    """Measure a circuit under all ablations and the metrics that go with the prompts; `watch` hears of every ablation.
 
     Raises: BadSetting when `at_least` is no fraction above 0; DifferentGraphs.
     """
@@ -71,7 +71,8 @@ def sensitivity(
 
     if not 0 < at_least <= 1:
         raise BadSetting(f"the part to keep is {at_least}; wanted a fraction above 0 and at most 1")
-    metrics = [problem.metric, *(metric(name) for name in metric_names() if name != problem.metric.name)]
+    others = (metric(name) for name in metric_names() if name != problem.metric.name)
+    metrics = [problem.metric, *(other for other in others if other.goes_with(whole=problem.pairs.whole))]
     circuits = [Circuit.full(problem.graph), circuit, Circuit.empty(problem.graph)]
     kept: dict[str, dict[str, float | None]] = {}
     for done, ablation in enumerate(Ablation, start=1):

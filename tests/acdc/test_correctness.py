@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import acdc
+import graphs
 import tasks
 from acdc.correctness import Right, correct, drawn
 from acdc.discovery import problems
@@ -20,10 +21,12 @@ from acdc.problem import Problem
 from acdc.setup import Setup
 from graphs.model import Model
 from tasks.errors import BadPrompts
+from tasks.metrics import LogitDifference
 from tasks.pairs import Scored, TextPair
 from tasks.prompts import AbstractPromptSource, TemplatePrompts
 from tasks.token_ids import write
 from tests.acdc.behaviours import behaviour
+from tests.checkpoints import Checkpoints
 
 
 def task(source: AbstractPromptSource) -> tasks.Task:
@@ -55,6 +58,16 @@ def test_a_prompt_is_right_where_the_likeliest_token_is_an_answer_at_every_posit
     assert correct(problem).tolist() == [False, False, True]
     assert correct(measurable).all()
     assert Right.on(problem) == Right(1, 3)
+
+
+def test_rounding_of_the_shares_of_many_positions_makes_no_prompt_wrong(checkpoints: Checkpoints) -> None:
+    model = graphs.load(checkpoints.path("llama"))
+    clean, corrupt = ((torch.arange(25) * step % 20)[None] for step in (3, 7))
+    said = model.logits(clean)[0].argmax(-1).tolist()
+    others = [[(token + 1) % 20] for token in said]
+    prompts = tasks.TokenPrompts(clean.tolist(), corrupt.tolist(), [[[one] for one in said]], [others], [range(25)])
+    pairs = prompts.pairs(None, 1, np.random.default_rng(0))
+    assert correct(Problem(model, pairs, LogitDifference())).tolist() == [True]
 
 
 def test_logits_that_are_no_numbers_are_neither_right_nor_wrong(measurable: Problem) -> None:

@@ -18,7 +18,10 @@ from acdc.recorded import recorded_setup
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
+from graphs.model import Model
 from graphs.nodes import LOGITS
+from tasks.behaviour_file import example
+from tasks.errors import BadPrompts
 from tests.acdc.discoveries import SETUP
 from tests.checkpoints import Checkpoints
 
@@ -43,6 +46,19 @@ def test_the_recorded_setup_is_the_one_asked_for(path: Path) -> None:
     result = acdc.discover("periodic", goal=Threshold(0.5), setup=setup)
     assert recorded_setup(result.circuit) == setup
     assert acdc.evaluate(result.circuit) == result.faithfulness
+
+
+def test_what_another_task_s_prompts_cannot_say_is_refused_before_the_weights_are_loaded(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(name: str, setup: Setup) -> Model:
+        raise AssertionError("the weights are loaded")
+
+    monkeypatch.setattr("acdc.evaluation.load_named", never)
+    text = example("mine", "periodic-2l")
+    (tmp_path / "mine.yaml").write_text(text.replace('" are"', '" nowhere"', 1))
+    with pytest.raises(BadPrompts, match=r"mine.yaml:\d+: "):
+        acdc.evaluate(path, task=tmp_path / "mine.yaml")
 
 
 def test_other_prompts_give_other_numbers(path: Path, found: acdc.Result) -> None:

@@ -208,11 +208,12 @@ def test_answers_may_be_measured_by_their_first_tokens(tmp_path: Path) -> None:
     slots = inline(TEMPLATE.replace('"{one}', '"{one}')) + SLOTS + "answers: first-token\n"
     source = load(tmp_path, slots).prompts
     assert isinstance(source, TemplatePrompts)
-    assert source.draw(np.random.default_rng(0)).first_token
+    assert source.draw(np.random.default_rng(0)).answers_as == "first-token"
     told_ = told(tmp_path, four() + "answers: all\n")
     assert told_ == [
-        "mine.yaml:9: 'answers' says nothing known: got 'all', wanted one-token (each is one token) or first-token (of "
-        "several tokens the first is measured); leave it out where every answer is one token."
+        "mine.yaml:9: 'answers' says nothing known: got 'all', wanted one-token (each is one token), first-token (of "
+        "several tokens the first is measured) or whole (by the log probability of all their tokens); leave it out "
+        "where every answer is one token."
     ]
 
 

@@ -24,6 +24,8 @@ BY_HAND = {
     # row 0: 3 - (0 + 1) / 2; row 1: (0 + 0) / 2 - 4
     "logit_difference": [2.5, -4.0],
     "probability_difference": [(math.e**3 - 1 - math.e) / Z0, (2 - math.e**4) / Z1],
+    # row 0: 3 - 0 - 1 + log Z; row 1: 0 + 0 - 4 - log Z
+    "log_probability_difference": [2 + math.log(Z0), -4 - math.log(Z1)],
     # the full model is uniform here: KL = log Z - log 4 - mean logit
     "kl": [math.log(Z0) - math.log(4) - 1.5, math.log(Z1) - math.log(4) - 1.0],
     "nll": [math.log(Z0) - 3, math.log(Z1) - math.log(2)],

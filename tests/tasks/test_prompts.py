@@ -238,7 +238,7 @@ def test_every_problem_of_every_listed_prompt_is_told_with_its_place() -> None:
         "' c'], wanted as many tokens in both; replace words only by words of as many tokens.",
         "mine.yaml:11: the answer is not one token: got ' zz' -> [' ', 'z', 'z'], wanted one token of its own after "
         "the clean prompt; use a word that this tokenizer writes as one token, or measure first tokens "
-        "(answers: first-token).",
+        "(answers: first-token) or whole answers (answers: whole).",
         "mine.yaml:12: clean and corrupt prompt differ in length: got 3 tokens ['a', ' ', ' b'] and 2 tokens ['a', "
         "' d'], wanted as many tokens in both; replace words only by words of as many tokens.",
         "mine.yaml:13: this clean prompt has been given before: got the tokens of mine.yaml:10 again, wanted every "

@@ -83,7 +83,7 @@ def test_an_answer_of_several_tokens_is_refused_with_its_tokens() -> None:
     assert str(problem) == (
         "the answer is not one token: got ' hi' -> [' ', 'h', 'i'], wanted one token of its own after the clean "
         "prompt; use a word that this tokenizer writes as one token, or measure first "
-        "tokens (answers: first-token)."
+        "tokens (answers: first-token) or whole answers (answers: whole)."
     )
 
 
@@ -192,7 +192,7 @@ def test_a_prompt_that_holds_half_of_a_character_is_refused() -> None:
         TextPair("smile \ud83d", "b", (" c",), (" d",))
 
 
-FIRST = TextPair("a b", "a c", (" redx",), (" b c", " a"), first_token=True)
+FIRST = TextPair("a b", "a c", (" redx",), (" b c", " a"), answers_as="first-token")
 
 
 def test_words_of_several_tokens_are_measured_by_their_first() -> None:

@@ -32,6 +32,6 @@ def test_a_case_is_plain_json_with_its_filling_and_its_words() -> None:
     assert data["model"].strip() == case.pair.filling[0][1], "the model names who received"
     assert data["fails"]
     assert Case.from_json(data) == case
-    by_first = replace(case, pair=replace(case.pair, first_token=True))
+    by_first = replace(case, pair=replace(case.pair, answers_as="first-token"))
     assert Case.from_json(json.loads(json.dumps(by_first.to_json()))) == by_first
     assert data["found_by"] == "standard"

@@ -17,7 +17,7 @@ from acdc.cli.commands import command
 from acdc.method import METHODS
 from acdc.setup import DTYPES
 from graphs.ablation import Ablation
-from tasks.metrics import metric_names
+from tasks.metrics import ALIASES, metric_names
 from tests.acdc.cli.command_line import acdc
 
 COMMANDS = (
@@ -78,6 +78,13 @@ def test_every_metric_ablation_and_precision_is_named(name: str) -> None:
     for choice in (*metric_names(), *(kind.value for kind in Ablation)):
         assert re.search(rf"^    {choice} ", shown, re.MULTILINE)
     assert all(dtype in shown for dtype in DTYPES)
+
+
+@pytest.mark.parametrize("name", ["discover", "evaluate"])
+def test_every_other_name_of_a_metric_is_named(name: str) -> None:
+    shown = acdc(name, "--help").out
+    for alias, metric in ALIASES.items():
+        assert re.search(rf"^    {metric} \({alias}\)", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["discover", "bench"])

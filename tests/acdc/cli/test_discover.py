@@ -15,6 +15,7 @@ from acdc.goals import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Thre
 from acdc.setup import Setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, Ran, acdc, nothing_written, refused
+from tests.checkpoints import Checkpoints
 
 SMALL_ATTACKS = ("--prompts", "12", "--robust", "--budget", "100")
 HEAD = "name: mine\nmodel: periodic-2l\nmetric: {metric}\nprompts:\n"
@@ -253,6 +254,29 @@ def test_every_mistake_in_a_behaviour_file_is_told_at_once() -> None:
 )
 def test_prompts_that_this_tokenizer_cannot_express_are_told_with_their_line(given: dict[str, str], words: str) -> None:
     assert refused("discover", behaviour(**given)).startswith(words)
+
+
+def test_half_of_a_character_in_a_behaviour_file_is_refused_with_its_line() -> None:
+    path = behaviour(answer=r" \ud800")
+    told = refused("discover", path)
+    assert told.startswith("mine.yaml:5: a text holds half of a character (a lone surrogate): got '\\ud800'")
+
+
+def test_the_form_of_the_answer_that_the_model_prefers_is_pointed_out(checkpoints: Checkpoints) -> None:
+    rows = "".join(
+        f'  - {{clean: " the {one}", corrupt: " a {one}", answer: "ANSWER", distractor: " on"}}\n'
+        for one in ("cat", "dog", "mat", "saw")
+    )
+    text = f"name: mine\nmodel: {checkpoints.path('gpt2')}\nmetric: kl\nprompts:\n{rows}"
+    told = []
+    for answer in ("a", " a"):
+        Path("mine.yaml").write_text(text.replace("ANSWER", answer))
+        ran = acdc("discover", "mine.yaml", "--method", "eap-ig", "--edges", "20", "--prompts", "2")
+        assert ran.code == 0, ran.err
+        told += [
+            line for line in ran.err.splitlines() if line.startswith("warning: the model prefers the answers with")
+        ]
+    assert len(told) == 1, "the random model prefers one of the two forms"
 
 
 def test_a_metric_that_corruption_does_not_change_is_refused() -> None:
