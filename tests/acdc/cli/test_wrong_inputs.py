@@ -17,7 +17,7 @@ import pytest
 
 import tasks
 from acdc.cli.commands import command
-from tests.acdc.cli.command_line import acdc, nothing_written
+from tests.acdc.cli.command_line import acdc, nothing_written, refused
 from tests.checkpoints import change_config, change_weights
 
 Prepare = Callable[[], object]
@@ -330,6 +330,16 @@ def test_a_wrong_input_is_refused_in_words_and_leaves_nothing_behind(wrong: Wron
     assert re.search(wrong.says, told), told
     assert "Traceback" not in ran.out + ran.err
     assert ran.code == 1 or ran.out in ("", "0 passed, 0 failed, 1 error\n")
+
+
+def test_a_directory_whose_name_is_no_text_is_refused_before_it_stands_in_a_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("a\udcff").mkdir()
+    monkeypatch.chdir("a\udcff")
+    assert acdc("init", "b.yaml").code == 0
+    told = refused("discover", "b.yaml", "--prompts", "4", "--threshold", "2")
+    assert re.search(r"the path '.*a.udcff/b.yaml' cannot be recorded .* UTF-8 text; rename", told)
 
 
 def test_every_command_is_in_the_table() -> None:
