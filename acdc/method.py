@@ -27,7 +27,7 @@ METHODS = (*PRUNING, *SCORING)
 SELECTIONS = ("top", "greedy")
 FIRST_ORDER = ("eap", "eap-ig", "eap-ig-activations", "hisp")
 """The methods whose scores are computed from gradients: no removal is measured."""
-_TAKEN_BY = {
+TAKEN_BY = {
     "refine": tuple(PRUNING),
     "select": tuple(SCORING),
     "steps": ("eap+acdc", "eap-ig", "eap-ig-activations"),
@@ -73,7 +73,7 @@ class Method:
         if self.select not in SELECTIONS:
             raise BadSetting(f"unknown selection {self.select!r}; wanted {' or '.join(SELECTIONS)}")
         for setting in fields(self):
-            if setting.name in _TAKEN_BY and getattr(self, setting.name) != setting.default:
+            if setting.name in TAKEN_BY and getattr(self, setting.name) != setting.default:
                 self.require_taken(setting.name)
         if not 1 <= self.steps <= MOST_STEPS:
             raise BadSetting(
@@ -87,9 +87,9 @@ class Method:
 
         Raises: BadSetting.
         """
-        if self.name not in _TAKEN_BY[setting]:
+        if self.name not in TAKEN_BY[setting]:
             raise BadSetting(
-                f"{self.name} does not look at {setting} (--{setting}), which is for {', '.join(_TAKEN_BY[setting])}; "
+                f"{self.name} does not look at {setting} (--{setting}), which is for {', '.join(TAKEN_BY[setting])}; "
                 "leave it out, or give another method (--method)"
             )
 
