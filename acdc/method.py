@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
@@ -27,6 +27,14 @@ METHODS = (*PRUNING, *SCORING)
 SELECTIONS = ("top", "greedy")
 FIRST_ORDER = ("eap", "eap-ig", "eap-ig-activations", "hisp")
 """The methods whose scores are computed from gradients: no removal is measured."""
+TAKEN_BY = {
+    "refine": tuple(PRUNING),
+    "select": tuple(SCORING),
+    "steps": ("eap+acdc", "eap-ig", "eap-ig-activations"),
+    "batch": ("acdc",),
+}
+"""The settings that not every method looks at, and the methods that do."""
+MOST_STEPS = 10_000
 _WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
 _SCORES = {
     **dict.fromkeys(FIRST_ORDER, f"estimate, to first order and measured by no removal, of {_WORTH}"),
@@ -64,15 +72,26 @@ class Method:
             raise BadSetting(f"unknown method {self.name!r}; {hint}")
         if self.select not in SELECTIONS:
             raise BadSetting(f"unknown selection {self.select!r}; wanted {' or '.join(SELECTIONS)}")
-        if self.refine and self.name not in PRUNING:
+        for setting in fields(self):
+            if setting.name in TAKEN_BY and getattr(self, setting.name) != setting.default:
+                self.require_taken(setting.name)
+        if not 1 <= self.steps <= MOST_STEPS:
             raise BadSetting(
-                f"{self.name} measures no removal, so there is no threshold to refine to; "
-                f"use --refine with {' or '.join(PRUNING)}"
+                f"integrated gradients over {self.steps:,} steps cannot be taken; wanted 1 to {MOST_STEPS:,} (--steps)"
             )
-        if self.steps < 1:
-            raise BadSetting(f"integrated gradients over {self.steps} steps are none; wanted at least 1 (--steps)")
         if self.max_bytes < 1 << 20:
             raise BadSetting(f"{self.max_bytes:,} bytes are too little to run anything; wanted at least 1 MiB")
+
+    def require_taken(self, setting: str) -> None:
+        """Make sure that the method looks at a setting, whatever its value.
+
+        Raises: BadSetting.
+        """
+        if self.name not in TAKEN_BY[setting]:
+            raise BadSetting(
+                f"{self.name} does not look at {setting} (--{setting}), which is for {', '.join(TAKEN_BY[setting])}; "
+                "leave it out, or give another method (--method)"
+            )
 
     @property
     def score(self) -> str:

@@ -65,7 +65,7 @@ def resolve(name: str) -> str:
 
         planted.parse(name)
         return name
-    if Path(name).is_dir() or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
+    if os.path.isdir(name) or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
         return name
     close = get_close_matches(name.lower(), [*known, *_OWNERLESS], n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"shipped models: {', '.join(known)}"
@@ -101,7 +101,7 @@ def expanded(name: str) -> str:
 def is_directory(name: str) -> bool:
     """Whether the name is a checkpoint directory's, and not a shipped or a compiled model's."""
     name = expanded(name)
-    return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and Path(name).is_dir()
+    return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and os.path.isdir(name)
 
 
 def tokenizer_of(name: str) -> Any:

@@ -11,11 +11,13 @@ from typing import Any
 
 import tasks
 from acdc.correctness import Right
+from acdc.errors import BadSetting
 from acdc.hashes import tokenizer_hash, weights_hash
 from acdc.models import expanded, is_directory, is_known, name_of
 from acdc.problem import Problem
 from acdc.setup import Setup
 from graphs.model import Model
+from tasks.errors import lone_surrogates
 from tasks.task import Task
 
 
@@ -35,19 +37,33 @@ class Asked:
     def of(cls, task: str | Path | Task, model: str | Model | None) -> Asked:
         """What was asked for by a task, its name or file, and a model or its name (None: the task's own).
 
-        Raises: as `tasks.get`.
+        Raises: BadSetting for a path that cannot be recorded; as `tasks.get`.
         """
         file, in_memory = None, []
         if not isinstance(task, Task):
             if task not in tasks.names():  # a name is a name even where a file is called the same
-                file = str(Path(expanded(str(task))).resolve())
+                file = recordable(str(Path(expanded(str(task))).resolve()))
             task = tasks.get(task)
         elif task.name not in tasks.names():
             in_memory.append("task")
         name = name_of(model) if isinstance(model, Model) else model or task.model
         if isinstance(model, Model) and not is_known(name):
             in_memory.append("model")
-        return cls(task, file, str(Path(expanded(name)).resolve()) if is_directory(name) else name, tuple(in_memory))
+        where = recordable(str(Path(expanded(name)).resolve())) if is_directory(name) else name
+        return cls(task, file, where, tuple(in_memory))
+
+
+def recordable(path: str) -> str:
+    """The path itself, if it can stand in a file: one that is no text would make a result that cannot be read.
+
+    Raises: BadSetting.
+    """
+    if lone_surrogates(path):
+        raise BadSetting(
+            f"the path {path!a} cannot be recorded in a result: it has bytes that are no UTF-8 text; "
+            "rename the directory or file, or work in another directory"
+        )
+    return path
 
 
 RECORDED = ("model", "task", "prompts", "ablation", "metric")

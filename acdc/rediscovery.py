@@ -24,6 +24,8 @@ from graphs.model import Model
 from graphs.nodes import Edge
 from tasks.task import Task
 
+MOST_RUNS = 10_000
+
 
 @dataclass(frozen=True)
 class Rediscovery:
@@ -31,7 +33,7 @@ class Rediscovery:
 
     `task` and `model` are those of its record where they are None; `anyway` whether they may have changed since.
 
-    Raises: BadSetting when there are none at all.
+    Raises: BadSetting when there are none at all, or more than `MOST_RUNS`.
     """
 
     resamples: int = 20
@@ -46,6 +48,11 @@ class Rediscovery:
             raise BadSetting(
                 f"{self.resamples} resamples and {self.seeds} seeds say nothing of stability; wanted at least one of "
                 "them (--resamples, --seeds)"
+            )
+        if self.resamples + self.seeds > MOST_RUNS:
+            raise BadSetting(
+                f"{self.resamples:,} resamples and {self.seeds:,} seeds are too many; wanted at most {MOST_RUNS:,} "
+                "discoveries in all (--resamples, --seeds)"
             )
 
     def walk(

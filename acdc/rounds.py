@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from acdc.attacks.plan import MOST_TESTED
 from acdc.discovery import Result
 from acdc.errors import BadSetting
 
@@ -49,8 +50,11 @@ class Plan:
         for name, least in (("budget", 1), ("bound", 0), ("growth", 1), ("rounds", 1), ("lessons", 1), ("seed", 0)):
             if not getattr(self, name) >= least:
                 raise BadSetting(f"the {name} of a refinement is {getattr(self, name)}; wanted at least {least}")
-        if self.growth == math.inf:
-            raise BadSetting("the growth of a refinement is infinite; wanted a number, such as 1.5")
+        for name, usual in (("growth", 1.5), ("bound", 0.1)):
+            if getattr(self, name) == math.inf:
+                raise BadSetting(f"the {name} of a refinement is infinite; wanted a number, such as {usual}")
+        if self.budget > MOST_TESTED:
+            raise BadSetting(f"the budget of a refinement is {self.budget:,}; wanted at most {MOST_TESTED:,}")
         if self.seed <= self.unseen <= self.seed + self.rounds:
             raise BadSetting(
                 f"the unseen seed {self.unseen} is that of a round; wanted none of {self.seed} to "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from acdc import __version__
 from acdc.errors import AcdcError, BadSetting
 from acdc.method import METHODS, Method
+from acdc.setup import MOST_PROMPTS
 from acdc.truth import subjects
 from graphs.ablation import Ablation
 from graphs.circuit import write_atomically
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from acdc.truth.known import Known
 
 SCHEMA = "acdc.bench/1"
+MOST_SEEDS = 10_000
 SLOW = ("masks",)
 """Methods that are left out where it must be quick, unless they are asked for."""
 
@@ -64,7 +66,7 @@ class Suite:
     `prompts` to find circuits with, and as many others to measure faithfulness on; pruning runs at that many
     `thresholds`.
 
-    Raises: BadSetting when a name is unknown or something is given none of.
+    Raises: BadSetting when a name is unknown, or something is given none of or too much of.
     """
 
     methods: tuple[str, ...]
@@ -84,9 +86,11 @@ class Suite:
             Method(name)
         for name in self.models:
             subjects.check(name)
-        for what, least in (("seeds", 1), ("prompts", 2), ("thresholds", 1)):
-            if getattr(self, what) < least:
-                raise BadSetting(f"{getattr(self, what)} {what} are too few; wanted at least {least}")
+        for what, least, most in (("seeds", 1, MOST_SEEDS), ("prompts", 2, MOST_PROMPTS), ("thresholds", 1, 1000)):
+            count = getattr(self, what)
+            if not least <= count <= most:
+                few = "few" if count < least else "many"
+                raise BadSetting(f"{count:,} {what} are too {few}; wanted {least} to {most:,} (--{what})")
 
     def cells(self) -> Iterator[Cell]:
         """Every measurement, those on one model together."""

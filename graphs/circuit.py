@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from graphs.nodes import INPUT, LOGITS, Edge, Node
-from graphs.reading import finite_scores, read
+from graphs.reading import finite_numbers, read
 
 if TYPE_CHECKING:
     import networkx
@@ -249,10 +249,10 @@ class Circuit:
             scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}
             if len(scores) < len(data["edges"]):
                 raise ValueError("an edge is listed twice")
-            known = finite_scores({edge: score for edge, score in scores.items() if score is not None})
+            known = finite_numbers({edge: score for edge, score in scores.items() if score is not None}, "score")
             provenance = {key: value for key, value in data.items() if key not in _OWN_KEYS}
-            often = {Edge.parse(row["edge"]): float(row["frequency"]) for row in data["edges"] if "frequency" in row}
-            return cls(graph, frozenset(scores), known, provenance, often)
+            often = {Edge.parse(row["edge"]): row["frequency"] for row in data["edges"] if "frequency" in row}
+            return cls(graph, frozenset(scores), known, provenance, finite_numbers(often, "frequency"))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BadCircuitFile(f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again") from error
 

@@ -13,6 +13,9 @@ from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
 if TYPE_CHECKING:
     import networkx
 
+MOST_EDGES = 100_000_000
+"""More than the largest open models have; listing them takes minutes and most of a machine's memory."""
+
 
 @dataclass(frozen=True)
 class ComputationalGraph:
@@ -23,7 +26,8 @@ class ComputationalGraph:
     last). In a `parallel` model attention and MLP of a layer read the same residual. `frozen_scale` says that a norm
     follows the sum of the heads (Gemma 2 and 3), so that heads add up only given its scale.
 
-    Raises: ValueError when a count is not positive or an attention-only model is called parallel.
+    Raises: ValueError when a count is no positive integer, something else is neither true nor false, there are more
+    than `MOST_EDGES` edges, or an attention-only model is called parallel.
     """
 
     n_layers: int
@@ -34,8 +38,15 @@ class ComputationalGraph:
     frozen_scale: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.n_layers, self.n_heads, self.d_model) < 1:
-            raise ValueError(f"a graph needs at least one layer, head and dimension, got {self}")
+        for name in ("n_layers", "n_heads", "d_model"):
+            count = getattr(self, name)
+            if type(count) is not int or count < 1:
+                raise ValueError(f"{name} is {count!r}, wanted a whole number from 1 on")
+        for name in ("has_mlp", "parallel", "frozen_scale"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, wanted true or false")
+        if self.n_edges > MOST_EDGES:
+            raise ValueError(f"a model of {self.describe()} has more than {MOST_EDGES:,} edges, too many to list")
         if self.parallel and not self.has_mlp:
             raise ValueError("a graph without MLPs cannot run them in parallel with attention")
 
@@ -105,7 +116,10 @@ class ComputationalGraph:
     @cached_property
     def n_edges(self) -> int:
         """The number of edges (32,491 in gpt2-small)."""
-        return sum(self.reads(receiver) for receiver in self.receivers)
+        layers, heads, mlps = self.n_layers, self.n_heads, int(self.has_mlp)
+        before = layers + (heads + mlps) * layers * (layers - 1) // 2  # what is read before each layer, summed up
+        within = 0 if self.parallel else mlps * heads * layers  # an MLP reads the heads of its own layer
+        return (3 * heads + mlps) * before + within + 1 + layers * (heads + mlps)
 
     def __contains__(self, edge: object) -> bool:
         return isinstance(edge, Edge) and edge in self.places

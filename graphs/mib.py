@@ -18,11 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from graphs import strict_json
 from graphs.circuit import Circuit, write_atomically
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile
 from graphs.nodes import LOGITS, Edge
-from graphs.reading import finite_scores
+from graphs.reading import finite_numbers
 
 MATRIX = ".safetensors"
 """The ending of files that hold a score matrix."""
@@ -112,7 +113,8 @@ def load_matrix(path: str | os.PathLike[str], *, whole: bool = False) -> Circuit
             scores, kept = (file.get_tensor(name) for name in ("edges_scores", "edges_in_graph"))
             known = "edges_frequency" in file.keys()  # noqa: SIM118  # an open file is no mapping
             often = file.get_tensor("edges_frequency") if known else None
-        graph = _graph(json.loads(metadata["cfg"]), has_mlp="m0" in json.loads(metadata["src_nodes"]))
+        cfg, senders = (strict_json.loads(metadata[key]) for key in ("cfg", "src_nodes"))
+        graph = _graph(cfg, has_mlp="m0" in senders)
         shape = (len(graph.senders), len(graph.receivers))
         if not scores.shape == kept.shape == shape:
             raise ValueError(f"the matrices are {scores.shape} and {kept.shape}, the model's edges {shape}")
@@ -123,7 +125,7 @@ def load_matrix(path: str | os.PathLike[str], *, whole: bool = False) -> Circuit
         }
         frequencies = {} if often is None else {edge: float(often[graph.places[edge][::-1]]) for edge in taken}
         frequencies = {edge: frequency for edge, frequency in frequencies.items() if not math.isnan(frequency)}
-        return Circuit(graph, frozenset(taken), finite_scores(taken), frequencies=frequencies)
+        return Circuit(graph, frozenset(taken), finite_numbers(taken, "score"), frequencies=frequencies)
     except OSError as error:
         raise BadCircuitFile(f"no circuit can be read from {path}: {error.strerror or error}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -166,9 +168,9 @@ def _read(data: dict[str, Any], frozen_scale: bool, *, whole: bool) -> Circuit:
         rows = {Edge.parse(name): row for name, row in data["edges"].items()}
         if whole and (missing := graph.n_edges - len(rows)) > 0:
             raise ValueError(f"{missing} edges of the model are missing")
-        kept = finite_scores({edge: row["score"] for edge, row in rows.items() if whole or row["in_graph"]})
-        often = {edge: float(rows[edge]["frequency"]) for edge in kept if "frequency" in rows[edge]}
-        return Circuit(graph, frozenset(kept), kept, frequencies=often)
+        kept = finite_numbers({edge: row["score"] for edge, row in rows.items() if whole or row["in_graph"]}, "score")
+        often = {edge: rows[edge]["frequency"] for edge in kept if "frequency" in rows[edge]}
+        return Circuit(graph, frozenset(kept), kept, frequencies=finite_numbers(often, "frequency"))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadCircuitFile(
             f"this is no circuit in MIB's form: {error!r}; wanted the keys cfg, nodes and edges"

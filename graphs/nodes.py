@@ -11,7 +11,10 @@ Kind = Literal["input", "head", "mlp", "logits"]
 Slot = Literal["q", "k", "v"]
 SLOTS: tuple[Slot, ...] = ("q", "k", "v")
 
-_NODE = re.compile(r"(?P<input>input)|(?P<logits>logits)|a(?P<layer>\d+)\.h(?P<head>\d+)|m(?P<mlp>\d+)")
+_NUMBER = "0|[1-9][0-9]{0,8}"  # in one way only, so that no two names are one node's
+_NODE = re.compile(
+    rf"(?P<input>input)|(?P<logits>logits)|a(?P<layer>{_NUMBER})\.h(?P<head>{_NUMBER})|m(?P<mlp>{_NUMBER})"
+)
 _EDGE = re.compile(r"(?P<sender>[^-<>]+)->(?P<receiver>[^-<>]+)(?:<(?P<slot>[qkv])>)?")
 
 

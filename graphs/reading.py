@@ -46,14 +46,14 @@ def read(path: Path) -> Any:
         ) from error
 
 
-def finite_scores(scores: Mapping[Edge, Any]) -> dict[Edge, float]:
-    """Scores from a file as numbers.
+def finite_numbers(given: Mapping[Edge, Any], what: str) -> dict[Edge, float]:
+    """Scores or frequencies from a file as numbers; `what` is one of them in a word.
 
-    Raises: TypeError and ValueError for what is no finite number.
+    Raises: TypeError, ValueError and OverflowError for what is no finite number.
     """
-    for edge, score in scores.items():
-        if isinstance(score, bool) or not isinstance(score, (int, float)):
-            raise TypeError(f"the score of {edge.name} is {score!r}, which is not a number")
-        if not math.isfinite(score):
-            raise ValueError(f"the score of {edge.name} is {score}, which is not a finite number")
-    return {edge: float(score) for edge, score in scores.items()}
+    for edge, number in given.items():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise TypeError(f"the {what} of {edge.name} is {number!r}, which is not a number")
+        if not math.isfinite(number):
+            raise ValueError(f"the {what} of {edge.name} is {number}, which is not a finite number")
+    return {edge: float(number) for edge, number in given.items()}

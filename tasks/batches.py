@@ -136,4 +136,4 @@ def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
 
 def _rectangle(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
     width = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[-1] * (width - len(row))] for row in rows])
+    return torch.tensor([[*row, *[-1] * (width - len(row))] for row in rows], dtype=torch.long)

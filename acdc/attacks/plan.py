@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from acdc.errors import BadSetting
+from acdc.setup import MOST_PROMPTS
 
 Part = Literal["variations", "crossing", "search", "diagnosis", "necessity", "specificity"]
+MOST_TESTED = 10_000_000
+"""More prompts than this a search does not test in a week, whatever the model."""
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -33,7 +36,7 @@ class Plan:
     prompts are crossed with each other (None: those that judge the circuit), `prompts` how many are drawn of every
     variation, `diagnosed` for how many of the worst cases repairs are sought, `parts` what is tried.
 
-    Raises: BadSetting when a number is too small.
+    Raises: BadSetting when a number is too small or too large.
     """
 
     seed: int = 0
@@ -44,15 +47,17 @@ class Plan:
     parts: tuple[Part, ...] = PARTS
 
     def __post_init__(self) -> None:
-        for name, number, least in (
-            ("seed", self.seed, 0),
-            ("budget of the search", self.budget, 1),
-            ("number of prompts to cross", 2 if self.crossed is None else self.crossed, 2),
-            ("number of prompts of a variation", self.prompts, 2),
-            ("number of cases to diagnose", self.diagnosed, 0),
+        for name, number, least, most in (
+            ("seed", self.seed, 0, self.seed),
+            ("budget of the search", self.budget, 1, MOST_TESTED),
+            ("number of prompts to cross", 2 if self.crossed is None else self.crossed, 2, MOST_PROMPTS),
+            ("number of prompts of a variation", self.prompts, 2, MOST_PROMPTS),
+            ("number of cases to diagnose", self.diagnosed, 0, self.diagnosed),
         ):
             if number < least:
                 raise BadSetting(f"the {name} is {number}; wanted at least {least}")
+            if number > most:
+                raise BadSetting(f"the {name} is {number:,}; wanted at most {most:,}")
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""

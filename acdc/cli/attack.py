@@ -76,6 +76,7 @@ def attack(
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
     from acdc.cli.runs import interrupted, of_attack, room
+    from acdc.record import recordable
     from acdc.report.attack import tables
     from graphs.circuit import Circuit
 
@@ -89,6 +90,7 @@ def attack(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
     directory, further = out if out is not None else file.parent, None if out is not None else file.parent / "attack"
+    recordable(os.path.relpath(file, directory))
     kept = {"circuit": [edge.name for edge in loaded.ordered()], "plan": plan.to_json()}
     if resume:
         directory = interrupted(directory, kept, _CHECKPOINT, further=further)

@@ -19,6 +19,7 @@ from acdc.cli.pin import pin
 from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
+from acdc.cli.strict import StrictCommand
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
 from acdc.cli.threads import use
@@ -142,19 +143,19 @@ def command() -> Any:
     # Rich's boxes would cut the options' one line of help to half a line in 80 columns.
     app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
     app.callback(epilog=_ROOT)(_root)
-    app.command()(tasks)
-    app.command()(models)
-    app.command()(init)
-    app.command(epilog=_DISCOVER)(discover)
-    app.command(epilog=_EVALUATE)(evaluate)
-    app.command(epilog=_STABILITY)(stability)
-    app.command(epilog=_ATTACK)(attack)
-    app.command(epilog=_PIN)(pin)
-    app.command(epilog=_SHOW)(show)
-    app.command(epilog=_DIFF)(diff)
-    app.command("test", epilog=_TEST)(hypotheses)
-    app.command(epilog=_SCHEMA)(schema)
-    app.command(epilog=_BENCH)(bench)
+    app.command(cls=StrictCommand)(tasks)
+    app.command(cls=StrictCommand)(models)
+    app.command(cls=StrictCommand)(init)
+    app.command(cls=StrictCommand, epilog=_DISCOVER)(discover)
+    app.command(cls=StrictCommand, epilog=_EVALUATE)(evaluate)
+    app.command(cls=StrictCommand, epilog=_STABILITY)(stability)
+    app.command(cls=StrictCommand, epilog=_ATTACK)(attack)
+    app.command(cls=StrictCommand, epilog=_PIN)(pin)
+    app.command(cls=StrictCommand, epilog=_SHOW)(show)
+    app.command(cls=StrictCommand, epilog=_DIFF)(diff)
+    app.command("test", cls=StrictCommand, epilog=_TEST)(hypotheses)
+    app.command(cls=StrictCommand, epilog=_SCHEMA)(schema)
+    app.command(cls=StrictCommand, epilog=_BENCH)(bench)
     return typer.main.get_command(app)
 
 

@@ -9,6 +9,7 @@ from acdc.cli import export, terminal
 from acdc.cli.options import Anyway, AsJson, Device, argument, circuit_file, option
 from acdc.errors import BadSetting
 
+_LISTED = 20
 _FORMS = (".svg", ".png", ".pdf", ".dot")
 
 
@@ -20,7 +21,7 @@ def diff(
     ] = None,
     device: Device = "cpu",
     anyway: Anyway = False,
-    top: Annotated[int, option("--top", takes="N", is_="Edges to list of each kind; 0: all [20]")] = 20,
+    top: Annotated[int | None, option("--top", takes="N", is_="Edges to list of each kind; 0: all [20]")] = None,
     render: Annotated[
         Path | None, option("--render", takes="FILE", is_="Draw both into one .svg, .png, .pdf or .dot file")
     ] = None,
@@ -37,8 +38,10 @@ def diff(
     from graphs.circuit import Circuit
     from graphs.render import render_difference
 
-    if top < 0:
+    if top is not None and top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
+    if json and top is not None:
+        raise BadSetting("--top says how many edges to list, and --json lists all of them; give one of both")
     if render is not None:
         export.check(render, _FORMS)
     files = circuit_file(a), circuit_file(b)
@@ -56,7 +59,7 @@ def diff(
     if json:
         terminal.write_json({"a": str(files[0]), "b": str(files[1]), **found.to_json()})
         return
-    terminal.parts(tables(found, before, after, top))
+    terminal.parts(tables(found, before, after, _LISTED if top is None else top))
     if render is not None:
         terminal.results().print(f"\nWritten: {render}", soft_wrap=True)
         for loss in export.losses(render):

@@ -60,8 +60,8 @@ def discover(
     ] = "resample",
     refine: Annotated[bool, flag("--refine", is_="Then go on until no single edge can be dropped")] = False,
     select: Annotated[
-        str, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
-    ] = "top",
+        str | None, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
+    ] = None,
     robust: Annotated[bool, flag("--robust", is_="Then attack it and learn from what makes it fail")] = False,
     budget: Annotated[
         int | None, option("--budget", takes="N", is_="Robust: prompts that each attack tests [1000]")
@@ -72,7 +72,9 @@ def discover(
     growth: Annotated[
         float | None, option("--growth", takes="X", is_="Robust: at most X times the edges it had before [1.5]")
     ] = None,
-    steps: Annotated[int, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")] = 5,
+    steps: Annotated[
+        int | None, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")
+    ] = None,
     prompts: Annotated[
         int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")
     ] = 64,
@@ -98,13 +100,14 @@ def discover(
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
     written to circuit.json, .dot, .svg and .png.
     """
-    from acdc.method import Method
     from acdc.setup import Setup
 
     goal = _goal(Threshold=threshold, Edges=edges, MeanKL=kl, KeptAccuracy=accuracy, KeptFaithfulness=faithfulness)
-    how = Method(method, refine, select, steps, max_bytes=int(max_memory * 1e9))
+    how = _method(method, max_memory, {"refine": refine or None, "select": select, "steps": steps})
     setup = Setup(metric, ablation, prompts, seed, device, dtype, only_correct)
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
+    if dry_run and resume:
+        raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
 
     import tasks
     from acdc.cli.destination import Destination
@@ -172,6 +175,23 @@ def discover(
         terminal.warn(warning)
     if written.undrawn:
         raise written.undrawn
+
+
+_MOST_MEMORY = 1e6
+"""In GB; no machine has more."""
+
+
+def _method(name: str, max_memory: float, given: Mapping[str, Any]) -> Method:
+    """The method with the settings that were given (None: not), all of which it must look at."""
+    from acdc.method import Method
+
+    if not 0 < max_memory <= _MOST_MEMORY:
+        raise BadSetting(f"--max-memory is {max_memory:g}; wanted a number of gigabytes, such as 1.0")
+    settings: dict[str, Any] = {setting: value for setting, value in given.items() if value is not None}
+    method = Method(name, **settings, max_bytes=int(max_memory * 1e9))
+    for setting in settings:
+        method.require_taken(setting)
+    return method
 
 
 def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Plan | None:

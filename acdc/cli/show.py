@@ -37,6 +37,8 @@ def show(
 
     if top is not None and top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
+    if json and top is not None and render is None:
+        raise BadSetting("--top says how many edges to list or draw, and --json lists all of them; give one of both")
     for written, forms in ((render, _FORMS), (mib, _MIB_FORMS)):
         if written is not None:
             export.check(written, forms)

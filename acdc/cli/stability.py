@@ -44,6 +44,7 @@ def stability(
 
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
+    Findings.of(loaded, str(file))  # what cannot be shown in the end is told before the work
     if out is None and file.name != "circuit.json":
         raise BadSetting(f"{file} is not called circuit.json, as the result will be; say where it goes with --out")
     directory = out if out is not None else file.parent

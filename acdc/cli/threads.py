@@ -12,6 +12,7 @@ from acdc.errors import BadSetting
 VARIABLE = "OMP_NUM_THREADS"
 """What torch and its libraries read when they are loaded."""
 OPTION = "--threads"
+MOST_THREADS = 1024
 _RUN_MODELS = ("discover", "evaluate", "stability", "attack", "diff", "test", "bench")
 
 
@@ -44,10 +45,12 @@ def chosen(words: Sequence[str]) -> Iterator[None]:
 def use(threads: int) -> None:
     """Have torch use so many threads once it is loaded.
 
-    Raises: BadSetting for less than one.
+    Raises: BadSetting for less than one, and for more than any machine can run.
     """
     if threads < 1:
         raise BadSetting(f"{OPTION} is {threads}; wanted at least 1")
+    if threads > MOST_THREADS:
+        raise BadSetting(f"{OPTION} is {threads:,}; wanted at most {MOST_THREADS:,}")
     os.environ[VARIABLE] = str(threads)
 
 

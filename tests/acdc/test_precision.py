@@ -19,7 +19,7 @@ from acdc.algorithms.trials import Trials
 from acdc.discovery import discover, problems, search
 from acdc.errors import NotFinite
 from acdc.goals import Edges, Threshold
-from acdc.method import METHODS, PRUNING, SCORING, Method
+from acdc.method import METHODS, PRUNING, SCORING, TAKEN_BY, Method
 from acdc.models import load_named
 from acdc.precision import finite, finite_metric, require_finite, wide
 from acdc.problem import Problem
@@ -47,9 +47,14 @@ def periodic(dtype: str) -> Problem:
     return problems(acdc.get_task("periodic"), load_named("periodic-2l", setup), setup)[0]
 
 
+def quick(method: str) -> Method:
+    """The method with few steps, if it takes any."""
+    return Method(method, steps=2) if method in TAKEN_BY["steps"] else Method(method)
+
+
 @cache
 def scores(method: str, dtype: str) -> torch.Tensor:
-    scored = search(Method(method, steps=2), Edges(1))
+    scored = search(quick(method), Edges(1))
     assert isinstance(scored, ScoredSearch)
     circuit = ended(scored.scorer.walk(periodic(dtype)))
     return torch.tensor([circuit.scores[edge] for edge in circuit.ordered()])
@@ -68,7 +73,7 @@ def test_half_precision_scores_nearly_as_single_precision_does(method: str, dtyp
 def test_a_discovery_in_half_precision_ends_with_a_circuit(method: str) -> None:
     of = known("and", 4, dtype=torch.bfloat16)
     goal = Threshold(0.5) if method in PRUNING else Edges(12)
-    how = Method(method, steps=2)
+    how = quick(method)
     found = discover(of.task, of.model, method=how, goal=goal, setup=Setup(prompts=4, dtype="bfloat16"))
     assert 0 < len(found.circuit) <= 12
     assert all(math.isfinite(score) for score in found.circuit.scores.values())
