@@ -106,7 +106,7 @@ def test_a_receiver_the_model_does_not_have_is_refused_with_the_size_of_the_mode
     "sizes", [{"n_layers": 0}, {"n_heads": 0}, {"d_model": -1}, {"has_mlp": False, "parallel": True}], ids=str
 )
 def test_impossible_sizes_are_refused(sizes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="graph"):
+    with pytest.raises(ValueError, match=r"is -?\d, wanted a whole number from 1|a graph without MLPs"):
         ComputationalGraph(**{"n_layers": 2, "n_heads": 2, "d_model": 8, **sizes})
 
 
