@@ -62,9 +62,9 @@ class IntegratedGradients:
     as many times more as there are layers.
 
     Integrated gradients are complete: along the path they add up to what the metric gains on it. Where the sums at the
-    points miss more than `tolerance` of that, over all prompts of a batch, there are too few points: gradients that are
-    0 at all of them, or steep between them, score edges wrongly. The points of that batch are then doubled, again and
-    again, up to 16 times as many. The scored graph says in its provenance how many `steps_taken` there were at most,
+    points miss more than `tolerance` of that, over all prompts, there are too few points: gradients that are
+    0 at all of them, or steep between them, score edges wrongly. The points are then doubled, again and again, up to
+    16 times as many. The scored graph says in its provenance how many `steps_taken` there were at most,
     and what part of the gain is `missed`.
 
     Source: Hanna et al. 2024 (arXiv:2403.17806), section 3; "activations" as in their published code and in MIB
@@ -86,30 +86,34 @@ class IntegratedGradients:
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0 everywhere.
         """
         total = _zeros(problem)
-        groups = tuple(self._groups(problem))
-        work, done, most = len(problem.batches) * len(groups) * self.steps, 0, self.steps
-        gained = missed = 0.0
-        for batch in problem.batches:
-            whole = 0.0  # what the metric gains from the first group, on which everything else hangs
-            for group in groups:
-                way = _Path(problem, batch, group, group if self.path == "activations" else None)
-                gain = way.gain()
-                whole = whole or float(gain.abs().sum())
-                counts = max(float(gain.abs().sum()), _MINOR * whole, _TINY)
-                scores, along, points = _zeros(problem), torch.zeros_like(gain), self.steps
-                fractions = [step / points for step in range(1, points + 1)]
-                while True:
+        groups, batches = tuple(self._groups(problem)), len(problem.batches)
+        work, done, most = batches * len(groups) * self.steps, 0, self.steps
+        whole = gained = missed = 0.0
+        for group in groups:
+            scores, points = _zeros(problem), self.steps
+            gain: list[Tensor] = []  # by batch, and what the sums at the points come to so far
+            along = [torch.zeros(1, dtype=torch.float64)] * batches
+            fractions = [step / points for step in range(1, points + 1)]
+            while True:
+                for place, batch in enumerate(problem.batches):
+                    way = _Path(problem, batch, group, group if self.path == "activations" else None)
+                    if len(gain) < batches:
+                        gain.append(way.gain())
                     for fraction in fractions:
                         here, gains = way.at(fraction)
-                        scores, along, done = scores + here, along + gains, done + 1
+                        scores, along[place], done = scores + here, along[place] + gains, done + 1
                         yield Scored(done, work)
-                    gap = float((along / points - gain).abs().sum())
-                    if gap <= self.tolerance * counts or points >= _DOUBLED * self.steps:
-                        break
-                    fractions = [(step + 0.5) / points for step in range(points)]  # between those there are
-                    points, work = 2 * points, work + points
-                total += scores / points
-                most, gained, missed = max(most, points), gained + counts, missed + gap
+                # over all prompts, so that it does not depend on the batches
+                size = float(torch.cat(gain).abs().sum())
+                gap = float((torch.cat(along) / points - torch.cat(gain)).abs().sum())
+                whole = whole or size  # what the metric gains from the first group, on which everything else hangs
+                counts = max(size, _MINOR * whole, _TINY)
+                if gap <= self.tolerance * counts or points >= _DOUBLED * self.steps:
+                    break
+                fractions = [(step + 0.5) / points for step in range(points)]  # between those there are
+                points, work = 2 * points, work + points * batches
+            total += scores / points
+            most, gained, missed = max(most, points), gained + counts, missed + gap
         told = {"steps_taken": most, "missed": missed / gained}
         return replace(score_graph(problem, somewhere(problem, total)), provenance=told)
 

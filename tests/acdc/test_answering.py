@@ -17,7 +17,6 @@ def test_a_scoring_method_answers_with_its_scores(measurable: Problem) -> None:
     said = answer(measurable, Method("exact"))
     assert isinstance(said, Ranking)
     assert said.scored.scores == ended(ExactPatching().walk(measurable)).scores
-    assert said.ablation is measurable.ablation
 
 
 @pytest.mark.parametrize("name", SCORING)

@@ -12,9 +12,9 @@ import torch
 import acdc
 from acdc.algorithms.attribution import Attribution
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.attacks.case import cases
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
+from acdc.attacks.measuring import cases
 from acdc.correctness import correct
 from acdc.errors import BadSetting
 from acdc.judges.answer_form import answer_form

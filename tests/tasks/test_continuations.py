@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tasks.batches import PromptBatch
 from tasks.errors import BadPrompts, TaskError
 from tasks.metrics import KLDivergence, LogitDifference, metric
 from tasks.pairs import TextPair
-from tasks.prompts import PromptBatch, PromptPairs
+from tasks.prompts import PromptPairs
 from tasks.whole import of_whole
 
 TEXT = TextPair("a", "b", (" c",), (" d",))

@@ -17,7 +17,7 @@ from acdc.cli.commands import command
 from acdc.method import METHODS
 from acdc.setup import DTYPES
 from graphs.ablation import Ablation
-from tasks.metrics import ALIASES, metric_names
+from tasks.known_metrics import ALIASES, metric_names
 from tests.acdc.cli.command_line import acdc
 
 COMMANDS = (
