@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def weighted(anatomy: Anatomy, weights: Float[Tensor, " edge"], clean: Outputs |
     return carried
 
 
+@lru_cache(maxsize=12)
 def load_bridge(checkpoint: Path) -> TransformerBridge:
     """The checkpoint's bridge, in float64 on the CPU; it must have one k and v head per query head."""
     return TransformerBridge.boot_transformers(str(checkpoint), dtype=torch.float64, device="cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from functools import lru_cache
 
 import jaxtyping
 import pytest
@@ -28,6 +29,7 @@ def named(model: Model, circuits: Iterable[set[str]]) -> list[Circuit]:
     return [Circuit.from_names(model.graph, names) for names in circuits]
 
 
+@lru_cache(maxsize=12)
 def load(checkpoints: Checkpoints, architecture: Architecture) -> Model:
     return graphs.load(checkpoints.path(architecture), device="cpu", dtype=torch.float64)
 
