@@ -61,7 +61,7 @@ class KLScreen:
 
     def __init__(self, unembedding: Unembedding, targets: Targets) -> None:
         self._unembedding = unembedding
-        self._reference = targets.reference
+        self._log_p = targets.reference.double().log_softmax(-1)
         self._shares = targets.shares
         self._rounding = torch.finfo(unembedding.weight.dtype).eps / 2
 
@@ -77,7 +77,7 @@ class KLScreen:
         spread = self._unembedding.spread
         at = self._unembedding.norm(residual).double()
         log_q = logits.double().log_softmax(-1)
-        log_p = self._reference.double().log_softmax(-1)
+        log_p = self._log_p
         q, p = log_q.exp(), log_p.exp()
         mean, slope = self._sums(torch.stack((q, q - p)), spread)
         apart = (q - p).abs().sum(-1)
@@ -107,7 +107,7 @@ class KLScreen:
         # along the way |q - p|_1 changes by a standard deviation per unit at most
         apart = (anchor.apart + bend.sqrt() * farthest).clamp(max=2)
         off = self._logit_error(anchor.at.norm(dim=-1) + farthest, spread)
-        size = 2 * math.log(self._reference.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
+        size = 2 * math.log(self._log_p.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
         noise = 2 * (off * apart + off.square() / 2 + 4 * self._rounding * size)
         most = rise + noise
         total: Tensor = (most if self._shares is None else most * self._shares.to(most)).sum(-1)
