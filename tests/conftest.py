@@ -26,14 +26,21 @@ WITH_TENSORS = [
     for file in sorted((ROOT / package).rglob("*.py"))
     if "from jaxtyping import" in file.read_text("utf-8")
 ]
-install_import_hook(WITH_TENSORS, "beartype.beartype")
+install_import_hook(WITH_TENSORS, "tests.shape_checks.first_calls")
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("busy machine", deadline=None)
 hypothesis.settings.load_profile("busy machine")
 
 pytest_plugins = ["pytester"]
 
-from tests.checkpoints import Checkpoints  # noqa: E402  # what the tests import must find the hook in place
+from tests import shape_checks  # noqa: E402  # what the tests import must find the hook in place
+from tests.checkpoints import Checkpoints  # noqa: E402
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """The shapes of every test's first calls are checked, its fixtures' included."""
+    shape_checks.start_again()
 
 
 @pytest.fixture(scope="session")

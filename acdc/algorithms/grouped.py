@@ -54,7 +54,7 @@ class GroupedPruning:
 
     def rank(self, problem: Problem) -> tuple[Edge, ...]:
         """All edges, from the lowest attribution to the highest; equals in the graph's order."""
-        ranking = self._ranking(problem)
+        ranking = self.ranking(problem)
         while True:
             try:
                 next(ranking)
@@ -62,13 +62,17 @@ class GroupedPruning:
                 order: tuple[Edge, ...] = stop.value
                 return order
 
-    def _ranking(self, problem: Problem) -> Generator[Scored, None, tuple[Edge, ...]]:
+    def ranking(self, problem: Problem) -> Generator[Scored, None, tuple[Edge, ...]]:
+        """The scoring behind `rank`, whatever the threshold; the generator returns the order."""
         scored = yield from IntegratedGradients("inputs", self.steps).walk(problem)
         return tuple(sorted(scored.ordered(), key=lambda edge: scored.scores[edge]))
 
-    def walk(self, problem: Problem) -> Generator[Scored | Bisection | Swept, None, Pruned]:
-        """The scoring, then group by group; the generator returns the `Pruned`."""
-        order = yield from self._ranking(problem)
+    def walk(
+        self, problem: Problem, order: tuple[Edge, ...] | None = None
+    ) -> Generator[Scored | Bisection | Swept, None, Pruned]:
+        """The scoring, unless its `order` is given, then group by group; the generator returns the `Pruned`."""
+        if order is None:
+            order = yield from self.ranking(problem)
         circuit = Circuit.full(problem.graph)
         now = self._mean(problem, circuit)
         groups = [range(len(order))]

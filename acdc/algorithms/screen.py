@@ -13,13 +13,14 @@ at most R, u a unit vector, and r the greatest distance of a row from the rows' 
    (w - c)(w - c)^T. The least of these and of 1 is the `bend`.
 4. So from state s to state t, both within R of a, KL rises at most by gradient(a).(t - s) + bend |t - s| R.
 
-Nothing here is a difference of near equals that rounding could turn into 0: the second sum is one of positive terms, by
-logarithms, so that it stays right where q(a) is one-hot to any precision; the exponential is added to logarithms before
-the least is taken, so that nothing is 0 times infinity; and q - p is subtracted in float64. What rounding may amount to
-is added: in the anchor's gradient, and in both KLs that measuring would give, whose logits are off by `_logit_error`
-(Higham and Mary 2019, theorem 3.1, four times over). A removal is decided unmeasured only if with all this its cost is
-below the threshold; whatever is not surely below, NaN and infinity included, is measured. In half precision the
-logits' rounding alone exceeds what is to be told apart, so that there everything is measured.
+Nothing here is a difference of near equals that rounding could turn into 0: the second sum is one of positive terms, in
+float64 and with what underflows counted as `_LEAST`, so that it stays right where q(a) is one-hot to any precision; the
+exponential is added to logarithms before the least is taken, so that nothing is 0 times infinity; and q - p is
+subtracted in float64. What rounding may amount to is added: in the anchor's gradient, and in both KLs that measuring
+would give, whose logits are off by `_logit_error` (Higham and Mary 2019, theorem 3.1, four times over). A removal is
+decided unmeasured only if with all this its cost is below the threshold; whatever is not surely below, NaN and infinity
+included, is measured. In half precision the logits' rounding alone exceeds what is to be told apart, so that there
+everything is measured.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.problem import Problem
 from graphs.model.parts import Spread, Unembedding
 from tasks.metrics import KLDivergence, Targets
 
+_LEAST = 1e-300  # no probability counts as less, in a bound from above; float64 has such numbers in full precision
 _ROWS = 1024  # of the unembedding in one sum; a sum of n terms is off by n roundings of their magnitude at most
 
 
@@ -61,7 +63,9 @@ class KLScreen:
 
     def __init__(self, unembedding: Unembedding, targets: Targets) -> None:
         self._unembedding = unembedding
-        self._log_p = targets.reference.double().log_softmax(-1)
+        log_p = targets.reference.double().log_softmax(-1)
+        self._p = log_p.exp()
+        self._certainty = torch.where(self._p > 0, self._p * log_p, 0.0).sum(-1)  # of p, the negative entropy
         self._shares = targets.shares
         self._rounding = torch.finfo(unembedding.weight.dtype).eps / 2
 
@@ -76,16 +80,20 @@ class KLScreen:
         """The anchor at this final residual, whose logits these are."""
         spread = self._unembedding.spread
         at = self._unembedding.norm(residual).double()
-        log_q = logits.double().log_softmax(-1)
-        log_p = self._log_p
-        q, p = log_q.exp(), log_p.exp()
-        mean, slope = self._sums(torch.stack((q, q - p)), spread)
-        apart = (q - p).abs().sum(-1)
+        top, likeliest = logits.max(-1, keepdim=True)
+        below_top = logits.double() - top.double()
+        q = below_top.exp()  # the one exponential of the whole vocabulary; all else is sums
+        size = q.sum(-1, keepdim=True)
+        q /= size
+        difference = q - self._p
+        mean, slope = self._sums(torch.stack((q, difference)), spread)
+        apart = difference.abs().sum(-1)
+        kl = self._certainty - (self._p * below_top).sum(-1) + size.squeeze(-1).log()
         logit_error = self._logit_error(at.norm(dim=-1), spread)
-        log_bend = self._log_bend(log_q, mean, spread) + 2 * logit_error
+        log_bend = self._log_bend(q, likeliest, mean, spread) + 2 * logit_error
         product_error = _ROWS * self._rounding * apart * spread.longest
         slope_error = torch.expm1(2 * logit_error) * (log_bend / 2).exp() + product_error
-        return Anchor(at, slope, slope_error, log_bend, apart, torch.where(p > 0, p * (log_p - log_q), 0.0).sum(-1))
+        return Anchor(at, slope, slope_error, log_bend, apart, kl)
 
     def bounds(
         self,
@@ -107,26 +115,30 @@ class KLScreen:
         # along the way |q - p|_1 changes by a standard deviation per unit at most
         apart = (anchor.apart + bend.sqrt() * farthest).clamp(max=2)
         off = self._logit_error(anchor.at.norm(dim=-1) + farthest, spread)
-        size = 2 * math.log(self._log_p.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
+        size = 2 * math.log(self._p.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
         noise = 2 * (off * apart + off.square() / 2 + 4 * self._rounding * size)
         most = rise + noise
         total: Tensor = (most if self._shares is None else most * self._shares.to(most)).sum(-1)
         return total.cpu()
 
     def _log_bend(
-        self, log_q: Float[Tensor, "batch vocab"], mean: Float[Tensor, "batch d_model"], spread: Spread
+        self,
+        q: Float[Tensor, "batch vocab"],
+        likeliest: Int[Tensor, "batch 1"],
+        mean: Float[Tensor, "batch d_model"],
+        spread: Spread,
     ) -> Float[Tensor, " batch"]:
         """The logarithm of the least of the three bounds on the variance at the anchor; `mean` is that of w - c."""
-        top, likeliest = log_q.max(-1, keepdim=True)
-        others = log_q.scatter(-1, likeliest, -torch.inf)
-        distances = spread.distances.log()
-        to_likeliest = (spread.distances + spread.distances[likeliest]).log()
-        about_row = (others + 2 * to_likeliest).logsumexp(-1)
-        square = (log_q + 2 * distances).logsumexp(-1).exp() - mean.square().sum(-1)
+        powers = torch.stack((torch.ones_like(spread.distances), spread.distances, spread.distances.square()), dim=1)
+        top, its_distance = q.gather(-1, likeliest), spread.distances[likeliest.squeeze(-1)]
+        others = q.scatter(-1, likeliest, 0.0) @ powers
+        squares = others[:, 2] + top.squeeze(-1) * its_distance.square()
+        about_row = others[:, 2] + 2 * others[:, 1] * its_distance + others[:, 0] * its_distance.square()
+        about_row += q.shape[-1] * _LEAST * (2 * spread.reach) ** 2
         error = 2 * _ROWS * self._rounding * spread.longest * mean.norm(dim=-1) + 1e-12 * spread.reach**2
-        about_mean = (square.clamp(min=0) + error).log()
-        about_centre = top.squeeze(-1) + math.log(spread.widest)
-        return torch.minimum(torch.minimum(about_row, about_mean), about_centre)
+        about_mean = (squares - mean.square().sum(-1)).clamp(min=0) + error
+        about_centre = top.squeeze(-1) * spread.widest
+        return torch.minimum(torch.minimum(about_row, about_mean), about_centre).log()
 
     def _sums(self, weights: Float[Tensor, "two batch vocab"], spread: Spread) -> Float[Tensor, "two batch d_model"]:
         """The rows of the unembedding about their mean, summed with these weights, added up in float64."""

@@ -69,14 +69,18 @@ class ThresholdSweep:
         state = state or {}
         runs = {data["point"]["threshold"]: Run.from_json(problem, data) for data in state.get("runs", ())}
         met: dict[float, Run] = {}
+        order: tuple[Edge, ...] | None = None
 
         def run(threshold: float) -> Generator[Progress, None, Run]:
+            nonlocal order
             if threshold in runs:
                 met[threshold] = runs[threshold]
             else:
                 current = state.get("current") or {}
                 start = current["position"] if current.get("threshold") == threshold else None
-                met[threshold] = yield from self._run(problem, threshold, met, start)
+                if isinstance(self.pruning, GroupedPruning) and order is None:
+                    order = yield from _ranking(self.pruning, problem, met)
+                met[threshold] = yield from self._run(problem, threshold, met, start, order)
             return met[threshold]
 
         goal = self.goal if isinstance(self.goal, (Threshold, Edges)) else Bar(self.goal, problem)
@@ -106,7 +110,12 @@ class ThresholdSweep:
         return pruned.circuit, Account(chosen, curve, figures)
 
     def _run(
-        self, problem: Problem, threshold: float, met: dict[float, Run], start: Mapping[str, Any] | None
+        self,
+        problem: Problem,
+        threshold: float,
+        met: dict[float, Run],
+        start: Mapping[str, Any] | None,
+        order: tuple[Edge, ...] | None,
     ) -> Generator[Progress, None, Run]:
         stage = f"run {len(met) + 1} · threshold {threshold:.3g}"
         earlier = [run.to_json() for run in met.values()]
@@ -116,7 +125,7 @@ class ThresholdSweep:
                 problem, Position(**start) if start else None
             )
         else:
-            walk = pruning.walk(problem)
+            walk = pruning.walk(problem, order)
         state: dict[str, Any] = {"runs": earlier}  # to go on from, the latest that there is
         while True:
             try:
@@ -126,7 +135,7 @@ class ThresholdSweep:
                 break
             match step:
                 case Scored():
-                    yield Progress(f"{stage} · ranking", step.done, step.total, state=state)
+                    raise AssertionError("the order is given")
                 case Step():
                     state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
                     yield Progress(stage, step.done, step.total, len(step.position.scores), state)
@@ -138,6 +147,21 @@ class ThresholdSweep:
                     assert_never(step)
         pruned = replace(pruned, circuit=pruned.circuit.pruned())
         return Run(measured(problem, pruned.circuit, threshold, pruned.tested), pruned)
+
+
+def _ranking(
+    pruning: GroupedPruning, problem: Problem, met: dict[float, Run]
+) -> Generator[Progress, None, tuple[Edge, ...]]:
+    """The order of all thresholds, ranked once."""
+    ranking = pruning.ranking(problem)
+    state = {"runs": [run.to_json() for run in met.values()]}
+    while True:
+        try:
+            step = next(ranking)
+        except StopIteration as stop:
+            order: tuple[Edge, ...] = stop.value
+            return order
+        yield Progress("ranking", step.done, step.total, state=state)
 
 
 def _is_fine_enough(goal: Edges | Bar, point: CurvePoint) -> bool:

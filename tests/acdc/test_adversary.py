@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 
@@ -37,15 +35,6 @@ from tests.acdc.attacks.an_attack import CIRCUIT, case
 GOLDEN = Path(__file__).with_name("golden_attack.json")
 EDGES = ("input->a1.h0<q>", "a0.h2->a1.h0<k>", "a0.h0->a1.h0<v>", "a1.h0->logits")
 SETUP = Setup(prompts=6, seed=3)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def unchecked() -> Iterator[None]:
-    """No shape checks, which would take longer than what they check."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,12 +26,6 @@ from tests.acdc.algorithms.walks import finished
 from tests.acdc.report.test_table import lines
 
 SETUP = Setup(metric="kl", prompts=32)
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 from functools import cache, partial
 
-import jaxtyping
 import pytest
 import torch
 
@@ -36,8 +35,7 @@ HALF = ("bfloat16", "float16")
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, and masks that are trained for a few steps."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    """Masks that are trained for a few steps."""
     monkeypatch.setattr("acdc.discovery.LearnedMasks", partial(LearnedMasks, steps=8))
 
 

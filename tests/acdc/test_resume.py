@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-import jaxtyping
 import pytest
 
 import acdc
@@ -85,8 +84,7 @@ class Patience:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check, and no waiting for the disk."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    """No waiting for the disk."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 

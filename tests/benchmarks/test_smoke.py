@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import torch
 
@@ -21,13 +20,6 @@ from tests.benchmarks.rows import KINDS, METRICS, QUICK, DifferentDecisions, che
 from tests.benchmarks.subjects import PLANTED, Subject, subject
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.usefixtures("unchecked")
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which other tests make of the same functions."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import jaxtyping
 import pytest
 import torch
 from jaxtyping import Float
@@ -38,12 +37,6 @@ Point = tuple[Outputs | None, set[str]]
 
 WORSE = {"logit_difference": -1, "probability_difference": -1, "nll": 1, "kl": 1, "l2": 1}
 """Whether a metric is worse when it is lower (-1) or higher (1)."""
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="module")

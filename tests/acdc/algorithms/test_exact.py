@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 import torch
 
@@ -20,12 +19,6 @@ from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Checkpoints
 from tests.native_bridges import native_bridge
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def assert_exact(problem: Problem, exact: ExactPatching) -> None:

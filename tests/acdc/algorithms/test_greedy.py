@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -68,13 +67,6 @@ def steps(algorithm: GreedyPruning, problem: Problem) -> list[Step]:
     return list(algorithm.walk(problem))
 
 
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the thousands of runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-
-
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("measured", ["logit_difference", "kl"])
 @pytest.mark.parametrize(
     ("architecture", "ablations"),
@@ -204,7 +196,6 @@ def test_a_negative_number_of_candidates_is_refused() -> None:
         GreedyPruning(0.1, batch=-1)
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("name", "task"), [("periodic-2l", "periodic"), ("everyday-4l", "ioi")])
 def test_on_the_shipped_models_batches_decide_as_one_at_a_time_does(name: str, task: str) -> None:
     model = graphs.load(tasks.shipped_model(name))

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jaxtyping
 import pytest
 
 from acdc.algorithms.attribution import IntegratedGradients
@@ -21,12 +20,6 @@ from graphs.nodes import Edge
 from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
@@ -22,12 +21,6 @@ from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
 from tests.graphs.oracle import load_bridge, oracle_weighted_logits
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def oracle_importance(problem: Problem, bridge: TransformerBridge) -> dict[str, float]:

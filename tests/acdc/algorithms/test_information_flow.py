@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 import torch
 
@@ -21,12 +20,6 @@ from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
 from tests.graphs.oracle import load_bridge, oracle_outputs
 from tests.native_bridges import Native, native_bridge
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma2"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 
 from acdc.algorithms.attribution import Attribution
@@ -20,12 +19,6 @@ from acdc.progress import CurvePoint
 from graphs.circuit import Circuit
 from tasks.metrics import Accuracy, KLDivergence
 from tests.acdc.algorithms.walks import ended
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def levels(problem: Problem, circuit: Circuit) -> tuple[float, float]:

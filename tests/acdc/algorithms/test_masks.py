@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 
@@ -19,12 +18,6 @@ from acdc.models import load_named
 from acdc.problem import Problem
 from tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended, finished
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def test_samples_are_not_0_as_often_as_is_said() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 
 from acdc.algorithms.greedy import GreedyPruning
@@ -18,12 +17,6 @@ from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended, finished
 
 FRACTION = 0.03
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def threshold_of(problem: Problem) -> float:

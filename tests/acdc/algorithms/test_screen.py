@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,12 +28,6 @@ from tasks.metrics import KLDivergence, LogitDifference, Targets
 from tasks.prompts import PromptPairs
 from tasks.tokenisation import TextPair, TokenPair
 from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, hand_weighted
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture
@@ -74,7 +67,6 @@ def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None
     assert float(bound[0]) == pytest.approx(float(rise), rel=0.05, abs=1e-9)
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_decisions_and_scores_are_those_of_measuring_everything(problem: Problem) -> None:
     full, none = problem.bounds
     screened, measured = with_and_without_bounds(problem, abs(full - none) / 50)
@@ -97,7 +89,6 @@ TASKS = ("agreement", "periodic", "siit_lookup", "siit_pick", "planted_hops", "t
 """On every model that is shipped, a planted and a compiled one."""
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("task", TASKS)
 def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the_model(
@@ -108,7 +99,6 @@ def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the
     assert_same_decisions(problems(tasks.get(task), model, setup)[0])
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_nor_on_the_model_weighted_by_hand(dtype: torch.dtype) -> None:
     model = hand_weighted(dtype)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
@@ -22,12 +21,6 @@ Scorer = Attribution | IntegratedGradients | ExactPatching
 SCORERS: tuple[Scorer, ...] = (Attribution(), IntegratedGradients("inputs", 2), ExactPatching())
 every_scorer = pytest.mark.parametrize("scorer", SCORERS, ids=["eap", "eap-ig", "exact"])
 every_rule = pytest.mark.parametrize("rule", [Rule.TOP, Rule.GREEDY])
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def kept_by(problem: Problem, circuit: Circuit) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 
 from acdc.algorithms import sweep
@@ -17,12 +16,6 @@ from acdc.progress import Account, Progress
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from tasks.metrics import KLDivergence
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def search(goal: Goal) -> ThresholdSweep:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -22,12 +21,6 @@ from graphs.incremental import IncrementalExecutor
 from graphs.nodes import Edge, Receiver
 from tasks.metrics import KLDivergence
 from tests.acdc.algorithms.walks import ended
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than the many runs that they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 import torch
 
@@ -28,12 +27,6 @@ from graphs.ablation import Ablation
 from graphs.runs import Prompts
 from tasks.metrics import KLDivergence
 from tests.acdc.attacks.planted_failures import SETUP, broken, dropped
-
-
-@pytest.fixture(autouse=True)
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shape checks, which would take longer than what they check."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="module")
