@@ -19,11 +19,11 @@ demo: $(READY) ## install into .venv and find the circuit of a first behaviour
 
 test: $(READY_TO_TEST) check ## install with the test tools into .venv and check everything
 
-check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint, types and tests (with coverage)
+check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint, types and tests (ARGS=--cov for coverage)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and memory (ARGS=--quick, ARGS=--help)
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
