@@ -201,8 +201,8 @@ class _Memory:
         """The bytes of the clean and ablated runs of all prompts."""
         tokens = sum(pair.length * len(pair.scored) for pair in problem.pairs.pairs)
         batch = next(iter(problem.batches))
-        floor = batch.runs.floor
-        held = [batch.runs.delta, floor.outputs, *floor.residuals.values(), *floor.residuals.values()]  # and clean ones
+        residuals = 2 * list(batch.runs.ablated.residuals.values())  # and the clean run's
+        held = [batch.runs.delta, batch.runs.ablated.outputs, *residuals]
         return sum(tensor.nbytes for tensor in held) * tokens // max(1, batch.prompts.clean.numel())
 
     def peak(self, working: int) -> int:

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graphs.errors import NotInGraph
-from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
+from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot
 
 if TYPE_CHECKING:
     import networkx
 
 MOST_EDGES = 100_000_000
 """More than the largest open models have; listing them takes minutes and most of a machine's memory."""
+
+
+@dataclass(frozen=True)
+class MlpIndices:
+    """Which sender and which receiver an MLP is, by number, and how many senders, from the first, it may read."""
+
+    sender: int
+    receiver: int
+    reads: int
+
+
+@dataclass(frozen=True)
+class LayerIndices:
+    """Which senders and receivers the nodes of a layer are, by number; `mlp` is None in attention-only models."""
+
+    heads: range
+    slots: Mapping[Slot, range]
+    mlp: MlpIndices | None
+
+    @property
+    def reads(self) -> int:
+        """How many senders, from the first, the heads may read: all that stand before the layer."""
+        return self.heads.start
+
+    @property
+    def receivers(self) -> range:
+        """All receivers of the heads."""
+        return range(self.slots[SLOTS[0]].start, self.slots[SLOTS[-1]].stop)
 
 
 @dataclass(frozen=True)
@@ -78,6 +106,20 @@ class ComputationalGraph:
         """The place of each receiver in `receivers`."""
         return {receiver: index for index, receiver in enumerate(self.receivers)}
 
+    @cached_property
+    def layers(self) -> tuple[LayerIndices, ...]:
+        """Which senders and receivers belong to each layer."""
+        layers: list[LayerIndices] = []
+        sender, receiver, count = 1, 0, self.n_heads
+        for _ in range(self.n_layers):
+            heads = range(sender, sender + count)
+            slots = {slot: range(receiver + at * count, receiver + (at + 1) * count) for at, slot in enumerate(SLOTS)}
+            sender, receiver = sender + count, receiver + len(SLOTS) * count
+            mlp = MlpIndices(sender, receiver, heads.start if self.parallel else sender) if self.has_mlp else None
+            layers.append(LayerIndices(heads, slots, mlp))
+            sender, receiver = sender + self.has_mlp, receiver + self.has_mlp
+        return tuple(layers)
+
     def reads(self, receiver: Receiver) -> int:
         """How many of `senders`, from the first, the receiver may read.
 
@@ -87,8 +129,8 @@ class ComputationalGraph:
             raise NotInGraph(f"no receiver {receiver.name} in this model, which has {self.describe()}")
         if receiver.node == LOGITS:
             return len(self.senders)
-        before = 1 + receiver.node.layer * (self.n_heads + self.has_mlp)
-        return before + (self.n_heads if receiver.node.kind == "mlp" and not self.parallel else 0)
+        layer = self.layers[receiver.node.layer]
+        return layer.reads if layer.mlp is None or receiver.slot else layer.mlp.reads
 
     def incoming(self, receiver: Receiver) -> tuple[Edge, ...]:
         """The edges into a receiver, by sender in topological order."""

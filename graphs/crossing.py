@@ -11,8 +11,10 @@ from torch import Tensor
 
 from graphs.circuit import Circuit
 from graphs.errors import BadTokens, DifferentGraphs
+from graphs.layer_run import LayerRun, layer_runs
 from graphs.liveness import Liveness, receivers_of
 from graphs.model.transformer import Model
+from graphs.runs import residuals_of
 
 _TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
 """How many positions of pairs run together: few enough for the processor's cache, and enough to keep it busy."""
@@ -31,13 +33,13 @@ class Block:
 class _Corrupt:
     """The runs of some corrupt prompts, axes as in `CrossedRun`.
 
-    `residuals` is keyed by how many senders its reader reads. `floors` and `projected` are found when first asked for:
+    `residuals` is keyed by how many senders its reader reads. `missing` and `projected` are found when first asked for:
     what the missing edges of a receiver bring it, and the queries, keys or values of those that read nothing else.
     """
 
     outputs: Float[Tensor, "sender corrupt 1 pos d_model"]
-    residuals: dict[int, Float[Tensor, "corrupt 1 pos d_model"]]
-    floors: dict[int, Float[Tensor, "corrupt 1 _ d_model"]] = field(default_factory=dict)
+    residuals: dict[int, Float[Tensor, "corrupt pos d_model"]]
+    missing: dict[int, Float[Tensor, "corrupt 1 _ d_model"]] = field(default_factory=dict)
     projected: dict[int, Float[Tensor, "1 corrupt 1 _ d_head"]] = field(default_factory=dict)
 
 
@@ -51,11 +53,7 @@ class _Clean:
 
     wrote: dict[int, Float[Tensor, "#corrupt clean _ d_model"]]
     scales: tuple[Float[Tensor, "clean pos d_model"] | None, ...]
-
-    def select(self, some: slice) -> _Clean:
-        """The same of some of the prompts."""
-        wrote = {sender: value[:, some] for sender, value in self.wrote.items()}
-        return _Clean(wrote, tuple(None if scale is None else scale[some] for scale in self.scales))
+    layers: tuple[LayerRun, ...]
 
 
 class CrossedRun:
@@ -95,14 +93,14 @@ class CrossedRun:
         self._model, self._position = model, position
         self._clean, self._corrupt = clean[:, :end].to(model.device), corrupt[:, :end].to(model.device)
         self._places = model.places(length, end)
-        self._scored = tuple(place.at(torch.tensor([position], device=model.device)) for place in self._places)
-        alive = Liveness.of(graph, torch.from_numpy(circuit.mask())[None])
-        self._heads = torch.arange(graph.n_heads, device=model.device)
-        self._live: list[int] = alive.live[0].nonzero()[:, 0].tolist()
-        self._wide: list[bool] = alive.wide[0].tolist()
-        self._kept: list[list[int]] = [row.nonzero()[:, 0].tolist() for row in alive.kept[0]]
+        live = Liveness.of(graph, torch.from_numpy(circuit.mask())[None])
+        self._live: list[int] = live.live[0].nonzero()[:, 0].tolist()
+        self._all_positions: list[bool] = live.all_positions[0].tolist()
+        self._kept: list[list[int]] = [row.nonzero()[:, 0].tolist() for row in live.kept[0]]
         self._reads = [graph.reads(receiver) for receiver in graph.receivers]
-        self._steady = self._unreached()
+        self._clean_only = self._of_the_clean_prompt()
+        nothing = torch.zeros(len(graph.senders), 1, 1, graph.d_model, dtype=model.dtype, device=model.device)
+        self._biases = residuals_of(model, nothing, (1, 1, graph.d_model))
 
     def blocks(self, pairs: int | None = None) -> Iterator[Block]:
         """The logits of all pairs, about so many at a time (None: as many as run fast)."""
@@ -111,16 +109,19 @@ class CrossedRun:
         rows = min(n_corrupt, max(1, round(at_once**0.5)))
         columns = min(n_clean, max(1, at_once // rows))
         parts = [self._run_clean(some) for some in _slices(n_clean, rows * columns)]
-        wrote = {sender: torch.cat([part.wrote[sender] for part in parts], 1) for sender in self._steady}
+        wrote = {sender: torch.cat([part.wrote[sender] for part in parts], 1) for sender in self._clean_only}
         frozen = self._model.graph.frozen_scale
         layers = zip(*(part.scales for part in parts), strict=True)
         scales = tuple(torch.cat([one for one in layer if one is not None]) if frozen else None for layer in layers)
-        known = _Clean(wrote, scales)
         del parts
         for some in _slices(n_corrupt, rows):
             ablated = self._run_corrupt(some)
             for others in _slices(n_clean, columns):
-                yield Block(some, others, self._run_pairs(ablated, known.select(others)))
+                known = self._known(
+                    {sender: value[:, others] for sender, value in wrote.items()},
+                    tuple(None if scale is None else scale[others] for scale in scales),
+                )
+                yield Block(some, others, self._run_pairs(ablated, known))
 
     @torch.no_grad()
     def reference(self) -> Float[Tensor, "clean vocab"]:
@@ -128,7 +129,7 @@ class CrossedRun:
         parts = []
         for some in _slices(len(self._clean), self._fast):
             outputs = self._model.trace(self._model.embed(self._clean[some]), self._places).outputs
-            final = outputs[:, :, self._position].sum(0) + self._biases(len(outputs))
+            final = outputs[:, :, self._position].sum(0) + self._biases[len(outputs)][0]
             parts.append(self._model.unembedding(final))
         return torch.cat(parts)
 
@@ -137,24 +138,18 @@ class CrossedRun:
         tokens = _TOKENS if self._model.device.type == "cpu" else _TOKENS_ON_GPU
         return max(1, tokens // self._clean.shape[1])
 
-    def _unreached(self) -> set[int]:
+    def _of_the_clean_prompt(self) -> set[int]:
         """The live senders that nothing of the corrupt prompt reaches: all that they read is kept, and is such too."""
-        steady = {0}
+        found = {0}
         for sender in self._live[1:]:
             rows = [row for row, _ in receivers_of(self._model.graph, sender)]
-            if all(len(self._kept[row]) == self._reads[row] and steady.issuperset(self._kept[row]) for row in rows):
-                steady.add(sender)
-        return steady
+            if all(len(self._kept[row]) == self._reads[row] and found.issuperset(self._kept[row]) for row in rows):
+                found.add(sender)
+        return found
 
-    def _biases(self, read: int) -> Float[Tensor, " d_model"]:
-        """The attention biases, which belong to no node, in the sum of the first `read` senders."""
-        graph = self._model.graph
-        total = torch.zeros(graph.d_model, dtype=self._model.dtype, device=self._model.device)
-        per_layer = graph.n_heads + graph.has_mlp
-        for index, layer in enumerate(self._model.layers):
-            if 1 + index * per_layer + graph.n_heads <= read:
-                total = total + layer.attention.output_bias
-        return total
+    def _known(self, wrote: dict[int, Tensor], scales: tuple[Tensor | None, ...]) -> _Clean:
+        position = torch.tensor([self._position], device=self._model.device)
+        return _Clean(wrote, scales, layer_runs(self._model, self._places, position, scales, self._scored))
 
     @torch.no_grad()
     def _run_clean(self, some: slice) -> _Clean:
@@ -163,25 +158,21 @@ class CrossedRun:
         scales: tuple[Tensor | None, ...] = (None,) * self._model.graph.n_layers
         if self._model.graph.frozen_scale:
             scales = self._model.trace(start, self._places).scales
-        known = _Clean({0: start[None]}, scales)
+        known = self._known({0: start[None]}, scales)
         for sender in self._live:
-            if sender in self._steady and sender:
+            if sender in self._clean_only and sender:
                 known.wrote[sender] = self._write(sender, None, known)
         return known
 
     @torch.no_grad()
     def _run_corrupt(self, some: slice) -> _Corrupt:
         outputs = self._model.trace(self._model.embed(self._corrupt[some]), self._places).outputs
-        residuals, total, start = {}, torch.zeros_like(outputs[0]), 0
-        for read in sorted(set(self._reads)):
-            total = total + outputs[start:read].sum(0)
-            residuals[read], start = (total + self._biases(read))[:, None], read
-        return _Corrupt(outputs[:, :, None], residuals)
+        return _Corrupt(outputs[:, :, None], residuals_of(self._model, outputs, outputs.shape[1:]))
 
     @torch.no_grad()
     def _run_pairs(self, ablated: _Corrupt, known: _Clean) -> Float[Tensor, "corrupt clean vocab"]:
         for sender in self._live:
-            if sender not in self._steady:
+            if sender not in self._clean_only:
                 known.wrote[sender] = self._write(sender, ablated, known)
         final = self._input(len(self._kept) - 1, False, ablated, known).squeeze(-2)
         shape = len(ablated.outputs[0]), known.wrote[0].shape[1]
@@ -191,63 +182,49 @@ class CrossedRun:
         self, sender: int, ablated: _Corrupt | None, known: _Clean
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
         """What a live sender writes, at the scored position only unless it is read everywhere."""
-        node, wide = self._model.graph.senders[sender], self._wide[sender]
-        layer, rows = self._model.layers[node.layer], receivers_of(self._model.graph, sender)
+        node, all_positions = self._model.graph.senders[sender], self._all_positions[sender]
+        layer, rows = known.layers[node.layer], receivers_of(self._model.graph, sender)
         if node.kind == "mlp":
-            assert layer.mlp is not None
-            return layer.mlp(self._input(rows[0][0], wide, ablated, known))
-        q, k, v = (self._project(row, wide or slot != "q", ablated, known) for row, slot in rows)
-        place = (self._places if wide else self._scored)[node.layer]
-        z = layer.attention.attend(q, k, v, place)
-        out = layer.attention.write(z, self._heads[node.head : node.head + 1])[0]
-        scale = known.scales[node.layer]
-        return out if scale is None else out * (scale if wide else self._at_score(scale))
-
-    def _project(
-        self, row: int, wide: bool, ablated: _Corrupt | None, known: _Clean
-    ) -> Float[Tensor, "1 #corrupt #clean _ d_head"]:
-        """The queries, keys or values of one head."""
-        if ablated is not None and row in ablated.projected:
-            return ablated.projected[row]
-        node, slot = self._model.graph.receivers[row]
-        attention, head = self._model.layers[node.layer].attention, self._heads[node.head : node.head + 1]
-        normed = attention.norm(self._input(row, wide, ablated, known))[None]
-        place = (self._places if wide else self._scored)[node.layer]
-        match slot:
-            case "q":
-                made = place.rotate(attention.query(normed, head))
-            case "k":
-                made = place.rotate(attention.key(normed, head))
-            case _:
-                made = attention.value(normed, head)
-        if ablated is not None and not self._kept[row]:
-            ablated.projected[row] = made
-        return made
+            return layer.mlp(self._input(rows[0][0], all_positions, ablated, known))
+        head = torch.tensor([node.head], device=self._model.device)
+        projected = []
+        for row, slot in rows:
+            assert slot is not None
+            if ablated is not None and row in ablated.projected:
+                projected.append(ablated.projected[row])
+                continue
+            everywhere = all_positions or slot != "q"
+            residual = self._input(row, everywhere, ablated, known)[None]
+            projected.append(layer.project(slot, residual, head, all_positions=everywhere))
+            if ablated is not None and not self._kept[row]:
+                ablated.projected[row] = projected[-1]
+        q, k, v = projected
+        return layer.heads(q, k, v, head, all_positions=all_positions)[0]
 
     def _input(
-        self, row: int, wide: bool, ablated: _Corrupt | None, known: _Clean
+        self, row: int, all_positions: bool, ablated: _Corrupt | None, known: _Clean
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
         """What a receiver reads: what the corrupt prompt brings it over missing edges, and all that it keeps."""
         kept, read = self._kept[row], self._reads[row]
         if len(kept) == read:
-            floor = self._biases(read)[None, None, None]
+            missing = self._biases[read][None]
         else:
             assert ablated is not None
-            if row not in ablated.floors:
-                residual = ablated.residuals[read]
+            if row not in ablated.missing:
+                residual = ablated.residuals[read][:, None]
                 residual = residual - ablated.outputs[kept].sum(0) if kept else residual
-                ablated.floors[row] = residual if wide else self._at_score(residual)
-            floor = ablated.floors[row]
-        values = [known.wrote[sender] if wide else self._at_score(known.wrote[sender]) for sender in kept]
+                ablated.missing[row] = residual if all_positions else self._scored(residual)
+            missing = ablated.missing[row]
+        values = [known.wrote[sender] if all_positions else self._scored(known.wrote[sender]) for sender in kept]
         # what does not depend on the corrupt prompt first, and on its own, so that few sums are as large as the pairs
-        own = [value for sender, value in zip(kept, values, strict=True) if sender in self._steady]
-        total: Tensor = floor + sum(own)
+        own = [value for sender, value in zip(kept, values, strict=True) if sender in self._clean_only]
+        total: Tensor = missing + sum(own)
         for sender, value in zip(kept, values, strict=True):
-            if sender not in self._steady:
+            if sender not in self._clean_only:
                 total = total + value
         return total
 
-    def _at_score(self, x: Float[Tensor, "*batch pos d"]) -> Float[Tensor, "*batch 1 d"]:
+    def _scored(self, x: Float[Tensor, "*batch pos d"]) -> Float[Tensor, "*batch 1 d"]:
         """x at the scored position, or x itself where it is there already."""
         return x if x.shape[-2] == 1 else x[..., self._position : self._position + 1, :]
 

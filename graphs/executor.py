@@ -13,8 +13,9 @@ from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
 from graphs.liveness import Liveness, connected
 from graphs.model.transformer import Model
+from graphs.nodes import SLOTS
 from graphs.runs import Prompts, Runs, prepare
-from graphs.sparse_run import Silence, SparseRun
+from graphs.sparse_run import AblatedProjections, SparseRun
 
 
 class Executor:
@@ -69,27 +70,27 @@ class Executor:
                 )
         if not circuits:
             raise DifferentGraphs("no circuit was given to run; give at least one")
-        silence, parts = Silence(self.runs), []
+        ablated, parts = AblatedProjections(self.runs), []
         several = max(1, max_bytes // (8 * len(graph.senders) * len(graph.receivers)))
         with torch.no_grad():
             for start in range(0, len(circuits), several):
                 masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits[start : start + several]])
-                alive = Liveness.of(graph, masks.to(self.runs.delta.device))
-                parts.append(self._run_distinct(alive, silence, columns, max_bytes))
+                live = Liveness.of(graph, masks.to(self.runs.delta.device))
+                parts.append(self._run_distinct(live, ablated, columns, max_bytes))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _run_distinct(
-        self, alive: Liveness, silence: Silence, columns: Int[Tensor, "batch column"] | None, max_bytes: int
+        self, live: Liveness, ablated: AblatedProjections, columns: Int[Tensor, "batch column"] | None, max_bytes: int
     ) -> Float[Tensor, "circuit batch column"]:
         """The logits of circuits, those that keep the same edges run once."""
-        first, same = alive.distinct()
-        alive = alive.select(first)
+        first, same = live.distinct()
+        live = live.select(first)
         # per circuit: what its live senders write, five such for each live head of one layer, and a few more
-        live = alive.live.sum(1)
-        rows = live + 5 * live.clamp(max=self.runs.graph.n_heads) + 10
+        count = live.live.sum(1)
+        rows = count + 5 * count.clamp(max=self.runs.graph.n_heads) + 10
         most = max_bytes // (self.runs.delta[0].numel() * self.runs.delta.element_size())
         parts = [
-            self.runs.model.unembedding(SparseRun(self.runs, silence, alive.select(some)).final(), columns)
+            self.runs.model.unembedding(SparseRun(self.runs, ablated, live.select(some)).final(), columns)
             for some in _groups(rows.tolist(), most)
         ]
         return torch.cat(parts)[same]
@@ -112,24 +113,18 @@ class Executor:
         runs, graph = self.runs, self.runs.graph
         joined = connected(graph, masks != 0).to(runs.delta.dtype)[..., None, None, None]
         written = runs.delta[:1].expand(len(masks), 1, *runs.delta.shape[1:])
-        receiver = 0  # the first receiver of the layer; what its attention reads has been written
-        for index, layer in enumerate(runs.model.layers):
-            read = written.shape[1]
-            rows = receiver + torch.arange(3 * graph.n_heads, device=masks.device)
-            slots = self._input(masks[:, rows, :read], written)
-            q, k, v = slots.view(3, graph.n_heads, *slots.shape[1:])
-            heads = self._heads(index, q, k, v) - runs.floor.outputs[read : read + graph.n_heads]
-            after = torch.cat((written, heads * joined[:, read : read + graph.n_heads]), dim=1)
-            receiver += 3 * graph.n_heads
-            if layer.mlp is not None:
-                mlp = after.shape[1]
-                heard = written if graph.parallel else after
-                residual = self._input(masks[:, receiver : receiver + 1, : heard.shape[1]], heard)
-                wrote = layer.mlp(residual[0]) - runs.floor.outputs[mlp]
-                after = torch.cat((after, wrote.unsqueeze(1) * joined[:, mlp : mlp + 1]), dim=1)
-                receiver += 1
-            written = after
-        final = self._input(masks[:, receiver : receiver + 1], runs.scored(written))[0]
+        for layer in runs.layers:
+            heads, receivers, mlp = layer.indices.heads, layer.indices.receivers, layer.indices.mlp
+            slots = self._input(masks[:, receivers.start : receivers.stop, : heads.start], written)
+            parts = zip(SLOTS, slots.view(len(SLOTS), graph.n_heads, *slots.shape[1:]), strict=True)
+            q, k, v = (layer.project(slot, residual) for slot, residual in parts)
+            wrote = layer.heads(q, k, v) - runs.ablated.outputs[heads.start : heads.stop, None]
+            written = torch.cat((written, wrote.transpose(0, 1) * joined[:, heads.start : heads.stop]), dim=1)
+            if mlp is not None:
+                residual = self._input(masks[:, mlp.receiver, None, : mlp.reads], written)[0]
+                wrote = layer.mlp(residual) - runs.ablated.outputs[mlp.sender]
+                written = torch.cat((written, wrote[:, None] * joined[:, mlp.sender, None]), dim=1)
+        final = self._input(masks[:, -1:], runs.scored(written))[0]
         return runs.model.unembedding(final.squeeze(-2), columns)
 
     def _input(
@@ -140,33 +135,17 @@ class Executor:
         """What these receivers, which all read the same senders, read."""
         n_circuits, n_receivers, read = mask.shape
         kept = mask.to(written.dtype) @ written[:, :read].flatten(2)
-        floor = self.runs.floor.residuals[read]
-        floor = self.runs.scored(floor) if written.shape[-2] == 1 else floor
-        return kept.view(n_circuits, n_receivers, *floor.shape).transpose(0, 1) + floor
-
-    def _heads(
-        self,
-        index: int,
-        q: Float[Tensor, "head circuit batch pos d_model"],
-        k: Float[Tensor, "head circuit batch pos d_model"],
-        v: Float[Tensor, "head circuit batch pos d_model"],
-    ) -> Float[Tensor, "circuit head batch pos d_model"]:
-        """What the heads of one layer write, each slot reading its own input."""
-        attention, place = self.runs.model.layers[index].attention, self.runs.places[index]
-        queries = place.rotate(attention.query(attention.norm(q)))
-        keys = place.rotate(attention.key(attention.norm(k)))
-        values = attention.value(attention.norm(v))
-        out = attention.write(attention.attend(queries, keys, values, place))
-        scale = self.runs.scales[index]
-        return (out if scale is None else out * scale).transpose(0, 1)
+        ablated = self.runs.ablated.residuals[read]
+        ablated = self.runs.scored(ablated) if written.shape[-2] == 1 else ablated
+        return kept.view(n_circuits, n_receivers, *ablated.shape).transpose(0, 1) + ablated
 
 
 def _groups(costs: list[int], most: int) -> Iterator[slice]:
     """Neighbours that cost at most so much together, at least one to a group."""
     start = total = 0
-    for place, cost in enumerate(costs):
-        if place > start and total + cost > most:
-            yield slice(start, place)
-            start, total = place, 0
+    for index, cost in enumerate(costs):
+        if index > start and total + cost > most:
+            yield slice(start, index)
+            start, total = index, 0
         total += cost
     yield slice(start, len(costs))

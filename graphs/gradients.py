@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.nodes import LOGITS, SLOTS, Node, Receiver
+from graphs.layer_run import LayerRun
+from graphs.nodes import SLOTS
 from graphs.runs import Runs
 
 _WIDENED = 1 << 24
@@ -56,22 +57,21 @@ class Linearisation:
         *,
         columns: Int[Tensor, "batch column"] | None = None,
     ) -> None:
-        graph = runs.graph
         self.runs = runs
-        self._steps: list[tuple[int, _Attended | None, _Computed | None]] = []
+        self._steps: list[tuple[LayerRun, _Attended | None, _Computed | None]] = []
         residual = runs.clean_residual(read) if residual is None else residual
-        first, written = divmod(read - 1, graph.n_heads + graph.has_mlp)
-        for index, layer in list(enumerate(runs.model.layers))[first:]:
+        for layer in runs.layers:
             attended, computed, after = None, None, residual
-            if index > first or not written:
-                attended, wrote = self._attend(index, residual)
+            if layer.indices.reads >= read:
+                attended, wrote = self._attend(layer, residual)
                 after = residual + wrote
-            if layer.mlp is not None:
-                source = (residual if graph.parallel else after).detach().requires_grad_()
+            if layer.indices.mlp is not None and layer.indices.mlp.sender >= read:
+                source = (residual if runs.graph.parallel else after).detach().requires_grad_()
                 with torch.enable_grad():
                     computed = _Computed(source, layer.mlp(source))
                 after = after + computed.wrote.detach()
-            self._steps.append((index, attended, computed))
+            if attended is not None or computed is not None:
+                self._steps.append((layer, attended, computed))
             residual = after
         self._final = runs.scored(residual).squeeze(-2).detach().requires_grad_()
         with torch.enable_grad():
@@ -96,24 +96,26 @@ class Linearisation:
         (at_final,) = torch.autograd.grad(
             self._unembedded, self._final, (gradient / self._scale).to(self._unembedded.dtype)
         )
-        self._contract([Receiver(LOGITS)], runs.scored(runs.delta), at_final[None, :, None])
+        logits = range(len(graph.receivers) - 1, len(graph.receivers))
+        self._contract(logits, runs.scored(runs.delta), at_final[None, :, None])
         flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
         rows = torch.arange(len(runs.positions), device=flowing.device)
         flowing[rows, runs.positions] = at_final
         self._flows: list[Tensor] = []
         while self._steps:
-            index, attended, computed = self._steps.pop()
+            layer, attended, computed = self._steps.pop()
             before = at_heads = flowing
-            if computed is not None:
+            if computed is not None and layer.indices.mlp is not None:
+                row = layer.indices.mlp.receiver
                 self._flows.append(flowing)
                 (at_mlp,) = torch.autograd.grad(computed.wrote, computed.residual, flowing)
-                self._contract([Receiver(Node("mlp", index))], runs.delta, at_mlp[None])
+                self._contract(range(row, row + 1), runs.delta, at_mlp[None])
                 before = flowing + at_mlp
                 at_heads = flowing if graph.parallel else before
             self._flows += [at_heads] * graph.n_heads
             flowing = before
             if attended is not None:
-                flowing = before + self._pull_back_attention(index, attended, at_heads)
+                flowing = before + self._pull_back_attention(layer, attended, at_heads)
         self._flows.append(flowing)
         return self._scores * self._scale
 
@@ -135,53 +137,45 @@ class Linearisation:
         return torch.stack(products) * self._scale
 
     def _attend(
-        self, index: int, residual: Float[Tensor, "batch pos d_model"]
+        self, run: LayerRun, residual: Float[Tensor, "batch pos d_model"]
     ) -> tuple[_Attended, Float[Tensor, "batch pos d_model"]]:
-        runs, attention, place = self.runs, self.runs.model.layers[index].attention, self.runs.places[index]
-        normed = attention.norm(residual).expand(runs.graph.n_heads, *residual.shape)
-        projections = (attention.query, attention.key, attention.value)
-        made = tuple(projection.linear(normed).detach().requires_grad_() for projection in projections)
+        layer, attention = run.layer, run.layer.attention
+        normed = layer.normed(residual)
+        made = tuple(layer.projection(slot).linear(normed).detach().requires_grad_() for slot in SLOTS)
         with torch.enable_grad():
-            q, k, v = (projection.norm(part) for projection, part in zip(projections, made, strict=True))
-            gathered = attention.attend(place.rotate(q), place.rotate(k), v, place)
+            q, k, v = (layer.finish(slot, part, run.place) for slot, part in zip(SLOTS, made, strict=True))
+            gathered = attention.attend(q, k, v, run.place)
         wrote = attention.write(gathered.detach()).sum(0)
-        scale = runs.scales[index]
-        wrote = wrote if scale is None else wrote * scale
+        wrote = wrote if run.scale is None else wrote * run.scale
         return _Attended(residual, made, gathered), wrote + attention.output_bias
 
     def _pull_back_attention(
-        self, index: int, attended: _Attended, at_output: Float[Tensor, "batch pos d_model"]
+        self, run: LayerRun, attended: _Attended, at_output: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "batch pos d_model"]:
         """Score the edges into a layer's heads, and return the gradient that flows on through them."""
-        runs, attention = self.runs, self.runs.model.layers[index].attention
-        scale = runs.scales[index]
-        at_heads = at_output if scale is None else at_output * scale
-        at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, attention.output)
+        at_heads = at_output if run.scale is None else at_output * run.scale
+        at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, run.layer.attention.output)
         through = torch.zeros_like(at_output)
         gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
-        projections = (attention.query, attention.key, attention.value)
-        for slot, projection, at_made in zip(SLOTS, projections, gradients, strict=True):
-            at_normed = projection.pull_back(at_made)
-            at_read = attention.norm.pull_back(attended.residual, at_normed)
-            heads = [Receiver(Node("head", index, head), slot) for head in range(runs.graph.n_heads)]
-            self._contract(heads, runs.delta, at_read)
+        for slot, at_made in zip(SLOTS, gradients, strict=True):
+            at_read = run.layer.pull_back(slot, attended.residual, at_made)
+            self._contract(run.indices.slots[slot], self.runs.delta, at_read)
             through = through + at_read.sum(0)
         return through
 
     def _contract(
         self,
-        receivers: list[Receiver],
+        receivers: range,
         delta: Float[Tensor, "sender batch pos d_model"],
         gradients: Float[Tensor, "receiver batch pos d_model"],
     ) -> None:
         graph = self.runs.graph
-        wanted = range(self._senders.start, min(self._senders.stop, graph.reads(receivers[0])))
-        rows = [graph.receiver_index[receiver] for receiver in receivers]
+        wanted = range(self._senders.start, min(self._senders.stop, graph.reads(graph.receivers[receivers.start])))
         slopes = gradients.flatten(1).to(self._scores.dtype)
         at_once = len(wanted) if delta.dtype == slopes.dtype else max(1, _WIDENED // delta[0].numel())
         for start in range(wanted.start, wanted.stop, max(1, at_once)):
             some = slice(start, min(start + at_once, wanted.stop))
-            self._scores[rows, some] = slopes @ delta[some].flatten(1).to(slopes.dtype).T
+            self._scores[receivers.start : receivers.stop, some] = slopes @ delta[some].flatten(1).to(slopes.dtype).T
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

@@ -73,7 +73,7 @@ class IncrementalExecutor:
         self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
         self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
         self._connected = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that kept edges join to `input`
-        self._read_widely = torch.zeros(len(graph.receivers), dtype=torch.bool)
+        self._read_everywhere = torch.zeros(len(graph.receivers), dtype=torch.bool)
         self._entered: set[tuple[str, int]] = set()
         self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
         self._logits: Float[Tensor, "batch column"] | None = None
@@ -120,24 +120,24 @@ class IncrementalExecutor:
         row = self.runs.graph.receiver_index[receiver]
         self._trial, self._tried = [], (row, list(senders))
         if receiver.node == LOGITS:
-            removed = self._carried(senders, wide=False)
+            removed = self._carried(senders, all_positions=False)
             return self._arrive(self._final - (removed.cumsum(0) if together else removed))
         start = self._position(receiver.node)
         stage = self._stages[start]
-        slot, place = stage.find(row)
-        removed = self._carried(senders, stage.reads_widely(slot))
-        arrived = stage.read[slot][place] - (removed.cumsum(0) if together else removed)
+        slot, index = stage.find(row)
+        removed = self._carried(senders, stage.reads_all_positions(slot))
+        arrived = stage.read[slot][index] - (removed.cumsum(0) if together else removed)
         cut = self._cut(receiver, row, senders, together)
-        changes = [self._pass(stage, {slot: (torch.tensor([place]), arrived[None])}, cut)]
+        changes = [self._pass(stage, {slot: (torch.tensor([index]), arrived[None])}, cut)]
         for later in self._stages[start + 1 :]:
             arrivals = {}
             for slot, rows in later.receivers.items():
-                change, touched = self._mix(changes, rows, later.reads_widely(slot))
+                change, touched = self._mix(changes, rows, later.reads_all_positions(slot))
                 if change is not None:
                     arrivals[slot] = touched, later.read[slot][touched].unsqueeze(1) + change
             if arrivals:
                 changes.append(self._pass(later, arrivals, cut))
-        change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), wide=False)
+        change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), all_positions=False)
         if change is None:
             return self.residual.expand(len(senders), *self.residual.shape)
         return self._arrive(self._final + change[0])
@@ -193,12 +193,12 @@ class IncrementalExecutor:
         if cut is not None:
             for place, sender in enumerate(stage.senders[rows].tolist()):
                 if cut.senders[sender]:
-                    wrote[place, cut.trials] = self._floor(sender, stage.wide)
+                    wrote[place, cut.trials] = self._ablated(sender, stage.all_positions)
         self._trial += writes
         return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
     def _mix(
-        self, changes: list[_Change], receivers: Int[Tensor, " receiver"], wide: bool
+        self, changes: list[_Change], receivers: Int[Tensor, " receiver"], all_positions: bool
     ) -> tuple[Tensor | None, Int[Tensor, " touched"]]:
         """How much what these receivers read changes, for those of them that any change reaches."""
         kept = self.kept[receivers]
@@ -209,26 +209,26 @@ class IncrementalExecutor:
             used = link.any(dim=0)
             if not used.any():
                 continue
-            part = change.everywhere if wide else change.scored
+            part = change.everywhere if all_positions else change.scored
             part = part if used.all() else part[used.to(part.device)]
             weights = link[touched][:, used].to(part)
             mixed = (weights @ part.flatten(1)).view(len(weights), *part.shape[1:])
             total = mixed if total is None else total + mixed
         return total, touched
 
-    def _carried(self, senders: Sequence[int], wide: bool) -> Float[Tensor, "sender batch pos d_model"]:
+    def _carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
         """What the edges from these senders carry in the current circuit, over what missing ones would."""
-        carried = (self.runs.delta if wide else self._scored_delta)[list(senders)]
+        carried = (self.runs.delta if all_positions else self._scored_delta)[list(senders)]
         for place, sender in enumerate(senders):
             if not self._intact[sender]:
                 stage, row = self._stage_of[sender]
-                now = stage.wrote[row] - self._floor(sender, stage.wide)
-                carried[place] = now if wide else self.runs.scored(now)
+                now = stage.wrote[row] - self._ablated(sender, stage.all_positions)
+                carried[place] = now if all_positions else self.runs.scored(now)
         return carried
 
-    def _floor(self, sender: int, wide: bool) -> Float[Tensor, "#batch #pos d_model"]:
-        output = self.runs.floor.outputs[sender]
-        if wide or output.shape[-2] == 1:
+    def _ablated(self, sender: int, all_positions: bool) -> Float[Tensor, "#batch #pos d_model"]:
+        output = self.runs.ablated.outputs[sender]
+        if all_positions or output.shape[-2] == 1:
             return output
         # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
         return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
@@ -246,7 +246,7 @@ class IncrementalExecutor:
                 stale |= self.kept[:, stage.senders].any(dim=1)
         if stale[-1]:
             row = torch.tensor([len(self.kept) - 1])
-            self._final = self._read(row, len(self.runs.graph.senders), wide=False)[0]
+            self._final = self._read(row, len(self.runs.graph.senders), all_positions=False)[0]
             self._logits = None
         self._unsettled = set()
 
@@ -254,7 +254,7 @@ class IncrementalExecutor:
         graph = self.runs.graph
         stage.settle(
             {
-                slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_widely(slot))
+                slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_all_positions(slot))
                 for slot, rows in stage.receivers.items()
                 if slot in slots
             }
@@ -265,22 +265,22 @@ class IncrementalExecutor:
             self._intact[sender] = bool(inputs[:, :count].all()) and bool(self._intact[:count].all())
             self._connected[sender] = bool((inputs & self._connected).any())
             if not self._connected[sender]:
-                stage.wrote[row] = self._floor(sender, stage.wide)
+                stage.wrote[row] = self._ablated(sender, stage.all_positions)
 
     def _read(
-        self, receivers: Int[Tensor, " receiver"], count: int, wide: bool
+        self, receivers: Int[Tensor, " receiver"], count: int, all_positions: bool
     ) -> Float[Tensor, "receiver batch pos d_model"]:
         """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
         kept = self.kept[receivers]
         if kept[:, :count].all() and self._intact[:count].all():
             residual = self.runs.clean_residual(count)
-            residual = residual if wide else self.runs.scored(residual)
+            residual = residual if all_positions else self.runs.scored(residual)
             return residual.repeat(len(receivers), 1, 1, 1)
         senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
-        floor = self.runs.floor.residuals[count]
-        floor = floor if wide else self.runs.scored(floor)
-        carried = self._carried(senders, wide)
-        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(receivers), *floor.shape) + floor
+        ablated = self.runs.ablated.residuals[count]
+        ablated = ablated if all_positions else self.runs.scored(ablated)
+        carried = self._carried(senders, all_positions)
+        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(receivers), *ablated.shape) + ablated
 
     def _enter(self, node: Node) -> None:
         """Make the stages of a node's layer once everything after them is decided."""
@@ -291,15 +291,15 @@ class IncrementalExecutor:
         group = [node] if node.kind == "mlp" else [Node("head", node.layer, head) for head in range(graph.n_heads)]
         senders = torch.tensor([graph.sender_index[member] for member in group])
         alive = self.kept[:, senders].any(dim=0)
-        wide = (self.kept[:, senders] & self._read_widely[:, None]).any(dim=0)
-        for is_wide in (False, True):
-            members = senders[alive & (wide == is_wide)]
+        everywhere = (self.kept[:, senders] & self._read_everywhere[:, None]).any(dim=0)
+        for all_positions in (False, True):
+            members = senders[alive & (everywhere == all_positions)]
             if not len(members):
                 continue
             kind = MlpStage if node.kind == "mlp" else HeadStage
-            stage = kind(self.runs, node.layer, members, is_wide)
+            stage = kind(self.runs, node.layer, members, all_positions)
             for slot, rows in stage.receivers.items():
-                self._read_widely[rows] = stage.reads_widely(slot)
+                self._read_everywhere[rows] = stage.reads_all_positions(slot)
             self._stages.insert(0, stage)
             self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
             self._settle_stage(stage, tuple(stage.receivers))

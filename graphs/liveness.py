@@ -9,68 +9,68 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from graphs.computation import ComputationalGraph
-from graphs.nodes import SLOTS, Receiver
+from graphs.nodes import SLOTS, Receiver, Slot
 
 
 @dataclass(frozen=True)
 class Liveness:
     """Per circuit, the edges that can change its logits, `kept`, and the senders that write to one of them, `live`.
 
-    Of these, the `wide` ones are read at every position: through keys or values, or by a node that is wide itself. The
-    others are read at the scored positions only. `input` is live in every circuit.
+    Those of `all_positions` are read at every position: through keys or values, or by another of them. The other live
+    ones are read at the scored positions only. `input` is live in every circuit.
     """
 
     kept: Bool[Tensor, "circuit receiver sender"]
     live: Bool[Tensor, "circuit sender"]
-    wide: Bool[Tensor, "circuit sender"]
+    all_positions: Bool[Tensor, "circuit sender"]
 
     @classmethod
     def of(cls, graph: ComputationalGraph, mask: Bool[Tensor, "circuit receiver sender"]) -> Liveness:
         """That of the circuits with these edges; the edges kept are those of `Circuit.pruned`."""
         n_circuits, n_receivers, n_senders = mask.shape
         # of receivers: whether what they read matters, and whether at every position; the logits come last
-        heard, everywhere = mask.new_zeros(2, n_circuits, n_receivers)
-        live, wide = mask.new_zeros(2, n_circuits, n_senders)
-        heard[:, -1] = True
+        matters, read_everywhere = mask.new_zeros(2, n_circuits, n_receivers)
+        live, everywhere = mask.new_zeros(2, n_circuits, n_senders)
+        matters[:, -1] = True
         for sender in range(n_senders - 1, -1, -1):
-            live[:, sender] = (mask[:, :, sender] & heard).any(1)
-            wide[:, sender] = (mask[:, :, sender] & everywhere).any(1)
+            live[:, sender] = (mask[:, :, sender] & matters).any(1)
+            everywhere[:, sender] = (mask[:, :, sender] & read_everywhere).any(1)
             for row, slot in receivers_of(graph, sender):
-                heard[:, row] = live[:, sender]
-                everywhere[:, row] = (wide if slot in (None, "q") else live)[:, sender]
-        kept = mask & heard[:, :, None]
-        fed = connected(graph, kept)
-        kept, live, wide = kept & fed[:, None], live & fed, wide & fed
+                matters[:, row] = live[:, sender]
+                read_everywhere[:, row] = (everywhere if slot in (None, "q") else live)[:, sender]
+        kept = mask & matters[:, :, None]
+        reachable = connected(graph, kept)
+        kept, live, everywhere = kept & reachable[:, None], live & reachable, everywhere & reachable
         live[:, 0] = True
-        return cls(kept, live, wide)
+        return cls(kept, live, everywhere)
 
     def distinct(self) -> tuple[Int[Tensor, " distinct"], Int[Tensor, " circuit"]]:
         """Circuits no two of which keep the same edges, and for every circuit which of them keeps the edges it does."""
-        places: dict[bytes, int] = {}
+        numbers: dict[bytes, int] = {}
         packed = self.kept.flatten(1).cpu().numpy()
-        same = [places.setdefault(row.tobytes(), len(places)) for row in packed]
-        first = [same.index(place) for place in range(len(places))]
+        same = [numbers.setdefault(row.tobytes(), len(numbers)) for row in packed]
+        first = [same.index(number) for number in range(len(numbers))]
         return torch.tensor(first), torch.tensor(same)
 
     def select(self, circuits: Int[Tensor, " some"] | slice) -> Liveness:
         """That of some of the circuits."""
-        return Liveness(self.kept[circuits], self.live[circuits], self.wide[circuits])
+        return Liveness(self.kept[circuits], self.live[circuits], self.all_positions[circuits])
 
 
 def connected(
     graph: ComputationalGraph, kept: Bool[Tensor, "circuit receiver sender"]
 ) -> Bool[Tensor, "circuit sender"]:
     """The senders that a path over kept edges connects with `input`; the others write what the ablated run has."""
-    fed = kept.new_zeros(len(kept), kept.shape[-1])
-    fed[:, 0] = True
+    reachable = kept.new_zeros(len(kept), kept.shape[-1])
+    reachable[:, 0] = True
     for sender in range(1, kept.shape[-1]):
         rows = [row for row, _ in receivers_of(graph, sender)]
         read = graph.reads(graph.receivers[rows[0]])
-        fed[:, sender] = (kept[:, rows, :read] & fed[:, None, :read]).flatten(1).any(1)
-    return fed
+        reachable[:, sender] = (kept[:, rows, :read] & reachable[:, None, :read]).flatten(1).any(1)
+    return reachable
 
 
-def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, str | None]]:
+def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, Slot | None]]:
     """The receivers of a node, by number and slot."""
     node = graph.senders[sender]
     match node.kind:

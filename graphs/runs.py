@@ -14,6 +14,7 @@ from typing_extensions import assert_never
 from graphs.ablation import Ablation
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadTokens
+from graphs.layer_run import LayerRun, layer_runs
 from graphs.model.parts import Place
 from graphs.model.transformer import Model
 
@@ -41,7 +42,7 @@ class Prompts:
 
 
 @dataclass(frozen=True)
-class Floor:
+class AblatedRun:
     """The run without any edge: what missing edges carry, and the residual stream they make.
 
     `residuals` is keyed by how many senders its reader reads; attention biases, which belong to no node, are included.
@@ -61,7 +62,7 @@ class Runs:
 
     model: Model
     delta: Float[Tensor, "sender batch pos d_model"]
-    floor: Floor
+    ablated: AblatedRun
     positions: Int[Tensor, " batch"]
     places: tuple[Place, ...]
     scales: tuple[Float[Tensor, "batch pos d_model"] | None, ...]
@@ -76,9 +77,9 @@ class Runs:
         return self.model.graph
 
     @cached_property
-    def scored_places(self) -> tuple[Place, ...]:
-        """`places` for queries at the scored positions only."""
-        return tuple(place.at(self.positions) for place in self.places)
+    def layers(self) -> tuple[LayerRun, ...]:
+        """Every layer of the model on these prompts."""
+        return layer_runs(self.model, self.places, self.positions, self.scales, self.scored)
 
     def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
         """x at each prompt's scored position, or x itself where it is already there."""
@@ -90,9 +91,9 @@ class Runs:
     @cached_property
     def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:
         residuals, total, start = {}, torch.zeros_like(self.delta[0]), 0
-        for read, floor in self.floor.residuals.items():
+        for read, ablated in self.ablated.residuals.items():
             total = total + self.delta[start:read].sum(0)
-            residuals[read], start = floor + total, read
+            residuals[read], start = ablated + total, read
         return residuals
 
     def clean_residual(self, read: int) -> Float[Tensor, "batch pos d_model"]:
@@ -108,11 +109,11 @@ class Runs:
             rows = x if x.shape[-3] == 1 else x[..., prompts, :, :]
             return rows[..., :end, :]
 
-        outputs = part(self.floor.outputs)
-        floor = Floor(outputs, {read: part(x) for read, x in self.floor.residuals.items()})
+        outputs = part(self.ablated.outputs)
+        ablated = AblatedRun(outputs, {read: part(x) for read, x in self.ablated.residuals.items()})
         scales = tuple(None if scale is None else part(scale) for scale in self.scales)
         places = tuple(place.first(end) for place in self.places)
-        return Runs(self.model, part(self.delta).contiguous(), floor, positions, places, scales)
+        return Runs(self.model, part(self.delta).contiguous(), ablated, positions, places, scales)
 
     def reference(self) -> Float[Tensor, "batch vocab"]:
         """The full model's logits on the clean prompts at the scored positions."""
@@ -162,10 +163,10 @@ def between(
     """
     places = model.places(length or clean.shape[1], clean.shape[1])
     ran = model.trace(clean, places)
-    ablated = _ablated(model, corrupt, places, ablation, means)
-    floor = Floor(ablated, _residuals(model, ablated, ran.outputs.shape[1:]))
-    delta = ran.outputs.sub_(ablated)
-    return Runs(model, delta, floor, positions.to(model.device), places, ran.scales)
+    outputs = _ablated(model, corrupt, places, ablation, means)
+    ablated = AblatedRun(outputs, residuals_of(model, outputs, ran.outputs.shape[1:]))
+    delta = ran.outputs.sub_(outputs)
+    return Runs(model, delta, ablated, positions.to(model.device), places, ran.scales)
 
 
 def mean_outputs(
@@ -219,20 +220,18 @@ def _ablated(
             assert_never(ablation)
 
 
-def _residuals(
-    model: Model, ablated: Float[Tensor, "sender #batch #pos d_model"], shape: torch.Size
+def residuals_of(
+    model: Model, ablated: Float[Tensor, "sender #batch #pos d_model"], shape: Sequence[int]
 ) -> dict[int, Float[Tensor, "batch pos d_model"]]:
-    graph = model.graph
+    """The residual stream of this shape that these outputs make, by how many senders its reader reads."""
     residual = ablated[0].expand(shape).clone()
-    residuals, read = {}, 1
-    for layer in model.layers:
-        residuals[read] = residual
-        residual = residual + ablated[read : read + graph.n_heads].sum(0) + layer.attention.output_bias
-        read += graph.n_heads
-        if layer.mlp is not None:
-            if not graph.parallel:
-                residuals[read] = residual
-            residual = residual + ablated[read]
-            read += 1
-    residuals[read] = residual
+    residuals = {}
+    for layer, indices in zip(model.layers, model.graph.layers, strict=True):
+        heads = indices.heads
+        residuals[indices.reads] = residual
+        residual = residual + ablated[heads.start : heads.stop].sum(0) + layer.attention.output_bias
+        if indices.mlp is not None:
+            residuals.setdefault(indices.mlp.reads, residual)  # where it reads with the heads, what these read
+            residual = residual + ablated[indices.mlp.sender]
+    residuals[len(ablated)] = residual
     return residuals

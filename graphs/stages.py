@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.nodes import SLOTS, Receiver
+from graphs.nodes import SLOTS, Slot
 from graphs.runs import Runs
 
 Arrivals = dict[str, tuple[Tensor, Tensor]]
@@ -34,7 +34,7 @@ class Write:
 
 
 class AbstractStage(ABC):
-    """Some nodes of one layer, all read at every position (`wide`) or all at the scored positions only.
+    """Some nodes of one layer, all read at every position (`all_positions`) or all at the scored positions only.
 
     `senders` and, by slot, `receivers` are their indices in the graph; `read` and `wrote` what they read and write in
     the current circuit, with a row per node.
@@ -42,7 +42,7 @@ class AbstractStage(ABC):
 
     senders: Int[Tensor, " row"]
     receivers: dict[str, Int[Tensor, " row"]]
-    wide: bool
+    all_positions: bool
     read: dict[str, Float[Tensor, "row batch pos d_model"]]
     wrote: Float[Tensor, "row batch pos d_model"]
 
@@ -54,9 +54,9 @@ class AbstractStage(ABC):
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
         """The rows that change, what they write under each trial, and everything that accepting a trial must keep."""
 
-    def reads_widely(self, slot: str) -> bool:
+    def reads_all_positions(self, slot: str) -> bool:
         """Whether this slot reads every position: keys and values always do."""
-        return self.wide or slot in ("k", "v")
+        return self.all_positions or slot in ("k", "v")
 
     @final
     def find(self, receiver: int) -> tuple[str, int]:
@@ -77,23 +77,22 @@ class AbstractStage(ABC):
 class MlpStage(AbstractStage):
     """The MLP of one layer."""
 
-    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], wide: bool) -> None:
-        mlp = runs.model.layers[layer].mlp
+    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], all_positions: bool) -> None:
+        self.layer = runs.layers[layer]
+        mlp = self.layer.indices.mlp
         assert mlp is not None
-        self.mlp = mlp
-        node = runs.graph.senders[int(senders[0])]
-        self.senders, self.wide = senders, wide
-        self.receivers = {"": torch.tensor([runs.graph.receiver_index[Receiver(node)]])}
+        self.senders, self.all_positions = senders, all_positions
+        self.receivers = {"": torch.tensor([mlp.receiver])}
 
     def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
         """One MLP, so one row."""
         self.read = read
-        self.wrote = self.mlp(read[""])
+        self.wrote = self.layer.mlp(read[""])
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
         """One MLP, so one row."""
         rows, read = arrivals[""]
-        wrote = self.mlp(read)
+        wrote = self.layer.mlp(read)
         return rows, wrote, [Write(self.read[""], rows, read), Write(self.wrote, rows, wrote)]
 
 
@@ -101,19 +100,12 @@ class MlpStage(AbstractStage):
 class HeadStage(AbstractStage):
     """Heads of one layer, with their queries, keys and values kept, since a trial may change one of the three only."""
 
-    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], wide: bool) -> None:
-        graph = runs.graph
-        nodes = [graph.senders[sender] for sender in senders.tolist()]
-        self.attention = runs.model.layers[layer].attention
-        self.heads = torch.tensor([node.head for node in nodes], device=runs.delta.device)
-        self.senders, self.wide = senders, wide
-        self.receivers = {
-            slot: torch.tensor([graph.receiver_index[Receiver(node, slot)] for node in nodes]) for slot in SLOTS
-        }
-        self.keys = runs.places[layer]
-        self.queries = self.keys if wide else runs.scored_places[layer]
-        scale = runs.scales[layer]
-        self.scale = scale if scale is None or wide else runs.scored(scale)
+    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], all_positions: bool) -> None:
+        self.layer = runs.layers[layer]
+        heads = senders - self.layer.indices.heads.start
+        self.heads = heads.to(runs.delta.device)
+        self.senders, self.all_positions = senders, all_positions
+        self.receivers = {slot: rows.start + heads for slot, rows in self.layer.indices.slots.items()}
         self.read: dict[str, Tensor] = {}
         self.made: dict[str, Tensor] = {}
 
@@ -121,7 +113,7 @@ class HeadStage(AbstractStage):
         """All heads at once."""
         every = torch.arange(len(self.senders))
         self.read |= read
-        self.made |= {slot: self._make(slot, residual, every) for slot, residual in read.items()}
+        self.made |= {slot: self._make(slot, read[slot], every) for slot in SLOTS if slot in read}
         self.wrote = self._write(self.made["q"], self.made["k"], self.made["v"], every)
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
@@ -130,7 +122,7 @@ class HeadStage(AbstractStage):
         for rows, _ in arrivals.values():
             changed[rows] = True
         rows = changed.nonzero().squeeze(1)
-        place = changed.cumsum(0) - 1  # of a row among those that change
+        index = changed.cumsum(0) - 1  # of a row among those that change
         writes, inputs = [], []
         for slot in SLOTS:
             made = self.made[slot][rows].unsqueeze(1)
@@ -142,7 +134,7 @@ class HeadStage(AbstractStage):
                     made = new
                 else:
                     made = made.repeat(1, new.shape[1], 1, 1, 1)
-                    made[place[touched]] = new
+                    made[index[touched]] = new
             inputs.append(made)
         q, k, v = inputs
         wrote = self._write(q, k, v, rows)
@@ -150,16 +142,9 @@ class HeadStage(AbstractStage):
         return rows, wrote, writes
 
     def _make(
-        self, slot: str, read: Float[Tensor, "row *batch pos d_model"], rows: Int[Tensor, " row"]
+        self, slot: Slot, read: Float[Tensor, "row *batch pos d_model"], rows: Int[Tensor, " row"]
     ) -> Float[Tensor, "row *batch pos d_head"]:
-        heads, normed = self.heads[rows], self.attention.norm(read)
-        match slot:
-            case "q":
-                return self.queries.rotate(self.attention.query(normed, heads))
-            case "k":
-                return self.keys.rotate(self.attention.key(normed, heads))
-            case _:
-                return self.attention.value(normed, heads)
+        return self.layer.project(slot, read, self.heads[rows], all_positions=self.reads_all_positions(slot))
 
     def _write(
         self,
@@ -168,5 +153,4 @@ class HeadStage(AbstractStage):
         v: Float[Tensor, "row *#batch key d_head"],
         rows: Int[Tensor, " row"],
     ) -> Float[Tensor, "row *batch query d_model"]:
-        out = self.attention.write(self.attention.attend(q, k, v, self.queries), self.heads[rows])
-        return out if self.scale is None else out * self.scale
+        return self.layer.heads(q, k, v, self.heads[rows], all_positions=self.all_positions)

@@ -125,15 +125,13 @@ class IntegratedGradients:
             case "inputs":
                 return
             case "activations":
-                for layer in range(graph.n_layers):
-                    heads = 1 + layer * (graph.n_heads + graph.has_mlp)
-                    mlp = heads + graph.n_heads
+                for layer in graph.layers:
                     if graph.parallel:  # both write at once, and neither reads the other
-                        yield range(heads, mlp + 1)
+                        yield range(layer.heads.start, layer.heads.stop + 1)
                         continue
-                    yield range(heads, mlp)
-                    if graph.has_mlp:
-                        yield range(mlp, mlp + 1)
+                    yield layer.heads
+                    if layer.mlp is not None:
+                        yield range(layer.mlp.sender, layer.mlp.sender + 1)
             case _:
                 assert_never(self.path)
 

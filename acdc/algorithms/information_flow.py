@@ -54,7 +54,8 @@ def _shares(batch: Batch, read: int) -> Float[Tensor, "sender batch pos"]:
     stream = wide(runs.clean_residual(read))  # the sums of half a model's width overflow float16
     size = stream.abs().sum(-1)
     wrote = (
-        wide(delta) + wide(floor) for delta, floor in zip(runs.delta[:read], runs.floor.outputs[:read], strict=True)
+        wide(delta) + wide(ablated)
+        for delta, ablated in zip(runs.delta[:read], runs.ablated.outputs[:read], strict=True)
     )
     near = torch.stack([(size - (stream - x).abs().sum(-1)).clamp(min=0) for x in wrote])
     return near / near.sum(0).clamp(min=torch.finfo(near.dtype).tiny)

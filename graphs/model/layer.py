@@ -1,27 +1,81 @@
-"""One layer of a transformer: its attention and its MLP."""
+"""One layer of a transformer: the one way from what its attention and its MLP read to what they write."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.model.parts import Attention, Mlp, Place
+from graphs.model.parts import Attention, Mlp, Place, Projection
+from graphs.nodes import SLOTS, Slot
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer; `mlp` is None in attention-only models."""
+    """One layer; `mlp` is None in attention-only models.
+
+    What concerns heads has them as the first axis: those chosen by number, or all (None).
+    """
 
     attention: Attention
     mlp: Mlp | None
+
+    def normed(self, residual: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "head batch pos d_model"]:
+        """What all heads read that read the same residual stream, normed once."""
+        return self.attention.norm(residual).expand(len(self.attention.output), *residual.shape)
+
+    def project(
+        self,
+        slot: Slot,
+        normed: Float[Tensor, "selected *batch pos d_model"],
+        place: Place,
+        heads: Int[Tensor, " selected"] | None = None,
+    ) -> Float[Tensor, "selected *batch pos d_head"]:
+        """The queries, keys or values of heads, each of its own input, which the attention's norm has normed."""
+        return self.finish(slot, self.projection(slot).linear(normed, heads), place)
+
+    def finish(
+        self, slot: Slot, made: Float[Tensor, "selected *batch pos d_head"], place: Place
+    ) -> Float[Tensor, "selected *batch pos d_head"]:
+        """What `project` makes of the linear projection: normed, where queries and keys are, and rotated."""
+        normed = self.projection(slot).norm(made)
+        return normed if slot == "v" else place.rotate(normed)
+
+    def heads(
+        self,
+        q: Float[Tensor, "selected *#batch query d_head"],
+        k: Float[Tensor, "selected *#batch key d_head"],
+        v: Float[Tensor, "selected *#batch key d_head"],
+        place: Place,
+        heads: Int[Tensor, " selected"] | None = None,
+    ) -> Float[Tensor, "selected *batch query d_model"]:
+        """What heads with these queries, keys and values write, before any post norm; `place` is the queries'."""
+        return self.attention.write(self.attention.attend(q, k, v, place), heads)
 
     def attend(
         self, residual: Float[Tensor, "batch pos d_model"], place: Place
     ) -> Float[Tensor, "head batch pos d_model"]:
         """What each head writes when all of them read the same residual stream, before any post norm."""
-        attention = self.attention
-        normed = attention.norm(residual).expand(len(attention.output), *residual.shape)
-        q, k, v = attention.query(normed), attention.key(normed), attention.value(normed)
-        return attention.write(attention.attend(place.rotate(q), place.rotate(k), v, place))
+        normed = self.normed(residual)
+        q, k, v = (self.project(slot, normed, place) for slot in SLOTS)
+        return self.heads(q, k, v, place)
+
+    def pull_back(
+        self,
+        slot: Slot,
+        residual: Float[Tensor, "*batch d_model"],
+        gradient: Float[Tensor, "head *batch d_head"],
+    ) -> Float[Tensor, "head *batch d_model"]:
+        """The gradient at the residual stream that all heads read, given that at the linear projection of a slot."""
+        return self.attention.norm.pull_back(residual, self.projection(slot).pull_back(gradient))
+
+    def projection(self, slot: Slot) -> Projection:
+        """That of the slot."""
+        match slot:
+            case "q":
+                return self.attention.query
+            case "k":
+                return self.attention.key
+            case "v":
+                return self.attention.value

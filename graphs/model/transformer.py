@@ -182,20 +182,17 @@ class Model:
         outputs = start.new_empty(len(graph.senders), *start.shape)
         outputs[0] = residual = start
         scales: list[Tensor | None] = []
-        at = 1
-        for layer, place in zip(self.layers, places, strict=True):
+        for layer, indices, place in zip(self.layers, graph.layers, places, strict=True):
             attention = layer.attention
             heads = layer.attend(residual, place)
             scale = None if attention.post_norm is None else attention.post_norm.scale(heads.sum(0))
             heads = heads if scale is None else heads * scale
             scales.append(scale)
+            outputs[indices.heads.start : indices.heads.stop] = heads
             after = residual + heads.sum(0) + attention.output_bias
-            outputs[at : at + graph.n_heads] = heads
-            at += graph.n_heads
-            if layer.mlp is not None:
-                outputs[at] = layer.mlp(residual if graph.parallel else after)
-                after = after + outputs[at]
-                at += 1
+            if layer.mlp is not None and indices.mlp is not None:
+                wrote = outputs[indices.mlp.sender] = layer.mlp(residual if graph.parallel else after)
+                after = after + wrote
             residual = after
         return Trace(outputs, tuple(scales))
 

@@ -40,7 +40,7 @@ def test_what_is_read_through_keys_or_values_is_wide_and_what_only_queries_read_
     graph = ComputationalGraph(3, 2, 4)
     names = ["a2.h0->logits", "a1.h0->a2.h0<q>", "a1.h1->a2.h0<v>", "a0.h0->a1.h0<q>", "m0->a1.h1<q>", "input->m0"]
     found = alive([Circuit.from_names(graph, [*names, "input->a0.h0<q>"])])
-    wide = {graph.senders[place].name for place in found.wide[0].nonzero()[:, 0]}
+    wide = {graph.senders[place].name for place in found.all_positions[0].nonzero()[:, 0]}
     live = {graph.senders[place].name for place in found.live[0].nonzero()[:, 0]}
     assert live == {"input", "a0.h0", "m0", "a1.h0", "a1.h1", "a2.h0"}
     assert wide == {"m0", "a1.h1", "input"}, "m0 feeds a head that is read at every position, a0.h0 one that is not"

@@ -88,7 +88,7 @@ def test_missing_edges_carry_what_the_ablation_says(model: Model, ablation: Abla
         Ablation.MEAN_POSITIONAL: corrupt.mean(dim=1, keepdim=True),
         Ablation.ZERO: torch.zeros_like(corrupt),
     }[ablation].expand_as(corrupt)
-    torch.testing.assert_close(runs.floor.outputs.expand_as(corrupt), wanted, rtol=0, atol=1e-12)
+    torch.testing.assert_close(runs.ablated.outputs.expand_as(corrupt), wanted, rtol=0, atol=1e-12)
     torch.testing.assert_close(runs.delta, outputs(model, CLEAN) - wanted, rtol=0, atol=1e-12)
 
 
@@ -98,7 +98,7 @@ def test_a_mean_over_other_prompts_replaces_that_of_the_batch(model: Model, abla
     runs = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), ablation, means)
     assert means is not None
     length = 1 if ablation is Ablation.MEAN else CLEAN.shape[1]
-    assert torch.equal(runs.floor.outputs, means[:, :, :length])
+    assert torch.equal(runs.ablated.outputs, means[:, :, :length])
 
 
 @pytest.mark.parametrize("name", ["relu", "attention_only", "bidirectional", "attention_only_bare"])

@@ -1,0 +1,77 @@
+"""One layer in the runs of a batch of prompts, at every position or at the scored ones only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from graphs.computation import LayerIndices
+from graphs.model.layer import Layer
+from graphs.model.parts import Place
+from graphs.model.transformer import Model
+from graphs.nodes import Slot
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """A layer with what its arithmetic needs of the prompts, and where its nodes stand in the graph.
+
+    `place` and `scale` are those of every position, and `scored_place` and `scored_scale` of the scored one of each
+    prompt; the frozen head scales are None unless a norm follows the heads.
+    """
+
+    layer: Layer
+    indices: LayerIndices
+    place: Place
+    scored_place: Place
+    scale: Float[Tensor, "batch pos d_model"] | None
+    scored_scale: Float[Tensor, "batch 1 d_model"] | None
+
+    def project(
+        self,
+        slot: Slot,
+        residual: Float[Tensor, "selected *batch pos d_model"],
+        heads: Int[Tensor, " selected"] | None = None,
+        *,
+        all_positions: bool = True,
+    ) -> Float[Tensor, "selected *batch pos d_head"]:
+        """The queries, keys or values of these heads (None: all), each of what it reads in that slot."""
+        normed = self.layer.attention.norm(residual)
+        return self.layer.project(slot, normed, self.place if all_positions else self.scored_place, heads)
+
+    def heads(
+        self,
+        q: Float[Tensor, "selected *#batch query d_head"],
+        k: Float[Tensor, "selected *#batch key d_head"],
+        v: Float[Tensor, "selected *#batch key d_head"],
+        heads: Int[Tensor, " selected"] | None = None,
+        *,
+        all_positions: bool = True,
+    ) -> Float[Tensor, "selected *batch query d_model"]:
+        """What these heads write, to queries at every position or at the scored ones."""
+        place, scale = (self.place, self.scale) if all_positions else (self.scored_place, self.scored_scale)
+        wrote = self.layer.heads(q, k, v, place, heads)
+        return wrote if scale is None else wrote * scale
+
+    def mlp(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """What the layer's MLP, which there must be, writes."""
+        assert self.layer.mlp is not None
+        return self.layer.mlp(residual)
+
+
+def layer_runs(
+    model: Model,
+    places: Sequence[Place],
+    positions: Int[Tensor, " prompt"],
+    scales: Sequence[Float[Tensor, "batch pos d_model"] | None],
+    scored: Callable[[Tensor], Tensor],
+) -> tuple[LayerRun, ...]:
+    """Every layer of a model on prompts scored at these positions, where `scored` takes the scales there."""
+    parts = zip(model.layers, model.graph.layers, places, scales, strict=True)
+    return tuple(
+        LayerRun(layer, indices, place, place.at(positions), scale, None if scale is None else scored(scale))
+        for layer, indices, place, scale in parts
+    )
