@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from typing_extensions import assert_never
 
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.sweep import ThresholdSweep
 from acdc.discovery import search
+from acdc.drain import drain
 from acdc.goals import KeptFaithfulness
 from acdc.judges.answer import AbstractAnswer, Family, Ranking
 from acdc.method import Method
@@ -34,23 +34,14 @@ def answer(problem: Problem, method: Method, *, thresholds: int = 17, seed: int 
     plan = search(method, KeptFaithfulness(), seed)
     match plan:
         case ScoredSearch():
-            return Ranking(_ended(plan.scorer.walk(problem)))
+            return Ranking(drain(plan.scorer.walk(problem)))
         case ThresholdSweep():
             full, none = problem.bounds
             circuits: list[Circuit] = []
             for step in range(thresholds):
                 threshold = abs(full - none) * LOWEST ** (step / max(1, thresholds - 1))
-                pruned = _ended(replace(plan.pruning, threshold=threshold).walk(problem))
+                pruned = drain(replace(plan.pruning, threshold=threshold).walk(problem))
                 circuits.append(pruned.circuit.pruned())
             return Family(problem.graph, tuple(dict.fromkeys(circuits)))
         case _:
             assert_never(plan)
-
-
-def _ended(walk: Generator[Any, None, End]) -> End:
-    while True:
-        try:
-            next(walk)
-        except StopIteration as stop:
-            end: End = stop.value
-            return end

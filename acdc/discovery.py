@@ -20,6 +20,7 @@ from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.sweep import ThresholdSweep
 from acdc.checkpoint import Checkpoint
 from acdc.correctness import drawn
+from acdc.drain import drain
 from acdc.goals import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, as_goal
 from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
@@ -130,16 +131,7 @@ class Prepared:
         """
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), self.request)
         walk = search(self.method, self.goal, self.seed).walk(self.discovery, kept.load() if kept and resume else None)
-        while True:
-            try:
-                progress = next(walk)
-            except StopIteration as stop:
-                circuit, account = stop.value
-                break
-            if kept and progress.state is not None:
-                kept.save(progress.state)
-            if watch is not None:
-                watch(progress)
+        circuit, account = drain(walk, watch, kept)
         if watch is not None:
             watch(Progress(f"judging the circuit on {len(self.judgement.pairs):,} prompts", 0, 1))
         judged = faithfulness(self.judgement, circuit, self.seed)

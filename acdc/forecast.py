@@ -25,6 +25,7 @@ from acdc.algorithms.scores import AbstractScorer, Scored
 from acdc.algorithms.selection import Rule, Selection
 from acdc.algorithms.sizing import ScoredSearch
 from acdc.discovery import search
+from acdc.drain import drain
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.goals import Goal, Threshold
 from acdc.method import Method
@@ -125,14 +126,11 @@ def _reached(problem: Problem, threshold: float) -> tuple[int, int]:
     All of them, where the metric has no gradient.
     """
     graph = problem.graph
-    walk = IntegratedGradients(tolerance=math.inf).walk(problem)
     try:
-        while True:
-            next(walk)
-    except StopIteration as stop:
-        selection = Selection.of(stop.value, Rule.TOP)
+        scored = drain(IntegratedGradients(tolerance=math.inf).walk(problem))
     except (BadSetting, UnmeasurableBehaviour):
         return graph.n_edges, graph.n_edges
+    selection = Selection.of(scored, Rule.TOP)
     counts = []
     for least in (threshold, threshold / 4):
         nodes = {LOGITS, *selection.above(least).nodes()}

@@ -9,6 +9,7 @@ from typing import Any
 
 from acdc.checkpoint import Checkpoint
 from acdc.discovery import HELD, problems, search
+from acdc.drain import drain
 from acdc.errors import BadSetting, UnmeasurableBehaviour, UnreachableGoal
 from acdc.evaluation import subject
 from acdc.goals import Goal
@@ -110,16 +111,7 @@ def rediscover(
     again = Rediscovery(resamples, seeds, device, task, model, anyway)
     kept = None if checkpoint is None else Checkpoint(Path(checkpoint), request(circuit, resamples, seeds))
     walk = again.walk(circuit, kept.load() if kept and resume else None, tell)
-    while True:
-        try:
-            progress = next(walk)
-        except StopIteration as stop:
-            ended: Stability = stop.value
-            return ended
-        if kept and progress.state is not None:
-            kept.save(progress.state)
-        if watch is not None:
-            watch(progress)
+    return drain(walk, watch, kept)
 
 
 def request(circuit: Circuit, resamples: int, seeds: int) -> dict[str, Any]:
@@ -136,15 +128,10 @@ def _draw(count: int, seed: int, run: int) -> list[int]:
 
 
 def _discovered(problem: Problem, method: Method, goal: Goal, seed: int) -> Circuit:
-    walk = search(method, goal, seed).walk(problem)
-    while True:
-        try:
-            next(walk)
-        except StopIteration as stop:
-            found: Circuit = stop.value[0]
-            return found
-        except (UnmeasurableBehaviour, UnreachableGoal):  # these prompts have no such circuit, which is an answer too
-            return Circuit.empty(problem.graph)
+    try:
+        return drain(search(method, goal, seed).walk(problem))[0]
+    except (UnmeasurableBehaviour, UnreachableGoal):  # these prompts have no such circuit, which is an answer too
+        return Circuit.empty(problem.graph)
 
 
 def _read(circuit: Circuit, data: Mapping[str, float | None]) -> Circuit:

@@ -23,6 +23,7 @@ from acdc.attacks.variations import prompts_of, variations
 from acdc.checkpoint import ROUNDS, Checkpoint
 from acdc.discovery import HELD, Result, discover, measured_for, problems
 from acdc.discovery import search as finder
+from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
 from acdc.goals import Edges, Goal, KeptFaithfulness, as_goal
 from acdc.judges.faithfulness import faithfulness
@@ -293,15 +294,10 @@ class _Course:
             watch = self._staged(f"round {number}, {metric.name}")
             walk = finder(self.method, Edges(most), self.setup.seed).walk(replace(joint, metric=metric))
             try:
-                while True:
-                    progress = next(walk)
-                    if watch is not None:
-                        watch(progress)
-            except StopIteration as stop:
-                circuit, account = stop.value
-                found.append(_Found(circuit, metric.name, len(lessons), account))
+                circuit, account = drain(walk, watch)
             except (UnmeasurableBehaviour, UnreachableGoal):  # this metric has no such circuit
                 continue
+            found.append(_Found(circuit, metric.name, len(lessons), account))
         return found
 
     def _joint(self, lessons: Collection[_Lesson]) -> PromptPairs:

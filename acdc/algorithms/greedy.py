@@ -14,6 +14,7 @@ import torch
 
 from acdc.algorithms.refinement import Refinement, Swept
 from acdc.algorithms.trials import Trials
+from acdc.drain import drain, translated
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from graphs.allocation import freed_memory_kept
@@ -100,25 +101,12 @@ class GreedyPruning:
 
     def discover(self, problem: Problem) -> Pruned:
         """The circuit left when every edge has been decided."""
-        walk = self.walk(problem)
-        while True:
-            try:
-                next(walk)
-            except StopIteration as stop:
-                pruned: Pruned = stop.value
-                return pruned
+        return drain(self.walk(problem))
 
     def walk(self, problem: Problem, start: Position | None = None) -> Generator[Step | Swept, None, Pruned]:
         """The same, receiver by receiver, from the beginning or a position; the generator returns the `Pruned`."""
-        batches = self.batches(problem, start)
-        while True:
-            try:
-                step = next(batches)
-            except StopIteration as stop:
-                pruned: Pruned = stop.value
-                return pruned
-            if not isinstance(step, Tried):
-                yield step
+        receivers: Generator[Step | Swept, None, Pruned] = translated(self.batches(problem, start), _of_receivers)
+        return (yield from receivers)
 
     def batches(self, problem: Problem, start: Position | None = None) -> Generator[Tried | Step | Swept, None, Pruned]:
         """The same walk, which also tells of every batch of candidates within a receiver."""
@@ -170,6 +158,10 @@ class GreedyPruning:
             position = Position(done, named, tested, evaluated, closest, size)
             yield Step(receiver, tested_here, len(scores) - kept_before, done, len(graph.receivers), position)
         return Pruned(Circuit(graph, frozenset(scores), scores), tested, evaluated, closest)
+
+
+def _of_receivers(step: Tried | Step | Swept) -> Step | Swept | None:
+    return None if isinstance(step, Tried) else step
 
 
 def _until_likely_kept(candidates: Sequence[int], times: Mapping[int, int]) -> int:

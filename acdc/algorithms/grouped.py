@@ -15,6 +15,7 @@ from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import Pruned
 from acdc.algorithms.refinement import Refinement, Swept
 from acdc.algorithms.scores import Scored
+from acdc.drain import drain
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from graphs.circuit import Circuit
@@ -54,13 +55,7 @@ class GroupedPruning:
 
     def rank(self, problem: Problem) -> tuple[Edge, ...]:
         """All edges, from the lowest attribution to the highest; equals in the graph's order."""
-        ranking = self.ranking(problem)
-        while True:
-            try:
-                next(ranking)
-            except StopIteration as stop:
-                order: tuple[Edge, ...] = stop.value
-                return order
+        return drain(self.ranking(problem))
 
     def ranking(self, problem: Problem) -> Generator[Scored, None, tuple[Edge, ...]]:
         """The scoring behind `rank`, whatever the threshold; the generator returns the order."""

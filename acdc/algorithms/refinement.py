@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from acdc.algorithms.trials import Trials
+from acdc.drain import drain
 from acdc.problem import Problem
 from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
@@ -47,13 +48,7 @@ class Refinement:
 
     def refine(self, problem: Problem, circuit: Circuit) -> Refined:
         """The circuit that is left when a whole sweep removes nothing."""
-        walk = self.walk(problem, circuit)
-        while True:
-            try:
-                next(walk)
-            except StopIteration as stop:
-                refined: Refined = stop.value
-                return refined
+        return drain(self.walk(problem, circuit))
 
     @torch.no_grad()
     def walk(self, problem: Problem, circuit: Circuit) -> Generator[Swept, None, Refined]:

@@ -11,6 +11,7 @@ from typing_extensions import assert_never
 from acdc.algorithms.levels import Bar, measured
 from acdc.algorithms.scores import AbstractScorer
 from acdc.algorithms.selection import Rule, Selection
+from acdc.drain import translated
 from acdc.errors import UnreachableGoal
 from acdc.goals import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
 from acdc.problem import Problem
@@ -38,14 +39,9 @@ class ScoredSearch:
         Raises: UnreachableGoal; and as the scorer.
         """
         _ = problem.bounds
-        walk = self.scorer.walk(problem)
-        while True:
-            try:
-                step = next(walk)
-            except StopIteration as stop:
-                scored: Circuit = stop.value
-                break
-            yield Progress("scoring all edges", step.done, step.total)
+        scored = yield from translated(
+            self.scorer.walk(problem), lambda step: Progress("scoring all edges", step.done, step.total)
+        )
         selection = Selection.of(scored, self.rule)
         met: dict[int, tuple[CurvePoint, Circuit]] = {}
 

@@ -14,6 +14,7 @@ from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.levels import Bar, measured
 from acdc.algorithms.refinement import Swept
 from acdc.algorithms.scores import Scored
+from acdc.drain import translated
 from acdc.errors import UnreachableGoal
 from acdc.goals import Edges, Goal, Threshold
 from acdc.problem import Problem
@@ -127,24 +128,23 @@ class ThresholdSweep:
         else:
             walk = pruning.walk(problem, order)
         state: dict[str, Any] = {"runs": earlier}  # to go on from, the latest that there is
-        while True:
-            try:
-                step = next(walk)
-            except StopIteration as stop:
-                pruned: Pruned = stop.value
-                break
+
+        def told(step: Scored | Step | Bisection | Swept) -> Progress:
+            nonlocal state
             match step:
                 case Scored():
                     raise AssertionError("the order is given")
                 case Step():
                     state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
-                    yield Progress(stage, step.done, step.total, len(step.position.scores), state)
+                    return Progress(stage, step.done, step.total, len(step.position.scores), state)
                 case Bisection():
-                    yield Progress(stage, step.decided, step.total, step.kept, state)
+                    return Progress(stage, step.decided, step.total, step.kept, state)
                 case Swept():
-                    yield Progress(f"{stage} · sweep {step.sweep}", step.done, step.total, step.kept, state)
+                    return Progress(f"{stage} · sweep {step.sweep}", step.done, step.total, step.kept, state)
                 case _:
                     assert_never(step)
+
+        pruned = yield from translated(walk, told)
         pruned = replace(pruned, circuit=pruned.circuit.pruned())
         return Run(measured(problem, pruned.circuit, threshold, pruned.tested), pruned)
 
@@ -153,15 +153,8 @@ def _ranking(
     pruning: GroupedPruning, problem: Problem, met: dict[float, Run]
 ) -> Generator[Progress, None, tuple[Edge, ...]]:
     """The order of all thresholds, ranked once."""
-    ranking = pruning.ranking(problem)
     state = {"runs": [run.to_json() for run in met.values()]}
-    while True:
-        try:
-            step = next(ranking)
-        except StopIteration as stop:
-            order: tuple[Edge, ...] = stop.value
-            return order
-        yield Progress("ranking", step.done, step.total, state=state)
+    return translated(pruning.ranking(problem), lambda step: Progress("ranking", step.done, step.total, state=state))
 
 
 def _is_fine_enough(goal: Edges | Bar, point: CurvePoint) -> bool:

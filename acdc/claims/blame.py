@@ -73,14 +73,9 @@ def named(edges: Iterable[Edge], words: str) -> tuple[Suspect, ...]:
 def _effects(problem: Problem) -> dict[Edge, float]:
     """How much each edge helps the behaviour in the whole model, to first order."""
     from acdc.algorithms.attribution import IntegratedGradients
+    from acdc.drain import drain
     from tasks.metrics import LogitDifference
 
     if not problem.metric.differentiable:
         problem = replace(problem, metric=LogitDifference())
-    walk = IntegratedGradients(steps=2).walk(problem)
-    while True:
-        try:
-            next(walk)
-        except StopIteration as stop:
-            scored: Circuit = stop.value
-            return dict(scored.scores)
+    return dict(drain(IntegratedGradients(steps=2).walk(problem)).scores)

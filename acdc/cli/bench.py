@@ -12,7 +12,7 @@ from acdc.cli.options import AsJson, flag, option
 from acdc.errors import BadSetting, UnwritableOutput
 
 if TYPE_CHECKING:
-    from acdc.suite import Suite
+    from acdc.suite import Done, Suite
 
 _KINDS = ("resample", "mean", "mean-positional", "zero")
 
@@ -79,19 +79,18 @@ def _names(given: str) -> tuple[str, ...]:
 
 def _measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
     from acdc.cli.progress import watching
+    from acdc.drain import drain
 
     walk = suite.run(folder)
     with watching(quiet=False) as watch:
-        while True:
-            try:
-                done = next(walk)
-            except StopIteration as stop:
-                results: list[dict[str, Any]] = stop.value
-                return results
-            except OSError as error:
-                raise _unwritable(folder, error) from error
-            words = f"{done.cell.words} (kept)" if done.kept else done.cell.words
-            watch.piece(words, done.done, done.total)
+
+        def tell(done: Done) -> None:
+            watch.piece(f"{done.cell.words} (kept)" if done.kept else done.cell.words, done.done, done.total)
+
+        try:
+            return drain(walk, tell)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
 
 
 def _written(data: dict[str, Any], out: Path) -> list[str]:

@@ -1,0 +1,43 @@
+"""Run a search, which is a generator of steps that returns what it found, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+from acdc.checkpoint import Checkpoint
+from acdc.progress import Progress
+
+Step = TypeVar("Step")
+Told = TypeVar("Told")
+End = TypeVar("End")
+
+
+def drain(
+    walk: Generator[Step, None, End],
+    watch: Callable[[Step], object] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> End:
+    """What the walk returns; `checkpoint` keeps the state of every step that has one, then `watch` is told of it."""
+    while True:
+        try:
+            step = next(walk)
+        except StopIteration as stop:
+            end: End = stop.value
+            return end
+        if checkpoint is not None and isinstance(step, Progress) and step.state is not None:
+            checkpoint.save(step.state)
+        if watch is not None:
+            watch(step)
+
+
+def translated(walk: Generator[Step, None, End], tell: Callable[[Step], Told | None]) -> Generator[Told, None, End]:
+    """The same walk, with what `tell` makes of every step in its place; None leaves a step out."""
+    while True:
+        try:
+            step = next(walk)
+        except StopIteration as stop:
+            end: End = stop.value
+            return end
+        if (told := tell(step)) is not None:
+            yield told
