@@ -94,8 +94,9 @@ def interrupt(name: str, checkpoint: Path, until: int, *, resume: bool = False) 
     assert checkpoint.exists()
 
 
-def told(progress: Progress) -> Progress:
-    return replace(progress, state=None)
+def told(steps: list[Progress]) -> list[Progress]:
+    """What was told but for the ranking of `eap+acdc`, which is the same again and so is not kept."""
+    return [replace(step, state=None) for step in steps if step.stage != "ranking"]
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -110,7 +111,7 @@ def test_after_any_number_of_steps(tmp_path: Path, name: str) -> None:
         rest: list[Progress] = []
         assert ASKED[name].discover(rest.append, checkpoint, resume=True) == wanted, f"interrupted after {step} steps"
         assert checkpoint.exists(), "it must stay until the caller has saved the result"
-        assert [told(p) for p in rest] == [told(p) for p in all_told[len(all_told) - len(rest) :]]
+        assert told(rest) == told(all_told)[-len(told(rest)) :]
         if name not in ("eap+acdc", "acdc, refined"):  # which start their current run or its sweeps again
             assert len(rest) == max(1, len(all_told) - step), "what is decided is not decided again, but judged it is"
 
