@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from tests.checkpoints import Checkpoints
 def _shipped_models_once() -> Iterator[None]:
     """A shipped model that is loaded by name is read once; every run checks that nobody has changed it."""
     load, shipped = graphs.model.load, {str(tasks.shipped_model(name)) for name in tasks.shipped_models()}
-    once = lru_cache(load)
+    once: Callable[..., Model] = lru_cache(load)
 
     def loaded(name: str | os.PathLike[str], **settings: Any) -> Model:
         return (once if name in shipped else load)(name, **settings)
