@@ -11,6 +11,7 @@ os.environ.update(
     WANDB_MODE="disabled",
     TOKENIZERS_PARALLELISM="false",
     OMP_NUM_THREADS="1",
+    JAX_DISABLE_MOST_OPTIMIZATIONS="1",  # compiling Tracr's models takes longer than running them
 )
 
 import hypothesis

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
 import pytest
 import torch
 
 import acdc
 import graphs
+import graphs.model
+import tasks
 from acdc.problem import Problem
 from graphs.model import Model
 from tasks.metrics import LogitDifference
@@ -15,6 +22,20 @@ from tests.acdc.claims.files import claiming, write
 from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
 from tests.checkpoints import Checkpoints
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shipped_models_once() -> Iterator[None]:
+    """A shipped model that is loaded by name is read once; every run checks that nobody has changed it."""
+    load, shipped = graphs.model.load, {str(tasks.shipped_model(name)) for name in tasks.shipped_models()}
+    once: Callable[..., Model] = lru_cache(load)
+
+    def loaded(name: str | os.PathLike[str], **settings: Any) -> Model:
+        return (once if name in shipped else load)(name, **settings)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("graphs.model.load", loaded)
+        yield
 
 
 @pytest.fixture(scope="module")

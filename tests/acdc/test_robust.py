@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 
 from acdc.attacks.search import search
 from acdc.attacks.variations import prompts_of
-from acdc.discovery import problems
+from acdc.discovery import Result, discover, problems
 from acdc.errors import BadCheckpoint, BadSetting
 from acdc.evaluation import evaluate
 from acdc.goals import Threshold
@@ -20,36 +20,87 @@ from acdc.progress import Account, CurvePoint
 from acdc.robust import _Course, _Found, refine
 from acdc.rounds import Plan, Refined, Round, Stop
 from acdc.setup import Setup
+from acdc.truth.known import Known
 from acdc.truth.planted import hidden_edges, known
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
+from graphs.nodes import Edge
 from tasks.prompts import ListedPrompts, PromptPairs
 from tasks.task import Task
 
 SETUP = Setup(prompts=12)
-PLAN = Plan(budget=60, lessons=24, rounds=2)
+PLAN = Plan(budget=30, lessons=12, rounds=2)
 SEED = 8
 """That of a small model: four true edges and two hidden ones."""
 
 
 @lru_cache
+def subject() -> Known:
+    return known("hidden", SEED)
+
+
+def truth() -> frozenset[Edge]:
+    return subject().truths[Ablation.RESAMPLE]
+
+
+@lru_cache
 def task() -> Task:
-    return known("hidden", SEED).task
+    return subject().task
+
+
+@lru_cache
+def first() -> Result:
+    """What every refinement with the usual settings begins with."""
+    return discover(task(), subject().model, setup=SETUP)
 
 
 def refined(plan: Plan = PLAN, **settings: Any) -> Refined:
-    return refine(task(), known("hidden", SEED).model, setup=SETUP, plan=plan, **settings)
+    return refine(task(), subject().model, setup=SETUP, plan=plan, **settings)
+
+
+@dataclass
+class Watched:
+    """A refinement, the prompts that each search for a circuit was taught, and those each attack had to do without."""
+
+    taught: list[set[tuple[int, ...]]] = field(default_factory=list)
+    tested: dict[int, list[set[tuple[int, ...]]]] = field(default_factory=dict)
+    refined: Refined = field(init=False)
 
 
 @pytest.fixture(scope="module")
-def found() -> Refined:
-    return refined()
+def watched() -> Watched:
+    seen = Watched()
+    rediscovered = _Course._rediscovered
+
+    def recorded(course: _Course, number: int, lessons: Any, most: int) -> Any:
+        seen.taught.append({each.pair.clean for each in lessons})
+        return rediscovered(course, number, lessons, most)
+
+    def searched(*arguments: Any, seed: int, **options: Any) -> Any:
+        seen.tested.setdefault(seed, []).append({*options["without"]})
+        return search(*arguments, seed=seed, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("acdc.robust._Course._rediscovered", recorded)
+        patched.setattr("acdc.robust.search", searched)
+        seen.refined = refined()
+    return seen
+
+
+@pytest.fixture(scope="module")
+def found(watched: Watched) -> Refined:
+    return watched.refined
+
+
+@pytest.fixture
+def discovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first circuit is not searched for again."""
+    monkeypatch.setattr("acdc.robust.discover", lambda *_, **__: first())
 
 
 def test_the_hidden_path_is_found_and_nothing_else(found: Refined) -> None:
-    truth = known("hidden", SEED).truths[Ablation.RESAMPLE]
-    assert found.result.circuit.edges == truth | hidden_edges(SEED)
-    assert found.rounds[0].edges == len(truth)
+    assert found.result.circuit.edges == truth() | hidden_edges(SEED)
+    assert found.rounds[0].edges == len(truth())
     assert set(found.rounds[1].gained) == {edge.name for edge in hidden_edges(SEED)}
     assert found.rounds[1].lost == ()
 
@@ -91,7 +142,7 @@ def _plain(found: Refined) -> list[dict[str, Any]]:
 
 def test_nothing_above_the_bound_is_nothing_to_learn_from() -> None:
     held = replace(task(), variations=())
-    kept = refine(held, known("hidden", SEED).model, setup=SETUP, plan=replace(PLAN, bound=5.0), method="eap")
+    kept = refine(held, subject().model, setup=SETUP, plan=replace(PLAN, bound=5.0), method="eap")
     assert (kept.stop, len(kept.rounds), kept.helped) == (Stop.HELD, 1, False)
     assert kept.verdict.startswith("nothing to learn from")
     assert kept.result.circuit.provenance["robust"]["stop"] == Stop.HELD.value
@@ -101,7 +152,7 @@ def test_a_task_without_slots_is_refused_before_anything_is_searched(monkeypatch
     monkeypatch.setattr("acdc.robust.discover", _never)
     listed = replace(task(), prompts=ListedPrompts((), ()), variations=())
     with pytest.raises(BadSetting, match="slots of the prompts"):
-        refine(listed, known("hidden", SEED).model, setup=SETUP, plan=PLAN)
+        refine(listed, subject().model, setup=SETUP, plan=PLAN)
 
 
 def test_an_empty_first_circuit_is_the_result_and_is_not_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,24 +165,9 @@ def test_an_empty_first_circuit_is_the_result_and_is_not_attacked(monkeypatch: p
     assert record["algorithm"]["largest"]["edge"]
 
 
-def test_nothing_that_judges_is_learned_from_nor_tested_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    taught: list[set[tuple[int, ...]]] = []
-    tested: dict[int, list[Any]] = {}
-    rediscovered = _Course._rediscovered
-
-    def recorded(course: _Course, number: int, lessons: Any, most: int) -> Any:
-        taught.append({each.pair.clean for each in lessons})
-        return rediscovered(course, number, lessons, most)
-
-    def searched(*arguments: Any, seed: int, **options: Any) -> Any:
-        tested.setdefault(seed, []).append({*options["without"]})
-        return search(*arguments, seed=seed, **options)
-
-    monkeypatch.setattr("acdc.robust._Course._rediscovered", recorded)
-    monkeypatch.setattr("acdc.robust.search", searched)
-    refined()
-    model = known("hidden", SEED).model
-    discovery, judgement = problems(task(), model, SETUP)
+def test_nothing_that_judges_is_learned_from_nor_tested_unseen(watched: Watched) -> None:
+    taught, tested = watched.taught, watched.tested
+    discovery, judgement = problems(task(), subject().model, SETUP)
     rare, *_ = task().variations
     judging = prompts_of(rare, judgement, discovery.pairs, SETUP.prompts, SETUP.seed)
     assert isinstance(judging, PromptPairs)
@@ -146,16 +182,18 @@ def test_rounds_end_when_there_are_no_more() -> None:
     assert (kept.stop, len(kept.rounds)) == (Stop.ROUNDS, 2)
 
 
+@pytest.mark.usefixtures("discovered")
 def test_an_edge_budget_that_does_not_suffice_leaves_the_first_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acdc.robust._Course._rediscovered", lambda *_: [])
     kept = refined()
     assert (kept.stop, kept.helped) == (Stop.EDGES, False)
-    assert kept.result.circuit.edges == known("hidden", SEED).truths[Ablation.RESAMPLE]
+    assert kept.result.circuit.edges == truth()
 
 
+@pytest.mark.usefixtures("discovered")
 def test_a_circuit_that_learning_no_longer_changes_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     same = _Found(
-        Circuit(known("hidden", SEED).model.graph, known("hidden", SEED).truths[Ablation.RESAMPLE]),
+        Circuit(subject().model.graph, truth()),
         "kl",
         account=Account(CurvePoint(0.1, 4, 1.0, 0), (), {}),
     )
@@ -165,9 +203,9 @@ def test_a_circuit_that_learning_no_longer_changes_is_the_last(monkeypatch: pyte
     assert kept.verdict.startswith("it did not help, so the first circuit is kept: ")
 
 
+@pytest.mark.usefixtures("discovered")
 def test_what_needs_no_lesson_is_not_put_down_to_learning(monkeypatch: pytest.MonkeyPatch) -> None:
-    truth = known("hidden", SEED).truths[Ablation.RESAMPLE]
-    whole = Circuit(known("hidden", SEED).model.graph, truth | hidden_edges(SEED))
+    whole = Circuit(subject().model.graph, truth() | hidden_edges(SEED))
     larger = _Found(whole, "kl", account=Account(CurvePoint(0.1, 6, 1.0, 0), (), {}))
     monkeypatch.setattr(
         "acdc.robust._Course._rediscovered", lambda _, number, lessons, most: [] if lessons else [larger]
@@ -175,10 +213,11 @@ def test_what_needs_no_lesson_is_not_put_down_to_learning(monkeypatch: pytest.Mo
     kept = refined()
     assert (kept.helped, kept.lessons, kept.rounds[1].learned) == (True, 0, {})
     assert kept.verdict.startswith("it helped by its size alone, not by what it could have learned: ")
-    plain = problems(task(), known("hidden", SEED).model, SETUP)[0].pairs.fingerprint()
+    plain = problems(task(), subject().model, SETUP)[0].pairs.fingerprint()
     assert kept.result.circuit.provenance["prompts"]["discovery"]["hash"] == f"sha256:{plain}"
 
 
+@pytest.mark.usefixtures("discovered")
 def test_what_is_among_the_prompts_already_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acdc.robust._Course._lessons", lambda *_: [])
     kept = refined()

@@ -21,15 +21,16 @@ def native_oracle_logits(
     positions: Int[Tensor, " batch"],
     edges: set[str],
     ablation: str,
+    written: Outputs | None = None,
 ) -> Float[Tensor, "batch vocab"]:
-    """The circuit's logits at the scored positions.
+    """The circuit's logits at the scored positions; `written`, if known, is what senders write on corrupt prompts.
 
     Raises: ValueError for an edge that the model does not have or an ablation that does not exist.
     """
     if unknown := edges - set(native_anatomy_of(bridge).edges()):
         raise ValueError(f"the model has no edges {sorted(unknown)}")
     with torch.no_grad():
-        ablated = ablate(native_oracle_outputs(bridge, corrupt), ablation)
+        ablated = ablate(native_oracle_outputs(bridge, corrupt) if written is None else written, ablation)
         _, logits = forward(bridge, clean, of_circuit(native_anatomy_of(bridge), edges), ablated)
     return logits[torch.arange(len(positions)), positions]
 

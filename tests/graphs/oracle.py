@@ -37,24 +37,20 @@ def oracle_logits(
     positions: Int[Tensor, " batch"],
     edges: set[str],
     ablation: str,
+    written: Outputs | None = None,
 ) -> Float[Tensor, "batch vocab"]:
-    """The circuit's logits at the scored positions.
+    """The circuit's logits at the scored positions; `written`, if known, is what senders write on corrupt prompts.
 
     Raises: ValueError for an edge that the model does not have or an ablation that does not exist.
     """
     anatomy = anatomy_of(bridge)
     if unknown := edges - set(anatomy.edges()):
         raise ValueError(f"the model has no edges {sorted(unknown)}")
+    ablated = ablate(oracle_outputs(bridge, corrupt) if written is None else written, ablation)
     with torch.no_grad(), exact_float64(bridge), receivers_apart(bridge):
-        corrupt_outputs: Outputs = {}
-        hooks = note_senders(anatomy, bridge, corrupt_outputs, head_scales(bridge, corrupt))
-        bridge.run_with_hooks(corrupt, fwd_hooks=hooks)
-
         outputs: Outputs = {}
         hooks = note_senders(anatomy, bridge, outputs, head_scales(bridge, clean))
-        hooks += overwrite_receivers(
-            anatomy, bridge, of_circuit(anatomy, edges), outputs, ablate(corrupt_outputs, ablation)
-        )
+        hooks += overwrite_receivers(anatomy, bridge, of_circuit(anatomy, edges), outputs, ablated)
         logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
     return logits[torch.arange(len(positions)), positions]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def one_by_one(model: Model, circuits: Sequence[Circuit], position: int) -> Tens
 
 
 def assert_pairs_agree(model: Model) -> None:
-    circuits = circuits_of(model, 2)
+    circuits = circuits_of(model, 1)
     for position, some in ((6, circuits), (3, circuits[-1:])):
         for circuit, logits in zip(some, one_by_one(model, some, position), strict=True):
             got = crossed(CrossedRun(model, circuit, CLEAN, TWO, position))
@@ -57,7 +58,7 @@ def assert_pairs_agree(model: Model) -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_pair_is_as_an_executor_runs_it(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    assert_pairs_agree(graphs.load(checkpoints.path(architecture), dtype=torch.float64))
+    assert_pairs_agree(load(checkpoints, architecture))
 
 
 @pytest.mark.parametrize("name", NATIVES)
@@ -65,14 +66,19 @@ def test_every_pair_on_a_native_bridge_is_as_an_executor_runs_it(name: Native) -
     assert_pairs_agree(from_bridge(native_bridge(name)))
 
 
+@lru_cache(maxsize=12)
+def load(checkpoints: Checkpoints, architecture: Architecture) -> Model:
+    return graphs.load(checkpoints.path(architecture), dtype=torch.float64)
+
+
 @pytest.fixture
 def gpt2(checkpoints: Checkpoints) -> Model:
-    return graphs.load(checkpoints.path("gpt2"), dtype=torch.float64)
+    return load(checkpoints, "gpt2")
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "gemma2"])
 def test_the_reference_is_the_clean_run(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    model = graphs.load(checkpoints.path(architecture), dtype=torch.float64)
+    model = load(checkpoints, architecture)
     reference = CrossedRun(model, Circuit.empty(model.graph), CLEAN, TWO, 4).reference()
     torch.testing.assert_close(reference, model.logits(CLEAN)[:, 4], rtol=0, atol=1e-9)
 
@@ -123,6 +129,6 @@ def test_prompts_that_do_not_fit_are_refused(gpt2: Model) -> None:
 
 
 def test_a_circuit_of_another_model_is_refused(gpt2: Model, checkpoints: Checkpoints) -> None:
-    other = graphs.load(checkpoints.path("llama"))
+    other = load(checkpoints, "llama")
     with pytest.raises(DifferentGraphs, match="cannot run on one with 3 layers"):
         CrossedRun(gpt2, Circuit.full(other.graph), CLEAN, TWO, 3)

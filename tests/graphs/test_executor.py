@@ -19,8 +19,8 @@ from graphs.executor import Executor
 from graphs.model import Model, from_bridge
 from graphs.nodes import INPUT
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
-from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits
-from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits, oracle_weighted_logits
+from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits, native_oracle_outputs
+from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits, oracle_outputs, oracle_weighted_logits
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
 from tests.native_bridges import NATIVES, Native, native_bridge
 
@@ -40,12 +40,12 @@ def test_random_circuits_agree_with_the_oracle(checkpoints: Checkpoints, archite
     bridge = load_bridge(checkpoints.ungrouped(architecture))
     edges = anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
-    circuits = [set(edges), set(), *random_circuits(edges, 20)]
-    ours = named(model, circuits)
-    for ablation in Ablation:
-        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(ours)
+    written = oracle_outputs(bridge, CORRUPT)
+    for seed, ablation in enumerate(Ablation):
+        circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
+        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
         for index, circuit in enumerate(circuits):
-            wanted = oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, circuit, ablation.value)
+            wanted = oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, circuit, ablation.value, written)
             assert_close(logits[index], wanted, f"{ablation.value}, circuit {index} of {len(circuit)} edges")
 
 
@@ -55,12 +55,12 @@ def test_random_circuits_of_native_bridges_agree_with_the_oracle(name: Native) -
     model = from_bridge(bridge)
     edges = native_anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
-    circuits = [set(edges), set(), *random_circuits(edges, 20)]
-    ours = named(model, circuits)
-    for ablation in Ablation:
-        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(ours)
+    written = native_oracle_outputs(bridge, CORRUPT)
+    for seed, ablation in enumerate(Ablation):
+        circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
+        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
         for index, circuit in enumerate(circuits):
-            wanted = native_oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, circuit, ablation.value)
+            wanted = native_oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, circuit, ablation.value, written)
             assert_close(logits[index], wanted, f"{ablation.value}, circuit {index} of {len(circuit)} edges")
 
 

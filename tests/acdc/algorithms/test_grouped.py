@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from acdc.algorithms.attribution import IntegratedGradients
-from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.grouped import Bisection, GroupedPruning
+from acdc.algorithms.refinement import Swept
 from acdc.algorithms.scores import Scored
 from acdc.errors import BadSetting
 from acdc.problem import Problem
@@ -21,15 +22,23 @@ from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 
-
-@pytest.fixture
-def problem(measurable: Problem) -> Problem:
-    return replace(measurable, metric=KLDivergence())
+Grouped = tuple[Pruned, list[Scored | Bisection | Swept]]
+"""What pruning ends in, and all that it tells of on the way."""
 
 
-def threshold_of(problem: Problem, fraction: float = 0.02) -> float:
+@pytest.fixture(scope="module")
+def problem(single_batch: Problem) -> Problem:
+    return replace(single_batch, metric=KLDivergence())
+
+
+def threshold_of(problem: Problem, fraction: float = 0.05) -> float:
     full, none = problem.bounds
     return abs(full - none) * fraction
+
+
+@pytest.fixture(scope="module")
+def grouped(problem: Problem) -> Grouped:
+    return finished(GroupedPruning(threshold_of(problem)).walk(problem))
 
 
 @dataclass
@@ -102,7 +111,9 @@ def test_the_first_group_is_everything_and_the_next_the_lower_half(
     pruning = GroupedPruning(threshold_of(problem))
     order, full = pruning.rank(problem), Circuit.full(problem.graph)
     log = Log.of(monkeypatch)
-    ended(pruning.walk(problem))
+    walk = pruning.walk(problem)
+    while len(log.met) < 3:
+        next(walk)
     assert [circuit for circuit, _ in log.met[:3]] == [
         full,
         full.without(order),
@@ -110,33 +121,30 @@ def test_the_first_group_is_everything_and_the_next_the_lower_half(
     ]
 
 
-def test_the_same_problem_gives_the_same_circuit_to_the_last_bit(problem: Problem) -> None:
-    pruning = GroupedPruning(threshold_of(problem))
-    one, other = (finished(pruning.walk(problem)) for _ in range(2))
-    assert one == other
-    assert one[0].circuit.scores == other[0].circuit.scores
+def test_the_same_problem_gives_the_same_circuit_to_the_last_bit(problem: Problem, grouped: Grouped) -> None:
+    again = finished(GroupedPruning(threshold_of(problem)).walk(problem))
+    assert again == grouped
+    assert again[0].circuit.scores == grouped[0].circuit.scores
 
 
-def test_the_split_into_batches_changes_no_decision(problem: Problem) -> None:
-    pruning = GroupedPruning(threshold_of(problem))
-    whole, split = (ended(pruning.walk(asked)) for asked in (problem, replace(problem, batch_size=2)))
+def test_the_split_into_batches_changes_no_decision(problem: Problem, grouped: Grouped) -> None:
+    whole, split = grouped[0], ended(GroupedPruning(threshold_of(problem)).walk(replace(problem, batch_size=2)))
     assert split.circuit == whole.circuit
     assert dict(split.circuit.scores) == pytest.approx(dict(whole.circuit.scores), rel=0, abs=1e-9)
 
 
-def test_what_it_leaves_need_not_be_what_acdc_leaves(problem: Problem) -> None:
+def test_what_it_leaves_need_not_be_what_acdc_leaves(problem: Problem, grouped: Grouped) -> None:
     """The order of removals is another one, and the docs say so; both are still far below the whole model."""
-    threshold = threshold_of(problem)
-    grouped, greedy = ended(GroupedPruning(threshold).walk(problem)), GreedyPruning(threshold).discover(problem)
-    assert grouped.circuit != greedy.circuit
-    assert grouped.circuit & greedy.circuit
+    greedy = GreedyPruning(threshold_of(problem)).discover(problem)
+    assert grouped[0].circuit != greedy.circuit
+    assert grouped[0].circuit & greedy.circuit
 
 
-def test_steps_lead_to_all_edges_decided(problem: Problem) -> None:
-    pruned, steps = finished(GroupedPruning(threshold_of(problem)).walk(problem))
-    ranked = [step for step in steps if isinstance(step, Scored)]
+def test_steps_lead_to_all_edges_decided(problem: Problem, grouped: Grouped) -> None:
+    pruned, told = grouped
+    ranked = [step for step in told if isinstance(step, Scored)]
     assert (ranked[0].done, ranked[-1].done) == (1, ranked[-1].total)
-    steps = [step for step in steps if isinstance(step, Bisection)]
+    steps = [step for step in told if isinstance(step, Bisection)]
     decided = [step.decided for step in steps]
     assert decided == sorted(set(decided))
     assert decided[-1] == problem.graph.n_edges

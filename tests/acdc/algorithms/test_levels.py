@@ -30,9 +30,10 @@ def levels(problem: Problem, circuit: Circuit) -> tuple[float, float]:
 @pytest.mark.parametrize("method", ["pruning", "scoring"])
 @pytest.mark.parametrize("goal", [MeanKL(0.05), KeptAccuracy(0.8)])
 def test_the_circuit_reaches_the_level_and_the_smaller_ones_met_do_not(
-    measurable: Problem, goal: Level, method: str
+    measurable: Problem, single_batch: Problem, goal: Level, method: str
 ) -> None:
     if method == "pruning":
+        measurable = single_batch
         problem = replace(measurable, metric=KLDivergence())
         circuit, account = ended(ThresholdSweep(goal, GreedyPruning(1.0)).walk(problem))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -36,8 +37,9 @@ def test_a_sample_is_the_stretched_and_clamped_one_of_the_paper() -> None:
     assert sampled(log_alpha, torch.full((4,), 0.5)).tolist() == pytest.approx([0.5, 0.8, 0.0, 1.0], abs=1e-2)
 
 
+@lru_cache
 def of_periodic(measured: str) -> Problem:
-    setup = acdc.Setup(metric=measured, prompts=16)
+    setup = acdc.Setup(metric=measured, prompts=8)
     return problems(acdc.get_task("periodic"), load_named("periodic-2l", setup), setup)[0]
 
 

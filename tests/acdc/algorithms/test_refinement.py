@@ -49,9 +49,9 @@ def test_no_edge_of_a_refined_circuit_can_go_within_the_threshold(
     assert refined.circuit == refined.circuit.pruned()
 
 
-def test_greedy_pruning_alone_leaves_edges_that_can_go(measurable: Problem) -> None:
+def test_greedy_pruning_alone_leaves_edges_that_can_go(single_batch: Problem) -> None:
     """So that the sweeps have something to do, here and there."""
-    problem = replace(measurable, metric=KLDivergence())
+    problem = replace(single_batch, metric=KLDivergence())
     threshold = threshold_of(problem)
     pruned = GreedyPruning(threshold).discover(problem)
     refined = Refinement(threshold).refine(problem, pruned.circuit)
@@ -93,8 +93,8 @@ def test_dead_edges_are_no_part_of_the_certificate(measurable: Problem) -> None:
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["acdc", "eap+acdc"])
-def test_pruning_that_refines_ends_in_the_refined_circuit_and_says_so(measurable: Problem, grouped: bool) -> None:
-    problem = replace(measurable, metric=KLDivergence())
+def test_pruning_that_refines_ends_in_the_refined_circuit_and_says_so(single_batch: Problem, grouped: bool) -> None:
+    problem = replace(single_batch, metric=KLDivergence())
     threshold = threshold_of(problem)
     kind = GroupedPruning if grouped else GreedyPruning
     plain = ended(kind(threshold).walk(problem))

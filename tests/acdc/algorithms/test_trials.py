@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from tasks.metrics import KLDivergence
 from tests.acdc.algorithms.walks import ended
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def problem(measurable: Problem) -> Problem:
     """A problem of two batches."""
     problem = replace(measurable, metric=KLDivergence())
@@ -61,14 +62,20 @@ def kept(pruned: Pruned) -> dict[str, float]:
     return {edge.name: pruned.circuit.scores[edge] for edge in pruned.circuit.edges}
 
 
+@lru_cache
+def pruned(problem: Problem, pruning: GreedyPruning) -> Pruned:
+    """What pruning leaves where memory suffices."""
+    return pruning.discover(problem)
+
+
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["gpu", "cpu"])
 @pytest.mark.parametrize("refine", [False, True])
 def test_where_memory_runs_out_fewer_are_tried_and_decided_alike(
     problem: Problem, monkeypatch: pytest.MonkeyPatch, error: Exception, refine: bool
 ) -> None:
     full, none = problem.bounds
-    pruning = GreedyPruning(abs(full - none) / 50, refine=refine)
-    roomy = pruning.discover(problem)
+    pruning = GreedyPruning(abs(full - none) / 20, refine=refine)
+    roomy = pruned(problem, pruning)
     machine = Machine(2, error)
     machine.install(monkeypatch)
     cramped = pruning.discover(problem)

@@ -21,7 +21,7 @@ def named(seed: int) -> bool:
     assert result.circuit.edges == subject.truths[Ablation.RESAMPLE]
     assert result.faithfulness.accuracy.circuit == 1.0
     assert result.faithfulness.kl_tail.max < 0.01
-    found = search(subject.task, subject.model, result.circuit, SETUP, budget=120, seed=0, keep=1)
+    found = search(subject.task, subject.model, result.circuit, SETUP, budget=60, seed=0, keep=1)
     pair, _ = tokenise(found.cases[0].pair, subject.model.tokenizer)
     if pair is None or not found.cases[0].fails:
         return False

@@ -17,7 +17,7 @@ from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, Ran, acdc, nothing_written, refused
 from tests.checkpoints import Checkpoints
 
-SMALL_ATTACKS = ("--prompts", "12", "--robust", "--budget", "100")
+SMALL_ATTACKS = ("--prompts", "12", "--robust", "--budget", "30", "--method", "eap")
 HEAD = "name: mine\nmodel: periodic-2l\nmetric: {metric}\nprompts:\n"
 
 
@@ -316,7 +316,7 @@ def test_robust_tells_each_round_and_whether_it_helped() -> None:
     assert rounds[1].startswith("round 1: 6 edges (+2 -0, by ")
     assert "Robust: it helped: worst KL under an unseen attack " in ran.out
     record = json.loads(Path("here/circuit.json").read_text("utf-8"))
-    assert record["robust"]["plan"]["budget"] == 100
+    assert record["robust"]["plan"]["budget"] == 30
     assert {file.name for file in Path("here").iterdir()} == {*TEXTS, *PICTURES}
     judged = acdc("evaluate", "here", "--json")
     assert judged.code == 0, judged.err

@@ -37,6 +37,7 @@ def planted(motif: Motif, seed: int) -> Known:
     return known(motif, seed)
 
 
+@lru_cache
 def problem(motif: Motif, seed: int, ablation: Ablation = Ablation.RESAMPLE) -> Problem:
     subject = planted(motif, seed)
     return problems(subject.task, subject.model, Setup(prompts=12, ablation=ablation))[0]
