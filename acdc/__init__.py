@@ -20,8 +20,8 @@ A circuit, found here or elsewhere, is judged on prompts, each judge taking a pr
 >>> acdc.attack(circuit).found.worst[0]                # the worst prompt found, on which the model is right
 >>> acdc.rediscover(circuit).frequencies               # how often repeated discoveries find each edge
 
-`acdc.hypotheses.hypotheses(problem, circuit)` makes all the hypothesis tests at once; `acdc.stability` compares
-circuits that were discovered in any other way.
+`acdc.judges.statistical_tests.hypotheses(problem, circuit)` makes all the statistical tests at once; `acdc.stability`
+compares circuits that were discovered in any other way.
 
 Everything a user needs is here by name and loaded when first used, so that `import acdc` stays fast.
 """
@@ -33,30 +33,27 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    import acdc.adversary
+    import acdc.attacks.attack
     import graphs.model
     import tasks.registry
     from acdc.algorithms.attribution import Attribution as Attribution
     from acdc.algorithms.attribution import IntegratedGradients as IntegratedGradients
-    from acdc.algorithms.chance import Chance as Chance
     from acdc.algorithms.exact import ExactPatching as ExactPatching
     from acdc.algorithms.greedy import GreedyPruning as GreedyPruning
     from acdc.algorithms.grouped import GroupedPruning as GroupedPruning
     from acdc.algorithms.importance import HeadImportance as HeadImportance
     from acdc.algorithms.information_flow import InformationFlow as InformationFlow
     from acdc.algorithms.masks import LearnedMasks as LearnedMasks
-    from acdc.comparison import compare as compare
-    from acdc.discovery import Result as Result
-    from acdc.discovery import discover as discover
-    from acdc.evaluation import evaluate as evaluate
-    from acdc.evaluation import judgement as judgement
-    from acdc.goals import Edges as Edges
-    from acdc.goals import KeptAccuracy as KeptAccuracy
-    from acdc.goals import KeptFaithfulness as KeptFaithfulness
-    from acdc.goals import MeanKL as MeanKL
-    from acdc.goals import Threshold as Threshold
+    from acdc.algorithms.random_scores import Chance as Chance
+    from acdc.discovery.discover import Result as Result
+    from acdc.discovery.discover import discover as discover
+    from acdc.discovery.rediscover import rediscover as rediscover
+    from acdc.ground_truth.tracr import tracr_task as tracr_task
+    from acdc.judges.comparison import compare as compare
     from acdc.judges.completeness import completeness as completeness
     from acdc.judges.equivalence import equivalence as equivalence
+    from acdc.judges.evaluation import evaluate as evaluate
+    from acdc.judges.evaluation import judgement as judgement
     from acdc.judges.faithfulness import Faithfulness as Faithfulness
     from acdc.judges.faithfulness import faithfulness as faithfulness
     from acdc.judges.independence import independence as independence
@@ -66,26 +63,29 @@ if TYPE_CHECKING:
     from acdc.judges.sensitivity import sensitivity as sensitivity
     from acdc.judges.stability import stability as stability
     from acdc.judges.sufficiency import sufficiency as sufficiency
-    from acdc.method import Method as Method
     from acdc.models import load_model as load_model
     from acdc.problem import Problem as Problem
-    from acdc.rediscovery import rediscover as rediscover
-    from acdc.robust import refine as refine
-    from acdc.setup import Setup as Setup
-    from acdc.truth.tracr import tracr_task as tracr_task
+    from acdc.robust.learning import refine as refine
+    from acdc.settings import Edges as Edges
+    from acdc.settings import KeptAccuracy as KeptAccuracy
+    from acdc.settings import KeptFaithfulness as KeptFaithfulness
+    from acdc.settings import MeanKL as MeanKL
+    from acdc.settings import Method as Method
+    from acdc.settings import Setup as Setup
+    from acdc.settings import Threshold as Threshold
     from graphs.ablation import Ablation as Ablation
     from graphs.circuit import Circuit as Circuit
     from graphs.computation import ComputationalGraph as ComputationalGraph
-    from graphs.executor import Executor as Executor
+    from graphs.drawing.render import render as render
+    from graphs.execution.executor import Executor as Executor
     from graphs.nodes import Edge as Edge
     from graphs.nodes import Node as Node
-    from graphs.render import render as render
     from tasks import metrics as metrics
     from tasks.prompts import PromptPairs as PromptPairs
     from tasks.task import Task as Task
     from tasks.tokenisation import TextPair as TextPair
 
-    attack = acdc.adversary.attack_circuit
+    attack = acdc.attacks.attack.attack_circuit
     get_task = tasks.registry.get
     model_from_bridge = graphs.model.from_bridge
 else:  # unseen by type checkers, which would otherwise let every misspelt name pass
@@ -93,55 +93,55 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
     _HOMES = {
         "Ablation": "graphs.ablation:Ablation",
         "Attribution": "acdc.algorithms.attribution:Attribution",
-        "Chance": "acdc.algorithms.chance:Chance",
+        "Chance": "acdc.algorithms.random_scores:Chance",
         "Circuit": "graphs.circuit:Circuit",
         "ComputationalGraph": "graphs.computation:ComputationalGraph",
         "Edge": "graphs.nodes:Edge",
-        "Edges": "acdc.goals:Edges",
+        "Edges": "acdc.settings:Edges",
         "ExactPatching": "acdc.algorithms.exact:ExactPatching",
-        "Executor": "graphs.executor:Executor",
+        "Executor": "graphs.execution.executor:Executor",
         "Faithfulness": "acdc.judges.faithfulness:Faithfulness",
         "GreedyPruning": "acdc.algorithms.greedy:GreedyPruning",
         "GroupedPruning": "acdc.algorithms.grouped:GroupedPruning",
         "HeadImportance": "acdc.algorithms.importance:HeadImportance",
         "InformationFlow": "acdc.algorithms.information_flow:InformationFlow",
         "IntegratedGradients": "acdc.algorithms.attribution:IntegratedGradients",
-        "KeptAccuracy": "acdc.goals:KeptAccuracy",
-        "KeptFaithfulness": "acdc.goals:KeptFaithfulness",
+        "KeptAccuracy": "acdc.settings:KeptAccuracy",
+        "KeptFaithfulness": "acdc.settings:KeptFaithfulness",
         "LearnedMasks": "acdc.algorithms.masks:LearnedMasks",
-        "MeanKL": "acdc.goals:MeanKL",
-        "Method": "acdc.method:Method",
+        "MeanKL": "acdc.settings:MeanKL",
+        "Method": "acdc.settings:Method",
         "Node": "graphs.nodes:Node",
         "Problem": "acdc.problem:Problem",
         "PromptPairs": "tasks.prompts:PromptPairs",
-        "Result": "acdc.discovery:Result",
-        "Setup": "acdc.setup:Setup",
+        "Result": "acdc.discovery.discover:Result",
+        "Setup": "acdc.settings:Setup",
         "Task": "tasks.task:Task",
         "TextPair": "tasks.tokenisation:TextPair",
-        "Threshold": "acdc.goals:Threshold",
-        "attack": "acdc.adversary:attack_circuit",
-        "compare": "acdc.comparison:compare",
+        "Threshold": "acdc.settings:Threshold",
+        "attack": "acdc.attacks.attack:attack_circuit",
+        "compare": "acdc.judges.comparison:compare",
         "completeness": "acdc.judges.completeness:completeness",
-        "discover": "acdc.discovery:discover",
+        "discover": "acdc.discovery.discover:discover",
         "equivalence": "acdc.judges.equivalence:equivalence",
-        "evaluate": "acdc.evaluation:evaluate",
+        "evaluate": "acdc.judges.evaluation:evaluate",
         "faithfulness": "acdc.judges.faithfulness:faithfulness",
         "get_task": "tasks.registry:get",
         "independence": "acdc.judges.independence:independence",
-        "judgement": "acdc.evaluation:judgement",
+        "judgement": "acdc.judges.evaluation:judgement",
         "load_model": "acdc.models:load_model",
         "metrics": "tasks.metrics",
         "minimality": "acdc.judges.minimality:minimality",
         "model_from_bridge": "graphs.model:from_bridge",
         "necessity": "acdc.judges.necessity:necessity",
         "partial_necessity": "acdc.judges.necessity:partial_necessity",
-        "rediscover": "acdc.rediscovery:rediscover",
-        "refine": "acdc.robust:refine",
-        "render": "graphs.render:render",
+        "rediscover": "acdc.discovery.rediscover:rediscover",
+        "refine": "acdc.robust.learning:refine",
+        "render": "graphs.drawing.render:render",
         "sensitivity": "acdc.judges.sensitivity:sensitivity",
         "stability": "acdc.judges.stability:stability",
         "sufficiency": "acdc.judges.sufficiency:sufficiency",
-        "tracr_task": "acdc.truth.tracr:tracr_task",
+        "tracr_task": "acdc.ground_truth.tracr:tracr_task",
     }
 
     def __getattr__(name: str) -> object:

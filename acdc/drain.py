@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from acdc.checkpoint import Checkpoint
+from acdc.discovery.checkpoint import Checkpoint
 from acdc.progress import Progress
 
 Step = TypeVar("Step")

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
-from acdc.truth import programs
+from acdc.ground_truth import programs
 
 if TYPE_CHECKING:
     import torch
 
-    from acdc.setup import Setup
+    from acdc.settings import Setup
     from graphs.model import Model
 
 # a hub name is `owner/name`, or one of the few that the hub knows without an owner; each with `@revision` if wanted
@@ -61,7 +61,7 @@ def resolve(name: str) -> str:
         programs.check_program(name.removeprefix(programs.PREFIX))
         return name
     if _PLANTED.match(name):
-        from acdc.truth import planted
+        from acdc.ground_truth import planted
 
         planted.parse(name)
         return name
@@ -134,7 +134,7 @@ def load_model(
     """
     import torch
 
-    from acdc.setup import Setup
+    from acdc.settings import Setup
     from graphs.model import load
 
     precision = dtype if isinstance(dtype, torch.dtype) else Setup(dtype=dtype).torch_dtype
@@ -145,11 +145,11 @@ def load_model(
         reason = str(error).splitlines()[0]
         raise BadSetting(f"the device '{device}' cannot be used here ({reason}); try --device cpu") from error
     if named.startswith(programs.PREFIX):
-        from acdc.truth import tracr
+        from acdc.ground_truth import tracr
 
         return tracr.load(named.removeprefix(programs.PREFIX), device=device, dtype=precision)
     if _PLANTED.match(named):
-        from acdc.truth import planted
+        from acdc.ground_truth import planted
 
         return planted.named(named, device=device, dtype=precision).model
     return load(resolve(named), device=device, dtype=precision, revision=revision)

@@ -13,13 +13,13 @@ from torch import Tensor
 from acdc.errors import UnmeasurableBehaviour
 from acdc.precision import finite_metric
 from graphs.ablation import Ablation
-from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import ModelChanged
-from graphs.executor import Executor
+from graphs.execution.allocation import freed_memory_kept
+from graphs.execution.executor import Executor
+from graphs.execution.runs import Prompts, Runs, mean_outputs, prepare
 from graphs.model import Model
-from graphs.runs import Prompts, Runs, mean_outputs, prepare
 from tasks.batches import PromptBatch
 from tasks.errors import BadPrompts
 from tasks.errors import Problem as PromptProblem

@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     config.pluginmanager.register(_Malformed(config))
     if update and not hasattr(config, "workerinput"):  # xdist's workers report to this process
-        from acdc.claims.recording import Recorder
+        from acdc.hypotheses.recording import Recorder
 
         config.pluginmanager.register(Recorder())
 
@@ -41,7 +41,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect hypothesis files."""
     if not (file_path.name.startswith("test_") and file_path.name.endswith(_ENDING)):
         return None
-    from acdc.claims.collecting import HypothesisFile
+    from acdc.hypotheses.collecting import HypothesisFile
 
     return HypothesisFile.from_parent(parent, path=file_path)
 

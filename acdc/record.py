@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import tasks
-from acdc.correctness import Right
 from acdc.errors import BadSetting
-from acdc.hashes import tokenizer_hash, weights_hash
+from acdc.judges.correctness import Right
+from acdc.judges.subject_hashes import tokenizer_hash, weights_hash
 from acdc.models import expanded, is_directory, is_known, name_of
 from acdc.problem import Problem
-from acdc.setup import Setup
+from acdc.settings import Setup
 from graphs.model import Model
 from tasks.errors import lone_surrogates
 from tasks.task import Task

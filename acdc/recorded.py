@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from acdc.goals import GOALS, Goal
-from acdc.method import Method
-from acdc.setup import Setup
+from acdc.settings import GOALS, Goal, Method, Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
 

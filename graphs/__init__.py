@@ -8,25 +8,25 @@ if TYPE_CHECKING:
     from graphs.ablation import Ablation as Ablation
     from graphs.circuit import Circuit as Circuit
     from graphs.computation import ComputationalGraph as ComputationalGraph
+    from graphs.drawing.render import dot as dot
     from graphs.errors import GraphsError as GraphsError
-    from graphs.executor import Executor as Executor
+    from graphs.execution.executor import Executor as Executor
     from graphs.model import Model as Model
     from graphs.model import load as load
     from graphs.nodes import Edge as Edge
     from graphs.nodes import Node as Node
     from graphs.nodes import Receiver as Receiver
-    from graphs.render import dot as dot
 else:  # unseen by type checkers, which would otherwise let every misspelt name pass
     _HOMES = {
         "graphs.ablation": ("Ablation",),
         "graphs.circuit": ("Circuit",),
         "graphs.computation": ("ComputationalGraph",),
         "graphs.errors": ("GraphsError",),
-        "graphs.executor": ("Executor",),
+        "graphs.execution.executor": ("Executor",),
         "graphs.model": ("Model", "load"),
         "graphs.nodes": ("Edge", "Node", "Receiver"),
-        # without `render`: `graphs.render` is the module, and one name cannot be both
-        "graphs.render": ("dot",),
+        # without `render`: `graphs.drawing.render` is the module, and one name cannot be both
+        "graphs.drawing.render": ("dot",),
     }
 
     def __getattr__(name: str) -> object:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
+from graphs.files import finite_numbers, read
 from graphs.nodes import INPUT, LOGITS, Edge, Node
-from graphs.reading import finite_numbers, read
 
 if TYPE_CHECKING:
     import networkx

@@ -22,8 +22,8 @@ from graphs import strict_json
 from graphs.circuit import Circuit, write_atomically
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile
+from graphs.files import finite_numbers
 from graphs.nodes import LOGITS, Edge
-from graphs.reading import finite_numbers
 
 MATRIX = ".safetensors"
 """The ending of files that hold a score matrix."""

@@ -20,7 +20,7 @@ from tasks.registry import names as names
 
 if TYPE_CHECKING:
     from tasks.batches import PromptBatch as PromptBatch
-    from tasks.behaviour_file import load_behaviour_file as load_behaviour_file
+    from tasks.files.behaviour_file import load_behaviour_file as load_behaviour_file
     from tasks.known_metrics import metric_names as metric_names
     from tasks.metrics import AbstractMetric as AbstractMetric
     from tasks.metrics import Targets as Targets
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "tasks.batches": ("PromptBatch",),
-    "tasks.behaviour_file": ("load_behaviour_file",),
+    "tasks.files.behaviour_file": ("load_behaviour_file",),
     "tasks.known_metrics": ("metric_names",),
     "tasks.metrics": ("AbstractMetric", "Targets", "metric"),
     "tasks.pairs": ("TextPair", "Tokenizer"),

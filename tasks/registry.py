@@ -48,7 +48,7 @@ def get(name_or_path: str | Path) -> Task:
     if halves := lone_surrogates(str(name_or_path)):
         raise TaskError(str(halves_of_characters(halves, "the task's name")))
     if _is_path(name_or_path):
-        from tasks.behaviour_file import load_behaviour_file
+        from tasks.files.behaviour_file import load_behaviour_file
 
         return load_behaviour_file(os.path.expanduser(name_or_path))
     name = str(name_or_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acdc.claims.reading import load
+from acdc.hypotheses.reading import load
 from tasks.registry import BUILTIN
 
 HYPOTHESES = Path(__file__).parent / "hypotheses"

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import assert_never
 
+from acdc.algorithms.metric_gradient import gradient, somewhere
 from acdc.algorithms.scores import Scored, score_graph
-from acdc.algorithms.slopes import gradient, somewhere
 from acdc.errors import BadSetting
 from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
-from graphs.gradients import Linearisation
+from graphs.execution.gradients import Linearisation
 
 TOLERANCE = 0.25
 """The part of what a metric gains along a path that the gradients at its points may miss."""

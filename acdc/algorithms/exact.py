@@ -10,8 +10,8 @@ import torch
 from acdc.algorithms.scores import Scored, score_graph
 from acdc.algorithms.trials import Trials
 from acdc.problem import Problem
-from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
+from graphs.execution.allocation import freed_memory_kept
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from acdc.algorithms.refinement import Refinement, Swept
+from acdc.algorithms.one_minimal import Refinement, Swept
 from acdc.algorithms.trials import Trials
 from acdc.drain import drain, translated
 from acdc.errors import BadSetting
 from acdc.problem import Problem
-from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
+from graphs.execution.allocation import freed_memory_kept
 from graphs.nodes import Edge, Receiver
 
 

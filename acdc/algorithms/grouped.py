@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import Pruned
-from acdc.algorithms.refinement import Refinement, Swept
+from acdc.algorithms.one_minimal import Refinement, Swept
 from acdc.algorithms.scores import Scored
 from acdc.drain import drain
 from acdc.errors import BadSetting

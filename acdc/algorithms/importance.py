@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
+from acdc.algorithms.metric_gradient import gradient, somewhere
 from acdc.algorithms.scores import Scored, score_graph
-from acdc.algorithms.slopes import gradient, somewhere
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.gradients import Linearisation
+from graphs.execution.gradients import Linearisation
 from graphs.nodes import LOGITS
 
 

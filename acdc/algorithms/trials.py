@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from acdc.algorithms.screen import Anchor, KLScreen
+from acdc.algorithms.kl_bounds import Anchor, KLScreen
 from acdc.precision import finite_metric
 from acdc.problem import Problem
-from graphs.incremental import IncrementalExecutor
+from graphs.execution.incremental import IncrementalExecutor
 from graphs.nodes import Receiver
 
 _CACHE = 1 << 23

@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acdc.attacks.pieces import Pieces
+from acdc.attacks.word_tokenizer import Pieces
 from acdc.precision import wide
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.runs import Prompts
-from graphs.token_gradients import token_gradients
+from graphs.execution.runs import Prompts
+from graphs.execution.token_gradients import token_gradients
 from tasks.prompts import PromptPairs, TextPair
 from tasks.tokenisation import TokenPair
 

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 
 from acdc.attacks.case import Case
-from acdc.attacks.margins import SIDES, Crossed, Percentile, Stratum
 from acdc.attacks.measuring import cases
+from acdc.attacks.pair_statistics import SIDES, Crossed, Percentile, Stratum
 from acdc.errors import BadSetting
 from acdc.judges.faithfulness import Interval
 from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress
 from graphs.ablation import Ablation
-from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
-from graphs.crossing import CrossedRun
+from graphs.execution.allocation import freed_memory_kept
+from graphs.execution.crossing import CrossedRun
 from tasks.metrics import KLDivergence, Targets
 from tasks.prompts import PromptPairs
 from tasks.tokenisation import TokenPair

@@ -15,9 +15,9 @@ from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
 from acdc.precision import finite
 from acdc.problem import Batch, Problem
-from graphs.allocation import freed_memory_kept
 from graphs.circuit import Circuit
-from graphs.executor import Executor
+from graphs.execution.allocation import freed_memory_kept
+from graphs.execution.executor import Executor
 from graphs.nodes import Edge
 from tasks.metrics import KLDivergence
 

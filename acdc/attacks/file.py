@@ -8,7 +8,7 @@ from pathlib import Path
 
 from acdc.attacks.case import Case
 from acdc.errors import BadAttackFile
-from acdc.setup import Setup
+from acdc.settings import Setup
 from graphs import strict_json
 from graphs.circuit import Circuit
 

@@ -9,7 +9,7 @@ from acdc.attacks.case import Case
 from acdc.precision import finite_metric
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.model import Model
 from tasks.metrics import KLDivergence
 

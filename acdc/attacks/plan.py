@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from acdc.errors import BadSetting
-from acdc.setup import MOST_PROMPTS
+from acdc.settings import MOST_PROMPTS
 
 Part = Literal["variations", "crossing", "search", "diagnosis", "necessity", "specificity"]
 MOST_TESTED = 10_000_000

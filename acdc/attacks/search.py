@@ -21,12 +21,12 @@ import numpy as np
 from acdc.attacks.candidates import Substitution, ranked
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
-from acdc.attacks.pieces import Pieces
-from acdc.discovery import problems
+from acdc.attacks.word_tokenizer import Pieces
+from acdc.discovery.discover import problems
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from acdc.progress import Progress
-from acdc.setup import Setup
+from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.model import Model
 from tasks.errors import BadPrompts

@@ -11,7 +11,7 @@ from acdc.judges.faithfulness import Interval
 from tasks.errors import BadPrompts
 
 if TYPE_CHECKING:
-    from acdc.setup import Setup
+    from acdc.settings import Setup
     from graphs.circuit import Circuit
     from graphs.model import Model
     from tasks.task import Task
@@ -52,7 +52,7 @@ def specificity(others: Sequence[Task], model: Model, circuit: Circuit, setup: S
 def _elsewhere(task: Task, model: Model, circuit: Circuit, setup: Setup) -> Elsewhere:
     from dataclasses import replace
 
-    from acdc.discovery import problems
+    from acdc.discovery.discover import problems
     from acdc.judges.faithfulness import faithfulness
 
     try:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
-from acdc.discovery import problems
+from acdc.discovery.discover import problems
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
-    from acdc.setup import Setup
+    from acdc.settings import Setup
     from graphs.circuit import Circuit
     from graphs.model import Model
     from tasks.prompts import PromptPairs

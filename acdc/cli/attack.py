@@ -30,7 +30,7 @@ from acdc.errors import BadSetting
 if TYPE_CHECKING:
     from acdc.attacks.found import Attack
     from acdc.cli.destination import Written
-    from acdc.setup import Setup
+    from acdc.settings import Setup
     from graphs.circuit import Circuit
 
 _CHECKPOINT = "attack-checkpoint.json"
@@ -68,7 +68,7 @@ def attack(
     What is found is written to attack.json, and the edges that would repair it are drawn into repair.svg and .png. The
     same seed and budget find the same again. A part that fails is left out, told, and tried again with --resume.
     """
-    from acdc.adversary import attack_circuit
+    from acdc.attacks.attack import attack_circuit
     from acdc.attacks.file import circuit_hash
     from acdc.attacks.plan import PARTS, Plan, parts
     from acdc.cli.destination import ATTACK, REPAIR, Destination

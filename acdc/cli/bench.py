@@ -12,7 +12,7 @@ from acdc.cli.options import AsJson, flag, option
 from acdc.errors import BadSetting, UnwritableOutput
 
 if TYPE_CHECKING:
-    from acdc.suite import Done, Suite
+    from acdc.bench.suite import Done, Suite
 
 _KINDS = ("resample", "mean", "mean-positional", "zero")
 
@@ -38,8 +38,8 @@ def bench(
     Prints a table for each ablation, and writes bench.json and a picture for each. What is in the folder already is not
     measured again as long as its settings are the same; delete the folder to start anew.
     """
+    from acdc.bench.suite import account, default
     from acdc.cli.runs import of_bench, room
-    from acdc.suite import account, default
 
     suite = _chosen(default(quick=quick), methods, models, seeds, ablations, prompts)
     cells = list(suite.cells())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acdc.checkpoint import ROUNDS
+from acdc.discovery.checkpoint import ROUNDS
 from acdc.errors import UnwritableOutput
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Destination:
 
         Raises: UnwritableOutput.
         """
-        from graphs.render import render
+        from graphs.drawing.render import render
 
         def drawn(path: Path) -> None:
             render(circuit, path, title=title)
@@ -82,7 +82,7 @@ class Destination:
 
         Raises: UnwritableOutput.
         """
-        from graphs.render import render_difference
+        from graphs.drawing.render import render_difference
 
         def drawn(path: Path) -> None:
             render_difference(circuit, repaired, path, names=("the circuit", "its repair"), title=title)

@@ -16,12 +16,10 @@ from acdc.errors import BadSetting
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from acdc.forecast import Forecast
-    from acdc.goals import Goal
-    from acdc.method import Method
-    from acdc.report.findings import Findings
-    from acdc.rounds import Plan
-    from acdc.setup import Setup
+    from acdc.discovery.cost import Forecast
+    from acdc.judges.findings import Findings
+    from acdc.robust.rounds import Plan
+    from acdc.settings import Goal, Method, Setup
     from tasks.task import Task
 
 _SHOWN_EDGES = 10
@@ -100,7 +98,7 @@ def discover(
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
     written to circuit.json, .dot, .svg and .png.
     """
-    from acdc.setup import Setup
+    from acdc.settings import Setup
 
     goal = _goal(Threshold=threshold, Edges=edges, MeanKL=kl, KeptAccuracy=accuracy, KeptFaithfulness=faithfulness)
     how = _method(method, max_memory, {"refine": refine or None, "select": select, "steps": steps})
@@ -114,11 +112,11 @@ def discover(
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
     from acdc.cli.runs import interrupted, of_discovery, room
-    from acdc.discovery import default_directory, prepare
+    from acdc.discovery.discover import default_directory, prepare
+    from acdc.judges.findings import Findings, doubts, nothing_found, other_form, warnings
     from acdc.models import resolve
-    from acdc.report.findings import Findings, doubts, nothing_found, other_form, warnings
     from acdc.report.table import price
-    from acdc.robust import refine as find_robust
+    from acdc.robust.learning import refine as find_robust
 
     named = tasks.get(task)
     on = model or named.model
@@ -183,7 +181,7 @@ _MOST_MEMORY = 1e6
 
 def _method(name: str, max_memory: float, given: Mapping[str, Any]) -> Method:
     """The method with the settings that were given (None: not), all of which it must look at."""
-    from acdc.method import Method
+    from acdc.settings import Method
 
     if not 0 < max_memory <= _MOST_MEMORY:
         raise BadSetting(f"--max-memory is {max_memory:g}; wanted a number of gigabytes, such as 1.0")
@@ -195,7 +193,7 @@ def _method(name: str, max_memory: float, given: Mapping[str, Any]) -> Method:
 
 
 def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Plan | None:
-    from acdc.rounds import Plan
+    from acdc.robust.rounds import Plan
 
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if settings and not robust:
@@ -206,8 +204,8 @@ def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Pla
 
 
 def _cost(task: Task, model: str, setup: Setup, method: Method, goal: Goal) -> Forecast:
-    from acdc.discovery import HELD, check_prompts, measured_for, problems
-    from acdc.forecast import forecast
+    from acdc.discovery.cost import forecast
+    from acdc.discovery.discover import HELD, check_prompts, measured_for, problems
     from acdc.models import load_named
 
     setup = measured_for(goal, method, setup)
@@ -226,7 +224,7 @@ _GOALS = {
 
 def _goal(**given: float | int | None) -> Goal:
     """The one goal that was asked for, by its kind; the default where none was."""
-    from acdc.goals import GOALS, KeptFaithfulness
+    from acdc.settings import GOALS, KeptFaithfulness
 
     asked = {kind: value for kind, value in given.items() if value is not None}
     if len(asked) > 1:

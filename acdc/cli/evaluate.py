@@ -27,13 +27,13 @@ from acdc.errors import BadSetting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from acdc.assessment import Case, Section
     from acdc.cli.progress import Watch
-    from acdc.correctness import Right
+    from acdc.judges.assessment import Case, Section
     from acdc.judges.completeness import Completeness
+    from acdc.judges.correctness import Right
     from acdc.judges.faithfulness import Faithfulness
-    from acdc.report.findings import Findings, Origin
-    from acdc.setup import Setup
+    from acdc.judges.findings import Findings, Origin
+    from acdc.settings import Setup
     from graphs.circuit import Circuit
 
 
@@ -63,14 +63,14 @@ def evaluate(
     What is not given is as when the circuit was found: the same prompts judge it again, so that the same model gives
     the same answer.
     """
-    from acdc.assessment import Case
     from acdc.cli.progress import watching
-    from acdc.correctness import Right
-    from acdc.evaluation import judgement
+    from acdc.judges.assessment import Case
     from acdc.judges.completeness import completeness
+    from acdc.judges.correctness import Right
+    from acdc.judges.evaluation import judgement
     from acdc.judges.faithfulness import faithfulness
+    from acdc.judges.findings import Findings, incompleteness, warnings
     from acdc.judges.sensitivity import AT_LEAST
-    from acdc.report.findings import Findings, incompleteness, warnings
     from graphs.circuit import Circuit
 
     if at_least is not None and not 0 < at_least <= 1:
@@ -109,7 +109,7 @@ def evaluate(
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
     from acdc.recorded import recorded_setup
-    from acdc.setup import Setup
+    from acdc.settings import Setup
     from graphs.errors import BadCircuitFile
 
     try:
@@ -124,7 +124,7 @@ def setup_of(circuit: Circuit, *, named: bool) -> Setup:
 def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | None) -> Origin:
     """What the circuit has been measured on: what it was found on, less what has been given anew."""
     import tasks
-    from acdc.report.findings import Behaviour, Metric, Model
+    from acdc.judges.findings import Behaviour, Metric, Model
     from tasks.metrics import metric
 
     given = tasks.get(task) if task else None
@@ -139,7 +139,7 @@ def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | Non
 
 
 def _asked(case: Case, watch: Watch) -> list[Section]:
-    from acdc.assessment import assess
+    from acdc.judges.assessment import assess
 
     sections = []
     for section in assess(case):
@@ -149,7 +149,7 @@ def _asked(case: Case, watch: Watch) -> list[Section]:
 
 
 def _assessed(sections: Sequence[Section]) -> dict[str, Any]:
-    from acdc.assessment import verdict
+    from acdc.judges.assessment import verdict
 
     return {"verdict": verdict(sections), "sections": [section.to_json() for section in sections]}
 
@@ -163,7 +163,7 @@ def _show(
     sections: Sequence[Section],
     right: Right,
 ) -> None:
-    from acdc.assessment import verdict as over_all
+    from acdc.judges.assessment import verdict as over_all
     from acdc.report.assessment import tables
     from acdc.report.table import headline, levels, verdict
 

@@ -16,7 +16,7 @@ def init(
 ) -> None:
     """Write a behaviour file to start from; it runs as it is."""
     from graphs.circuit import write_atomically
-    from tasks.behaviour_file import example
+    from tasks.files.behaviour_file import example
 
     if file.suffix not in (".yaml", ".yml"):
         raise BadSetting(

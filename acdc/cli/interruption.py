@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from acdc.checkpoint import ROUNDS
 from acdc.cli import terminal
+from acdc.discovery.checkpoint import ROUNDS
 from acdc.errors import AcdcError, BadCheckpoint
 from graphs.errors import GraphsError
 from tasks.errors import TaskError

@@ -11,7 +11,7 @@ from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
     from acdc.attacks.file import Recorded
-    from acdc.claims.hypothesis import Listed
+    from acdc.hypotheses.hypothesis import Listed
     from graphs.circuit import Circuit
 
 
@@ -29,9 +29,9 @@ def pin(
     """
     from acdc.attacks.case import BOUND
     from acdc.attacks.file import Recorded
-    from acdc.claims.pinning import pinned, started
-    from acdc.claims.reading import NAMES, load
     from acdc.cli.export import check, writing
+    from acdc.hypotheses.pinning import pinned, started
+    from acdc.hypotheses.reading import NAMES, load
     from graphs.circuit import Circuit, write_atomically
 
     if not file.match(NAMES):

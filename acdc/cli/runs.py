@@ -9,8 +9,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from acdc.checkpoint import ROUNDS
 from acdc.cli.destination import ATTACK, Destination
+from acdc.discovery.checkpoint import ROUNDS
 from acdc.errors import UnwritableOutput
 
 LOCK = ".acdc.lock"

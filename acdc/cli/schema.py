@@ -7,6 +7,6 @@ from acdc.cli import terminal
 
 def schema() -> None:
     """Print the JSON Schema of hypothesis files, for editors."""
-    from acdc.claims.form import schema as made
+    from acdc.hypotheses.form import schema as made
 
     terminal.write_json(made())

@@ -31,7 +31,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
-    from acdc.report.findings import Findings, doubts, other_form, warnings
+    from acdc.judges.findings import Findings, doubts, other_form, warnings
     from acdc.report.table import account
     from graphs.circuit import Circuit
 
@@ -73,7 +73,7 @@ def _export(circuit: Circuit, file: Path, title: str) -> None:
     Raises: UnwritableOutput; RenderError when no picture can be drawn.
     """
     from graphs.circuit import write_atomically
-    from graphs.render import render
+    from graphs.drawing.render import render
 
     with export.writing(file):
         if file.suffix.lower() != ".graphml":

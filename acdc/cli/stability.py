@@ -37,8 +37,8 @@ def stability(
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
     from acdc.cli.runs import of_stability, room
-    from acdc.rediscovery import rediscover, request
-    from acdc.report.findings import Findings
+    from acdc.discovery.rediscover import rediscover, request
+    from acdc.judges.findings import Findings
     from acdc.report.table import stability as table
     from graphs.circuit import Circuit
 

@@ -13,7 +13,7 @@ from acdc.cli.options import Anyway, AsJson, argument, flag, option
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 
 if TYPE_CHECKING:
-    from acdc.claims.session import Outcome
+    from acdc.hypotheses.session import Outcome
 
 
 def hypotheses(
@@ -29,7 +29,7 @@ def hypotheses(
 
     A file or a claim that cannot be tested is told of, and the others are tested nevertheless.
     """
-    from acdc.claims.session import hypothesis_files, run
+    from acdc.hypotheses.session import hypothesis_files, run
 
     if update and model is not None:
         raise BadSetting(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from acdc.progress import Progress
-from graphs.allocation import freed_memory_kept
+from graphs.execution.allocation import freed_memory_kept
 
 if TYPE_CHECKING:
     import numpy

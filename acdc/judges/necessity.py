@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from acdc.judges.contest import Contest, contest
 from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.faithfulness import Interval, ratio_of_means
+from acdc.judges.random_circuits import random_circuits
+from acdc.judges.rank_test import Contest, contest
 from acdc.judges.sufficiency import RANDOM
-from acdc.random_circuits import random_circuits
 
 if TYPE_CHECKING:
     from acdc.problem import Problem

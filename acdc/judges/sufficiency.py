@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from acdc.judges.contest import Contest, contest
 from acdc.judges.distance import Watch, distances, rounding
-from acdc.random_circuits import Draw, random_circuits
+from acdc.judges.random_circuits import Draw, random_circuits
+from acdc.judges.rank_test import Contest, contest
 
 if TYPE_CHECKING:
     from acdc.problem import Problem

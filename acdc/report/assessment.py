@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from acdc.assessment import Section, Verdict
+    from acdc.judges.assessment import Section, Verdict
     from acdc.judges.sensitivity import Sensitivity
 
 _STYLES: dict[Verdict, str] = {"holds": "green", "conditional": "yellow", "fails": "bold red", "not measured": "dim"}

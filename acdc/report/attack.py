@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from acdc.attacks.crossing import Crossing
     from acdc.attacks.diagnosis import Diagnosis
     from acdc.attacks.found import Attack
-    from acdc.attacks.margins import Stratum
+    from acdc.attacks.pair_statistics import Stratum
     from acdc.attacks.specificity import Elsewhere
     from acdc.attacks.variations import Varied
     from acdc.judges.faithfulness import Interval

@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.judges.faithfulness import Faithfulness
-from acdc.report.findings import Findings, Metric
+from acdc.judges.findings import Findings, Metric
 from acdc.report.table import size
 from graphs.ablation import Ablation
 
 if TYPE_CHECKING:
-    from acdc.comparison import Difference
+    from acdc.judges.comparison import Difference
     from graphs.nodes import Edge
 
 

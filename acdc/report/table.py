@@ -13,18 +13,18 @@ from rich.text import Text
 
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
+from acdc.judges.findings import Findings, Metric, Origin, Repeated, reading
 from acdc.judges.stability import Agreement
-from acdc.method import PRUNING
 from acdc.progress import CurvePoint
-from acdc.report.findings import Findings, Metric, Origin, Repeated, reading
+from acdc.settings import PRUNING
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 
 if TYPE_CHECKING:
-    from acdc.correctness import Right
-    from acdc.forecast import Forecast
+    from acdc.discovery.cost import Forecast
+    from acdc.judges.correctness import Right
     from acdc.models import Shipped
-    from acdc.setup import Setup
+    from acdc.settings import Setup
     from tasks.task import Task
 
 

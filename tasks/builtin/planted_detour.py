@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.builtin import planted_copy
+from tasks.builtin import planted_copy, planted_detour
 from tasks.builtin.planted_copy import LETTERS, SLOTS
 from tasks.prompts import TemplatePrompts
-from tasks.task import About, Task
+from tasks.task import About, Task, Variation
 from tasks.tokenisation import TextPair
 
 COMMON, RARE = LETTERS[:6], LETTERS[6:]
@@ -22,10 +22,27 @@ def draw(rng: np.random.Generator) -> TextPair:
     return planted_copy.draw(rng, COMMON)
 
 
+def variations() -> tuple[Variation, ...]:
+    """Every edge case of the task."""
+    usual = TemplatePrompts(planted_detour.draw, planted_copy.SLOTS)
+    every = TemplatePrompts(planted_copy.draw, planted_copy.SLOTS)
+    return (
+        Variation("rare letter", "The letter is a rare one.", every.where(lambda words: words["letter"] in RARE)),
+        Variation(
+            "rare distractor",
+            "The distractor, not the letter, is a rare one.",
+            every.where(lambda words: words["letter"] not in RARE and words["other letter"] in RARE),
+        ),
+        Variation(
+            "a word twice",
+            "The words right before and after the letter are one and the same.",
+            usual.where(lambda words: words["word 1"] == words["word 2"]),
+        ),
+    )
+
+
 def task() -> Task:
     """The task `planted_detour`."""
-    from tasks.variations.planted_detour import variations
-
     return Task(
         name="planted_detour",
         about=About("Repeats the only letter, never a rare one: So the C of on by -> c.", "made up here in 2026"),

@@ -13,7 +13,7 @@ import numpy as np
 from tasks.builtin.planted_copy import FILLERS
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task
+from tasks.task import About, Task, Variation
 from tasks.tokenisation import TextPair
 
 CAPITALS = ("A", "B", "C", "D", "E", "F")
@@ -67,10 +67,23 @@ SLOTS = Slots(
 )
 
 
+def variations() -> tuple[Variation, ...]:
+    """Every edge case of the task."""
+    usual = TemplatePrompts(draw, SLOTS)
+    return (
+        Variation("below six", "The sum does not start again at 0.", usual.where(lambda words: _sum(words) < SIZE)),
+        Variation("six or more", "The sum starts again at 0.", usual.where(lambda words: _sum(words) >= SIZE)),
+        Variation("one letter twice", "A letter is added to itself.", usual.where(lambda w: w["first"] == w["second"])),
+        Variation("nothing added", "One of the letters is A.", usual.where(lambda w: "A" in (w["first"], w["second"]))),
+    )
+
+
+def _sum(words: Mapping[str, str]) -> int:
+    return CAPITALS.index(words["first"]) + CAPITALS.index(words["second"])
+
+
 def task() -> Task:
     """The task `planted_sum`."""
-    from tasks.variations.planted_sum import variations  # which draws with what is above
-
     return Task(
         name="planted_sum",
         about=About("Adds two letters, A being 0, and F followed by A: So the B of d by -> 4.", "made up here in 2026"),

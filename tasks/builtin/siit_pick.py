@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations
+from tasks.builtin.combinations import Combinations, is_held_out
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task
+from tasks.task import About, Task, Variation
 from tasks.tokenisation import TextPair
 
 PLACES = {"A": "first", "B": "second", "C": "third", "D": "fourth"}
@@ -95,10 +95,38 @@ _PARTS = {"place": tuple(PLACES), **numbered("digit", [DIGITS] * len(PLACES)), "
 SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS.items()}}, write)
 
 
+def variations() -> tuple[Variation, ...]:
+    """Every edge case of the task."""
+    usual = TemplatePrompts(draw, SLOTS)
+    return (
+        Variation("nothing added", "0 is added.", usual.where(lambda words: words["added"] == "0")),
+        Variation("four added", "4 is added.", usual.where(lambda words: words["added"] == DIGITS[-1])),
+        Variation("last place", "The fourth digit is picked.", usual.where(lambda w: w["place"] == list(PLACES)[-1])),
+        Variation("equal digits", "Two of the digits to pick from are the same.", _equal_digits()),
+        Variation(
+            "new combinations",
+            "The model was never trained on these digits with this place.",
+            usual.where(lambda words: is_held_out(words["place"], *listed("digit", words))),
+        ),
+    )
+
+
+def _equal_digits() -> TemplatePrompts:
+    return TemplatePrompts.of(Slots(SLOTS.choices, _write))
+
+
+def _write(words: Mapping[str, str]) -> TextPair | None:
+    """Picks of which the clean one has a digit twice, and the corrupt one picks and adds other digits."""
+    clean, corrupt = Pick.of(words), Pick.of(words, "other ")
+    alone = [Pick(corrupt.place, clean.digits, clean.added), Pick(clean.place, corrupt.digits, clean.added)]
+    alone += [Pick(clean.place, clean.digits, corrupt.added), Pick(corrupt.place, corrupt.digits, clean.added), corrupt]
+    if len(set(clean.digits)) != 3 or any(other.answer == clean.answer for other in alone):
+        return None
+    return paired(clean, corrupt, words)
+
+
 def task() -> Task:
     """The task `siit_pick`."""
-    from tasks.variations.siit_pick import variations  # which draws with what is above
-
     return Task(
         name="siit_pick",
         about=About(

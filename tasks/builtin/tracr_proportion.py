@@ -12,7 +12,7 @@ import numpy as np
 
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task
+from tasks.task import About, Task, Variation
 from tasks.tokenisation import TextPair
 
 LETTERS = ("w", "x", "y", "z")
@@ -56,10 +56,25 @@ SLOTS = Slots(
 )
 
 
+def variations() -> tuple[Variation, ...]:
+    """Every edge case of the task."""
+    usual = TemplatePrompts(draw, SLOTS)
+    return (
+        Variation("one x", "The sequence has a single x.", usual.where(lambda w: listed("letter", w).count("x") == 1)),
+        Variation(
+            "nearly all x",
+            "At most one letter is no x.",
+            usual.where(lambda words: listed("letter", words).count("x") >= len(listed("letter", words)) - 1),
+        ),
+        Variation("longest", "The sequence is as long as can be.", usual.where(lambda w: f"letter {LONGEST}" in w)),
+        Variation(
+            "first place", "The first place is asked for, and has an x.", usual.where(lambda w: w["position"] == "1")
+        ),
+    )
+
+
 def task() -> Task:
     """The task `tracr_proportion`."""
-    from tasks.variations.tracr_proportion import variations  # which draws with what is above
-
     return Task(
         name="tracr_proportion",
         about=About(

@@ -12,7 +12,7 @@ import numpy as np
 
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task
+from tasks.task import About, Task, Variation
 from tasks.tokenisation import TextPair
 
 LETTERS = ("a", "b", "c", "d")
@@ -59,10 +59,32 @@ SLOTS = Slots(
 )
 
 
+def variations() -> tuple[Variation, ...]:
+    """Every edge case of the task."""
+    usual = TemplatePrompts(draw, SLOTS)
+    return (
+        Variation("first place", "The first place is asked for.", usual.where(lambda words: words["position"] == "1")),
+        Variation(
+            "middle",
+            "The place in the middle is asked for, whose letter stays where it is.",
+            usual.where(lambda words: 2 * int(words["position"]) == 1 + len(listed("letter", words))),
+        ),
+        Variation("longest", "The sequence is as long as can be.", usual.where(lambda w: f"letter {LONGEST}" in w)),
+        Variation("two letters", "The sequence has two letters.", usual.where(lambda words: "letter 3" not in words)),
+        Variation(
+            "few letters",
+            "All letters but one are the same.",
+            usual.where(lambda words: sorted(_counts(listed("letter", words)))[:-1] == [1]),
+        ),
+    )
+
+
+def _counts(letters: list[str]) -> list[int]:
+    return [letters.count(letter) for letter in set(letters)]
+
+
 def task() -> Task:
     """The task `tracr_reverse`."""
-    from tasks.variations.tracr_reverse import variations  # which draws with what is above
-
     return Task(
         name="tracr_reverse",
         about=About(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from acdc.judges.size_curve import SHARES
+from acdc.bench.size_curve import SHARES
 
 
 def result(

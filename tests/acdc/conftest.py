@@ -18,9 +18,9 @@ from acdc.problem import Problem
 from graphs.model import Model
 from tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour
-from tests.acdc.claims.files import claiming, write
 from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
+from tests.acdc.hypotheses.files import claiming, write
 from tests.checkpoints import Checkpoints
 
 

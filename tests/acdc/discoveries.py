@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import acdc
-from acdc.goals import Threshold
-from acdc.setup import Setup
+from acdc.settings import Setup, Threshold
 
 SETUP = Setup(prompts=6, seed=3)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import acdc
+from acdc.ground_truth.known import Known
+from acdc.ground_truth.subjects import Subject
 from acdc.models import load_named
-from acdc.setup import Setup
-from acdc.truth.known import Known
-from acdc.truth.subjects import Subject
+from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.nodes import Edge
 

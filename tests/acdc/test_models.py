@@ -11,7 +11,7 @@ import torch
 import tasks
 from acdc.errors import BadSetting, UnknownModel
 from acdc.models import available, is_directory, load_model, load_named, resolve
-from acdc.setup import Setup
+from acdc.settings import Setup
 from graphs.errors import ModelNotFound, ModelUnreachable
 from tests.checkpoints import Checkpoints
 

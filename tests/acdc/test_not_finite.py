@@ -9,7 +9,7 @@ import torch
 
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
-from acdc.algorithms.refinement import Refinement
+from acdc.algorithms.one_minimal import Refinement
 from acdc.errors import NotFinite
 from acdc.problem import Effect, Problem
 from graphs.circuit import Circuit

@@ -12,18 +12,16 @@ import torch
 import acdc
 from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.scores import score_graph
-from acdc.algorithms.selection import Rule, Selection
-from acdc.algorithms.sizing import ScoredSearch
 from acdc.algorithms.trials import Trials
-from acdc.discovery import discover, problems, search
+from acdc.discovery.discover import discover, problems, search
+from acdc.discovery.scored_search import ScoredSearch
+from acdc.discovery.selection import Rule, Selection
 from acdc.errors import NotFinite
-from acdc.goals import Edges, Threshold
-from acdc.method import METHODS, PRUNING, SCORING, TAKEN_BY, Method
+from acdc.ground_truth.planted import known
 from acdc.models import load_named
 from acdc.precision import finite, finite_metric, require_finite, wide
 from acdc.problem import Problem
-from acdc.setup import Setup
-from acdc.truth.planted import known
+from acdc.settings import METHODS, PRUNING, SCORING, TAKEN_BY, Edges, Method, Setup, Threshold
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.model import Model
@@ -36,7 +34,7 @@ HALF = ("bfloat16", "float16")
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks that are trained for a few steps."""
-    monkeypatch.setattr("acdc.discovery.LearnedMasks", partial(LearnedMasks, steps=8))
+    monkeypatch.setattr("acdc.discovery.discover.LearnedMasks", partial(LearnedMasks, steps=8))
 
 
 @cache

@@ -13,7 +13,7 @@ from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.model import Model, from_bridge
 from tasks.errors import BadPrompts
 from tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acdc.claims.files import HOLDS, changed, claiming, untrained, write
+from tests.acdc.hypotheses.files import HOLDS, changed, claiming, untrained, write
 from tests.acdc.pytest_sessions import run, run_apart
 
 pytestmark = pytest.mark.usefixtures("everything_loaded")

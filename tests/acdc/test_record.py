@@ -13,11 +13,11 @@ import torch
 import acdc
 import graphs
 import tasks
-from acdc.discovery import problems
+from acdc.discovery.discover import problems
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.record import Asked, record
-from acdc.setup import Setup
+from acdc.settings import Setup
 from tasks.metrics import KLDivergence
 from tests.acdc.behaviours import behaviour
 from tests.acdc.discoveries import SETUP

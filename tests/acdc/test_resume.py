@@ -15,13 +15,11 @@ from pathlib import Path
 import pytest
 
 import acdc
-from acdc.checkpoint import Checkpoint
+from acdc.discovery.checkpoint import Checkpoint
 from acdc.errors import BadCheckpoint
-from acdc.goals import Edges, Goal, KeptFaithfulness, Threshold
-from acdc.method import Method
 from acdc.models import load_named
 from acdc.progress import Progress
-from acdc.setup import Setup
+from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, Threshold
 from graphs.model import Model
 
 

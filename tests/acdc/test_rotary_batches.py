@@ -14,7 +14,7 @@ import graphs
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
-from graphs.crossing import CrossedRun
+from graphs.execution.crossing import CrossedRun
 from graphs.model import Model
 from tasks.metrics import KLDivergence, LogitDifference
 from tasks.prompts import PromptPairs

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 import numpy
 
 import tasks
-from acdc.judges.contest import SHARE, contest
+from acdc.ground_truth.planted import Motif, known
 from acdc.judges.equivalence import SLACK, equivalence, sign_test, two_one_sided
 from acdc.judges.independence import independence, permuted
 from acdc.judges.minimality import beating, holm, minimality
 from acdc.judges.necessity import partial_necessity
+from acdc.judges.random_circuits import random_circuits
+from acdc.judges.rank_test import SHARE, contest
 from acdc.judges.sufficiency import sufficiency
 from acdc.problem import Problem
-from acdc.random_circuits import random_circuits
-from acdc.truth.planted import Motif, known
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import tasks
 from acdc.attacks.variations import Varied, variations
-from acdc.discovery import discover
+from acdc.discovery.discover import discover
 from acdc.models import load_named
-from acdc.setup import Setup
+from acdc.settings import Setup
 from tasks.registry import BUILTIN
 
 

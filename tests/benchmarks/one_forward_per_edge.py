@@ -17,7 +17,7 @@ from acdc.algorithms.greedy import Position, Step
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.nodes import LOGITS, Edge, Receiver
 from tests.benchmarks.subjects import Subject
 

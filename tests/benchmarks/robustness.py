@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 
 import tasks
 from acdc.attacks.search import search
-from acdc.discovery import discover
-from acdc.goals import Edges
+from acdc.discovery.discover import discover
 from acdc.models import load_named
-from acdc.robust import refine
-from acdc.rounds import Plan, Standing
-from acdc.setup import Setup
+from acdc.robust.learning import refine
+from acdc.robust.rounds import Plan, Standing
+from acdc.settings import Edges, Setup
 
 TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "induction", "ioi", "planted_detour")
 

@@ -15,11 +15,11 @@ from typing_extensions import assert_never
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.judges.random_circuits import DRAWS, Draw, random_circuits
 from acdc.judges.sufficiency import RANDOM
-from acdc.random_circuits import DRAWS, Draw, random_circuits
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.nodes import INPUT, LOGITS, SLOTS, Edge
 from tasks.batches import PromptBatch
 from tasks.metrics import LogitDifference, Targets

@@ -11,8 +11,8 @@ import torch
 
 import tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.rounds import Plan
-from acdc.setup import Setup
+from acdc.robust.rounds import Plan
+from acdc.settings import Setup
 from graphs.circuit import Circuit
 from tests.benchmarks import bench, calibration, edge_cases, robustness
 from tests.benchmarks.one_forward_per_edge import OneAtATime, trials

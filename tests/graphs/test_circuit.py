@@ -23,7 +23,7 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit, write_atomically
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInCircuit, NotInGraph
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.model import Model, from_bridge
 from graphs.nodes import Edge, Node
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS

@@ -33,10 +33,10 @@ from transformer_lens.model_bridge.sources import native as _native  # noqa: F40
 
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
-from graphs.executor import Executor
-from graphs.incremental import IncrementalExecutor
+from graphs.execution.executor import Executor
+from graphs.execution.incremental import IncrementalExecutor
+from graphs.execution.runs import Prompts, prepare
 from graphs.model import Model, from_bridge
-from graphs.runs import Prompts, prepare
 
 N_TOKENS, N_POSITIONS = 3, 4
 TOKEN, POSITION, PREVIOUS, ANSWER = slice(0, 3), slice(3, 7), slice(7, 10), slice(10, 13)

@@ -20,7 +20,7 @@ from tasks.builtin.combinations import Combinations, is_held_out
 from tasks.builtin.ioi import NAMES
 from tasks.builtin.vocabulary import WORDS
 from tasks.models import shipped_model, shipped_models
-from tasks.models.word_level import save_tokenizer, word_level_tokenizer
+from tasks.models.training.word_level import save_tokenizer, word_level_tokenizer
 from tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import tasks
-from tasks.behaviour_file import example
 from tasks.errors import BadBehaviourFile, BrokenPlugin, TaskError, UnknownTask
+from tasks.files.behaviour_file import example
 from tasks.registry import BUILTIN
 
 PLUGIN = """

@@ -9,13 +9,12 @@ import pytest
 
 import tasks
 from tasks.builtin.addition import NUMBERS
-from tasks.builtin.ioi import NAMES
+from tasks.builtin.ioi import NAMES, RARE
 from tasks.errors import BadPrompts
 from tasks.prompts import TemplatePrompts
 from tasks.registry import BUILTIN
 from tasks.task import Variation
 from tasks.tokenisation import TextPair, Tokenizer
-from tasks.variations.ioi import RARE
 from tests.tasks.test_builtin import WORDED, expected, words
 from tests.tasks.tokenizers import tokenizer_for
 

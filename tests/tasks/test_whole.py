@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.behaviour_file import load_behaviour_file
 from tasks.errors import BadBehaviourFile, BadPrompts
+from tasks.files.behaviour_file import load_behaviour_file
 from tasks.pairs import Scored, TextPair
 from tasks.token_prompts import TokenPrompts
 from tasks.tokenisation import tokenise

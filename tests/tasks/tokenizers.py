@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tasks
-from acdc.truth.compiler import BOS, NUMBER, PAD, tokenizer_of
+from acdc.ground_truth.compiler import BOS, NUMBER, PAD, tokenizer_of
 from tasks.tokenisation import Tokenizer
 
 
@@ -14,7 +14,7 @@ def tokenizer_for(task: tasks.Task) -> Tokenizer:
     if task.model.startswith("tracr:"):
         return tokenizer_of([BOS, PAD, *"abcdwxyz", NUMBER])  # the words of both models
     if task.model.startswith("planted"):
-        from acdc.truth import planted
+        from acdc.ground_truth import planted
 
         planted_tokenizer: Tokenizer = planted.named(task.model).model.tokenizer
         return planted_tokenizer

@@ -16,7 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tasks.builtin import addition, agreement, docstring, greater_than, induction, ioi
 from tasks.builtin.combinations import Combinations
 from tasks.builtin.vocabulary import DIGITS, LETTERS, WORDS
-from tasks.models.word_level import PIECE, save_tokenizer, word_level_tokenizer
+from tasks.models.training.word_level import PIECE, save_tokenizer, word_level_tokenizer
 from tasks.tokenisation import TextPair
 
 POSITIONS, STEPS, RATE, DECAY = 64, 6000, 2e-3, 0.1

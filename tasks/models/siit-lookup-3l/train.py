@@ -6,8 +6,8 @@ from torch import Tensor
 
 from tasks.builtin.siit_lookup import KEYS, lookup
 from tasks.builtin.vocabulary import DIGITS
-from tasks.models.lesson import Lesson
-from tasks.models.program import Program, Variable
+from tasks.models.training.lesson import Lesson
+from tasks.models.training.program import Program, Variable
 
 ZERO = 2  # the token of the digit 0, after the tokenizer's two special ones
 

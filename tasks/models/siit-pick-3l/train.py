@@ -6,8 +6,8 @@ from torch import Tensor
 
 from tasks.builtin.siit_pick import PLACES, pick
 from tasks.builtin.vocabulary import DIGITS
-from tasks.models.lesson import Lesson
-from tasks.models.program import Program, Variable
+from tasks.models.training.lesson import Lesson
+from tasks.models.training.program import Program, Variable
 
 ZERO, FIRST = (
     2,

@@ -9,8 +9,8 @@ import torch
 
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.executor import Executor
-from graphs.runs import mean_outputs
+from graphs.execution.executor import Executor
+from graphs.execution.runs import mean_outputs
 from tasks.metrics import Targets
 
 

@@ -19,7 +19,7 @@ from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
-from graphs.gradients import Linearisation
+from graphs.execution.gradients import Linearisation
 from graphs.model import Model, from_bridge
 from graphs.nodes import INPUT, LOGITS
 from tasks.metrics import AbstractMetric, LogitDifference, Targets, metric

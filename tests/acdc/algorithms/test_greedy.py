@@ -20,8 +20,8 @@ from acdc.errors import BadSetting
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
-from graphs.executor import Executor
-from graphs.incremental import IncrementalExecutor
+from graphs.execution.executor import Executor
+from graphs.execution.incremental import IncrementalExecutor
 from graphs.model import Model
 from graphs.nodes import Edge, Receiver
 from tasks.metrics import KLDivergence, metric

@@ -11,7 +11,7 @@ import pytest
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.grouped import Bisection, GroupedPruning
-from acdc.algorithms.refinement import Swept
+from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import Scored
 from acdc.errors import BadSetting
 from acdc.problem import Problem

@@ -18,7 +18,7 @@ from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.trials import Trials
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.incremental import IncrementalExecutor
+from graphs.execution.incremental import IncrementalExecutor
 from graphs.nodes import Edge, Receiver
 from tasks.metrics import KLDivergence
 from tests.acdc.algorithms.walks import ended

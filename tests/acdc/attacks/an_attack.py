@@ -6,7 +6,7 @@ from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing, Maximum
 from acdc.attacks.diagnosis import Diagnosis, Restored
 from acdc.attacks.found import Attack, Found, LeftOut
-from acdc.attacks.margins import Percentile, Stratum
+from acdc.attacks.pair_statistics import Percentile, Stratum
 from acdc.attacks.plan import Plan
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import Elsewhere

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from acdc.setup import Setup
-from acdc.truth.known import Known
+from acdc.ground_truth.known import Known
+from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.nodes import Edge

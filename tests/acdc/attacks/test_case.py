@@ -10,7 +10,7 @@ from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
 from acdc.models import load_named
 from acdc.problem import Problem
-from acdc.setup import Setup
+from acdc.settings import Setup
 from graphs.circuit import Circuit
 from tasks.metrics import KLDivergence
 from tests.acdc.behaviours import TEXT

@@ -12,9 +12,9 @@ from acdc.attacks.case import BOUND
 from acdc.attacks.diagnosis import Diagnosis, diagnosis, recurring
 from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
+from acdc.ground_truth import planted
+from acdc.ground_truth.known import Known
 from acdc.problem import Problem
-from acdc.truth import planted
-from acdc.truth.known import Known
 from graphs.circuit import Circuit
 from graphs.nodes import LOGITS, Edge
 from tasks.metrics import KLDivergence

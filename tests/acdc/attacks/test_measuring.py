@@ -11,7 +11,7 @@ from acdc.attacks.measuring import cases, written
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from tasks.metrics import Accuracy, KLDivergence
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from acdc.adversary import attack
 from acdc.attacks import candidates
+from acdc.attacks.attack import attack
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
@@ -18,13 +18,13 @@ from acdc.attacks.plan import Plan
 from acdc.attacks.search import search
 from acdc.attacks.variations import variations
 from acdc.errors import NotFinite
+from acdc.ground_truth import planted
+from acdc.ground_truth.derivation import true_edges
+from acdc.ground_truth.known import Known
 from acdc.precision import wide
 from acdc.problem import Problem
-from acdc.truth import planted
-from acdc.truth.derivation import true_edges
-from acdc.truth.known import Known
 from graphs.ablation import Ablation
-from graphs.runs import Prompts
+from graphs.execution.runs import Prompts
 from tasks.metrics import KLDivergence
 from tests.acdc.attacks.planted_failures import SETUP, broken, dropped
 

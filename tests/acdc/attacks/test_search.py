@@ -12,16 +12,16 @@ import torch
 from acdc.attacks import search as searching
 from acdc.attacks.candidates import Substitution, divergence, ranked
 from acdc.attacks.measuring import cases
-from acdc.attacks.pieces import Pieces
 from acdc.attacks.search import Search, search
+from acdc.attacks.word_tokenizer import Pieces
 from acdc.errors import BadSetting
+from acdc.ground_truth import planted
+from acdc.ground_truth.known import Known
 from acdc.problem import Problem
 from acdc.progress import Progress
-from acdc.truth import planted
-from acdc.truth.known import Known
 from graphs.circuit import Circuit
-from graphs.runs import Prompts
-from graphs.token_gradients import token_gradients
+from graphs.execution.runs import Prompts
+from graphs.execution.token_gradients import token_gradients
 from tasks.builtin.planted_copy import LETTERS
 from tasks.metrics import KLDivergence
 from tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts

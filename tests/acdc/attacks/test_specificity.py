@@ -6,10 +6,10 @@ import pytest
 
 import acdc
 from acdc.attacks.specificity import specificity
-from acdc.discovery import problems
+from acdc.discovery.discover import problems
 from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
-from acdc.setup import Setup
+from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.model import Model
 

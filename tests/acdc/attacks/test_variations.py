@@ -12,11 +12,11 @@ import acdc
 import tasks
 from acdc.attacks.measuring import cases
 from acdc.attacks.variations import STANDARD, Varied, prompts_of, variations
-from acdc.discovery import problems
+from acdc.discovery.discover import problems
+from acdc.ground_truth import planted
 from acdc.models import load_named
 from acdc.problem import Problem
-from acdc.setup import Setup
-from acdc.truth import planted
+from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.model import Model
 from tasks.builtin.planted_sum import CAPITALS, SIZE, SUMMANDS

@@ -11,7 +11,7 @@ import pytest
 
 from acdc.attacks.file import circuit_hash
 from acdc.attacks.measuring import cases
-from acdc.evaluation import judgement
+from acdc.judges.evaluation import judgement
 from acdc.recorded import recorded_setup
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, acdc

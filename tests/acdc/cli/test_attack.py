@@ -153,13 +153,13 @@ def test_an_attack_that_is_interrupted_says_how_to_go_on_and_does(
 
     before = written()
     with monkeypatch.context() as patched:
-        patched.setattr("acdc.adversary.search", interrupt)
+        patched.setattr("acdc.attacks.attack.search", interrupt)
         patched.setattr("sys.argv", ["acdc", "attack", "found", *options])
         ran = acdc("attack", "found", *options)
     assert ran.code == 130
     assert "interrupted; go on with: acdc attack found --out other" in ran.err
     assert [path.name for path in Path("other").iterdir()] == ["attack-checkpoint.json"]
-    monkeypatch.setattr("acdc.adversary.crossing", interrupt)
+    monkeypatch.setattr("acdc.attacks.attack.crossing", interrupt)
     ran = acdc("attack", "found", *options, "--resume")
     assert ran.code == 0, ran.err
     for part in ("crossing", "search"):
@@ -176,7 +176,7 @@ def test_a_part_that_fails_is_told_and_the_exit_code_says_so(attacked: Ran, monk
     Path("again").mkdir()
     Path("again/rounds.json").write_text("another run's")
     with monkeypatch.context() as patched:
-        patched.setattr("acdc.adversary.necessity", fail)
+        patched.setattr("acdc.attacks.attack.necessity", fail)
         ran = acdc("attack", "found", *options)
     assert ran.code == 2
     assert "more than the 0.001 of --fail-above" in ran.err
@@ -185,7 +185,7 @@ def test_a_part_that_fails_is_told_and_the_exit_code_says_so(attacked: Ran, monk
     assert "necessity failed: the kl is nan" in " ".join(ran.out.split())
     assert (written("again")["failed"], "necessity" in written("again")) == ({"necessity": "the kl is nan"}, False)
     with monkeypatch.context() as patched:
-        patched.setattr("acdc.adversary.crossing", fail)
+        patched.setattr("acdc.attacks.attack.crossing", fail)
         ran = acdc("attack", "found", *options, "--resume")
         assert (ran.code, written("again")["failed"]) == (1, {})
         assert acdc("attack", "found", "--out", "new", "--only", "crossing", "--cross", "4").code == 2

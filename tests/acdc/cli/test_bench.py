@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from acdc.truth import subjects
+from acdc.ground_truth import subjects
 from tests.acdc.cli.command_line import acdc, refused
 from tests.acdc.known_subjects import only_periodic
 

@@ -14,8 +14,7 @@ import pytest
 
 import acdc as package
 from acdc.cli.commands import command
-from acdc.method import METHODS
-from acdc.setup import DTYPES
+from acdc.settings import DTYPES, METHODS
 from graphs.ablation import Ablation
 from tasks.known_metrics import ALIASES, metric_names
 from tests.acdc.cli.command_line import acdc

@@ -36,16 +36,16 @@ def test_directories_are_made_as_needed_and_other_files_in_them_stay() -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
 def test_what_goes_wrong_midway_leaves_nothing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    import graphs.render
+    import graphs.drawing.render
 
-    draw = graphs.render.render
+    draw = graphs.drawing.render.render
 
     def render(circuit: Circuit, path: Path, title: str) -> None:
         if path.suffix == ".png":
             raise error
         draw(circuit, path, title=title)
 
-    monkeypatch.setattr("graphs.render.render", render)
+    monkeypatch.setattr("graphs.drawing.render.render", render)
     wanted = UnwritableOutput if isinstance(error, OSError) else KeyboardInterrupt
     with nothing_written(), pytest.raises(wanted):
         Destination(Path("runs/deep")).write(CIRCUIT, "a title")

@@ -75,7 +75,7 @@ def test_options_that_make_no_sense_are_refused(found: Path, options: tuple[str,
 def test_a_picture_with_no_place_is_refused_before_anything_is_measured(
     found: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("acdc.comparison.compare", lambda *_, **__: pytest.fail("measured for nothing"))
+    monkeypatch.setattr("acdc.judges.comparison.compare", lambda *_, **__: pytest.fail("measured for nothing"))
     assert "there is no directory" in refused("diff", found, found, "--render", "nowhere/both.svg")
 
 

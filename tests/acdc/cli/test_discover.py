@@ -11,8 +11,7 @@ import pytest
 import acdc as package
 from acdc.cli.destination import PICTURES, TEXTS
 from acdc.errors import UnreachableGoal
-from acdc.goals import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
-from acdc.setup import Setup
+from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Setup, Threshold
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, Ran, acdc, nothing_written, refused
 from tests.checkpoints import Checkpoints
@@ -133,7 +132,7 @@ def test_each_goal_has_its_option(option: list[str], goal: Goal, monkeypatch: py
         asked.append(goal)
         raise UnreachableGoal("no circuit of this kind")
 
-    monkeypatch.setattr("acdc.discovery.prepare", prepare)
+    monkeypatch.setattr("acdc.discovery.discover.prepare", prepare)
     assert refused("discover", "periodic", *option) == "no circuit of this kind"
     assert asked == [goal]
 
@@ -146,7 +145,7 @@ def test_the_example_of_init_is_a_behaviour_whose_circuit_can_be_found() -> None
 
 
 def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphs.drawing.engines", lambda form: [])
+    monkeypatch.setattr("graphs.drawing.graphviz_process.engines", lambda form: [])
     ran = acdc("discover", "periodic", "--out", found, *QUICK)
     assert ran.code == 3
     assert "Written to found: circuit.json, circuit.dot\n" in ran.out
@@ -182,7 +181,7 @@ def test_an_interrupted_discovery_leaves_nothing(monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("acdc.discovery.Prepared.run", interrupted)
+    monkeypatch.setattr("acdc.discovery.discover.Prepared.run", interrupted)
     with nothing_written():
         assert acdc("discover", "periodic").code == 130
 

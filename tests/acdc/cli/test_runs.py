@@ -34,7 +34,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures that take no time."""
     for name in ("render", "render_difference"):
         monkeypatch.setattr(
-            f"graphs.render.{name}", lambda *given, **_: [g.touch() for g in given if isinstance(g, Path)]
+            f"graphs.drawing.render.{name}", lambda *given, **_: [g.touch() for g in given if isinstance(g, Path)]
         )
 
 
@@ -179,7 +179,7 @@ def test_another_discovery_goes_to_the_next_directory_and_the_same_one_to_its_ow
 def test_an_interrupted_discovery_is_gone_on_with_where_it_is_and_kept_from_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from acdc.checkpoint import Checkpoint
+    from acdc.discovery.checkpoint import Checkpoint
 
     save: Callable[..., None] = Checkpoint.save
 

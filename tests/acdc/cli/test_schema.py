@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acdc.claims.form import schema
+from acdc.hypotheses.form import schema
 from tests.acdc.cli.command_line import acdc
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acdc import rediscovery
+from acdc.discovery import rediscover as rediscovery
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 

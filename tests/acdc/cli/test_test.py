@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from acdc.claims import session
-from tests.acdc.claims.files import changed, claiming, untrained, write
+from acdc.hypotheses import session
 from tests.acdc.cli.command_line import acdc, refused
+from tests.acdc.hypotheses.files import changed, claiming, untrained, write
 
 
 def test_claims_that_hold_are_exit_0() -> None:

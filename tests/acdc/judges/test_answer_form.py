@@ -9,8 +9,8 @@ import torch
 
 import graphs
 from acdc.judges.answer_form import AnswerForm, answer_form
+from acdc.judges.findings import other_form
 from acdc.problem import Problem
-from acdc.report.findings import other_form
 from graphs.model import Model
 from tasks.metrics import LogitDifference
 from tasks.pairs import TextPair

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from acdc.discovery import problems
+from acdc.discovery.discover import problems
 from acdc.errors import BadSetting
+from acdc.ground_truth.known import Known
+from acdc.ground_truth.planted import MOTIFS, Motif, known
 from acdc.judges.completeness import Completeness, Gap, completeness
+from acdc.judges.findings import INCOMPLETE
 from acdc.problem import Problem
-from acdc.report.findings import INCOMPLETE
-from acdc.setup import Setup
-from acdc.truth.known import Known
-from acdc.truth.planted import MOTIFS, Motif, known
+from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.nodes import Edge

@@ -7,10 +7,10 @@ import pytest
 from acdc.errors import UnmeasurableBehaviour
 from acdc.judges.distance import distances, rounding
 from acdc.judges.necessity import partial_necessity
+from acdc.judges.random_circuits import random_circuits
 from acdc.judges.sufficiency import sufficiency
 from acdc.problem import Problem
 from acdc.progress import Progress
-from acdc.random_circuits import random_circuits
 from graphs.circuit import Circuit
 
 

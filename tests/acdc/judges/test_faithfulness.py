@@ -16,7 +16,7 @@ from acdc.errors import UnmeasurableBehaviour
 from acdc.judges.faithfulness import Faithfulness, Levels, Size, faithfulness
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.model import Model
 from tasks.metrics import AbstractMetric
 from tasks.prompts import PromptPairs

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import numpy
 import pytest
 
+from acdc.bench.answer import Ranking
+from acdc.bench.roc import of_ranking
 from acdc.errors import NotFinite
-from acdc.judges.answer import Ranking
 from acdc.judges.completeness import _strongest
-from acdc.judges.contest import contest
 from acdc.judges.equivalence import compare, two_one_sided
 from acdc.judges.faithfulness import ratio_of_means
 from acdc.judges.independence import permuted
 from acdc.judges.minimality import beating, holm
-from acdc.judges.roc import of_ranking
+from acdc.judges.rank_test import contest
 from acdc.judges.stability import spearman
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from acdc.judges.random_circuits import random_circuits
 from acdc.judges.sufficiency import sufficiency
 from acdc.problem import Problem
-from acdc.random_circuits import random_circuits
 from graphs.circuit import Circuit
 
 

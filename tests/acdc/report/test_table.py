@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
+from acdc.judges.findings import Algorithm, Behaviour, Drawn, Findings, Metric, Model, Origin, Outcome, Prompts
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
 from acdc.report import table
-from acdc.report.findings import Algorithm, Behaviour, Drawn, Findings, Metric, Model, Origin, Outcome, Prompts
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.nodes import Edge
-from tests.acdc.report.test_findings import GRAPH, JUDGED
+from tests.acdc.judges.test_findings import GRAPH, JUDGED
 
 LOGIT = Metric("logit_difference", "a - b; higher: more of the behaviour")
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import graphs
 from graphs.circuit import Circuit
 from graphs.errors import BadTokens, ModelNotFound, ModelUnreachable, UnsupportedModel
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.model import Model, extraction, from_bridge, parity
 from graphs.model.extraction import layer_of
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_config, change_weights

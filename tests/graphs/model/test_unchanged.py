@@ -13,7 +13,7 @@ import graphs
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.errors import ModelChanged
-from graphs.executor import Executor
+from graphs.execution.executor import Executor
 from graphs.model import Model, from_bridge
 from tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour

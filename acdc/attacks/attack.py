@@ -1,0 +1,263 @@
+"""The adversary: everything that is tried against a circuit, part by part, each kept as soon as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import torch
+from typing_extensions import assert_never
+
+import tasks
+from acdc.attacks.case import Case
+from acdc.attacks.crossing import crossing
+from acdc.attacks.diagnosis import diagnosis
+from acdc.attacks.found import Attack, Found, LeftOut
+from acdc.attacks.plan import Part, Plan, parts
+from acdc.attacks.search import search
+from acdc.attacks.specificity import specificity
+from acdc.attacks.variations import variations
+from acdc.discovery.checkpoint import Checkpoint
+from acdc.discovery.discover import problems
+from acdc.errors import AcdcError, BadCheckpoint, UnmeasurableBehaviour
+from acdc.judges.evaluation import subject
+from acdc.judges.necessity import necessity
+from acdc.judges.subject_hashes import Tell
+from acdc.progress import Progress
+from acdc.record import Asked, record
+from acdc.recorded import recorded_setup
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.errors import GraphsError
+from tasks.errors import BrokenPlugin, TaskError
+from tasks.prompts import PromptPairs
+from tasks.task import Task
+from tasks.tokenisation import tokenise
+
+if TYPE_CHECKING:
+    from acdc.problem import Problem
+    from acdc.settings import Setup
+    from graphs.model import Model
+
+Watcher = Callable[[Progress], None]
+
+
+def attack(
+    task: Task,
+    model: Model,
+    circuit: Circuit,
+    setup: Setup,
+    plan: Plan = Plan(),  # noqa: B008  # a frozen value
+    *,
+    asked: Asked | None = None,
+    watch: Watcher = lambda progress: None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> Attack:
+    """Look for prompts on which the model does the task and the circuit does not.
+
+    `asked` says how task and model are called (None: by their own names); `watch` hears of every part. A part that ends
+    in an error which is not a fault of this package is left out, with the error, and the others go on. With a
+    `checkpoint` file each part is kept as soon as it is done; with `resume` those kept are not tried again, and those
+    that failed are. The file is left for the caller to remove.
+
+    Raises: BadPrompts when the tokenizer cannot express enough prompts; BadCheckpoint; where no part gave anything, the
+    error that the first of them failed with, such as DifferentGraphs.
+    """
+    discovery, judgement = problems(task, model, setup)
+    about = record(asked or Asked.of(task, model), discovery, judgement, setup)
+    del about["created"]  # the same attack gives the same file
+    kept = None
+    if checkpoint is not None:
+        same = {key: about[key] for key in ("model", "task", "prompts", "ablation", "metric")}
+        edges = [edge.name for edge in circuit.ordered()]
+        kept = Checkpoint(Path(checkpoint), {**same, "circuit": edges, "plan": plan.to_json()})
+    state = _State.load(kept) if kept and resume else _State(Found(), {}, {})
+    run = _Run(task, circuit, setup, plan, judgement, watch)
+    found, left_out, seconds = run.all(state, kept)
+    return Attack(circuit, about, plan, found, left_out, seconds)
+
+
+def attack_circuit(
+    circuit: str | Path | Circuit,
+    *,
+    task: str | Path | Task | None = None,
+    model: str | Model | None = None,
+    setup: Setup | None = None,
+    plan: Plan = Plan(),  # noqa: B008  # a frozen value
+    anyway: bool = False,
+    watch: Watcher = lambda progress: None,
+    tell: Tell | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> Attack:
+    """Attack a circuit as `attack` does; what is left out is what the circuit's own record says.
+
+    Weights, tokenizer or prompts that have changed since are refused, unless `anyway`; `tell` is as for
+    `acdc.judges.evaluation.subject`.
+
+    Raises: as `attack` and `judgement`.
+    """
+    circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
+    setup = recorded_setup(circuit) if setup is None else setup
+    of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
+    recorded = circuit.provenance.get("task", {})
+    asked = Asked.of(task or recorded.get("file") or recorded["name"], on if model is None else model)
+    return attack(of, on, circuit, setup, plan, asked=asked, watch=watch, checkpoint=checkpoint, resume=resume)
+
+
+class _Skipped(Exception):
+    """A part is not tried; the message says why."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """How far an attack is: what parts have found, why others do not apply, and what each took."""
+
+    found: Found
+    skipped: dict[str, str]
+    seconds: dict[str, float]
+
+    @classmethod
+    def load(cls, kept: Checkpoint) -> _State:
+        """The state to go on from.
+
+        Raises: BadCheckpoint.
+        """
+        state = kept.load()
+        try:
+            return cls(Found.from_state(state["found"]), dict(state["skipped"]), dict(state["seconds"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadCheckpoint(f"{kept.path} is no attack's or is damaged; delete it and start anew") from error
+
+    def to_json(self) -> dict[str, object]:
+        """All of it as plain JSON data."""
+        return {"found": self.found.state(), "skipped": self.skipped, "seconds": self.seconds}
+
+
+@dataclass(frozen=True)
+class _Run:
+    task: Task
+    circuit: Circuit
+    setup: Setup
+    plan: Plan
+    judgement: Problem
+    watch: Watcher
+
+    def all(self, state: _State, kept: Checkpoint | None) -> tuple[Found, LeftOut, dict[str, float]]:
+        """Try every part that the state lacks; what was found, what was left out, and what each part took.
+
+        Raises: the first error that a part failed with, where no part gave anything.
+        """
+        found, skipped, seconds = state.found, {**state.skipped}, {**state.seconds}
+        failed: dict[str, Exception] = {}
+        new = False
+        for part in parts(self.plan.parts):
+            if part in (*found.parts, *skipped) and not (
+                new and part == "diagnosis"
+            ):  # which is of the worst there are
+                continue
+            new = True
+            self.watch(Progress(part, 0, 1))
+            before = perf_counter()
+            found, _ = replace(found, **{part: None}), skipped.pop(part, None)
+            try:
+                found = self.part(part, found)
+                seconds[part] = perf_counter() - before
+            except (_Skipped, UnmeasurableBehaviour) as why:
+                skipped[part] = str(why)
+            except Exception as error:
+                if not _is_not_ours(error):
+                    raise
+                failed[part] = error
+            if kept and part not in failed:
+                kept.save(_State(found, skipped, seconds).to_json())
+            self.watch(Progress(part, 1, 1))
+        if failed and not found.parts:
+            raise next(iter(failed.values()))
+        return found, LeftOut(skipped, failed), seconds
+
+    def part(self, part: Part, found: Found) -> Found:
+        """What those before it have found, and that part.
+
+        Raises: _Skipped; UnmeasurableBehaviour.
+        """
+        task, model, circuit, setup, plan = self.task, self.judgement.model, self.circuit, self.setup, self.plan
+        match part:
+            case "variations":
+                varied = variations(task, model, circuit, setup, prompts=plan.prompts)
+                return replace(found, variations=varied)
+            case "crossing":
+                if setup.ablation is not Ablation.RESAMPLE:
+                    raise _Skipped("what missing edges carry hangs on the corrupt prompt under resample ablation only")
+                if self._several:
+                    raise _Skipped("a prompt is scored at several positions, so that no other corrupt prompt fits it")
+                crossed = crossing(self._crossed(), circuit, seed=plan.seed, watch=self._within)
+                return replace(found, crossing=crossed)
+            case "search":
+                if task.slots is None:
+                    raise _Skipped("nothing is known of what may fill the slots of this task's prompts")
+                if model.tokenizer is None:
+                    raise _Skipped("the model has no tokenizer, so that no word of a prompt can be changed")
+                budget, seed = plan.budget, plan.seed
+                hunted = search(task, model, circuit, setup, budget=budget, seed=seed, watch=self._within)
+                return replace(found, search=hunted)
+            case "diagnosis":
+                worst = found.worst[: plan.diagnosed]
+                if not worst or len(circuit) == circuit.graph.n_edges:
+                    raise _Skipped("there is nothing to repair")
+                if self._several:
+                    raise _Skipped("a prompt is scored at several positions, and repairs are sought for one")
+                return replace(found, diagnosis=diagnosis(_prompts_of(worst, self.judgement), circuit))
+            case "necessity":
+                return replace(found, necessity=necessity(self.judgement, circuit, plan.seed))
+            case "specificity":
+                others = specificity(list(_others(task)), model, circuit, setup)
+                return replace(found, specificity=others)
+            case _:
+                assert_never(part)
+
+    @property
+    def _several(self) -> bool:
+        """Whether some prompt is scored at more than one position."""
+        return any(pair.also for pair in self.judgement.pairs.pairs)
+
+    def _within(self, progress: Progress) -> None:
+        """Tell how far a part is; its end is told with its result."""
+        if progress.done < progress.total:
+            self.watch(progress)
+
+    def _crossed(self) -> Problem:
+        """The problem of the prompts that are crossed: as many as are asked for, and none of those to find it with."""
+        count, own = self.plan.crossed, self.judgement.pairs
+        if count is None or count == len(own):
+            return self.judgement
+        if count < len(own):
+            return replace(self.judgement, pairs=own.select(range(count)))
+        return problems(self.task, self.judgement.model, replace(self.setup, prompts=count))[1]
+
+
+def _is_not_ours(error: Exception) -> bool:
+    """Whether a user, the data or the machine can cause the error: anything else is a fault of this package."""
+    lacks_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
+    return lacks_memory or isinstance(error, (AcdcError, GraphsError, TaskError))
+
+
+def _prompts_of(cases: Sequence[Case], problem: Problem) -> Problem:
+    """The problem of just these cases' prompts."""
+    pairs = [tokenise(case.pair, problem.model.tokenizer)[0] for case in cases]
+    return problem.on(PromptPairs(tuple(pair for pair in pairs if pair is not None)))
+
+
+def _others(task: Task) -> Iterator[Task]:
+    """All tasks that are known by name but this one; a broken plugin is no matter of a circuit's."""
+    for name in tasks.names():
+        with suppress(BrokenPlugin):
+            if name != task.name:
+                yield tasks.get(name)

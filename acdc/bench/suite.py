@@ -1,0 +1,206 @@
+"""Every method on every model whose circuit is known, under every ablation: what was found, kept cell by cell."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from acdc import __version__
+from acdc.errors import AcdcError, BadSetting
+from acdc.ground_truth import subjects
+from acdc.settings import METHODS, MOST_PROMPTS, Method
+from graphs.ablation import Ablation
+from graphs.circuit import write_atomically
+
+if TYPE_CHECKING:
+    from acdc.ground_truth.known import Known
+    from acdc.problem import Problem
+
+SCHEMA = "acdc.bench/1"
+MOST_SEEDS = 10_000
+SLOW = ("masks",)
+"""Methods that are left out where it must be quick, unless they are asked for."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: a method on a model made, or prompted, from a seed, under an ablation."""
+
+    model: str
+    seed: int
+    ablation: Ablation
+    method: str
+
+    @property
+    def words(self) -> str:
+        """The cell in a few words."""
+        return f"{self.model}, seed {self.seed}, {self.ablation.value}, {self.method}"
+
+    @property
+    def file(self) -> str:
+        """What the file that keeps its result is called."""
+        return f"{self.model}-{self.seed}-{self.ablation.value}-{self.method}.json"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A cell whose result is there, and how many are, of how many; `kept` says that it was there before."""
+
+    cell: Cell
+    done: int
+    total: int
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is put to what: all methods on all models, each from as many `seeds` (0, 1, ...), under all ablations.
+
+    `prompts` to find circuits with, and as many others to measure faithfulness on; pruning runs at that many
+    `thresholds`.
+
+    Raises: BadSetting when a name is unknown, or something is given none of or too much of.
+    """
+
+    methods: tuple[str, ...]
+    models: tuple[str, ...]
+    seeds: int = 3
+    ablations: tuple[Ablation, ...] = (Ablation.RESAMPLE, Ablation.MEAN, Ablation.ZERO)
+    prompts: int = 64
+    thresholds: int = 17
+
+    def __post_init__(self) -> None:
+        for what in ("methods", "models", "ablations"):
+            given = getattr(self, what)
+            if not given or len(set(given)) < len(given):
+                got = "one of them twice" if given else "none"
+                raise BadSetting(f"a table needs {what}: got {got}, wanted at least one, and each once (--{what})")
+        for name in self.methods:
+            Method(name)
+        for name in self.models:
+            subjects.check(name)
+        for what, least, most in (("seeds", 1, MOST_SEEDS), ("prompts", 2, MOST_PROMPTS), ("thresholds", 1, 1000)):
+            count = getattr(self, what)
+            if not least <= count <= most:
+                few = "few" if count < least else "many"
+                raise BadSetting(f"{count:,} {what} are too {few}; wanted {least} to {most:,} (--{what})")
+
+    def cells(self) -> Iterator[Cell]:
+        """Every measurement, those on one model together."""
+        for model in self.models:
+            for seed in range(self.seeds):
+                for ablation in self.ablations:
+                    yield from (Cell(model, seed, ablation, method) for method in self.methods)
+
+    def settings(self, cell: Cell) -> dict[str, Any]:
+        """All that a cell's result depends on, as plain JSON data: where it is the same, the result is kept."""
+        return {
+            "schema": SCHEMA,
+            "version": __version__,
+            "model": cell.model,
+            "seed": cell.seed,
+            "ablation": cell.ablation.value,
+            "method": asdict(Method(cell.method)),
+            "prompts": self.prompts,
+            "thresholds": self.thresholds,
+        }
+
+    def run(self, folder: Path) -> Generator[Done, None, list[dict[str, Any]]]:
+        """Measure what is not in the folder yet, cell by cell; the generator returns every cell's result, in order.
+
+        Raises: OSError when the folder cannot be written, and what the makers of the models raise.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        cells, results = list(self.cells()), []
+        opened: _Opened | None = None
+        at_hand: tuple[str, int] | None = None
+        for done, cell in enumerate(cells, start=1):
+            settings, file = self.settings(cell), folder / cell.file
+            result = _kept(file, settings)
+            kept = result is not None
+            if result is None:
+                if at_hand != (cell.model, cell.seed) or opened is None:
+                    at_hand = cell.model, cell.seed
+                    opened = _Opened(subjects.known(*at_hand), cell.seed, self)
+                result = {"settings": settings, **opened.measure(cell)}
+                content = json.dumps(result, indent=1, allow_nan=False) + "\n"
+                write_atomically(file, content.encode(), durable=False)
+            results.append(result)
+            yield Done(cell, done, len(cells), kept)
+        return results
+
+
+def default(*, quick: bool = False) -> Suite:
+    """Every method and every model; `quick` is one seed, one ablation, fewer prompts and thresholds, and no `SLOW`."""
+    names = tuple(subjects.subjects())
+    if quick:
+        methods = tuple(name for name in METHODS if name not in SLOW)
+        return Suite(methods, names, seeds=1, ablations=(Ablation.RESAMPLE,), prompts=16, thresholds=7)
+    return Suite(METHODS, names)
+
+
+def account(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """All results and what they were made with, as plain JSON data."""
+    import torch
+
+    from acdc.record import versions
+
+    machine = {"platform": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    return {"schema": SCHEMA, "versions": versions(), "machine": machine, "cells": results}
+
+
+class _Opened:
+    """A model at hand for all cells that share it, and its prompts under the ablation of the moment."""
+
+    def __init__(self, known: Known, seed: int, suite: Suite) -> None:
+        self.known, self.seed, self._suite = known, seed, suite
+        self._under: tuple[Ablation, Problem, Problem] | None = None
+
+    def measure(self, cell: Cell) -> dict[str, Any]:
+        """The result of a cell: the judges' findings, or why the method could give none."""
+        from acdc.bench.retrieval import ground_truth
+        from acdc.bench.run_method import answer
+        from acdc.bench.size_curve import size_curve
+
+        discovery, judgement = self._problems(cell.ablation)
+        true, made_under = self.known.truth(cell.ablation)
+        truth = {"edges": len(true), "of_edges": discovery.graph.n_edges, "made_under": made_under.value}
+        try:
+            _ = discovery.bounds  # the runs that all methods start from are no method's time
+            began = time.perf_counter()
+            found = answer(discovery, Method(cell.method), thresholds=self._suite.thresholds, seed=self.seed)
+            seconds = time.perf_counter() - began
+            judged, curve = ground_truth(found, true), size_curve(judgement, found)
+        except AcdcError as error:
+            return {"truth": truth, "refused": str(error)}
+        return {
+            "truth": truth,
+            "seconds": seconds,
+            "ground_truth": judged.to_json(),
+            "faithfulness": curve.to_json(),
+        }
+
+    def _problems(self, ablation: Ablation) -> tuple[Problem, Problem]:
+        from acdc.discovery.discover import problems
+        from acdc.settings import Setup
+
+        if self._under is None or self._under[0] is not ablation:
+            setup = Setup(ablation=ablation, prompts=self._suite.prompts, seed=self.seed)
+            self._under = (ablation, *problems(self.known.task, self.known.model, setup))
+        return self._under[1:]
+
+
+def _kept(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The result that the file keeps, if it is one of these settings."""
+    try:
+        result = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(result, dict) and result.get("settings") == json.loads(json.dumps(settings))
+    return result if same else None

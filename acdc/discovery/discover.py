@@ -1,0 +1,219 @@
+"""The main job: name a behaviour, get its circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from acdc.algorithms.attribution import Attribution, IntegratedGradients
+from acdc.algorithms.exact import ExactPatching
+from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.grouped import GroupedPruning
+from acdc.algorithms.importance import HeadImportance
+from acdc.algorithms.information_flow import InformationFlow
+from acdc.algorithms.masks import LearnedMasks
+from acdc.algorithms.random_scores import Chance
+from acdc.discovery.checkpoint import Checkpoint
+from acdc.discovery.scored_search import ScoredSearch
+from acdc.discovery.selection import Rule
+from acdc.discovery.threshold_sweep import ThresholdSweep
+from acdc.drain import drain
+from acdc.judges.answer_form import answer_form
+from acdc.judges.correctness import drawn
+from acdc.judges.faithfulness import Faithfulness, faithfulness
+from acdc.models import expanded, load_named, tokenizer_of
+from acdc.problem import Problem
+from acdc.progress import CurvePoint, Progress
+from acdc.record import RECORDED, Asked, record
+from acdc.settings import PRUNING, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.model import Model
+from tasks.metrics import metric
+from tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Result:
+    """A circuit, how faithful it is on the judgement prompts, and every size and faithfulness met on the way to it."""
+
+    circuit: Circuit
+    faithfulness: Faithfulness
+    curve: tuple[CurvePoint, ...]
+
+    def __repr__(self) -> str:
+        return f"<Result: {self.circuit!r}, {self.faithfulness!r}, {len(self.curve)} points on the curve>"
+
+
+def discover(
+    task: str | Path | Task,
+    model: str | Model | None = None,
+    *,
+    method: str | Method = Method(),  # noqa: B008  # a frozen value
+    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
+    setup: Setup = Setup(),  # noqa: B008  # likewise
+    watch: Callable[[Progress], None] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> Result:
+    """Find the circuit of a behaviour.
+
+    `task` is a task, its name or the path of a behaviour file, `model` a model or its name (None: the task's own). The
+    circuit is found on the discovery prompts and judged on the judgement prompts. A bare number as `goal` is the
+    fraction of the behaviour to keep where it is at most 1, and else a whole number of edges. `watch` hears of every
+    piece of work done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to
+    the very circuit it would have found. The file is left for the caller to remove once the result is safe.
+
+    Raises: TaskError, GraphsError or AcdcError, with one of their members for each mistake a caller can make.
+    """
+    ready = prepare(task, model, method=method, goal=goal, setup=setup)
+    return ready.run(watch=watch, checkpoint=checkpoint, resume=resume)
+
+
+def prepare(
+    task: str | Path | Task,
+    model: str | Model | None = None,
+    *,
+    method: str | Method = Method(),  # noqa: B008  # a frozen value
+    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
+    setup: Setup = Setup(),  # noqa: B008  # likewise
+) -> Prepared:
+    """Load what a discovery needs, and take down what it is of.
+
+    Raises: as `discover`.
+    """
+    method, goal = Method(method) if isinstance(method, str) else method, as_goal(goal)
+    setup = measured_for(goal, method, setup)
+    asked = Asked.of(task, model)
+    if asked.file is not None and not isinstance(model, Model):
+        check_prompts(asked.task, asked.model, setup)
+    loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
+    discovery, judgement = problems(asked.task, loaded, setup, HELD * method.max_bytes)
+    return Prepared(discovery, judgement, method, goal, setup.seed, record(asked, discovery, judgement, setup))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A discovery that is ready to run, with the record of what it is of."""
+
+    discovery: Problem
+    judgement: Problem
+    method: Method
+    goal: Goal
+    seed: int
+    record: Mapping[str, Any]
+
+    @property
+    def algorithm(self) -> dict[str, Any]:
+        """Method and goal as the record has them."""
+        goal = {"kind": type(self.goal).__name__, **asdict(self.goal)}
+        return {"name": self.method.name, "goal": goal, "settings": asdict(self.method)}
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """All that must be the same for another discovery to find the same circuit."""
+        return {**{key: self.record[key] for key in RECORDED}, "algorithm": self.algorithm}
+
+    def run(
+        self,
+        *,
+        watch: Callable[[Progress], None] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Result:
+        """Find the circuit and judge it, as `discover` does.
+
+        Raises: as `discover`.
+        """
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint), self.request)
+        walk = search(self.method, self.goal, self.seed).walk(self.discovery, kept.load() if kept and resume else None)
+        circuit, account = drain(walk, watch, kept)
+        if watch is not None:
+            watch(Progress(f"judging the circuit on {len(self.judgement.pairs):,} prompts", 0, 1))
+        judged = faithfulness(self.judgement, circuit, self.seed)
+        meaning = {"score": self.method.score, "score_kind": self.method.score_kind}
+        found = {"threshold": account.chosen.threshold, **account.figures, **meaning}
+        provenance = {
+            **self.record,
+            "algorithm": {**self.algorithm, **found},
+            "curve": [asdict(point) for point in account.curve],
+            "faithfulness": judged.to_json(),
+        }
+        if (form := answer_form(self.judgement)) is not None and form.prefers_other:
+            provenance["answer_form"] = form.to_json()
+        return Result(replace(circuit, provenance=provenance), judged, account.curve)
+
+
+def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
+    """The setup with the metric that a goal needs where none is named: pruning to a KL or an accuracy measures by KL.
+
+    A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
+    behaviour are always dropped.
+    """
+    if setup.metric is None and method.name in PRUNING and isinstance(goal, (MeanKL, KeptAccuracy)):
+        return replace(setup, metric="kl")
+    return setup
+
+
+HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
+
+
+def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | ScoredSearch:
+    """The search that a method makes for a goal; `seed` is for the methods that draw random numbers."""
+    rule = Rule(method.select)
+    match method.name:
+        case "acdc":
+            pruning = GreedyPruning(1.0, method.batch, method.max_bytes, method.refine)
+            return ThresholdSweep(goal, pruning)
+        case "eap+acdc":
+            return ThresholdSweep(goal, GroupedPruning(1.0, method.steps, method.max_bytes, method.refine))
+        case "eap":
+            return ScoredSearch(goal, Attribution(), rule)
+        case "eap-ig":
+            return ScoredSearch(goal, IntegratedGradients("inputs", method.steps), rule)
+        case "eap-ig-activations":
+            return ScoredSearch(goal, IntegratedGradients("activations", method.steps), rule)
+        case "exact":
+            return ScoredSearch(goal, ExactPatching(method.max_bytes), rule)
+        case "hisp":
+            return ScoredSearch(goal, HeadImportance(), rule)
+        case "masks":
+            return ScoredSearch(goal, LearnedMasks(seed=seed, max_bytes=method.max_bytes), rule)
+        case "information-flow":
+            return ScoredSearch(goal, InformationFlow(), rule)
+        case "random":
+            return ScoredSearch(goal, Chance(seed), rule)
+        case _:
+            raise AssertionError(f"a method without a search: {method.name}")
+
+
+def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
+    """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
+
+    Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right.
+    """
+    prompts = drawn(task, model, setup)
+    measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
+    return (
+        Problem(model, prompts.discovery, measured, ablation, max_bytes=max_bytes),
+        Problem(model, prompts.judgement, measured, ablation, max_bytes=max_bytes),
+    )
+
+
+def check_prompts(task: Task, model: str, setup: Setup) -> None:
+    """Refuse what the model's tokenizer or the metric cannot express before the weights are loaded, which takes longer.
+
+    Raises: BadPrompts.
+    """
+    if (tokenizer := tokenizer_of(model)) is not None:
+        prompts = task.build(tokenizer, setup.prompts, setup.seed)
+        metric(setup.metric or task.metric).require(whole=prompts.discovery.whole)
+
+
+def default_directory(task: str, model: str) -> Path:
+    """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
+    model = expanded(model)
+    name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
+    return Path("runs") / f"{task}-{name}"

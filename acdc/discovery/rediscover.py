@@ -1,0 +1,139 @@
+"""A circuit discovered again, by its own method and goal, on resampled prompts and on other seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from acdc.discovery.checkpoint import Checkpoint
+from acdc.discovery.discover import HELD, problems, search
+from acdc.drain import drain
+from acdc.errors import BadSetting, UnmeasurableBehaviour, UnreachableGoal
+from acdc.judges.evaluation import subject
+from acdc.judges.stability import Stability, stability
+from acdc.judges.subject_hashes import Tell
+from acdc.problem import Problem
+from acdc.progress import Progress
+from acdc.record import RECORDED
+from acdc.recorded import recorded_search, recorded_setup
+from acdc.settings import Goal, Method
+from graphs.circuit import Circuit
+from graphs.model import Model
+from graphs.nodes import Edge
+from tasks.task import Task
+
+MOST_RUNS = 10_000
+
+
+@dataclass(frozen=True)
+class Rediscovery:
+    """Discover a circuit again, by its own method and goal, on so many bootstrap resamples and so many other seeds.
+
+    `task` and `model` are those of its record where they are None; `anyway` whether they may have changed since.
+
+    Raises: BadSetting when there are none at all, or more than `MOST_RUNS`.
+    """
+
+    resamples: int = 20
+    seeds: int = 5
+    device: str = "cpu"
+    task: str | Path | Task | None = None
+    model: str | Model | None = None
+    anyway: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.resamples, self.seeds) < 0 or self.resamples + self.seeds < 1:
+            raise BadSetting(
+                f"{self.resamples} resamples and {self.seeds} seeds say nothing of stability; wanted at least one of "
+                "them (--resamples, --seeds)"
+            )
+        if self.resamples + self.seeds > MOST_RUNS:
+            raise BadSetting(
+                f"{self.resamples:,} resamples and {self.seeds:,} seeds are too many; wanted at most {MOST_RUNS:,} "
+                "discoveries in all (--resamples, --seeds)"
+            )
+
+    def walk(
+        self, circuit: Circuit, state: Mapping[str, Any] | None = None, tell: Tell | None = None
+    ) -> Generator[Progress, None, Stability]:
+        """Every discovery, from the beginning or from the state of an earlier progress.
+
+        Raises: BadCircuitFile when the circuit's record does not say how it was found; as `discover`; and as
+        `acdc.judges.evaluation.subject`, which `tell` is for.
+        """
+        setup = replace(recorded_setup(circuit), device=self.device)
+        method, goal = recorded_search(circuit)
+        task, model = subject(circuit, task=self.task, model=self.model, setup=setup, anyway=self.anyway, tell=tell)
+        budget = HELD * method.max_bytes
+        pool, _ = problems(task, model, setup, budget)
+        found = [_read(circuit, data) for data in (state or {}).get("found", ())]
+        total = self.resamples + self.seeds
+        for run in range(len(found), total):
+            if run < self.resamples:
+                words, seed = f"resample {run + 1} of {self.resamples}", setup.seed
+                problem = replace(pool, pairs=pool.pairs.select(_draw(len(pool.pairs), setup.seed, run)))
+            else:
+                seed = setup.seed + 1 + run - self.resamples
+                words = f"seed {seed}"
+                problem, _ = problems(task, model, replace(setup, seed=seed), budget)
+            found.append(_discovered(problem, method, goal, seed))
+            kept = {"found": [{edge.name: one.scores.get(edge) for edge in one.ordered()} for one in found]}
+            yield Progress(words, run + 1, total, len(found[-1]), kept)
+        return stability(circuit, found[: self.resamples], found[self.resamples :])
+
+
+def rediscover(
+    circuit: Circuit,
+    *,
+    resamples: int = 20,
+    seeds: int = 5,
+    device: str = "cpu",
+    task: str | Path | Task | None = None,
+    model: str | Model | None = None,
+    anyway: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+    tell: Tell | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> Stability:
+    """Discover a circuit again on bootstrap resamples of its discovery prompts and on other seeds.
+
+    Task and model are those of its record unless given; weights, tokenizer or prompts that have changed since are
+    refused, unless `anyway`. `noted_in(circuit)` of the result is the circuit with what came of it. With a `checkpoint`
+    file it can be interrupted, and goes on with `resume` to the very same result; the file is left for the caller to
+    remove.
+
+    Raises: BadCheckpoint; and as `Rediscovery` and its `walk`.
+    """
+    again = Rediscovery(resamples, seeds, device, task, model, anyway)
+    kept = None if checkpoint is None else Checkpoint(Path(checkpoint), request(circuit, resamples, seeds))
+    walk = again.walk(circuit, kept.load() if kept and resume else None, tell)
+    return drain(walk, watch, kept)
+
+
+def request(circuit: Circuit, resamples: int, seeds: int) -> dict[str, Any]:
+    """All that must be the same for a rediscovery that was interrupted to go on."""
+    same = {key: circuit.provenance.get(key) for key in RECORDED}
+    return {**same, "circuit": [edge.name for edge in circuit.ordered()], "resamples": resamples, "seeds": seeds}
+
+
+def _draw(count: int, seed: int, run: int) -> list[int]:
+    import numpy
+
+    drawn: list[int] = numpy.random.default_rng((seed, run)).integers(count, size=count).tolist()
+    return drawn
+
+
+def _discovered(problem: Problem, method: Method, goal: Goal, seed: int) -> Circuit:
+    try:
+        return drain(search(method, goal, seed).walk(problem))[0]
+    except (UnmeasurableBehaviour, UnreachableGoal):  # these prompts have no such circuit, which is an answer too
+        return Circuit.empty(problem.graph)
+
+
+def _read(circuit: Circuit, data: Mapping[str, float | None]) -> Circuit:
+    scores = {Edge.parse(name): score for name, score in data.items()}
+    known = {edge: score for edge, score in scores.items() if score is not None}
+    return Circuit(circuit.graph, frozenset(scores), known)

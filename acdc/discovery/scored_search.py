@@ -1,0 +1,83 @@
+"""From a score for every edge to the circuit that meets a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import assert_never
+
+from acdc.algorithms.scores import AbstractScorer
+from acdc.discovery.levels import Bar, measured
+from acdc.discovery.selection import Rule, Selection
+from acdc.drain import translated
+from acdc.errors import UnreachableGoal
+from acdc.problem import Problem
+from acdc.progress import Account, CurvePoint, Progress
+from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
+from graphs.circuit import Circuit
+
+
+@dataclass(frozen=True)
+class ScoredSearch:
+    """Score all edges, then take as many of the highest absolute scores as the goal asks for.
+
+    By edges: that many, counted after dead ones are gone. By threshold: those whose absolute score is at least that. By
+    what is kept of the model: sizes are doubled until enough is, and the last doubling is halved down to one edge.
+    """
+
+    goal: Goal
+    scorer: AbstractScorer
+    rule: Rule
+
+    def walk(
+        self, problem: Problem, state: Mapping[str, Any] | None = None
+    ) -> Generator[Progress, None, tuple[Circuit, Account]]:
+        """The scoring step by step, then the search; it is not taken up from a state but done anew.
+
+        Raises: UnreachableGoal; and as the scorer.
+        """
+        _ = problem.bounds
+        scored = yield from translated(
+            self.scorer.walk(problem), lambda step: Progress("scoring all edges", step.done, step.total)
+        )
+        selection = Selection.of(scored, self.rule)
+        met: dict[int, tuple[CurvePoint, Circuit]] = {}
+
+        def meet(circuit: Circuit) -> CurvePoint:
+            lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
+            met[len(circuit)] = measured(problem, circuit, lowest), circuit
+            return met[len(circuit)][0]
+
+        match self.goal:
+            case Edges(count):
+                chosen = meet(selection.of_size(count))
+                if not chosen.edges:
+                    raise UnreachableGoal(
+                        f"no circuit of at most {count} edges connects input and logits; ask for more"
+                    )
+            case Threshold(value):
+                chosen = meet(selection.above(value))
+            case KeptFaithfulness() | MeanKL() | KeptAccuracy():
+                bar, every = Bar(self.goal, problem), len(selection.order)
+                below, above = 0, 1
+                while not bar.reached(meet(selection.first(above))) and above < every:
+                    yield Progress(f"sizing: {above:,} edges keep too little", above, every)
+                    below, above = above, min(2 * above, every)
+                while above - below > 1:
+                    middle = (below + above) // 2
+                    yield Progress(f"sizing: between {below:,} and {above:,} edges", middle, every)
+                    if bar.reached(meet(selection.first(middle))):
+                        above = middle
+                    else:
+                        below = middle
+                chosen = bar.smallest(tuple(point for point, _ in met.values()))
+            case _:
+                assert_never(self.goal)
+        curve = tuple(met[size][0] for size in sorted(met))
+        figures: dict[str, Any] = {"selection": self.rule.value, **scored.provenance}
+        if not chosen.edges and scored.scores:
+            edge = max(scored.ordered(), key=lambda edge: abs(scored.scores[edge]))
+            figures["largest"] = {"edge": edge.name, "score": scored.scores[edge]}
+        return met[chosen.edges][1], Account(chosen, curve, figures)

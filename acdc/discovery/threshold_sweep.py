@@ -1,0 +1,186 @@
+"""Pruning at a falling series of thresholds, until a goal is met."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from typing_extensions import assert_never
+
+from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step
+from acdc.algorithms.grouped import Bisection, GroupedPruning
+from acdc.algorithms.one_minimal import Swept
+from acdc.algorithms.scores import Scored
+from acdc.discovery.levels import Bar, measured
+from acdc.drain import translated
+from acdc.errors import UnreachableGoal
+from acdc.problem import Problem
+from acdc.progress import Account, CurvePoint, Progress
+from acdc.settings import Edges, Goal, Threshold
+from graphs.circuit import Circuit
+from graphs.nodes import Edge
+
+_HALVINGS = 24
+_REFINEMENTS = 3
+_NEGLIGIBLE = 1e-4  # of the whole effect: what costs less is no reason for a circuit to grow to the size asked for
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pruning run: its place on the curve, and what it left, freed of dead edges."""
+
+    point: CurvePoint
+    pruned: Pruned
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data; `from_json` gives back exactly this run."""
+        edges = {edge.name: self.pruned.circuit.scores[edge] for edge in self.pruned.circuit.ordered()}
+        figures = {name: getattr(self.pruned, name) for name in ("tested", "evaluated", "closest", "one_minimal")}
+        return {"point": asdict(self.point), "edges": edges, "figures": figures}
+
+    @classmethod
+    def from_json(cls, problem: Problem, data: Mapping[str, Any]) -> Run:
+        """The run that `to_json` wrote."""
+        scores = {Edge.parse(name): score for name, score in data["edges"].items()}
+        circuit = Circuit(problem.graph, frozenset(scores), scores)
+        return cls(CurvePoint(**data["point"]), Pruned(circuit, **data["figures"]))
+
+
+@dataclass(frozen=True)
+class ThresholdSweep:
+    """Halve the threshold until the goal is met, then close in on the last step geometrically.
+
+    The first threshold is half of what ablating the whole model costs. Sizes and faithfulness are those of circuits
+    freed of dead edges, on the problem's own prompts. The threshold of `pruning` itself is never used.
+    """
+
+    goal: Goal
+    pruning: GreedyPruning | GroupedPruning
+
+    def walk(
+        self, problem: Problem, state: Mapping[str, Any] | None = None
+    ) -> Generator[Progress, None, tuple[Circuit, Account]]:
+        """Every step of every run, from the beginning or from the state of an earlier progress.
+
+        Raises: UnreachableGoal when no threshold meets the goal; UnmeasurableBehaviour.
+        """
+        full, none = problem.bounds
+        state = state or {}
+        runs = {data["point"]["threshold"]: Run.from_json(problem, data) for data in state.get("runs", ())}
+        met: dict[float, Run] = {}
+        order: tuple[Edge, ...] | None = None
+
+        def run(threshold: float) -> Generator[Progress, None, Run]:
+            nonlocal order
+            if threshold in runs:
+                met[threshold] = runs[threshold]
+            else:
+                current = state.get("current") or {}
+                start = current["position"] if current.get("threshold") == threshold else None
+                if isinstance(self.pruning, GroupedPruning) and order is None:
+                    order = yield from _ranking(self.pruning, problem, met)
+                met[threshold] = yield from self._run(problem, threshold, met, start, order)
+            return met[threshold]
+
+        goal = self.goal if isinstance(self.goal, (Threshold, Edges)) else Bar(self.goal, problem)
+        if isinstance(goal, Threshold):
+            yield from run(goal.value)
+        else:
+            above, below = math.inf, abs(full - none) / 2
+            for _ in range(_HALVINGS):
+                done = yield from run(below)
+                exhausted = isinstance(goal, Edges) and below < _NEGLIGIBLE * abs(full - none)
+                if _is_fine_enough(goal, done.point) or exhausted:
+                    break
+                above, below = below, below / 2
+            bracketed = (
+                below in met and math.isfinite(above) and not exhausted
+            )  # else there is no last step to close in on
+            for _ in range(_REFINEMENTS * bracketed):
+                middle = math.sqrt(above * below)
+                done = yield from run(middle)
+                above, below = (above, middle) if _is_fine_enough(goal, done.point) else (middle, below)
+        curve = tuple(met[threshold].point for threshold in sorted(met, reverse=True))
+        chosen = _choose(goal, curve)
+        pruned = met[chosen.threshold].pruned
+        figures = {"tested": pruned.tested, "evaluated": pruned.evaluated, "closest_decision": pruned.closest}
+        if pruned.one_minimal:
+            figures["one_minimal"] = True
+        return pruned.circuit, Account(chosen, curve, figures)
+
+    def _run(
+        self,
+        problem: Problem,
+        threshold: float,
+        met: dict[float, Run],
+        start: Mapping[str, Any] | None,
+        order: tuple[Edge, ...] | None,
+    ) -> Generator[Progress, None, Run]:
+        stage = f"run {len(met) + 1} · threshold {threshold:.3g}"
+        earlier = [run.to_json() for run in met.values()]
+        pruning = replace(self.pruning, threshold=threshold)
+        if isinstance(pruning, GreedyPruning):
+            walk: Generator[Scored | Step | Bisection | Swept, None, Pruned] = pruning.walk(
+                problem, Position(**start) if start else None
+            )
+        else:
+            walk = pruning.walk(problem, order)
+        state: dict[str, Any] = {"runs": earlier}  # to go on from, the latest that there is
+
+        def told(step: Scored | Step | Bisection | Swept) -> Progress:
+            nonlocal state
+            match step:
+                case Scored():
+                    raise AssertionError("the order is given")
+                case Step():
+                    state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
+                    return Progress(stage, step.done, step.total, len(step.position.scores), state)
+                case Bisection():
+                    return Progress(stage, step.decided, step.total, step.kept, state)
+                case Swept():
+                    return Progress(f"{stage} · sweep {step.sweep}", step.done, step.total, step.kept, state)
+                case _:
+                    assert_never(step)
+
+        pruned = yield from translated(walk, told)
+        pruned = replace(pruned, circuit=pruned.circuit.pruned())
+        return Run(measured(problem, pruned.circuit, threshold, pruned.tested), pruned)
+
+
+def _ranking(
+    pruning: GroupedPruning, problem: Problem, met: dict[float, Run]
+) -> Generator[Progress, None, tuple[Edge, ...]]:
+    """The order of all thresholds, ranked once."""
+    state = {"runs": [run.to_json() for run in met.values()]}
+    return translated(pruning.ranking(problem), lambda step: Progress("ranking", step.done, step.total, state=state))
+
+
+def _is_fine_enough(goal: Edges | Bar, point: CurvePoint) -> bool:
+    match goal:
+        case Edges(count):
+            return point.edges > count
+        case Bar():
+            return goal.reached(point)
+        case _:
+            assert_never(goal)
+
+
+def _choose(goal: Threshold | Edges | Bar, curve: tuple[CurvePoint, ...]) -> CurvePoint:
+    match goal:
+        case Threshold():
+            return curve[0]
+        case Edges(count):
+            small = [point for point in curve if 0 < point.edges <= count]
+            if not small:
+                least = min((point.edges for point in curve if point.edges), default=0)
+                raise UnreachableGoal(
+                    f"no circuit of at most {count} edges was found: the smallest has {least}; "
+                    "ask for more edges (--edges)"
+                )
+            return max(small, key=lambda point: (point.faithfulness, -point.edges))
+        case Bar():
+            return goal.smallest(curve)
+        case _:
+            assert_never(goal)

@@ -1,0 +1,71 @@
+"""Models and prompts that claims are measured on, each loaded and run once for all claims that need it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from acdc.models import name_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from acdc.hypotheses.hypothesis import Hypothesis, Subject
+    from acdc.judges.subject_hashes import Differences, Tell
+    from acdc.problem import Problem
+    from acdc.settings import Setup
+    from graphs.model import Model
+
+
+@final
+class Laboratory:
+    """What has been loaded so far; one for a whole session of tests."""
+
+    def __init__(self, model: Model | None = None) -> None:
+        """One where nothing is loaded yet but that model, if it is given, which stands for its name."""
+        self._given = {} if model is None else {name_of(model): model}
+        self._models: dict[tuple[str, str, str], Model] = {}
+        self._problems: dict[tuple[str, str, Setup], Problem] = {}
+        self._compared: dict[tuple[Path, str, Setup], Differences] = {}
+
+    def check(self, hypothesis: Hypothesis, *, anyway: bool = False, tell: Tell | None = None) -> None:
+        """Compare what the hypothesis is measured on with the record of its circuit, and tell of differences once.
+
+        Raises: ChangedSubject when they are none that file or user ask about, and not `anyway`; as `problem`.
+        """
+        from acdc.judges.subject_hashes import differences
+        from graphs.circuit import Circuit
+
+        circuit, subject = hypothesis.circuit, hypothesis.subject
+        if not isinstance(circuit, Circuit):
+            return
+        model = self.problem(subject).model
+        hypothesis.circuit_in(model.graph)
+        key = hypothesis.path, subject.model, subject.setup
+        if key in self._compared:
+            self._compared[key].settle(anyway=anyway, tell=lambda line: None)
+            return
+        self._compared[key] = differences(circuit, subject.task, model, subject.setup, subject.given)
+        self._compared[key].settle(anyway=anyway, tell=tell)
+
+    def problem(self, subject: Subject) -> Problem:
+        """The judgement problem of that subject: the prompts that nothing is found on.
+
+        Raises: what loading the model and expressing the prompts in its tokens raises.
+        """
+        from acdc.discovery.discover import problems
+
+        key = (subject.key, subject.model, subject.setup)
+        if key not in self._problems:
+            _, judgement = problems(subject.task, self._model(subject.model, subject.setup), subject.setup)
+            self._problems[key] = judgement
+        return self._problems[key]
+
+    def _model(self, name: str, setup: Setup) -> Model:
+        from acdc.models import load_named
+
+        if name in self._given:
+            return self._given[name]
+        key = (name, setup.dtype, setup.device)
+        if key not in self._models:
+            self._models[key] = load_named(name, setup)
+        return self._models[key]

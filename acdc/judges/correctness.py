@@ -1,0 +1,115 @@
+"""Which prompts a model gets right, and a task's prompts without the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from acdc.errors import UnmeasurableBehaviour
+from acdc.problem import Problem
+from acdc.settings import Setup
+from graphs.ablation import Ablation
+from graphs.model import Model
+from tasks.errors import BadPrompts
+from tasks.errors import Problem as PromptProblem
+from tasks.metrics import Accuracy
+from tasks.prompts import PromptPairs
+from tasks.task import Prompts, Task
+
+_MOST = 16
+"""How many times as many prompts as are wanted are drawn at most to find enough that the model gets right."""
+_ROUNDING = 1e-6
+"""By how much the shares of a prompt's positions may add up to less than 1 in float32, 25 of them for example."""
+_BYTES = 1 << 30
+"""About how much the runs of the prompts that are looked through may take."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """How many of some prompts the model gets right."""
+
+    right: int
+    of: int
+
+    @classmethod
+    def on(cls, problem: Problem) -> Right:
+        """Of a problem's prompts."""
+        return cls(int(correct(problem).sum()), len(problem.pairs))
+
+    def to_json(self) -> dict[str, Any]:
+        """Both as plain JSON data."""
+        return {"count": self.of, "right": self.right}
+
+
+def correct(problem: Problem) -> Bool[Tensor, " prompt"]:
+    """Which prompts the model gets right: its most likely token is an answer, at every scored position.
+
+    Raises: UnmeasurableBehaviour when a logit of the model is not a number.
+    """
+    found = torch.zeros(len(problem.pairs), dtype=torch.bool)
+    for batch in problem.batches:
+        reference = batch.targets.reference
+        if reference.isnan().any():
+            raise UnmeasurableBehaviour(
+                f"the model's own logits are not numbers: got NaN on {int(reference.isnan().any(-1).sum())} prompts, "
+                f"wanted numbers; use a wider --dtype than {str(reference.dtype).removeprefix('torch.')}"
+            )
+        right = batch.prompts.added_up(Accuracy()(reference, batch.targets).double()) > 1 - _ROUNDING
+        found[batch.prompts.prompts.cpu()] = right.cpu()
+    return found
+
+
+def drawn(task: Task, model: Model, setup: Setup) -> Prompts:
+    """A task's prompts for a setup: all, or only those that the model gets right.
+
+    The former are among those that are drawn anyway, in their order. Of listed prompts those that are right are taken;
+    of templates others are drawn for those that are wrong.
+
+    Raises: BadPrompts when the tokenizer cannot express enough of them, or the model gets too few right.
+    """
+    if not setup.only_correct:
+        return task.build(model.tokenizer, setup.prompts, setup.seed)
+    wanted = 2 * setup.prompts
+    pairs = _pairs(task, model, setup, wanted)
+    right, step, listed = _right(model, pairs), wanted, len(pairs) < wanted
+    while len(right) < wanted and step > wanted // 8 and len(pairs) < _MOST * wanted:
+        try:
+            more = _pairs(task, model, setup, min(len(pairs) + step, _MOST * wanted))
+        except BadPrompts:  # there are not so many more
+            step //= 2
+            continue
+        listed |= len(more) < len(pairs) + step
+        if len(more) == len(pairs):
+            break
+        pairs = more
+        right, step = _right(model, pairs), len(pairs)
+    if len(right) < (4 if listed else wanted):
+        raise _too_few(len(right), len(pairs), wanted)
+    return Prompts.halves(pairs.select(right[:wanted]))
+
+
+def _pairs(task: Task, model: Model, setup: Setup, count: int) -> PromptPairs:
+    return task.prompts.pairs(model.tokenizer, count, np.random.default_rng(setup.seed))
+
+
+def _right(model: Model, pairs: PromptPairs) -> list[int]:
+    """The places of the prompts that the model gets right; what edges carry does not matter to that."""
+    problem = Problem(model, pairs, Accuracy(), Ablation.ZERO, max_bytes=_BYTES)
+    return [place for place, is_right in enumerate(correct(problem).tolist()) if is_right]
+
+
+def _too_few(right: int, of: int, wanted: int) -> BadPrompts:
+    remedy = "use a model that shows the behaviour (--model), or all prompts (without --only-correct)"
+    return BadPrompts(
+        PromptProblem(
+            "the model gets too few prompts right",
+            f"{right:,} of {of:,}",
+            f"{wanted:,}: half for discovery and half for judgement",
+            f"ask for at most {right // 2:,} (--prompts), or {remedy}" if right >= 4 else remedy,
+        )
+    )

@@ -1,0 +1,168 @@
+"""Is what is loaded what a circuit's record is about? Weights, tokenizer and prompts, compared by their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from acdc.errors import ChangedSubject
+from acdc.recorded import recorded_setup
+from acdc.settings import Setup
+from graphs.errors import BadCircuitFile
+
+if TYPE_CHECKING:
+    import torch
+
+    from graphs.circuit import Circuit
+    from graphs.model import Model
+    from tasks.task import Task
+
+Tell = Callable[[str], None]
+
+NO_TOKENIZER = "none"
+_PROBES = ("", "a", " a", "A b, c.\n", " The 1234 quick-brown foxes", "café Ω 東京")
+_NOT_OF_PROMPTS = ("metric", "ablation", "device", "dtype")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Which parts of a circuit's subject were asked for anew instead of being taken from its record."""
+
+    task: bool = False
+    model: bool = False
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How what is loaded differs from what a record says, a sentence each.
+
+    `asked` follows from what was asked for anew, `unasked` does not, and `unknown` cannot be told.
+    """
+
+    asked: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def settle(self, *, anyway: bool, tell: Tell | None = None) -> None:
+        """Tell what is to be told, and go on only if nothing differs unasked, or `anyway`.
+
+        Without `tell`, what was asked for is not told, and the rest is a warning of Python's.
+
+        Raises: ChangedSubject.
+        """
+        if self.unasked and not anyway:
+            raise ChangedSubject(
+                f"{'; '.join(self.unasked)}; give back what the circuit was found with, discover it again, or go on "
+                "with it as it is (--anyway, in Python anyway=True)"
+            )
+        if tell is None:
+            for line in (*self.unasked, *self.unknown):
+                warnings.warn(line, stacklevel=4)
+        else:
+            for line in (*self.asked, *self.unasked, *self.unknown):
+                tell(line)
+
+
+def weights_hash(model: Model, dtype: torch.dtype | None = None) -> str:
+    """The hash of a model's weights, as they are in that precision (None: in their own)."""
+    return f"sha256:{model.fingerprint(dtype)}"
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """The hash of what a tokenizer does: its vocabulary, and the tokens of a few texts, special ones included."""
+    if tokenizer is None:
+        return NO_TOKENIZER
+    vocabulary = sorted(tokenizer.get_vocab().items()) if hasattr(tokenizer, "get_vocab") else []
+    texts = [[list(tokenizer.encode(text, add_special_tokens=added)) for text in _PROBES] for added in (True, False)]
+    return f"sha256:{hashlib.sha256(json.dumps([vocabulary, texts]).encode()).hexdigest()}"
+
+
+def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given: Given) -> Differences:
+    """Compare a task, a model and a setup with what a circuit's record says.
+
+    A circuit without any record, such as one made by hand, claims nothing that could differ.
+
+    Raises: BadPrompts when the tokenizer cannot express the prompts.
+    """
+    record = circuit.provenance
+    try:
+        recorded = recorded_setup(circuit)
+    except BadCircuitFile:
+        recorded = None
+    if not {"model", "task", "prompts"} & record.keys():
+        return Differences()
+    asked: list[str] = []
+    unasked: list[str] = []
+    unknown: list[str] = []
+
+    def note(part: str, same: bool | None, because: str) -> None:
+        if same is None:
+            unknown.append(f"whether {part} those the circuit was found with cannot be checked: {because}")
+        elif not same:
+            told = f"{part} not those the circuit was found with"
+            (asked if because else unasked).append(f"{told}, as asked ({because})" if because else told)
+
+    by_model = "--model" if given.model else ""
+    same_weights = _same_weights(record, model, recorded)
+    no_hash = "its record does not hold their hash"
+    was = _text(record, "model", "weights")
+    narrower = f"the record's hash is of {recorded.dtype} weights" if recorded and was else no_hash
+    note("the weights are", same_weights, narrower if same_weights is None else by_model)
+    tokenizer = _text(record, "model", "tokenizer")
+    same_tokenizer = tokenizer_hash(model.tokenizer) == tokenizer if tokenizer else None
+    note("the tokenizer and its special tokens are", same_tokenizer, no_hash if same_tokenizer is None else by_model)
+    wanted = _text(record, "prompts", "judgement", "hash")
+    if not wanted or recorded is None:
+        note("the prompts are", None, no_hash)
+        return Differences(tuple(asked), tuple(unasked), tuple(unknown))
+    other = [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(Setup)
+        if field.name not in _NOT_OF_PROMPTS and getattr(setup, field.name) != getattr(recorded, field.name)
+    ]
+    of_other_tokenizer = bool(by_model) and not same_tokenizer
+    if given.task or of_other_tokenizer:
+        because = ", ".join((["--task"] if given.task else []) + ([by_model] if of_other_tokenizer else []) + other)
+        note("the prompts are", _same_prompts(record, task, model, setup), because)
+    else:  # whatever others are asked for: is the behaviour still what it was?
+        same = _same_prompts(record, task, model, recorded)
+        note("the prompts are", same, "")
+        if same and other:
+            note("the prompts are", _same_prompts(record, task, model, setup), ", ".join(other))
+    return Differences(tuple(asked), tuple(unasked), tuple(unknown))
+
+
+def _same_weights(record: Mapping[str, Any], model: Model, recorded: Setup | None) -> bool | None:
+    import torch
+
+    was = _text(record, "model", "weights")
+    if not was or recorded is None:
+        return None
+    dtype = recorded.torch_dtype
+    if weights_hash(model, dtype) == was:
+        return True
+    return None if torch.promote_types(model.dtype, dtype) != model.dtype else False  # rounding may be all it is
+
+
+def _same_prompts(record: Mapping[str, Any], task: Task, model: Model, setup: Setup) -> bool:
+    from acdc.discovery.discover import problems
+
+    discovery, judgement = problems(task, model, setup)
+    sides = {"judgement": judgement}
+    if "robust" not in record:  # which has added to those it was found with
+        sides["discovery"] = discovery
+    return all(
+        _text(record, "prompts", side, "hash") in ("", f"sha256:{problem.pairs.fingerprint()}")
+        for side, problem in sides.items()
+    )
+
+
+def _text(record: Mapping[str, Any], *keys: str) -> str:
+    value: Any = record
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else ""

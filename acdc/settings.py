@@ -1,0 +1,257 @@
+"""What is asked for: what a circuit is measured with, how it is searched for, and when it is small enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from acdc.errors import BadSetting
+from graphs.ablation import Ablation
+from tasks.known_metrics import metric_name
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_PROMPTS = 100_000
+"""More prompts than this take hours to draw, whatever the model."""
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The choices that a measurement depends on.
+
+    `metric` is a metric's name (None: the task's own), `ablation` an `Ablation` or its value, `prompts` how many
+    prompts to discover with and as many others to judge by, `seed` what they are drawn with; `only_correct` leaves out
+    those that the model gets wrong.
+
+    Raises: BadSetting when a value is none of these; UnknownMetric.
+    """
+
+    metric: str | None = None
+    ablation: str | Ablation = Ablation.RESAMPLE
+    prompts: int = 64
+    seed: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+    only_correct: bool = False
+
+    def __post_init__(self) -> None:
+        kinds = [kind.value for kind in Ablation]
+        if not isinstance(self.ablation, Ablation):
+            if self.ablation not in kinds:
+                raise BadSetting(f"unknown ablation {self.ablation!r}; wanted one of {', '.join(kinds)}")
+            object.__setattr__(self, "ablation", Ablation(self.ablation))
+        if self.dtype not in DTYPES:
+            raise BadSetting(f"unknown dtype {self.dtype!r}; wanted one of {', '.join(DTYPES)}")
+        if self.prompts < 2:
+            raise BadSetting(f"{self.prompts} prompts are too few; wanted at least 2 to discover with (--prompts)")
+        if self.prompts > MOST_PROMPTS:
+            raise BadSetting(
+                f"{self.prompts:,} prompts are too many; wanted at most {MOST_PROMPTS:,} to discover with (--prompts)"
+            )
+        if self.seed < 0:
+            raise BadSetting(f"the seed is {self.seed}; wanted 0 or a positive number")
+        if self.metric is not None:
+            object.__setattr__(self, "metric", metric_name(self.metric))
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The precision, as torch names it."""
+        import torch
+
+        dtype = getattr(torch, self.dtype)
+        assert isinstance(dtype, torch.dtype)
+        return dtype
+
+
+PRUNING = {
+    "acdc": "greedy pruning from the logits back, every removal measured (Conmy et al. 2023)",
+    "eap+acdc": "groups of the edges that attribution ranks lowest, every removal measured, halved where it fails",
+}
+SCORING = {
+    "eap": "edge attribution patching: one gradient, first order (Nanda 2023; Syed et al. 2023)",
+    "eap-ig": "the same, averaged along the way from corrupt to clean inputs (Hanna et al. 2024)",
+    "eap-ig-activations": "the same, along each layer's activations; slower",
+    "exact": "the exact effect of each edge alone (path patching); slowest",
+    "hisp": "head importance: one gradient per node, an edge as its lesser end (Michel et al. 2019)",
+    "masks": "learned edge masks, hard-concrete with L0 (Cao et al. 2021; Bhaskar et al. 2024)",
+    "information-flow": "shares in what each receiver reads; no metric, no corrupt prompts (Ferrando and Voita 2024)",
+    "random": "scores by chance, to compare with",
+}
+ScoreKind: TypeAlias = Literal["effect", "estimate", "other"]
+METHODS = (*PRUNING, *SCORING)
+SELECTIONS = ("top", "greedy")
+FIRST_ORDER = ("eap", "eap-ig", "eap-ig-activations", "hisp")
+"""The methods whose scores are computed from gradients: no removal is measured."""
+TAKEN_BY = {
+    "refine": tuple(PRUNING),
+    "select": tuple(SCORING),
+    "steps": ("eap+acdc", "eap-ig", "eap-ig-activations"),
+    "batch": ("acdc",),
+}
+"""The settings that not every method looks at, and the methods that do."""
+MOST_STEPS = 10_000
+_WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
+_SCORES = {
+    **dict.fromkeys(FIRST_ORDER, f"estimate, to first order and measured by no removal, of {_WORTH}"),
+    "hisp": "estimate, to first order and measured by no removal, of how much ablating the lesser of its two nodes "
+    "changes the metric, in its units; never negative, so it does not tell help from harm",
+    "masks": "the learned probability that the edge is kept, from 0 to 1",
+    "information-flow": "the sender's share in what the receiver reads, from 0 to 1; it knows nothing of the behaviour",
+    "random": "drawn by chance from 0 to 1",
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One of `METHODS` with its settings.
+
+    `refine` sweeps a pruned circuit until it is one-minimal; `select` is how scored edges are chosen, the highest
+    anywhere ("top") or from the logits back ("greedy"); `steps` is the number of points on a path of integrated
+    gradients; `batch` how many candidates are tried together at most (0: as many as pays); `max_bytes` about how much
+    memory a batch of trials may take.
+
+    Raises: BadSetting when a value is none of these, or does not go with the method.
+    """
+
+    name: str = "acdc"
+    refine: bool = False
+    select: str = "top"
+    steps: int = 5
+    batch: int = 0
+    max_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        if self.name not in METHODS:
+            close = get_close_matches(self.name, METHODS, n=2)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"wanted one of {', '.join(METHODS)}"
+            raise BadSetting(f"unknown method {self.name!r}; {hint}")
+        if self.select not in SELECTIONS:
+            raise BadSetting(f"unknown selection {self.select!r}; wanted {' or '.join(SELECTIONS)}")
+        for setting in fields(self):
+            if setting.name in TAKEN_BY and getattr(self, setting.name) != setting.default:
+                self.require_taken(setting.name)
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise BadSetting(
+                f"integrated gradients over {self.steps:,} steps cannot be taken; wanted 1 to {MOST_STEPS:,} (--steps)"
+            )
+        if self.max_bytes < 1 << 20:
+            raise BadSetting(f"{self.max_bytes:,} bytes are too little to run anything; wanted at least 1 MiB")
+
+    def require_taken(self, setting: str) -> None:
+        """Make sure that the method looks at a setting, whatever its value.
+
+        Raises: BadSetting.
+        """
+        if self.name not in TAKEN_BY[setting]:
+            raise BadSetting(
+                f"{self.name} does not look at {setting} (--{setting}), which is for {', '.join(TAKEN_BY[setting])}; "
+                "leave it out, or give another method (--method)"
+            )
+
+    @property
+    def score(self) -> str:
+        """What the scores of this method's edges mean, and their sign."""
+        return _SCORES.get(self.name, _WORTH)
+
+    @property
+    def score_kind(self) -> ScoreKind:
+        """Whether its scores are measured effects of removals, estimates of these, or something else."""
+        if self.name in FIRST_ORDER:
+            return "estimate"
+        return "other" if self.name in _SCORES else "effect"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """One pruning run in which a removal may cost less than `value`, in the metric's units."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.value < math.inf:
+            raise BadSetting(f"the threshold is {self.value}; wanted a positive number in the metric's units")
+
+
+@dataclass(frozen=True)
+class Edges:
+    """The most faithful circuit, on the discovery prompts, of at most `count` edges."""
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise BadSetting(f"a circuit of {self.count} edges does nothing; wanted at least 1")
+
+
+@dataclass(frozen=True)
+class KeptFaithfulness:
+    """The smallest circuit that keeps this fraction of the behaviour on the discovery prompts."""
+
+    fraction: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise BadSetting(f"the faithfulness to keep is {self.fraction}; wanted a fraction above 0 and at most 1")
+
+    def __str__(self) -> str:
+        return f"keeps {self.fraction:.0%} of the behaviour (--faithfulness)"
+
+
+@dataclass(frozen=True)
+class MeanKL:
+    """The smallest circuit whose KL divergence from the model is at most `nats`, in the mean over discovery prompts."""
+
+    nats: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.nats < math.inf:
+            raise BadSetting(f"the KL divergence to allow is {self.nats}; wanted a positive number of nats")
+
+    def __str__(self) -> str:
+        return f"is within a KL of {self.nats:g} nats of the model (--kl)"
+
+
+@dataclass(frozen=True)
+class KeptAccuracy:
+    """The smallest circuit that is right at least this fraction as often as the model, on the discovery prompts."""
+
+    fraction: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise BadSetting(f"the accuracy to keep is {self.fraction}; wanted a fraction above 0 and at most 1")
+
+    def __str__(self) -> str:
+        return f"keeps {self.fraction:.0%} of the model's accuracy (--accuracy)"
+
+
+Level: TypeAlias = KeptFaithfulness | MeanKL | KeptAccuracy
+"""A goal that a circuit reaches by what it keeps, whatever its size."""
+Goal: TypeAlias = Threshold | Edges | Level
+GOALS: dict[str, type[Goal]] = {kind.__name__: kind for kind in get_args(Goal)}
+"""Every kind of goal by its name, as circuit files write it."""
+
+
+def as_goal(asked: object) -> Goal:
+    """The goal itself, or what a bare number means: a fraction from 0 to 1 is kept, a whole number above 1 is of edges.
+
+    Raises: BadSetting for anything else.
+    """
+    match asked:
+        case Threshold() | Edges() | KeptFaithfulness() | MeanKL() | KeptAccuracy():
+            return asked
+        case bool():
+            pass
+        case Integral() if int(asked) >= 2:
+            return Edges(int(asked))
+        case Real() if not isinstance(asked, Integral) and 0 < float(asked) <= 1:
+            return KeptFaithfulness(float(asked))
+    raise BadSetting(
+        f"the goal is {asked!r}; wanted a fraction of the behaviour to keep such as 0.9, a number of edges from 2 on, "
+        "or one of Threshold(0.1), Edges(50), KeptFaithfulness(0.9), MeanKL(0.1) and KeptAccuracy(0.95) from acdc"
+    )

@@ -1,0 +1,194 @@
+"""A circuit as a picture: DOT text first, then SVG, PNG or PDF drawn from that text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import graphviz
+
+from graphs.circuit import Circuit, write_atomically
+from graphs.drawing.graphviz_process import Form, drawn
+from graphs.drawing.legend import FAINT, INK, LINE, TINTS, frequency_rows, heading, line_row, plain, score_rows
+from graphs.drawing.placement import columns, rows
+from graphs.drawing.strokes import Side, of_side, repeated, scored, strongest_score
+from graphs.errors import RenderError
+from graphs.nodes import SLOTS, Edge, Node, Slot
+
+_FORMS: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
+
+# Up to this many edges are led around the nodes in their way, which takes seconds; the time grows with the square of
+# their number, and a denser picture reads no better for it, so beyond they are drawn straight.
+_LED_AROUND = 500
+
+
+def dot(circuit: Circuit, *, title: str | None = None) -> str:
+    """The circuit as DOT text, the same text for the same circuit on every machine.
+
+    Layers go up from `input` to `logits`. A head shows which of its q, k and v inputs are fed, and each edge ends in
+    the one it feeds. Width and depth of colour grow with the square root of |score| over the largest in the circuit;
+    blue is a positive score, dashed vermilion a negative one, grey no score; the legend says whether they are measured.
+    Where it is known that repeated discoveries did not always find an edge, a number beside it says how often, and it
+    is dotted if that is less than half of the time.
+    """
+    strongest, edges = strongest_score(circuit), len(circuit)
+
+    def line(edge: Edge) -> dict[str, str]:
+        score, often = circuit.scores.get(edge), circuit.frequencies.get(edge)
+        told = [f"score {score:+.4g}"] if score is not None else []
+        told += [f"found again {often:.0%}"] if often is not None else []
+        tooltip = f"{edge.name} ({', '.join(told)})" if told else edge.name
+        look = scored(score, strongest, edges)
+        return {**look, **repeated(often, look, edges), "tooltip": tooltip}
+
+    return _picture(circuit, line, [*score_rows(circuit), *frequency_rows(circuit)], title)
+
+
+def difference_dot(a: Circuit, b: Circuit, names: tuple[str, str], *, title: str | None = None) -> str:
+    """Two circuits of one graph as DOT text: dashed vermilion only in `a`, wide blue only in `b`, thin grey in both.
+
+    The legend leaves out what there is none of.
+
+    Raises: DifferentGraphs.
+    """
+    both, either = a & b, a | b
+
+    def line(edge: Edge) -> dict[str, str]:
+        side: Side = "both" if edge in both else "first" if edge in a else "second"
+        where = {"first": f"only in {names[0]}", "second": f"only in {names[1]}", "both": "in both"}[side]
+        return {**of_side(side, len(either)), "tooltip": f"{edge.name} ({where})"}
+
+    counts: dict[Side, tuple[int, str]] = {
+        "first": (len(a - b), f"only in {names[0]}"),
+        "second": (len(b - a), f"only in {names[1]}"),
+        "both": (len(both), "in both"),
+    }
+    legend = [
+        line_row(of_side(side, len(either)), f"{count:,} {'edge' if count == 1 else 'edges'} {where}")
+        for side, (count, where) in counts.items()
+        if count
+    ]
+    return _picture(either, line, legend, title)
+
+
+def _picture(circuit: Circuit, line: Callable[[Edge], dict[str, str]], legend: Sequence[str], title: str | None) -> str:
+    """The circuit with these lines, below a heading with this legend of them."""
+    edges = circuit.ordered()
+    picture = graphviz.Digraph(
+        "circuit",
+        graph_attr={
+            # Every node is pinned, so this engine only leads the edges; any Graphviz program honours the attribute.
+            "layout": "neato",
+            "splines": "true" if len(edges) <= _LED_AROUND else "line",
+            "sep": "+4",
+            "esep": "+2",
+            "label": _html(heading(circuit, title, legend)),
+            "labelloc": "t",
+            "fontname": "Helvetica",
+            "bgcolor": "white",
+            "pad": "0.3",
+            "outputorder": "edgesfirst",
+            "tooltip": graphviz.escape(plain(title or "circuit")),
+        },
+        node_attr={"fontname": "Helvetica", "fontsize": "12", "fontcolor": INK, "color": LINE},
+        edge_attr={"arrowsize": "0.6"},
+    )
+    _add_nodes(picture, circuit)
+    for edge in edges:
+        port = edge.receiver.name if edge.slot is None else f"{edge.receiver.name}:{edge.slot}:s"
+        picture.edge(edge.sender.name, port, **line(edge))
+    return str(picture.source)
+
+
+def render(circuit: Circuit, path: Path | str, *, title: str | None = None) -> None:
+    """Draw the circuit into a .dot, .svg, .png or .pdf file, whole or not at all.
+
+    `graphs.drawing.graphviz_process` says which Graphviz draws it; a .dot file needs none.
+
+    Raises: RenderError when the suffix is none of these, no engine can draw the picture, or the file cannot be written.
+    """
+    _draw(Path(path), lambda: dot(circuit, title=title))
+
+
+def render_difference(
+    a: Circuit, b: Circuit, path: Path | str, *, names: tuple[str, str], title: str | None = None
+) -> None:
+    """Draw two circuits over each other into a .dot, .svg, .png or .pdf file, whole or not at all.
+
+    Raises: DifferentGraphs; RenderError as `render`.
+    """
+    _draw(Path(path), lambda: difference_dot(a, b, names, title=title))
+
+
+def _draw(path: Path, text_of: Callable[[], str]) -> None:
+    suffix = path.suffix.lower()
+    if suffix != ".dot" and suffix not in _FORMS:
+        raise RenderError(
+            f"a circuit cannot be drawn into {path}: got the suffix {path.suffix!r}, wanted one of "
+            f"{', '.join(('.dot', *_FORMS))}; rename the file"
+        )
+    text = text_of()
+    content = text.encode() if suffix == ".dot" else drawn(text, _FORMS[suffix])
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise RenderError(
+            f"the picture cannot be written to {path}: {error.strerror}; name a file in a directory you can write to"
+        ) from error
+
+
+# Nodes
+
+
+def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
+    """Pin every node in its row, with the row's label in a column of its own at the left."""
+    fed: dict[Node, set[Slot]] = {}
+    for edge in circuit.edges:
+        if edge.slot is not None:
+            fed.setdefault(edge.receiver, set()).add(edge.slot)
+    across = columns(circuit)
+    left = min(across.values(), default=0.0)
+    # More edges need more room between rows, where they can be told apart by their slope.
+    wide, high = 88.0, 80.0 if len(circuit) <= 100 else 108.0
+    for level, row in enumerate(rows(circuit)):
+        if row.label:
+            pin = _pin(left * wide - 96, level * high)
+            picture.node(row.label, row.label, shape="plaintext", fontcolor=FAINT, fontsize="10", **pin)
+        for node in row.nodes:
+            picture.node(node.name, **_shape(node, fed.get(node, set())), **_pin(across[node] * wide, level * high))
+
+
+def _pin(x: float, y: float) -> dict[str, str]:
+    """A place on the page, from points to the inches that the `neato` engine reads."""
+    return {"pos": f"{x / 72 + 0.0:.3f},{y / 72 + 0.0:.3f}!"}
+
+
+def _shape(node: Node, fed: set[Slot]) -> dict[str, str]:
+    match node.kind:
+        case "input" | "logits":
+            look = {"shape": "box", "style": "filled", "fillcolor": INK, "color": INK, "fontcolor": "white"}
+            return {"label": node.name, **look, "height": "0.32"}
+        case "mlp":
+            look = {"shape": "hexagon", "style": "filled", "fillcolor": "#DFE5EA", "fixedsize": "true"}
+            return {"label": node.name, **look, "width": "0.8", "height": "0.4"}
+        case "head":
+            return {"label": _html(_head(node, fed)), "shape": "plain"}
+
+
+def _head(node: Node, fed: set[Slot]) -> str:
+    """A head's box: its name over one cell per input that the circuit feeds."""
+    cells = "".join(
+        f'<td port="{slot}" bgcolor="{TINTS[slot]}" width="20"><font point-size="9">{slot}</font></td>'
+        for slot in SLOTS
+        if slot in fed
+    )
+    inputs = f"<tr>{cells}</tr>" if cells else ""
+    return (
+        '<table border="0" cellborder="1" cellspacing="0" cellpadding="3" bgcolor="white">'
+        f'<tr><td colspan="{max(len(fed), 1)}" width="60">{node.name}</td></tr>{inputs}</table>'
+    )
+
+
+def _html(markup: str) -> str:
+    """Mark as an HTML-like label, in the angle brackets of the DOT language."""
+    return f"<{markup}>"

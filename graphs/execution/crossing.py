@@ -1,0 +1,233 @@
+"""One circuit on every pair of a clean and a corrupt prompt, what depends on one of the two run once for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from graphs.circuit import Circuit
+from graphs.errors import BadTokens, DifferentGraphs
+from graphs.execution.layer import LayerRun, layer_runs
+from graphs.execution.liveness import Liveness, receivers_of
+from graphs.execution.runs import residuals_of
+from graphs.model.transformer import Model
+
+_TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
+"""How many positions of pairs run together: few enough for the processor's cache, and enough to keep it busy."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The logits of some of the pairs: those of `corrupt` with those of `clean`, by number."""
+
+    corrupt: slice
+    clean: slice
+    logits: Float[Tensor, "corrupt clean vocab"]
+
+
+@dataclass(frozen=True)
+class _Corrupt:
+    """The runs of some corrupt prompts, axes as in `CrossedRun`.
+
+    `residuals` is keyed by how many senders its reader reads. `missing` and `projected` are found when first asked for:
+    what the missing edges of a receiver bring it, and the queries, keys or values of those that read nothing else.
+    """
+
+    outputs: Float[Tensor, "sender corrupt 1 pos d_model"]
+    residuals: dict[int, Float[Tensor, "corrupt pos d_model"]]
+    missing: dict[int, Float[Tensor, "corrupt 1 _ d_model"]] = field(default_factory=dict)
+    projected: dict[int, Float[Tensor, "1 corrupt 1 _ d_head"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Clean:
+    """What is known of some clean prompts, axes as in `CrossedRun`.
+
+    `wrote` holds what live senders write that nothing of the corrupt prompt reaches, to which a block adds what the
+    others write for its pairs; `scales` are the frozen head scales.
+    """
+
+    wrote: dict[int, Float[Tensor, "#corrupt clean _ d_model"]]
+    scales: tuple[Float[Tensor, "clean pos d_model"] | None, ...]
+    layers: tuple[LayerRun, ...]
+
+
+class CrossedRun:
+    """A circuit of resample ablation on all pairs of these clean and corrupt prompts, scored at one position.
+
+    Whatever a node reads or writes has the axes [corrupt, clean, pos, d_model], the first two of length 1 where it does
+    not depend on that prompt; so each part of the model runs once for every corrupt prompt, every clean prompt or every
+    pair, as the circuit's edges make it. Of the pairs only one block is ever held.
+
+    Raises: DifferentGraphs when the circuit is of another model; BadTokens when the prompts do not fit each other or
+    the model.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        circuit: Circuit,
+        clean: Int[Tensor, "clean pos"],
+        corrupt: Int[Tensor, "corrupt _"],
+        position: int,
+    ) -> None:
+        graph = model.graph
+        if circuit.graph != graph:
+            raise DifferentGraphs(
+                f"a circuit of a model with {circuit.graph.describe()} cannot run on one with {graph.describe()}; "
+                "load the model the circuit was found on"
+            )
+        length = clean.shape[1]
+        if corrupt.shape[1] != length or not 0 <= position < length:
+            raise BadTokens(
+                f"clean prompts of {length} tokens and corrupt ones of {corrupt.shape[1]} cannot be crossed, scored at "
+                f"position {position}; wanted one length, and a position inside it"
+            )
+        model.check(clean)
+        model.check(corrupt)
+        end = position + 1 if model.is_causal else length
+        self._model, self._position = model, position
+        self._clean, self._corrupt = clean[:, :end].to(model.device), corrupt[:, :end].to(model.device)
+        self._places = model.places(length, end)
+        live = Liveness.of(graph, torch.from_numpy(circuit.mask())[None])
+        self._live: list[int] = live.live[0].nonzero()[:, 0].tolist()
+        self._all_positions: list[bool] = live.all_positions[0].tolist()
+        self._kept: list[list[int]] = [row.nonzero()[:, 0].tolist() for row in live.kept[0]]
+        self._reads = [graph.reads(receiver) for receiver in graph.receivers]
+        self._clean_only = self._of_the_clean_prompt()
+        nothing = torch.zeros(len(graph.senders), 1, 1, graph.d_model, dtype=model.dtype, device=model.device)
+        self._biases = residuals_of(model, nothing, (1, 1, graph.d_model))
+
+    def blocks(self, pairs: int | None = None) -> Iterator[Block]:
+        """The logits of all pairs, about so many at a time (None: as many as run fast)."""
+        n_clean, n_corrupt = len(self._clean), len(self._corrupt)
+        at_once = pairs or self._fast
+        rows = min(n_corrupt, max(1, round(at_once**0.5)))
+        columns = min(n_clean, max(1, at_once // rows))
+        parts = [self._run_clean(some) for some in _slices(n_clean, rows * columns)]
+        wrote = {sender: torch.cat([part.wrote[sender] for part in parts], 1) for sender in self._clean_only}
+        frozen = self._model.graph.frozen_scale
+        layers = zip(*(part.scales for part in parts), strict=True)
+        scales = tuple(torch.cat([one for one in layer if one is not None]) if frozen else None for layer in layers)
+        del parts
+        for some in _slices(n_corrupt, rows):
+            ablated = self._run_corrupt(some)
+            for others in _slices(n_clean, columns):
+                known = self._known(
+                    {sender: value[:, others] for sender, value in wrote.items()},
+                    tuple(None if scale is None else scale[others] for scale in scales),
+                )
+                yield Block(some, others, self._run_pairs(ablated, known))
+
+    @torch.no_grad()
+    def reference(self) -> Float[Tensor, "clean vocab"]:
+        """The full model's logits on the clean prompts at the scored position."""
+        parts = []
+        for some in _slices(len(self._clean), self._fast):
+            outputs = self._model.trace(self._model.embed(self._clean[some]), self._places).outputs
+            final = outputs[:, :, self._position].sum(0) + self._biases[len(outputs)][0]
+            parts.append(self._model.unembedding(final))
+        return torch.cat(parts)
+
+    @property
+    def _fast(self) -> int:
+        tokens = _TOKENS if self._model.device.type == "cpu" else _TOKENS_ON_GPU
+        return max(1, tokens // self._clean.shape[1])
+
+    def _of_the_clean_prompt(self) -> set[int]:
+        """The live senders that nothing of the corrupt prompt reaches: all that they read is kept, and is such too."""
+        found = {0}
+        for sender in self._live[1:]:
+            rows = [row for row, _ in receivers_of(self._model.graph, sender)]
+            if all(len(self._kept[row]) == self._reads[row] and found.issuperset(self._kept[row]) for row in rows):
+                found.add(sender)
+        return found
+
+    def _known(self, wrote: dict[int, Tensor], scales: tuple[Tensor | None, ...]) -> _Clean:
+        position = torch.tensor([self._position], device=self._model.device)
+        return _Clean(wrote, scales, layer_runs(self._model, self._places, position, scales, self._scored))
+
+    @torch.no_grad()
+    def _run_clean(self, some: slice) -> _Clean:
+        """Every node that the corrupt prompt does not reach, on some clean prompts."""
+        start = self._model.embed(self._clean[some])
+        scales: tuple[Tensor | None, ...] = (None,) * self._model.graph.n_layers
+        if self._model.graph.frozen_scale:
+            scales = self._model.trace(start, self._places).scales
+        known = self._known({0: start[None]}, scales)
+        for sender in self._live:
+            if sender in self._clean_only and sender:
+                known.wrote[sender] = self._write(sender, None, known)
+        return known
+
+    @torch.no_grad()
+    def _run_corrupt(self, some: slice) -> _Corrupt:
+        outputs = self._model.trace(self._model.embed(self._corrupt[some]), self._places).outputs
+        return _Corrupt(outputs[:, :, None], residuals_of(self._model, outputs, outputs.shape[1:]))
+
+    @torch.no_grad()
+    def _run_pairs(self, ablated: _Corrupt, known: _Clean) -> Float[Tensor, "corrupt clean vocab"]:
+        for sender in self._live:
+            if sender not in self._clean_only:
+                known.wrote[sender] = self._write(sender, ablated, known)
+        final = self._input(len(self._kept) - 1, False, ablated, known).squeeze(-2)
+        shape = len(ablated.outputs[0]), known.wrote[0].shape[1]
+        return self._model.unembedding(final.expand(*shape, -1))
+
+    def _write(
+        self, sender: int, ablated: _Corrupt | None, known: _Clean
+    ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
+        """What a live sender writes, at the scored position only unless it is read everywhere."""
+        node, all_positions = self._model.graph.senders[sender], self._all_positions[sender]
+        layer, rows = known.layers[node.layer], receivers_of(self._model.graph, sender)
+        if node.kind == "mlp":
+            return layer.mlp(self._input(rows[0][0], all_positions, ablated, known))
+        head = torch.tensor([node.head], device=self._model.device)
+        projected = []
+        for row, slot in rows:
+            assert slot is not None
+            if ablated is not None and row in ablated.projected:
+                projected.append(ablated.projected[row])
+                continue
+            everywhere = all_positions or slot != "q"
+            residual = self._input(row, everywhere, ablated, known)[None]
+            projected.append(layer.project(slot, residual, head, all_positions=everywhere))
+            if ablated is not None and not self._kept[row]:
+                ablated.projected[row] = projected[-1]
+        q, k, v = projected
+        return layer.heads(q, k, v, head, all_positions=all_positions)[0]
+
+    def _input(
+        self, row: int, all_positions: bool, ablated: _Corrupt | None, known: _Clean
+    ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
+        """What a receiver reads: what the corrupt prompt brings it over missing edges, and all that it keeps."""
+        kept, read = self._kept[row], self._reads[row]
+        if len(kept) == read:
+            missing = self._biases[read][None]
+        else:
+            assert ablated is not None
+            if row not in ablated.missing:
+                residual = ablated.residuals[read][:, None]
+                residual = residual - ablated.outputs[kept].sum(0) if kept else residual
+                ablated.missing[row] = residual if all_positions else self._scored(residual)
+            missing = ablated.missing[row]
+        values = [known.wrote[sender] if all_positions else self._scored(known.wrote[sender]) for sender in kept]
+        # what does not depend on the corrupt prompt first, and on its own, so that few sums are as large as the pairs
+        own = [value for sender, value in zip(kept, values, strict=True) if sender in self._clean_only]
+        total: Tensor = missing + sum(own)
+        for sender, value in zip(kept, values, strict=True):
+            if sender not in self._clean_only:
+                total = total + value
+        return total
+
+    def _scored(self, x: Float[Tensor, "*batch pos d"]) -> Float[Tensor, "*batch 1 d"]:
+        """x at the scored position, or x itself where it is there already."""
+        return x if x.shape[-2] == 1 else x[..., self._position : self._position + 1, :]
+
+
+def _slices(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]

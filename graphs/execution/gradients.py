@@ -1,0 +1,188 @@
+"""The gradient at every receiver of one run, contracted at once with what every sender would change.
+
+Only queries, keys, values (d_head wide), MLP inputs and the final residual are kept for the backward pass; what a
+receiver's residual input would have as gradient follows from its projection and norm, and is used up layer by layer.
+
+In half precision, gradients flow scaled to about 1, or float16 would round small ones to 0, and what is contracted is
+added up in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from graphs.execution.layer import LayerRun
+from graphs.execution.runs import Runs
+from graphs.nodes import SLOTS
+
+_WIDENED = 1 << 24
+"""How many numbers in half precision are held in single precision at a time."""
+
+
+@dataclass(frozen=True)
+class _Attended:
+    """One layer's attention in a run: the residual it read, its projections, and the values its heads gathered."""
+
+    residual: Float[Tensor, "batch pos d_model"]
+    made: tuple[Float[Tensor, "head batch pos d_head"], ...]
+    gathered: Float[Tensor, "head batch pos d_head"]
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """One layer's MLP in a run: the residual it read and what it wrote."""
+
+    residual: Float[Tensor, "batch pos d_model"]
+    wrote: Float[Tensor, "batch pos d_model"]
+
+
+class Linearisation:
+    """A run of the whole model that can be differentiated at every receiver.
+
+    It starts from a residual stream, `residual`, that stands where the first `read` senders have been added up; by
+    default from the embeddings of the clean run. `logits` are those at the scored positions, of the whole vocabulary or
+    of `columns`; they carry no gradient history.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        residual: Float[Tensor, "batch pos d_model"] | None = None,
+        read: int = 1,
+        *,
+        columns: Int[Tensor, "batch column"] | None = None,
+    ) -> None:
+        self.runs = runs
+        self._steps: list[tuple[LayerRun, _Attended | None, _Computed | None]] = []
+        residual = runs.clean_residual(read) if residual is None else residual
+        for layer in runs.layers:
+            attended, computed, after = None, None, residual
+            if layer.indices.reads >= read:
+                attended, wrote = self._attend(layer, residual)
+                after = residual + wrote
+            if layer.indices.mlp is not None and layer.indices.mlp.sender >= read:
+                source = (residual if runs.graph.parallel else after).detach().requires_grad_()
+                with torch.enable_grad():
+                    computed = _Computed(source, layer.mlp(source))
+                after = after + computed.wrote.detach()
+            if attended is not None or computed is not None:
+                self._steps.append((layer, attended, computed))
+            residual = after
+        self._final = runs.scored(residual).squeeze(-2).detach().requires_grad_()
+        with torch.enable_grad():
+            self._unembedded = runs.model.unembedding(self._final, columns)
+        self.logits: Float[Tensor, "batch column"] = self._unembedded.detach()
+
+    def edge_scores(
+        self, gradient: Float[Tensor, "batch column"], senders: range | None = None
+    ) -> Float[Tensor, "receiver sender"]:
+        """For every edge, by how much a function of the logits would fall if the edge carried what a missing one does.
+
+        To first order: the inner product, over prompts and positions, of the receiver's gradient and the sender's clean
+        output less its ablated one. `gradient` is the function's at `logits`; `senders` (None: all) are those whose
+        edges are wanted, by index, the rest is left 0. Can be called once.
+
+        Source: Nanda 2023 (attribution patching); Syed et al. 2023 (arXiv:2310.10348), equation 2.
+        """
+        runs, graph = self.runs, self.runs.graph
+        self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=_wide(runs.delta.dtype))
+        self._senders = range(len(graph.senders)) if senders is None else senders
+        self._scale = _power_of_two(gradient)
+        (at_final,) = torch.autograd.grad(
+            self._unembedded, self._final, (gradient / self._scale).to(self._unembedded.dtype)
+        )
+        logits = range(len(graph.receivers) - 1, len(graph.receivers))
+        self._contract(logits, runs.scored(runs.delta), at_final[None, :, None])
+        flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
+        rows = torch.arange(len(runs.positions), device=flowing.device)
+        flowing[rows, runs.positions] = at_final
+        self._flows: list[Tensor] = []
+        while self._steps:
+            layer, attended, computed = self._steps.pop()
+            before = at_heads = flowing
+            if computed is not None and layer.indices.mlp is not None:
+                row = layer.indices.mlp.receiver
+                self._flows.append(flowing)
+                (at_mlp,) = torch.autograd.grad(computed.wrote, computed.residual, flowing)
+                self._contract(range(row, row + 1), runs.delta, at_mlp[None])
+                before = flowing + at_mlp
+                at_heads = flowing if graph.parallel else before
+            self._flows += [at_heads] * graph.n_heads
+            flowing = before
+            if attended is not None:
+                flowing = before + self._pull_back_attention(layer, attended, at_heads)
+        self._flows.append(flowing)
+        return self._scores * self._scale
+
+    @property
+    def at_start(self) -> Float[Tensor, "batch pos d_model"]:
+        """The gradient at the residual stream that the run started from, once `edge_scores` has been called."""
+        return self._flows[-1].to(self._scores.dtype) * self._scale
+
+    def sender_scores(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "sender batch"]:
+        """For every sender, by how much the function would fall if all its edges carried what missing ones do.
+
+        To first order and prompt by prompt, in a run from the embeddings: the sum of `edge_scores` over receivers, had
+        each prompt been run alone. Can be called once, instead of `edge_scores`.
+        """
+        self.edge_scores(gradient, range(0))
+        pairs = zip(self.runs.delta, reversed(self._flows), strict=True)
+        wide = self._scores.dtype
+        products = [(delta.to(wide) * flow.to(wide)).flatten(1).sum(1) for delta, flow in pairs]
+        return torch.stack(products) * self._scale
+
+    def _attend(
+        self, run: LayerRun, residual: Float[Tensor, "batch pos d_model"]
+    ) -> tuple[_Attended, Float[Tensor, "batch pos d_model"]]:
+        layer, attention = run.layer, run.layer.attention
+        normed = layer.normed(residual)
+        made = tuple(layer.projection(slot).linear(normed).detach().requires_grad_() for slot in SLOTS)
+        with torch.enable_grad():
+            q, k, v = (layer.finish(slot, part, run.place) for slot, part in zip(SLOTS, made, strict=True))
+            gathered = attention.attend(q, k, v, run.place)
+        wrote = attention.write(gathered.detach()).sum(0)
+        wrote = wrote if run.scale is None else wrote * run.scale
+        return _Attended(residual, made, gathered), wrote + attention.output_bias
+
+    def _pull_back_attention(
+        self, run: LayerRun, attended: _Attended, at_output: Float[Tensor, "batch pos d_model"]
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """Score the edges into a layer's heads, and return the gradient that flows on through them."""
+        at_heads = at_output if run.scale is None else at_output * run.scale
+        at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, run.layer.attention.output)
+        through = torch.zeros_like(at_output)
+        gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
+        for slot, at_made in zip(SLOTS, gradients, strict=True):
+            at_read = run.layer.pull_back(slot, attended.residual, at_made)
+            self._contract(run.indices.slots[slot], self.runs.delta, at_read)
+            through = through + at_read.sum(0)
+        return through
+
+    def _contract(
+        self,
+        receivers: range,
+        delta: Float[Tensor, "sender batch pos d_model"],
+        gradients: Float[Tensor, "receiver batch pos d_model"],
+    ) -> None:
+        graph = self.runs.graph
+        wanted = range(self._senders.start, min(self._senders.stop, graph.reads(graph.receivers[receivers.start])))
+        slopes = gradients.flatten(1).to(self._scores.dtype)
+        at_once = len(wanted) if delta.dtype == slopes.dtype else max(1, _WIDENED // delta[0].numel())
+        for start in range(wanted.start, wanted.stop, max(1, at_once)):
+            some = slice(start, min(start + at_once, wanted.stop))
+            self._scores[receivers.start : receivers.stop, some] = slopes @ delta[some].flatten(1).to(slopes.dtype).T
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _power_of_two(gradient: Float[Tensor, "batch column"]) -> float:
+    """A power of two near the largest entry, so that scaling by it rounds nothing; 1 where there is none."""
+    largest = float(gradient.abs().max())
+    return 2.0 ** math.frexp(largest)[1] if 0 < largest < math.inf else 1.0

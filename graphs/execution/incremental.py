@@ -1,0 +1,308 @@
+"""The current circuit, and its next candidate removals, run without doing anything twice.
+
+Receivers are put on trial from the logits back. Then everything upstream of the one on trial is still the clean run,
+and everything downstream is already decided; so a candidate removal changes what this receiver reads, and through it
+only what it reaches over kept edges. Several candidates run at once, each on top of those before it, so that accepting
+the first n of them is a matter of keeping the n-th row. What only the scored position can be read from is computed at
+the scored position only.
+
+Between receivers the state is worked out anew from the kept edges, so that it depends on them alone, to the last bit:
+a run that was interrupted goes on exactly as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from graphs.execution.runs import Runs
+from graphs.execution.stages import AbstractStage, HeadStage, MlpStage, Write
+from graphs.nodes import LOGITS, Node, Receiver
+
+
+@dataclass(frozen=True)
+class _Change:
+    """How much what some senders write changes under each trial: wherever it is read, and at the scored positions."""
+
+    runs: Runs
+    senders: Int[Tensor, " sender"]
+    everywhere: Float[Tensor, "sender trial batch pos d_model"]
+
+    @cached_property
+    def scored(self) -> Float[Tensor, "sender trial batch 1 d_model"]:
+        """At the scored positions only."""
+        return self.runs.scored(self.everywhere)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """In these trials, no path over kept edges joins these senders to `input`: they write what the ablated run has."""
+
+    trials: Bool[Tensor, " trial"]
+    senders: Bool[Tensor, " sender"]
+
+
+class IncrementalExecutor:
+    """A circuit that starts as the whole model and loses edges, receiver by receiver, from the logits back.
+
+    Call `begin` for every receiver in reverse topological order; then `try_removals` of some of its senders and
+    `accept` of the first few of them, as often as wanted. Started with a circuit's mask and `decided` receivers, it
+    goes on from there; with all receivers decided, any of them may be put on trial again, in any order.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        columns: Int[Tensor, "batch column"] | None = None,
+        kept: Bool[Tensor, "receiver sender"] | None = None,
+        decided: int = 0,
+    ) -> None:
+        graph = runs.graph
+        self.runs = runs
+        self.columns = columns
+        self.kept = kept.clone() if kept is not None else torch.zeros(len(graph.receivers), len(graph.senders)).bool()
+        for index, receiver in list(enumerate(graph.receivers))[: len(graph.receivers) - decided]:
+            self.kept[index, : graph.reads(receiver)] = True
+        self._scored_delta = runs.scored(runs.delta)
+        self._stages: list[AbstractStage] = []  # in topological order
+        self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
+        self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
+        self._connected = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that kept edges join to `input`
+        self._read_everywhere = torch.zeros(len(graph.receivers), dtype=torch.bool)
+        self._entered: set[tuple[str, int]] = set()
+        self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
+        self._logits: Float[Tensor, "batch column"] | None = None
+        self._trial: list[Write] = []
+        self._tried: tuple[int, list[int]] = (0, [])
+        for receiver in graph.receivers[::-1][:decided]:
+            self._enter(receiver.node)
+        self._settle()
+
+    def begin(self, receiver: Receiver) -> bool:
+        """Put a receiver on trial; False if its node reaches nothing, and then all its edges are dropped untested."""
+        self._settle()
+        self._enter(receiver.node)
+        if receiver.node == LOGITS or self.runs.graph.sender_index[receiver.node] in self._stage_of:
+            return True
+        self.kept[self.runs.graph.receiver_index[receiver]] = False
+        return False
+
+    def bytes_per_trial(self, receiver: Receiver) -> int:
+        """About how much memory one candidate removal of this receiver takes."""
+        batch = len(self._final)
+        columns = len(self.runs.model.unembedding.weight) if self.columns is None else self.columns.shape[1]
+        later = self._stages[self._position(receiver.node) :] if receiver.node != LOGITS else []
+        numbers = 2 * sum(stage.size for stage in later) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
+        return int(numbers * self.runs.delta.element_size())
+
+    def try_removals(
+        self, receiver: Receiver, senders: Sequence[int], *, together: bool = True
+    ) -> Float[Tensor, "trial batch column"]:
+        """The logits after removing the edges from the first, the first two, ... of these senders (by index).
+
+        With `together` False, after removing each of them alone.
+        """
+        return self.unembed(self.try_residuals(receiver, senders, together=together))
+
+    def unembed(self, residual: Float[Tensor, "trial batch d_model"]) -> Float[Tensor, "trial batch column"]:
+        """The logits at these final residuals."""
+        return self.runs.model.unembedding(residual, self.columns)
+
+    def try_residuals(
+        self, receiver: Receiver, senders: Sequence[int], *, together: bool = True
+    ) -> Float[Tensor, "trial batch d_model"]:
+        """The final residuals at the scored positions after the removals that `try_removals` makes."""
+        row = self.runs.graph.receiver_index[receiver]
+        self._trial, self._tried = [], (row, list(senders))
+        if receiver.node == LOGITS:
+            removed = self._carried(senders, all_positions=False)
+            return self._arrive(self._final - (removed.cumsum(0) if together else removed))
+        start = self._position(receiver.node)
+        stage = self._stages[start]
+        slot, index = stage.find(row)
+        removed = self._carried(senders, stage.reads_all_positions(slot))
+        arrived = stage.read[slot][index] - (removed.cumsum(0) if together else removed)
+        cut = self._cut(receiver, row, senders, together)
+        changes = [self._pass(stage, {slot: (torch.tensor([index]), arrived[None])}, cut)]
+        for later in self._stages[start + 1 :]:
+            arrivals = {}
+            for slot, rows in later.receivers.items():
+                change, touched = self._mix(changes, rows, later.reads_all_positions(slot))
+                if change is not None:
+                    arrivals[slot] = touched, later.read[slot][touched].unsqueeze(1) + change
+            if arrivals:
+                changes.append(self._pass(later, arrivals, cut))
+        change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), all_positions=False)
+        if change is None:
+            return self.residual.expand(len(senders), *self.residual.shape)
+        return self._arrive(self._final + change[0])
+
+    def accept(self, count: int) -> None:
+        """Make the first `count` removals of the last trial."""
+        if count:
+            for write in self._trial:
+                write.keep(count - 1)
+            row, senders = self._tried
+            self.kept[row, senders[:count]] = False
+            self._unsettled.add(row)
+            self._logits = None
+        self._trial = []
+
+    @property
+    def residual(self) -> Float[Tensor, "batch d_model"]:
+        """The final residual at the scored positions, in the circuit of the moment."""
+        return self._final.squeeze(-2)
+
+    @property
+    def logits(self) -> Float[Tensor, "batch column"]:
+        """The logits at the scored positions, in the circuit of the moment; computed when first asked for."""
+        if self._logits is None:
+            self._logits = self.unembed(self.residual[None])[0]
+        return self._logits
+
+    def _arrive(self, final: Float[Tensor, "trial batch 1 d_model"]) -> Float[Tensor, "trial batch d_model"]:
+        self._trial.append(Write(self._final, None, final))
+        return final.squeeze(-2)
+
+    def _cut(self, receiver: Receiver, row: int, senders: Sequence[int], together: bool) -> _Cut | None:
+        """The trials that leave the receiver's node without any path from `input`, if there are such."""
+        stage, place = self._stage_of[self.runs.graph.sender_index[receiver.node]]
+        inputs = self.kept[[int(rows[place]) for rows in stage.receivers.values()]] & self._connected
+        here = self.kept[row] & self._connected
+        if int(inputs.sum()) > int(here.sum()):  # another slot of the head is joined to `input`
+            return None
+        removed = here[list(senders)].long()
+        trials = here.sum() == (removed.cumsum(0) if together else removed)
+        if not trials.any():
+            return None
+        connected = self._connected.clone()
+        connected[stage.senders[place]] = False
+        for later in self._stages[self._stages.index(stage) :]:
+            for place, sender in enumerate(later.senders.tolist()):
+                rows = [int(rows[place]) for rows in later.receivers.values()]
+                connected[sender] = connected[sender] and bool((self.kept[rows] & connected).any())
+        return _Cut(trials, ~connected)
+
+    def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]], cut: _Cut | None) -> _Change:
+        rows, wrote, writes = stage.recompute(arrivals)
+        if cut is not None:
+            for place, sender in enumerate(stage.senders[rows].tolist()):
+                if cut.senders[sender]:
+                    wrote[place, cut.trials] = self._ablated(sender, stage.all_positions)
+        self._trial += writes
+        return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
+
+    def _mix(
+        self, changes: list[_Change], receivers: Int[Tensor, " receiver"], all_positions: bool
+    ) -> tuple[Tensor | None, Int[Tensor, " touched"]]:
+        """How much what these receivers read changes, for those of them that any change reaches."""
+        kept = self.kept[receivers]
+        links = [kept[:, change.senders] for change in changes]
+        touched = torch.cat(links, dim=1).any(dim=1).nonzero().squeeze(1)
+        total: Tensor | None = None
+        for link, change in zip(links, changes, strict=True):
+            used = link.any(dim=0)
+            if not used.any():
+                continue
+            part = change.everywhere if all_positions else change.scored
+            part = part if used.all() else part[used.to(part.device)]
+            weights = link[touched][:, used].to(part)
+            mixed = (weights @ part.flatten(1)).view(len(weights), *part.shape[1:])
+            total = mixed if total is None else total + mixed
+        return total, touched
+
+    def _carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
+        """What the edges from these senders carry in the current circuit, over what missing ones would."""
+        carried = (self.runs.delta if all_positions else self._scored_delta)[list(senders)]
+        for place, sender in enumerate(senders):
+            if not self._intact[sender]:
+                stage, row = self._stage_of[sender]
+                now = stage.wrote[row] - self._ablated(sender, stage.all_positions)
+                carried[place] = now if all_positions else self.runs.scored(now)
+        return carried
+
+    def _ablated(self, sender: int, all_positions: bool) -> Float[Tensor, "#batch #pos d_model"]:
+        output = self.runs.ablated.outputs[sender]
+        if all_positions or output.shape[-2] == 1:
+            return output
+        # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
+        return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
+
+    def _settle(self) -> None:
+        """Work out the state from the kept edges, where edges were removed and wherever that is felt."""
+        if not self._unsettled:
+            return
+        stale = torch.zeros(len(self.kept), dtype=torch.bool)
+        stale[list(self._unsettled)] = True
+        for stage in self._stages:
+            slots = [slot for slot, rows in stage.receivers.items() if stale[rows].any()]
+            if slots:
+                self._settle_stage(stage, slots)
+                stale |= self.kept[:, stage.senders].any(dim=1)
+        if stale[-1]:
+            row = torch.tensor([len(self.kept) - 1])
+            self._final = self._read(row, len(self.runs.graph.senders), all_positions=False)[0]
+            self._logits = None
+        self._unsettled = set()
+
+    def _settle_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
+        graph = self.runs.graph
+        stage.settle(
+            {
+                slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_all_positions(slot))
+                for slot, rows in stage.receivers.items()
+                if slot in slots
+            }
+        )
+        for row, sender in enumerate(stage.senders.tolist()):
+            inputs = torch.stack([self.kept[rows[row]] for rows in stage.receivers.values()])
+            count = graph.reads(graph.receivers[int(next(iter(stage.receivers.values()))[row])])
+            self._intact[sender] = bool(inputs[:, :count].all()) and bool(self._intact[:count].all())
+            self._connected[sender] = bool((inputs & self._connected).any())
+            if not self._connected[sender]:
+                stage.wrote[row] = self._ablated(sender, stage.all_positions)
+
+    def _read(
+        self, receivers: Int[Tensor, " receiver"], count: int, all_positions: bool
+    ) -> Float[Tensor, "receiver batch pos d_model"]:
+        """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
+        kept = self.kept[receivers]
+        if kept[:, :count].all() and self._intact[:count].all():
+            residual = self.runs.clean_residual(count)
+            residual = residual if all_positions else self.runs.scored(residual)
+            return residual.repeat(len(receivers), 1, 1, 1)
+        senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
+        ablated = self.runs.ablated.residuals[count]
+        ablated = ablated if all_positions else self.runs.scored(ablated)
+        carried = self._carried(senders, all_positions)
+        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(receivers), *ablated.shape) + ablated
+
+    def _enter(self, node: Node) -> None:
+        """Make the stages of a node's layer once everything after them is decided."""
+        graph = self.runs.graph
+        if node == LOGITS or (node.kind, node.layer) in self._entered:
+            return
+        self._entered.add((node.kind, node.layer))
+        group = [node] if node.kind == "mlp" else [Node("head", node.layer, head) for head in range(graph.n_heads)]
+        senders = torch.tensor([graph.sender_index[member] for member in group])
+        alive = self.kept[:, senders].any(dim=0)
+        everywhere = (self.kept[:, senders] & self._read_everywhere[:, None]).any(dim=0)
+        for all_positions in (False, True):
+            members = senders[alive & (everywhere == all_positions)]
+            if not len(members):
+                continue
+            kind = MlpStage if node.kind == "mlp" else HeadStage
+            stage = kind(self.runs, node.layer, members, all_positions)
+            for slot, rows in stage.receivers.items():
+                self._read_everywhere[rows] = stage.reads_all_positions(slot)
+            self._stages.insert(0, stage)
+            self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
+            self._settle_stage(stage, tuple(stage.receivers))
+
+    def _position(self, node: Node) -> int:
+        return self._stages.index(self._stage_of[self.runs.graph.sender_index[node]][0])

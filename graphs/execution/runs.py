@@ -1,0 +1,237 @@
+"""The clean and the ablated run between which every circuit of a batch of prompts lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from typing_extensions import assert_never
+
+from graphs.ablation import Ablation
+from graphs.computation import ComputationalGraph
+from graphs.errors import BadTokens
+from graphs.execution.layer import LayerRun, layer_runs
+from graphs.model.parts import Place
+from graphs.model.transformer import Model
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Clean and corrupt prompts of one length, and the position of each at which logits are read.
+
+    Raises: BadTokens when they do not fit each other.
+    """
+
+    clean: Int[Tensor, "batch pos"]
+    corrupt: Int[Tensor, "batch pos"]
+    positions: Int[Tensor, " batch"]
+
+    def __post_init__(self) -> None:
+        if self.clean.shape != self.corrupt.shape:
+            raise BadTokens(
+                f"clean prompts have shape {tuple(self.clean.shape)}, corrupt ones {tuple(self.corrupt.shape)}; "
+                "every pair must be of one length, and a batch of one length throughout"
+            )
+        length = self.clean.shape[1]
+        if len(self.positions) and not 0 <= int(self.positions.min()) <= int(self.positions.max()) < length:
+            raise BadTokens(f"scored positions {self.positions.tolist()} are not all inside prompts of {length} tokens")
+
+
+@dataclass(frozen=True)
+class AblatedRun:
+    """The run without any edge: what missing edges carry, and the residual stream they make.
+
+    `residuals` is keyed by how many senders its reader reads; attention biases, which belong to no node, are included.
+    """
+
+    outputs: Float[Tensor, "sender #batch #pos d_model"]
+    residuals: dict[int, Float[Tensor, "batch pos d_model"]]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the executors start from.
+
+    `delta` is what each sender writes in the clean run less what its missing edges carry; `scales` are the frozen head
+    scales of the clean run.
+    """
+
+    model: Model
+    delta: Float[Tensor, "sender batch pos d_model"]
+    ablated: AblatedRun
+    positions: Int[Tensor, " batch"]
+    places: tuple[Place, ...]
+    scales: tuple[Float[Tensor, "batch pos d_model"] | None, ...]
+
+    def __repr__(self) -> str:
+        _, prompts, length, _ = self.delta.shape
+        return f"<Runs: {prompts:,} prompts of {length} tokens on {self.model!r}>"
+
+    @property
+    def graph(self) -> ComputationalGraph:
+        """The model's computational graph."""
+        return self.model.graph
+
+    @cached_property
+    def layers(self) -> tuple[LayerRun, ...]:
+        """Every layer of the model on these prompts."""
+        return layer_runs(self.model, self.places, self.positions, self.scales, self.scored)
+
+    def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
+        """x at each prompt's scored position, or x itself where it is already there."""
+        if x.shape[-2] == 1:
+            return x
+        rows = torch.arange(len(self.positions), device=x.device)
+        return x[..., rows, self.positions, :].unsqueeze(-2)
+
+    @cached_property
+    def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:
+        residuals, total, start = {}, torch.zeros_like(self.delta[0]), 0
+        for read, ablated in self.ablated.residuals.items():
+            total = total + self.delta[start:read].sum(0)
+            residuals[read], start = ablated + total, read
+        return residuals
+
+    def clean_residual(self, read: int) -> Float[Tensor, "batch pos d_model"]:
+        """The clean run's residual stream where it is the sum of the first `read` senders."""
+        return self._clean_residuals[read]
+
+    def select(self, prompts: Int[Tensor, " some"]) -> Runs:
+        """The runs of some of the prompts, no longer than these need."""
+        positions = self.positions[prompts]
+        end = int(positions.max()) + 1 if self.model.is_causal else self.delta.shape[-2]
+
+        def part(x: Float[Tensor, "*lead _ _ d"]) -> Float[Tensor, "*lead _ _ d"]:
+            rows = x if x.shape[-3] == 1 else x[..., prompts, :, :]
+            return rows[..., :end, :]
+
+        outputs = part(self.ablated.outputs)
+        ablated = AblatedRun(outputs, {read: part(x) for read, x in self.ablated.residuals.items()})
+        scales = tuple(None if scale is None else part(scale) for scale in self.scales)
+        places = tuple(place.first(end) for place in self.places)
+        return Runs(self.model, part(self.delta).contiguous(), ablated, positions, places, scales)
+
+    def reference(self) -> Float[Tensor, "batch vocab"]:
+        """The full model's logits on the clean prompts at the scored positions."""
+        return self.model.unembedding(self.scored(self.clean_residual(len(self.graph.senders))).squeeze(-2))
+
+
+def prepare(
+    model: Model,
+    prompts: Prompts,
+    ablation: Ablation,
+    means: Float[Tensor, "sender 1 _ d_model"] | None = None,
+) -> Runs:
+    """The runs of a batch of prompts, with `means` from `mean_outputs` for the mean ablations (None: of this batch).
+
+    The means are those of whole prompts; the runs of a causal model end at the last scored position, since nothing that
+    is scored can read what follows.
+
+    Raises: BadTokens.
+    """
+    model.check(prompts.clean)
+    model.check(prompts.corrupt)
+    last = end(model, prompts)
+    if means is None:
+        means = mean_outputs(model, [prompts.corrupt], ablation)
+    clean, corrupt = (model.embed(part[:, :last].to(model.device)) for part in (prompts.clean, prompts.corrupt))
+    with torch.no_grad():
+        return between(model, clean, corrupt, prompts.positions, ablation, means, prompts.clean.shape[1])
+
+
+def end(model: Model, prompts: Prompts) -> int:
+    """The length to which prompts are run."""
+    return int(prompts.positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
+
+
+def between(
+    model: Model,
+    clean: Float[Tensor, "batch pos d_model"],
+    corrupt: Float[Tensor, "batch pos d_model"],
+    positions: Int[Tensor, " batch"],
+    ablation: Ablation,
+    means: Float[Tensor, "sender 1 _ d_model"] | None,
+    length: int | None = None,
+) -> Runs:
+    """The runs that start from these embeddings, as `Model.embed` makes them; gradients flow back to both.
+
+    `length` is that of the whole prompts, if these are only their beginnings: rotary embeddings may depend on it.
+    """
+    places = model.places(length or clean.shape[1], clean.shape[1])
+    ran = model.trace(clean, places)
+    outputs = _ablated(model, corrupt, places, ablation, means)
+    ablated = AblatedRun(outputs, residuals_of(model, outputs, ran.outputs.shape[1:]))
+    delta = ran.outputs.sub_(outputs)
+    return Runs(model, delta, ablated, positions.to(model.device), places, ran.scales)
+
+
+def mean_outputs(
+    model: Model, batches: Sequence[Int[Tensor, "_ _"]], ablation: Ablation
+) -> Float[Tensor, "sender 1 pos d_model"] | None:
+    """The mean of every sender's output over all these corrupt prompts, for the mean ablations; None for the others.
+
+    The position axis is 1 for the mean over positions too, and otherwise as long as the longest prompt, each position
+    averaged over the prompts that reach it.
+    """
+    match ablation:
+        case Ablation.RESAMPLE | Ablation.ZERO:
+            return None
+        case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
+            pass
+        case _:
+            assert_never(ablation)
+    longest = max(batch.shape[1] for batch in batches)
+    total = torch.zeros(
+        len(model.graph.senders), 1, longest, model.graph.d_model, dtype=torch.float64, device=model.device
+    )
+    count = torch.zeros(longest, 1, dtype=torch.float64, device=model.device)
+    with torch.no_grad():
+        for batch in batches:
+            tokens = batch.to(model.device)
+            outputs = model.trace(model.embed(tokens), model.places(tokens.shape[1])).outputs
+            total[:, 0, : tokens.shape[1]] += outputs.sum(1, dtype=torch.float64)
+            count[: tokens.shape[1]] += len(tokens)
+    if ablation is Ablation.MEAN:
+        total, count = total.sum(2, keepdim=True), count.sum(0, keepdim=True)
+    return (total / count).to(model.dtype)
+
+
+def _ablated(
+    model: Model,
+    corrupt: Float[Tensor, "batch pos d_model"],
+    places: tuple[Place, ...],
+    ablation: Ablation,
+    means: Float[Tensor, "sender 1 _ d_model"] | None,
+) -> Float[Tensor, "sender #batch #pos d_model"]:
+    match ablation:
+        case Ablation.RESAMPLE:
+            return model.trace(corrupt, places).outputs
+        case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
+            assert means is not None
+            return means if means.shape[2] == 1 else means[:, :, : corrupt.shape[1]]
+        case Ablation.ZERO:
+            width = model.graph.d_model
+            return torch.zeros(len(model.graph.senders), 1, 1, width, dtype=model.dtype, device=model.device)
+        case _:
+            assert_never(ablation)
+
+
+def residuals_of(
+    model: Model, ablated: Float[Tensor, "sender #batch #pos d_model"], shape: Sequence[int]
+) -> dict[int, Float[Tensor, "batch pos d_model"]]:
+    """The residual stream of this shape that these outputs make, by how many senders its reader reads."""
+    residual = ablated[0].expand(shape).clone()
+    residuals = {}
+    for layer, indices in zip(model.layers, model.graph.layers, strict=True):
+        heads = indices.heads
+        residuals[indices.reads] = residual
+        residual = residual + ablated[heads.start : heads.stop].sum(0) + layer.attention.output_bias
+        if indices.mlp is not None:
+            residuals.setdefault(indices.mlp.reads, residual)  # where it reads with the heads, what these read
+            residual = residual + ablated[indices.mlp.sender]
+    residuals[len(ablated)] = residual
+    return residuals

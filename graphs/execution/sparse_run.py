@@ -1,0 +1,131 @@
+"""Many circuits at once, each only in its live nodes, and these only at the positions where they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from graphs.execution.layer import LayerRun
+from graphs.execution.liveness import Liveness
+from graphs.execution.runs import Runs
+from graphs.nodes import SLOTS, Slot
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Nodes of one layer and kind that run at the same positions, one row each: whose they are and what they are.
+
+    Rows are sorted by circuit; `heads` counts from the first of the layer and is 0 for MLPs.
+    """
+
+    circuits: Int[Tensor, " row"]
+    heads: Int[Tensor, " row"]
+    all_positions: bool
+
+
+class AblatedProjections:
+    """The queries, keys and values of the ablated run, each computed when first asked for."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._known: dict[tuple[int, Slot], Float[Tensor, "head batch pos d_head"]] = {}
+
+    def of(self, layer: LayerRun, slot: Slot) -> Float[Tensor, "head batch pos d_head"]:
+        """Those of all heads of a layer, at every position."""
+        key = (layer.indices.reads, slot)
+        if key not in self._known:
+            residual = self._runs.ablated.residuals[layer.indices.reads]
+            self._known[key] = layer.project(slot, residual.expand(len(layer.indices.heads), *residual.shape))
+        return self._known[key]
+
+
+class SparseRun:
+    """One pass over circuits on a batch of prompts.
+
+    What live senders write is kept circuit by circuit, each circuit's in topological order, so that what a receiver may
+    read is a prefix of its circuit's part. A slot that no live edge reaches reads the ablated run, whose queries, keys
+    and values are computed once.
+    """
+
+    def __init__(self, runs: Runs, ablated: AblatedProjections, live: Liveness) -> None:
+        self._runs, self._ablated, self._live = runs, ablated, live
+        self._counts = live.live.cumsum(1)
+        ends = self._counts[:, -1].cumsum(0)
+        self._starts = ends - self._counts[:, -1]
+        self._written = runs.delta.new_empty(int(ends[-1]), *runs.delta.shape[1:])
+        scored_only = (live.live & ~live.all_positions).nonzero(as_tuple=True)
+        self._written[self._starts[scored_only[0]] + self._counts[scored_only] - 1] = 0
+        self._written[self._starts] = runs.delta[0]
+
+    def final(self) -> Float[Tensor, "circuit batch d_model"]:
+        """The final residual stream at the scored positions."""
+        for layer in self._runs.layers:
+            heads, mlp = layer.indices.heads, layer.indices.mlp
+            for chosen in self._choose(heads):
+                self._write(chosen, heads.start, self._heads(layer, chosen))
+            if mlp is not None:
+                for chosen in self._choose(range(mlp.sender, mlp.sender + 1)):
+                    rows = torch.full_like(chosen.heads, mlp.receiver)
+                    self._write(chosen, mlp.sender, layer.mlp(self._input(chosen, rows, mlp.reads)))
+        every = torch.arange(len(self._starts), device=self._starts.device)
+        logits = Selected(every, torch.zeros_like(every), all_positions=False)
+        _, receivers, senders = self._live.kept.shape
+        return self._input(logits, torch.full_like(every, receivers - 1), senders).squeeze(-2)
+
+    def _choose(self, senders: range) -> list[Selected]:
+        """The live ones of these senders: those that run at every position and those that do not."""
+        columns = slice(senders.start, senders.stop)
+        live, everywhere = self._live.live[:, columns], self._live.all_positions[:, columns]
+        chosen = []
+        for which, all_positions in ((everywhere, True), (live & ~everywhere, False)):
+            circuits, heads = which.nonzero(as_tuple=True)
+            chosen.append(Selected(circuits, heads, all_positions))
+        return [each for each in chosen if len(each.circuits)]
+
+    def _input(self, chosen: Selected, rows: Int[Tensor, " row"], read: int) -> Float[Tensor, "row batch pos d_model"]:
+        """What receivers of the chosen nodes, which all read the first `read` senders, read."""
+        ablated = self._runs.ablated.residuals[read]
+        ablated = ablated if chosen.all_positions else self._runs.scored(ablated)
+        result = ablated.new_empty(len(rows), *ablated.shape)
+        start = 0
+        for circuit, count in enumerate(chosen.circuits.bincount().tolist()):
+            if not count:
+                continue
+            first, senders = self._starts[circuit], self._live.live[circuit, :read].nonzero()[:, 0]
+            weights = self._live.kept[circuit, rows[start : start + count, None], senders].to(ablated.dtype)
+            written = self._written[first : first + len(senders)]
+            written = written if chosen.all_positions else self._runs.scored(written)
+            torch.addmm(ablated.flatten(), weights, written.flatten(1), out=result[start : start + count].flatten(1))
+            start += count
+        return result
+
+    def _heads(self, layer: LayerRun, chosen: Selected) -> Float[Tensor, "row batch pos d_model"]:
+        q, k, v = (self._project(layer, slot, chosen) for slot in SLOTS)
+        return layer.heads(q, k, v, chosen.heads, all_positions=chosen.all_positions)
+
+    def _project(self, layer: LayerRun, slot: Slot, chosen: Selected) -> Float[Tensor, "row batch pos d_head"]:
+        """The queries, keys or values of these heads; keys and values at every position."""
+        all_positions = chosen.all_positions or slot != "q"
+        made = self._ablated.of(layer, slot)
+        made = (made if all_positions else self._runs.scored(made))[chosen.heads]
+        rows = layer.indices.slots[slot].start + chosen.heads
+        reached = self._live.kept[chosen.circuits, rows].any(1).nonzero()[:, 0]
+        if len(reached):
+            some = Selected(chosen.circuits[reached], chosen.heads[reached], all_positions)
+            residual = self._input(some, rows[reached], layer.indices.reads)
+            made[reached] = layer.project(slot, residual, some.heads, all_positions=all_positions)
+        return made
+
+    def _write(self, chosen: Selected, first: int, wrote: Float[Tensor, "row batch pos d_model"]) -> None:
+        """Note what these senders, the heads counted from `first`, write, less what missing edges carry."""
+        runs, senders = self._runs, first + chosen.heads
+        ablated = runs.ablated.outputs[senders].expand(len(senders), *runs.delta.shape[1:])
+        rows = self._starts[chosen.circuits] + self._counts[chosen.circuits, senders] - 1
+        if chosen.all_positions or wrote.shape[-2] == runs.delta.shape[-2]:
+            self._written[rows] = wrote.sub_(ablated)
+        else:
+            prompts = torch.arange(len(runs.positions), device=rows.device)
+            self._written[rows[:, None], prompts, runs.positions] = (wrote - runs.scored(ablated)).squeeze(-2)

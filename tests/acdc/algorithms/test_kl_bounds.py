@@ -1,0 +1,205 @@
+"""The bound on KL holds wherever it is asked for, and decides as measuring would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import tasks
+from acdc.algorithms import greedy, trials
+from acdc.algorithms.greedy import GreedyPruning, Pruned
+from acdc.algorithms.kl_bounds import KLScreen
+from acdc.algorithms.trials import Trials
+from acdc.discovery.discover import problems
+from acdc.models import load_named
+from acdc.problem import Problem
+from acdc.settings import Setup
+from graphs.circuit import Circuit
+from graphs.execution.incremental import IncrementalExecutor
+from graphs.model.parts import Norm, Unembedding
+from graphs.nodes import LOGITS, Receiver
+from tasks.metrics import KLDivergence, LogitDifference, Targets
+from tasks.prompts import PromptPairs
+from tasks.tokenisation import TextPair, TokenPair
+from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, hand_weighted
+
+
+@pytest.fixture
+def problem(measurable: Problem) -> Problem:
+    return replace(measurable, metric=KLDivergence())
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0, 10.0])
+def test_no_rise_is_above_its_bound(problem: Problem, scale: float) -> None:
+    for batch in problem.batches:
+        executor = IncrementalExecutor(batch.runs)
+        executor.try_removals(Receiver(LOGITS), [3, 1])
+        executor.accept(2)
+        screen = KLScreen(problem.model.unembedding, batch.targets)
+        anchor = screen.anchor(executor.residual, executor.logits)
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(20, *executor.residual.shape, generator=generator, dtype=torch.float64)
+        start = executor.residual + scale * noise[0]
+        residuals = executor.residual + scale * noise[1:]
+        values = problem.metric(executor.unembed(residuals), batch.targets).sum(-1)
+        before = torch.cat((problem.metric(executor.unembed(start[None]), batch.targets).sum(-1), values[:-1]))
+        assert (values - before <= screen.bounds(anchor, start, residuals) + 1e-12).all()
+
+
+def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None:
+    batch = problem.batches[0]  # type: ignore[index]  # held, since nothing limits it
+    executor = IncrementalExecutor(batch.runs)
+    executor.try_removals(Receiver(LOGITS), [1])
+    executor.accept(1)
+    screen = KLScreen(problem.model.unembedding, batch.targets)
+    anchor = screen.anchor(executor.residual, executor.logits)
+    step = torch.zeros(1, *executor.residual.shape, dtype=torch.float64)
+    step[..., 0] = 1e-4
+    rise = problem.metric(executor.unembed(executor.residual + step), batch.targets).sum()
+    rise = rise - problem.metric(executor.logits, batch.targets).sum()
+    bound = screen.bounds(anchor, executor.residual, executor.residual + step)
+    assert float(bound[0]) == pytest.approx(float(rise), rel=0.05, abs=1e-9)
+
+
+def test_decisions_and_scores_are_those_of_measuring_everything(problem: Problem) -> None:
+    full, none = problem.bounds
+    screened, measured = with_and_without_bounds(problem, abs(full - none) / 50)
+    assert screened.circuit == measured.circuit
+    assert screened.tested == measured.tested
+    assert dict(screened.circuit.scores) == pytest.approx(dict(measured.circuit.scores), rel=0, abs=1e-10)
+    assert screened.closest <= measured.closest + 1e-12
+
+
+def with_and_without_bounds(problem: Problem, threshold: float) -> tuple[Pruned, Pruned]:
+    screened = GreedyPruning(threshold).discover(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials.KLScreen, "suits", staticmethod(lambda problem: False))
+        return screened, GreedyPruning(threshold).discover(problem)
+
+
+SCALES = (1.0, 1.5, 3.0, 10.0, 30.0)
+"""Of the unembedding: at the last ones the softmax is one-hot to any precision."""
+TASKS = ("agreement", "periodic", "siit_lookup", "siit_pick", "planted_hops", "tracr_reverse")
+"""On every model that is shipped, a planted and a compiled one."""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("task", TASKS)
+def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the_model(
+    task: str, dtype: torch.dtype
+) -> None:
+    setup = Setup(prompts=2, dtype=str(dtype).removeprefix("torch."), metric="kl")
+    model = load_named(tasks.get(task).model, setup)
+    assert_same_decisions(problems(tasks.get(task), model, setup)[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_nor_on_the_model_weighted_by_hand(dtype: torch.dtype) -> None:
+    model = hand_weighted(dtype)
+    text = TextPair("c a b a", "a b c b", ("b",), ("c",))
+    pair = TokenPair(tuple(CLEAN[0].tolist()), tuple(CORRUPT[0].tolist()), 3, (1,), (2,), text)
+    assert_same_decisions(Problem(model, PromptPairs((pair,)), KLDivergence()))
+
+
+class Both(Trials):
+    """Trials that measure all that they bound, and compare what would be decided."""
+
+    bounded = 0
+
+    def _screened(self, receiver: Receiver, senders: Sequence[int], enough: float) -> Tensor:
+        before = self.now
+        costs = super()._screened(receiver, senders, enough)
+        values = self._mean([executor.unembed(executor.residuals) for executor in self._executors])
+        measured = torch.diff(values, prepend=torch.tensor([before], dtype=values.dtype))
+        assert first(~(costs < enough)) == first(~(measured < enough)), (receiver.name, enough, costs, measured)
+        type(self).bounded += int(self._values is not None and self._values.isnan().sum())
+        return costs
+
+
+class Remembering(IncrementalExecutor):
+    """What the last removals tried would make of the final residuals."""
+
+    def try_residuals(self, receiver: Receiver, senders: Sequence[int], *, together: bool = True) -> Tensor:
+        self.residuals = super().try_residuals(receiver, senders, together=together)
+        return self.residuals
+
+
+def first(which: Tensor) -> int | None:
+    return next(iter(which.nonzero().flatten().tolist()), None)
+
+
+def assert_same_decisions(problem: Problem) -> None:
+    """At every scale and three thresholds each; not below what rounding alone may be, by which anything may differ."""
+    weight = problem.model.unembedding.weight
+    original, found, bounded = weight.clone(), 0, Both.bounded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(greedy, "Trials", Both)
+        patch.setattr(trials, "IncrementalExecutor", Remembering)
+        for scale in SCALES:
+            weight.copy_(original * scale)
+            scaled = replace(problem)
+            full, none = scaled.measure([Circuit.full(problem.graph), Circuit.empty(problem.graph)])[0].mean(-1)
+            for part in (0.2, 0.05, 0.01):
+                circuit = GreedyPruning(max(part * float(none - full), 1e-3)).discover(scaled).circuit
+                found += len(circuit) > 0
+    assert found >= 6, "circuits of nothing would be the same under any bound"
+    assert Both.bounded > bounded, "bounds decided something"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_in_half_precision_everything_is_measured(dtype: torch.dtype) -> None:
+    setup = Setup(prompts=8, dtype=str(dtype).removeprefix("torch."), metric="kl")
+    problem = problems(tasks.get("agreement"), load_named("everyday-4l", setup), setup)[0]
+    assert not KLScreen.suits(problem)
+    assert 15 < len(GreedyPruning(1e-3).discover(problem).circuit) < 60, "float32 keeps 33"
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    vocabulary=st.integers(2, 40),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    scale=st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 30.0, 1e3]),
+    distance=st.sampled_from([0.0, 1e-6, 1e-3, 0.1, 1.0, 100.0]),
+    offset=st.sampled_from([0.0, 1.0, 1e5]),
+    at_its_best=st.booleans(),
+    prompts=st.integers(1, 3),
+)
+@settings(max_examples=300)
+def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
+    seed: int,
+    vocabulary: int,
+    dtype: torch.dtype,
+    scale: float,
+    distance: float,
+    offset: float,
+    at_its_best: bool,
+    prompts: int,
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    unembedding = Unembedding(Norm("none"), scale * drawn(vocabulary, 4), drawn(vocabulary), None)
+    residual = offset + drawn(prompts, 4)
+    reference = unembedding(residual if at_its_best else residual + drawn(prompts, 4))
+    columns = torch.zeros(prompts, 1, dtype=torch.long)
+    targets = Targets(columns, columns, reference)
+    screen = KLScreen(unembedding, targets)
+    states = residual + distance * drawn(6, prompts, 4).cumsum(0)
+    measured = KLDivergence()(unembedding(torch.cat((residual[None], states))), targets).double().sum(-1)
+    bounds = screen.bounds(screen.anchor(residual, unembedding(residual)), residual, states)
+    assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
+    if scale and distance and measured.isfinite().all():
+        assert (~(bounds <= 0) | (torch.diff(measured) <= 0)).all(), "a bound is 0 only where nothing rises"
+
+
+def test_only_kl_is_screened(measurable: Problem, problem: Problem) -> None:
+    assert KLScreen.suits(problem)
+    assert not KLScreen.suits(replace(measurable, metric=LogitDifference()))

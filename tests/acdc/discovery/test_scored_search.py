@@ -1,0 +1,103 @@
+"""A scored search ends in what its goal promises, whatever scored the edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from acdc.algorithms.attribution import Attribution, IntegratedGradients
+from acdc.algorithms.exact import ExactPatching
+from acdc.discovery.scored_search import ScoredSearch
+from acdc.discovery.selection import Rule, Selection
+from acdc.errors import UnmeasurableBehaviour
+from acdc.problem import Problem
+from acdc.settings import Edges, KeptFaithfulness, Threshold
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from tests.acdc.algorithms.walks import ended, finished
+
+Scorer = Attribution | IntegratedGradients | ExactPatching
+SCORERS: tuple[Scorer, ...] = (Attribution(), IntegratedGradients("inputs", 2), ExactPatching())
+every_scorer = pytest.mark.parametrize("scorer", SCORERS, ids=["eap", "eap-ig", "exact"])
+every_rule = pytest.mark.parametrize("rule", [Rule.TOP, Rule.GREEDY])
+
+
+def kept_by(problem: Problem, circuit: Circuit) -> float:
+    full, none = problem.bounds
+    return (float(problem.measure([circuit]).mean()) - none) / (full - none)
+
+
+@every_rule
+@every_scorer
+@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN])
+def test_so_many_edges_are_chosen(measurable: Problem, scorer: Scorer, rule: Rule, ablation: Ablation) -> None:
+    problem = replace(measurable, ablation=ablation)
+    circuit, account = ended(ScoredSearch(Edges(25), scorer, rule).walk(problem))
+    assert len(circuit) == account.chosen.edges == 25
+    assert circuit == circuit.pruned()
+    assert account.curve == (account.chosen,)
+    assert account.chosen.faithfulness == pytest.approx(kept_by(problem, circuit), abs=1e-9)
+    assert account.chosen.threshold == min(map(abs, circuit.scores.values()))
+    more = {"steps_taken", "missed"} if isinstance(scorer, IntegratedGradients) else set()
+    assert set(account.figures) == {"selection", *more}
+    assert account.figures["selection"] == rule.value
+
+
+@every_scorer
+def test_a_threshold_takes_the_edges_whose_score_reaches_it(measurable: Problem, scorer: Scorer) -> None:
+    scored = ended(scorer.walk(measurable))
+    value = sorted(map(abs, scored.scores.values()))[-30]
+    circuit, account = ended(ScoredSearch(Threshold(value), scorer, Rule.TOP).walk(measurable))
+    high = {edge: score for edge, score in scored.scores.items() if abs(score) >= value}
+    assert circuit == Circuit(scored.graph, frozenset(high)).pruned()
+    assert circuit.scores == {edge: high[edge] for edge in circuit.edges}
+    assert 0 < account.chosen.edges <= 30
+    assert account.chosen.threshold >= value
+
+
+@every_rule
+@every_scorer
+@pytest.mark.parametrize("fraction", [0.3, 0.9])
+def test_the_fraction_is_kept_and_one_edge_less_in_the_order_does_not_keep_it(
+    measurable: Problem, scorer: Scorer, rule: Rule, fraction: float
+) -> None:
+    circuit, account = ended(ScoredSearch(KeptFaithfulness(fraction), scorer, rule).walk(measurable))
+    assert kept_by(measurable, circuit) == pytest.approx(account.chosen.faithfulness, abs=1e-9)
+    assert account.chosen.faithfulness >= fraction
+    assert 0 < len(circuit) < measurable.graph.n_edges
+    selection = Selection.of(ended(scorer.walk(measurable)), rule)
+    beginnings = [selection.first(count) for count in range(len(selection.order) + 1)]
+    place = beginnings.index(circuit)
+    assert kept_by(measurable, beginnings[place - 1]) < fraction
+
+
+def test_the_curve_holds_every_circuit_met_by_size(measurable: Problem) -> None:
+    search = ScoredSearch(KeptFaithfulness(0.9), Attribution(), Rule.GREEDY)
+    (_, account), told = finished(search.walk(measurable))
+    sizes = [point.edges for point in account.curve]
+    assert sizes == sorted(set(sizes))
+    assert len(sizes) > 5
+    assert account.chosen in account.curve
+    smaller = [point for point in account.curve if point.edges < account.chosen.edges]
+    assert all(point.faithfulness < 0.9 for point in smaller)
+    assert {progress.state for progress in told} == {None}
+    assert [p.done for p in told if p.stage == "scoring all edges"] == [1, 2]
+
+
+def test_all_of_the_behaviour_is_kept_by_no_more_than_the_whole_model(measurable: Problem) -> None:
+    circuit, account = ended(ScoredSearch(KeptFaithfulness(1.0), Attribution(), Rule.TOP).walk(measurable))
+    assert account.chosen.faithfulness >= 1
+    assert len(circuit) <= measurable.graph.n_edges
+
+
+def test_one_edge_is_that_from_input_to_logits(measurable: Problem) -> None:
+    circuit, _ = ended(ScoredSearch(Edges(1), Attribution(), Rule.TOP).walk(measurable))
+    assert [edge.name for edge in circuit.edges] == ["input->logits"]
+
+
+def test_a_behaviour_that_ablation_does_not_touch_is_refused_before_scoring(measurable: Problem) -> None:
+    pairs = tuple(replace(pair, corrupt=pair.clean) for pair in measurable.pairs.pairs)
+    blind = replace(measurable, pairs=replace(measurable.pairs, pairs=pairs))
+    with pytest.raises(UnmeasurableBehaviour, match="no circuit can be told from none"):
+        next(ScoredSearch(Edges(5), Attribution(), Rule.TOP).walk(blind))

@@ -1,0 +1,222 @@
+"""Each claim's value is what its judge says, and its interval holds the value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from acdc.errors import BadHypothesisFile, UnmeasurableBehaviour
+from acdc.hypotheses.hypothesis import Hypothesis
+from acdc.hypotheses.measuring import Measured, measure
+from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.reading import load
+from acdc.hypotheses.verdict import judge
+from acdc.judges.completeness import completeness
+from acdc.judges.faithfulness import faithfulness
+from acdc.judges.minimality import minimality
+from acdc.judges.necessity import necessity
+from acdc.problem import Problem
+from graphs.circuit import Circuit
+from tasks.errors import BadPrompts
+from tasks.metrics import KLDivergence
+from tasks.prompts import PromptPairs
+from tasks.tokenisation import tokenise
+from tests.acdc.hypotheses.files import EDGES, changed, untrained, write
+
+Made = Callable[..., Hypothesis]
+
+
+def measured(hypothesis: Hypothesis, laboratory: Laboratory) -> Measured:
+    [claim] = hypothesis.claims
+    return measure(hypothesis, claim, laboratory)
+
+
+@pytest.fixture
+def problem(hypothesis: Made, laboratory: Laboratory) -> Problem:
+    return laboratory.problem(hypothesis("  size: {at_most: 6}\n").subject)
+
+
+@pytest.fixture
+def circuit(problem: Problem) -> Circuit:
+    return Circuit.from_names(problem.graph, EDGES)
+
+
+def test_values_are_those_of_the_judges(
+    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+) -> None:
+    judged = faithfulness(problem, circuit)
+
+    def of(kind: str) -> Measured:
+        return measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), laboratory)
+
+    assert of("behaviour").value == judged.accuracy.full
+    assert of("faithfulness").interval == judged.normalised
+    assert of("kl").value == pytest.approx(judged.kl.circuit, rel=1e-6)
+    assert of("completeness").value == completeness(problem, circuit).worst.size
+    assert of("size").value == 6
+
+
+@pytest.mark.parametrize("kind", ["behaviour", "faithfulness", "kl"])
+def test_an_estimate_lies_in_its_interval(hypothesis: Made, laboratory: Laboratory, kind: str) -> None:
+    found = measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), laboratory)
+    assert found.interval is not None
+    assert found.interval.low <= found.value == found.interval.value <= found.interval.high
+    assert found.interval.low < found.interval.high
+
+
+def test_likeness_is_the_jaccard_index(
+    hypothesis: Made, laboratory: Laboratory, circuit: Circuit, tmp_path: Path
+) -> None:
+    other = Circuit.from_names(circuit.graph, [*EDGES[:4], "input->logits"])
+    other.save(tmp_path / "other.json")
+    found = measured(hypothesis("  edges: {against: other.json, at_least: 1}\n"), laboratory)
+    assert found.value == 4 / 7
+    assert [(s.edge, s.words) for s in found.blame(True)] == [
+        ("input->logits", "lost"),
+        ("a0.h0->a1.h0<v>", "gained"),
+        ("a1.h0->logits", "gained"),
+    ]
+
+
+def test_specificity_is_faithfulness_to_the_other_task(hypothesis: Made, laboratory: Laboratory) -> None:
+    same = measured(hypothesis("  specificity:\n    periodic: {at_most: 1}\n"), laboratory)
+    assert same.interval == measured(hypothesis("  faithfulness: {at_most: 1}\n"), laboratory).interval
+
+
+def test_minimality_counts_the_useless_edges_and_names_them(
+    hypothesis: Made, laboratory: Laboratory, problem: Problem
+) -> None:
+    larger = [*EDGES, "input->m1", "m1->logits"]
+    found = measured(hypothesis("  minimality: {at_most: 0}\n", json.dumps(larger)), laboratory)
+    useless = minimality(problem, Circuit.from_names(problem.graph, larger)).useless
+    assert found.value == len(useless) > 0
+    assert [(s.edge, s.words) for s in found.blame(False)] == [(edge.name, "useless") for edge in useless]
+
+
+def test_necessity_is_what_is_kept_without_the_circuit(
+    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+) -> None:
+    found = measured(hypothesis("  necessity: {at_most: 0}\n"), laboratory)
+    assert found.interval == necessity(problem, circuit).kept
+    assert all(suspect.edge not in EDGES for suspect in found.blame(False) if suspect.words.startswith("without"))
+
+
+COUNTEREXAMPLES = """\
+  counterexamples:
+    at_most: 0.5
+    prompts:
+      - {clean: "A B A B A", corrupt: "P Q P Q P", answer: " B", distractor: " Q"}
+      - {clean: "C D C D C D C", corrupt: "P Q P Q P Q P", answer: [" D"], distractor: [" Q"], position: -1}
+"""
+
+
+def test_counterexamples_are_as_bad_as_the_worst_of_them(
+    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+) -> None:
+    claimed = hypothesis(COUNTEREXAMPLES)
+    (claim,) = claimed.claims
+    assert claim.prompts is not None
+    pairs = [tokenise(text, problem.model.tokenizer)[0] for text in claim.prompts.texts]
+    chosen = replace(problem, pairs=PromptPairs(tuple(pair for pair in pairs if pair)), means_of=problem.pairs)
+    each = chosen.measure([circuit], [KLDivergence()])[0, 0]
+    assert len(each) == 2
+    assert measured(claimed, laboratory).value == float(each.max()) > float(each.min())
+
+
+def test_a_counterexample_fails_until_the_circuit_is_repaired_and_the_missing_edge_is_blamed(
+    hypothesis: Made, laboratory: Laboratory
+) -> None:
+    for missing in (EDGES[1], EDGES[5]):
+        broken = hypothesis(COUNTEREXAMPLES, json.dumps([edge for edge in EDGES if edge != missing]))
+        verdict = judge(broken, broken.claims[0], laboratory)
+        assert not verdict.passed
+        assert verdict.suspects[0].words.startswith("with")
+    assert verdict.suspects[0].edge == EDGES[5]
+    repaired = hypothesis(COUNTEREXAMPLES)
+    assert judge(repaired, repaired.claims[0], laboratory).passed
+
+
+def test_a_counterexample_that_the_tokenizer_cannot_express_is_told_with_its_line(
+    hypothesis: Made, laboratory: Laboratory
+) -> None:
+    odd = hypothesis(COUNTEREXAMPLES.replace('"C D', '"Supercalifragilistic D'))
+    with pytest.raises(BadPrompts, match=r"test_periodic\.acdc\.yaml:11: the clean prompt has a word that the"):
+        measured(odd, laboratory)
+
+
+def test_the_missing_edge_is_the_guiltiest(hypothesis: Made, laboratory: Laboratory) -> None:
+    for kind, too_low in (("faithfulness", True), ("kl", False)):
+        broken = hypothesis(
+            f"  {kind}: {{at_least: 0}}\n", f'["{EDGES[0]}", "{EDGES[2]}", "{EDGES[4]}", "a1.h0->logits"]'
+        )
+        found = measured(broken, laboratory)
+        whole = hypothesis(
+            f"  {kind}: {{at_least: 0}}\n", "[" + ", ".join(f'"{e}"' for e in EDGES if e != EDGES[1]) + "]"
+        )
+        first = measured(whole, laboratory).blame(too_low)[0]
+        assert (first.edge, first.words.split()[:2]) == (EDGES[1], ["with", "it"])
+        assert all(suspect.edge for suspect in found.blame(too_low))
+
+
+def test_what_shows_too_much_is_blamed_on_edges_of_the_circuit(hypothesis: Made, laboratory: Laboratory) -> None:
+    suspects = measured(hypothesis("  specificity:\n    periodic: {at_most: 0}\n"), laboratory).blame(False)
+    assert {suspect.edge for suspect in suspects} <= {*EDGES}
+    assert all(suspect.words.startswith("without it") for suspect in suspects)
+
+
+def test_a_circuit_that_is_too_large_is_blamed_on_what_it_loses_least_without(
+    hypothesis: Made, laboratory: Laboratory
+) -> None:
+    larger = "[" + ", ".join(f'"{edge}"' for edge in (*EDGES, "input->m1")) + "]"
+    found = measured(hypothesis("  size: {at_most: 6}\n", larger), laboratory)
+    assert found.value == 7
+    assert found.blame(False)[0].edge == "input->m1"
+    assert found.blame(True) == ()
+
+
+def test_wildcards_are_expanded_in_the_models_graph(hypothesis: Made, laboratory: Laboratory) -> None:
+    assert measured(hypothesis("  size: {at_most: 6}\n", '["a1.*->logits", "m0"]'), laboratory).value == 4 + 3
+
+
+def test_what_the_models_graph_lacks_is_told_when_it_is_known(laboratory: Laboratory, tmp_path: Path) -> None:
+    """A compiled model has no configuration to look at before."""
+    text = changed("model: periodic-2l", "model: planted:0").replace("task: periodic", "task: planted_hops")
+    hypothesis = load(write(tmp_path, text.replace("a1.h0->logits", "a9.h0->logits")))
+    with pytest.raises(BadHypothesisFile, match=r":4: 'a9\.h0->logits' is no edge of this model"):
+        measure(hypothesis, hypothesis.claims[2], laboratory)
+
+
+def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory: Laboratory, tmp_path: Path) -> None:
+    hypothesis = load(write(tmp_path), str(untrained(tmp_path / "untrained")))
+    with pytest.raises(UnmeasurableBehaviour):
+        measure(hypothesis, hypothesis.claims[1], laboratory)
+    behaviour = measure(hypothesis, hypothesis.claims[0], laboratory)
+    assert behaviour.value < 0.5
+    assert behaviour.blame(True) is not None
+
+
+@pytest.mark.parametrize(
+    ("circuit", "size", "counted"),
+    [
+        (None, 6, "edges; nodes: 3, a0.h0, a0.h2, a1.h0"),
+        ('["input->a1.h0<v>", "a1.h0->logits"]', 2, "edges; nodes: 1, a1.h0"),
+        (
+            '["a0.h0->m1", m0]',
+            4,
+            "edges; nodes: 3, a0.h0, m0, m1; "
+            "3 of the edges are those between the nodes that are listed, input and logits",
+        ),
+    ],
+)
+def test_size_counts_edges_and_names_nodes_beside_them(
+    hypothesis: Made, laboratory: Laboratory, circuit: str | None, size: int, counted: str
+) -> None:
+    made = hypothesis("  size: {at_most: 9}\n", circuit)
+    found = measured(made, laboratory)
+    assert (found.value, found.counted) == (size, counted)
+    assert len(made.circuit_in(laboratory.problem(made.subject).graph)) == size
+    assert judge(made, made.claims[0], laboratory).value == f"{size} {counted}"

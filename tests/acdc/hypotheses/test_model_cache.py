@@ -1,0 +1,45 @@
+"""A model is loaded once and prompts are drawn once, however many claims need them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import acdc.models
+from acdc.hypotheses.hypothesis import Subject
+from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.reading import load
+from acdc.settings import Setup
+from graphs.model import Model
+from tests.acdc.hypotheses.files import write
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    return load(write(tmp_path)).subject
+
+
+def test_a_model_is_loaded_once(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    load_named = acdc.models.load_named
+
+    def counted(name: str, setup: Setup) -> Model:
+        loaded.append(f"{name} {setup.dtype}")
+        return load_named(name, setup)
+
+    monkeypatch.setattr(acdc.models, "load_named", counted)
+    laboratory = Laboratory()
+    first = laboratory.problem(subject)
+    assert laboratory.problem(replace(subject, setup=replace(subject.setup, seed=1))).model is first.model
+    assert laboratory.problem(subject) is first
+    assert loaded == ["periodic-2l float32"]
+    laboratory.problem(replace(subject, setup=replace(subject.setup, dtype="float64")))
+    assert loaded == ["periodic-2l float32", "periodic-2l float64"]
+
+
+def test_claims_are_measured_on_judgement_prompts(subject: Subject) -> None:
+    problem = Laboratory().problem(subject)
+    prompts = subject.task.build(problem.model.tokenizer, 16, 0)
+    assert problem.pairs == prompts.judgement

@@ -1,0 +1,145 @@
+"""Which prompts a model gets right, and discovery without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import acdc
+import graphs
+import tasks
+from acdc.discovery.discover import problems
+from acdc.errors import UnmeasurableBehaviour
+from acdc.judges.correctness import Right, correct, drawn
+from acdc.judges.evaluation import recorded_setup
+from acdc.problem import Problem
+from acdc.settings import Edges, Setup
+from graphs.model import Model
+from tasks.errors import BadPrompts
+from tasks.metrics import LogitDifference
+from tasks.pairs import Scored, TextPair
+from tasks.prompts import AbstractPromptSource, TemplatePrompts
+from tasks.token_ids import write
+from tests.acdc.behaviours import behaviour
+from tests.checkpoints import Checkpoints
+
+
+def task(source: AbstractPromptSource) -> tasks.Task:
+    return tasks.Task("mine", tasks.About("Says what the model says."), "nowhere", "logit_difference", source)
+
+
+def listed(model: Model, right: Sequence[bool]) -> tasks.Task:
+    """Prompts that the model gets right or wrong as told: where it is wrong, answer and distractor are exchanged."""
+    pairs = behaviour(model, [5] * len(right)).pairs
+    words = [
+        (pair.answers[:1], pair.distractors[:1])[:: 1 if is_right else -1]
+        for pair, is_right in zip(pairs, right, strict=True)
+    ]
+    prompts = tasks.TokenPrompts(
+        [pair.clean for pair in pairs],
+        [pair.corrupt for pair in pairs],
+        [answers for answers, _ in words],
+        [distractors for _, distractors in words],
+        [pair.position for pair in pairs],
+    )
+    return task(prompts)
+
+
+def test_a_prompt_is_right_where_the_likeliest_token_is_an_answer_at_every_position(measurable: Problem) -> None:
+    pairs = measurable.pairs.pairs
+    wrong = replace(pairs[0], answers=pairs[0].distractors, distractors=pairs[0].answers)
+    half = replace(pairs[1], also=(Scored(0, (0,), (1,)), Scored(1, (0,), (1,))))
+    problem = replace(measurable, pairs=replace(measurable.pairs, pairs=(wrong, half, pairs[2])))
+    assert correct(problem).tolist() == [False, False, True]
+    assert correct(measurable).all()
+    assert Right.on(problem) == Right(1, 3)
+
+
+def test_rounding_of_the_shares_of_many_positions_makes_no_prompt_wrong(checkpoints: Checkpoints) -> None:
+    model = graphs.load(checkpoints.path("llama"))
+    clean, corrupt = ((torch.arange(25) * step % 20)[None] for step in (3, 7))
+    said = model.logits(clean)[0].argmax(-1).tolist()
+    others = [[(token + 1) % 20] for token in said]
+    prompts = tasks.TokenPrompts(clean.tolist(), corrupt.tolist(), [[[one] for one in said]], [others], [range(25)])
+    pairs = prompts.pairs(None, 1, np.random.default_rng(0))
+    assert correct(Problem(model, pairs, LogitDifference())).tolist() == [True]
+
+
+def test_logits_that_are_no_numbers_are_neither_right_nor_wrong(measurable: Problem) -> None:
+    batch = next(iter(measurable.batches))
+    nan = torch.full_like(batch.targets.reference, torch.nan)
+    broken = replace(batch, targets=replace(batch.targets, reference=nan))
+    problem = replace(measurable)
+    problem.__dict__["_held"] = (broken,)
+    with pytest.raises(UnmeasurableBehaviour, match="logits are not numbers: got NaN on 3 prompts"):
+        correct(problem)
+
+
+def test_only_what_the_model_gets_right_is_left_of_listed_prompts(llama: Model) -> None:
+    mixed = listed(llama, [True, False, True, True, False, True])
+    every, some = (problems(mixed, llama, Setup(prompts=3, only_correct=only)) for only in (False, True))
+    assert [Right.on(one) for one in some] == [Right(2, 2), Right(2, 2)]
+    assert sum(Right.on(one).right for one in every) == 4
+    assert [len(one.pairs) for one in every] == [3, 3]
+
+
+def test_too_few_right_are_refused_with_how_many_there_are(llama: Model) -> None:
+    mixed = listed(llama, [True, False, True, True, False, False])
+    with pytest.raises(BadPrompts, match=r"gets too few prompts right: got 3 of 6, .*without --only-correct"):
+        drawn(mixed, llama, Setup(prompts=3, only_correct=True))
+
+
+class Drawn:
+    """Draws a prompt of four random tokens, for which the model is asked what it says itself one time in `one_in`."""
+
+    def __init__(self, model: Model, one_in: int, tokens: int) -> None:
+        self.model, self.one_in, self.tokens = model, one_in, tokens
+        self.made: dict[tuple[int, ...], TextPair] = {}
+
+    def __call__(self, rng: np.random.Generator) -> TextPair:
+        ids = tuple(rng.integers(self.tokens, size=3).tolist())
+        if ids not in self.made:
+            with torch.no_grad():
+                best, other = self.model.logits(torch.tensor([ids]))[0, -1].topk(2).indices.tolist()
+            scored = Scored(2, (best,), (other,)) if sum(ids) % self.one_in == 0 else Scored(2, (other,), (best,))
+            self.made[ids] = write(ids, [*ids[:2], (ids[2] + 1) % self.tokens], [scored])
+        return self.made[ids]
+
+
+def test_templates_are_drawn_from_until_enough_are_right(llama: Model) -> None:
+    source = TemplatePrompts(Drawn(llama, 3, 20))
+    found = drawn(task(source), llama, Setup(prompts=6, only_correct=True))
+    assert (len(found.discovery), len(found.judgement)) == (6, 6)
+    every = source.pairs(None, 80, np.random.default_rng(0))
+    right = [pair for pair in every.pairs if sum(pair.clean) % 3 == 0][:12]
+    assert [*found.discovery.pairs, *found.judgement.pairs] == right, "the first right ones of those drawn anyway"
+
+
+def test_drawing_ends_where_hardly_any_is_right(llama: Model) -> None:
+    with pytest.raises(BadPrompts, match=r"too few prompts right: got \d of 64, wanted 4: half for discovery"):
+        drawn(task(TemplatePrompts(Drawn(llama, 1000, 20))), llama, Setup(prompts=2, only_correct=True))
+
+
+def test_drawing_ends_where_there_are_no_more_prompts(llama: Model) -> None:
+    with pytest.raises(BadPrompts, match=r"too few prompts right: got \d+ of 2\d, wanted 24"):
+        drawn(task(TemplatePrompts(Drawn(llama, 5, 3))), llama, Setup(prompts=12, only_correct=True))
+
+
+def test_the_record_says_how_many_are_right_and_evaluation_leaves_the_others_out_again(llama: Model) -> None:
+    mixed = listed(llama, [True, False, True, True, False, True, True])
+    every = acdc.discover(mixed, llama, method="exact", goal=Edges(20), setup=Setup("kl", prompts=3, dtype="float64"))
+    counts = [every.circuit.provenance["prompts"][side] for side in ("discovery", "judgement")]
+    assert sum(side["right"] for side in counts) == round(every.faithfulness.accuracy.full * 3) + counts[0]["right"]
+    assert [side["count"] for side in counts] == [3, 3]
+    setup = Setup("kl", prompts=2, dtype="float64", only_correct=True)
+    only = acdc.discover(mixed, llama, method="exact", goal=Edges(20), setup=setup)
+    said = only.circuit.provenance["prompts"]
+    assert (said["only_correct"], said["discovery"]["right"], said["judgement"]["right"]) == (True, 2, 2)
+    assert recorded_setup(only.circuit).only_correct
+    assert not recorded_setup(every.circuit).only_correct
+    again = problems(mixed, llama, recorded_setup(only.circuit))[1]
+    assert f"sha256:{again.pairs.fingerprint()}" == said["judgement"]["hash"]

@@ -1,0 +1,230 @@
+"""Circuits run as the oracle says, whole batches of them at once, on every supported architecture."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from functools import lru_cache
+
+import jaxtyping
+import pytest
+import torch
+from torch import Tensor
+
+import graphs
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.errors import BadTokens, DifferentGraphs
+from graphs.execution.executor import Executor
+from graphs.model import Model, from_bridge
+from graphs.nodes import INPUT
+from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
+from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits, native_oracle_outputs
+from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits, oracle_outputs, oracle_weighted_logits
+from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
+from tests.native_bridges import NATIVES, Native, native_bridge
+
+
+def named(model: Model, circuits: Iterable[set[str]]) -> list[Circuit]:
+    return [Circuit.from_names(model.graph, names) for names in circuits]
+
+
+@lru_cache(maxsize=12)
+def load(checkpoints: Checkpoints, architecture: Architecture) -> Model:
+    return graphs.load(checkpoints.path(architecture), device="cpu", dtype=torch.float64)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_random_circuits_agree_with_the_oracle(checkpoints: Checkpoints, architecture: Architecture) -> None:
+    model = load(checkpoints, architecture)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
+    edges = anatomy_of(bridge).edges()
+    assert {edge.name for edge in model.graph.edges()} == set(edges)
+    written = oracle_outputs(bridge, CORRUPT)
+    for seed, ablation in enumerate(Ablation):
+        circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
+        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
+        for index, circuit in enumerate(circuits):
+            wanted = oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, circuit, ablation.value, written)
+            assert_close(logits[index], wanted, f"{ablation.value}, circuit {index} of {len(circuit)} edges")
+
+
+@pytest.mark.parametrize("name", NATIVES)
+def test_random_circuits_of_native_bridges_agree_with_the_oracle(name: Native) -> None:
+    bridge = native_bridge(name)
+    model = from_bridge(bridge)
+    edges = native_anatomy_of(bridge).edges()
+    assert {edge.name for edge in model.graph.edges()} == set(edges)
+    written = native_oracle_outputs(bridge, CORRUPT)
+    for seed, ablation in enumerate(Ablation):
+        circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
+        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
+        for index, circuit in enumerate(circuits):
+            wanted = native_oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, circuit, ablation.value, written)
+            assert_close(logits[index], wanted, f"{ablation.value}, circuit {index} of {len(circuit)} edges")
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma3"])
+@pytest.mark.parametrize("position", [0, 6])
+def test_all_prompts_may_be_scored_at_the_same_position(
+    checkpoints: Checkpoints, architecture: Architecture, position: int
+) -> None:
+    model = load(checkpoints, architecture)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
+    circuits = random_circuits(anatomy_of(bridge).edges(), 4)
+    positions = torch.full((3,), position)
+    logits = Executor(model, CLEAN, CORRUPT, positions, Ablation.MEAN_POSITIONAL).run(named(model, circuits))
+    for index, circuit in enumerate(circuits):
+        wanted = oracle_logits(bridge, CLEAN, CORRUPT, positions, circuit, "mean-positional")
+        assert_close(logits[index], wanted, f"circuit {index}")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_in_float32_the_full_circuit_gives_the_logits_of_transformers(
+    checkpoints: Checkpoints, architecture: Architecture
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = graphs.load(checkpoints.path(architecture))
+    logits = Executor(model, CLEAN, CORRUPT, POSITIONS).run([Circuit.full(model.graph), Circuit.empty(model.graph)])
+    original = AutoModelForCausalLM.from_pretrained(checkpoints.path(architecture), dtype=torch.float32).eval()
+    with torch.no_grad():
+        for got, tokens in zip(logits, (CLEAN, CORRUPT), strict=True):
+            torch.testing.assert_close(got, original(tokens).logits[ROWS, POSITIONS], rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma2"])
+def test_one_circuit_at_a_time_gives_what_all_at_once_give(
+    checkpoints: Checkpoints, architecture: Architecture
+) -> None:
+    model = load(checkpoints, architecture)
+    circuits = named(model, random_circuits([edge.name for edge in model.graph.edges()], 6))
+    executor = Executor(model, CLEAN, CORRUPT, POSITIONS, Ablation.MEAN)
+    together = executor.run(circuits)
+    assert_close(executor.run(circuits, max_bytes=1), together, "one at a time")
+    assert_close(torch.cat([executor.run([circuit]) for circuit in circuits]), together, "one per call")
+
+
+def test_only_the_asked_columns_of_the_vocabulary_come_back(checkpoints: Checkpoints) -> None:
+    model = load(checkpoints, "gemma2")  # whose logits are capped
+    circuits = named(model, random_circuits([edge.name for edge in model.graph.edges()], 3))
+    executor = Executor(model, CLEAN, CORRUPT, POSITIONS)
+    columns = torch.tensor([[7, 30], [8, 31], [9, 9]])
+    wanted = executor.run(circuits).gather(-1, columns.expand(3, -1, -1))
+    assert_close(executor.run(circuits, columns=columns), wanted, "columns")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_pruning_dead_edges_changes_no_logits(checkpoints: Checkpoints, architecture: Architecture) -> None:
+    model = load(checkpoints, architecture)
+    draw = random.Random(0)
+    edges = [edge.name for edge in model.graph.edges()]
+    circuits = named(model, [set(draw.sample(edges, size)) for size in (3, 6, 10, 15, 20, 30, 40)])
+    for ablation in Ablation:
+        pruned = [circuit.pruned() for circuit in circuits]
+        assert sum(map(len, pruned)) < sum(map(len, circuits))
+        executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
+        assert_close(executor.run(pruned), executor.run(circuits), ablation.value)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_no_path_joins_to_the_input_writes_what_the_ablated_run_has(
+    checkpoints: Checkpoints, architecture: Architecture
+) -> None:
+    """Nothing of the clean run enters a circuit but over its edges, frozen scales included."""
+    model = load(checkpoints, architecture)
+    draw = random.Random(1)
+    edges = [edge for edge in model.graph.edges() if edge.sender != INPUT]
+    circuits = [Circuit(model.graph, frozenset(draw.sample(edges, size))) for size in (1, 5, 20, len(edges))]
+    masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double()
+    for ablation in Ablation:
+        executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
+        nothing = executor.run([Circuit.empty(model.graph)])
+        assert executor.run(circuits).sub(nothing).abs().max() == 0, ablation
+        assert executor.run_masks(masks).sub(nothing).abs().max() < 1e-12, ablation
+
+
+def drawn_masks(model: Model, count: int) -> Tensor:
+    """Weights between -0.2 and 1.2 for every edge, some of them exactly 0 or 1, and noise where there is no edge."""
+    generator = torch.Generator().manual_seed(11)
+    shape = count, len(model.graph.receivers), len(model.graph.senders)
+    weights = 1.4 * torch.rand(shape, generator=generator, dtype=torch.float64) - 0.2
+    return torch.where(torch.rand(shape, generator=generator) < 0.3, weights.round().clamp(0, 1), weights)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "llama", "gemma2"])
+def test_masks_and_their_gradients_agree_with_the_oracle(checkpoints: Checkpoints, architecture: Architecture) -> None:
+    model = load(checkpoints, architecture)
+    bridge = load_bridge(checkpoints.ungrouped(architecture))
+    places = list(model.graph.places.values())
+    masks = drawn_masks(model, 2).requires_grad_()
+    for ablation in (Ablation.RESAMPLE, Ablation.ZERO):
+        logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run_masks(masks)
+        coefficients = torch.randn(logits.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        (gradient,) = torch.autograd.grad((coefficients * logits).sum(), masks)
+        for index, mask in enumerate(masks.detach()):
+            weights = torch.stack([mask[place] for place in places]).requires_grad_()
+            wanted = oracle_weighted_logits(bridge, CLEAN, CORRUPT, POSITIONS, weights, ablation.value)
+            (slope,) = torch.autograd.grad((coefficients[index] * wanted).sum(), weights)
+            assert_close(logits[index], wanted, f"{ablation.value}, mask {index}")
+            assert slope.abs().max() > 0.1
+            assert_close(torch.stack([gradient[index][place] for place in places]), slope, f"gradient {index}")
+            assert gradient[index].count_nonzero() <= len(places), "what is no edge has no gradient"
+
+
+@pytest.mark.parametrize("name", ["attention_only", "bidirectional"])
+def test_a_gradient_is_the_limit_of_differences(name: Native) -> None:
+    model, step = from_bridge(native_bridge(name)), 1e-5
+    executor, masks = Executor(model, CLEAN, CORRUPT, POSITIONS), drawn_masks(from_bridge(native_bridge(name)), 2)
+    (gradient,) = torch.autograd.grad(executor.run_masks(masks.requires_grad_()).square().sum(), masks)
+    masks = masks.detach()
+    for place in random.Random(name).sample(list(model.graph.places.values()), 8):
+        values = []
+        for side in (step, -step):
+            moved = masks.clone()
+            moved[1][place] += side
+            values.append(float(executor.run_masks(moved).square().sum()))
+        assert float(gradient[1][place]) == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma2"])
+@pytest.mark.parametrize("learning", [False, True])
+def test_masks_of_0_and_1_are_circuits(checkpoints: Checkpoints, architecture: Architecture, learning: bool) -> None:
+    model = load(checkpoints, architecture)
+    edges = [edge.name for edge in model.graph.edges()]
+    circuits = named(model, [set(edges), set(), *random_circuits(edges, 6)])
+    masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double().requires_grad_(learning)
+    for ablation in Ablation:
+        executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
+        torch.testing.assert_close(executor.run_masks(masks).detach(), executor.run(circuits), rtol=0, atol=1e-12)
+
+
+def test_a_circuit_of_another_model_is_refused(checkpoints: Checkpoints) -> None:
+    gpt2, llama = load(checkpoints, "gpt2"), load(checkpoints, "llama")
+    with pytest.raises(DifferentGraphs):
+        Executor(gpt2, CLEAN, CORRUPT, POSITIONS).run([Circuit.full(llama.graph)])
+
+
+@pytest.mark.parametrize(
+    ("clean", "corrupt", "positions"),
+    [
+        (CLEAN, CORRUPT[:, :5], POSITIONS),
+        (CLEAN, CORRUPT[:2], POSITIONS),
+        (CLEAN, CORRUPT, torch.tensor([6, 7, 5])),
+        (CLEAN, CORRUPT, torch.tensor([6, -1, 5])),
+        (CLEAN + 1000, CORRUPT, POSITIONS),
+    ],
+    ids=["lengths", "counts", "position past the end", "negative position", "unknown token"],
+)
+def test_prompts_that_do_not_fit_are_refused(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, clean: Tensor, corrupt: Tensor, positions: Tensor
+) -> None:
+    model = load(checkpoints, "gpt2")
+    # Users run without the shape checks of the test run, which would speak first.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(BadTokens):
+        Executor(model, clean, corrupt, positions)
+
+
+def assert_close(got: Tensor, wanted: Tensor, what: str) -> None:
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-9, msg=lambda text: f"{what}: {text}")

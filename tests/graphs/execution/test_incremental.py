@@ -1,0 +1,284 @@
+"""Pruning step by step gives, at every step, what the executor gives for the same circuit run from scratch."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+import graphs
+from graphs.ablation import Ablation
+from graphs.circuit import Circuit
+from graphs.execution.executor import Executor
+from graphs.execution.incremental import IncrementalExecutor
+from graphs.execution.runs import Prompts, Runs, prepare
+from graphs.model import Model, from_bridge
+from graphs.nodes import LOGITS, Edge, Receiver
+from tests.checkpoints import Checkpoints
+from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS
+from tests.native_bridges import native_bridge
+
+Kind = Literal["gpt2", "parallel", "grouped", "sliding", "frozen scale", "attention only", "solu", "bidirectional"]
+KINDS: tuple[Kind, ...] = (
+    "gpt2",
+    "parallel",
+    "grouped",
+    "sliding",
+    "frozen scale",
+    "attention only",
+    "solu",
+    "bidirectional",
+)
+COLUMNS = torch.tensor([[7, 30], [8, 31], [9, 9]])
+
+
+@pytest.fixture(scope="module")
+def models(checkpoints: Checkpoints) -> dict[Kind, Model]:
+    def load(name: Literal["gpt2", "gpt_neox", "qwen3", "mistral", "gemma2"]) -> Model:
+        return graphs.load(checkpoints.path(name), dtype=torch.float64)
+
+    return {
+        "gpt2": load("gpt2"),
+        "parallel": load("gpt_neox"),
+        "grouped": load("qwen3"),
+        "sliding": load("mistral"),
+        "frozen scale": load("gemma2"),
+        "attention only": from_bridge(native_bridge("attention_only", n_layers=3)),
+        "solu": from_bridge(native_bridge("solu_ln")),
+        "bidirectional": from_bridge(native_bridge("bidirectional")),
+    }
+
+
+def runs_of(model: Model, ablation: Ablation = Ablation.RESAMPLE, positions: Tensor = POSITIONS) -> Runs:
+    return prepare(model, Prompts(CLEAN, CORRUPT, positions), ablation)
+
+
+@dataclass
+class Walk:
+    """One pruning that decides at random, and every circuit it tried with the logits it got for it."""
+
+    incremental: IncrementalExecutor
+    draw: random.Random
+    acceptance: float = 0.5
+    tried: list[Circuit] = field(default_factory=list)
+    logits: list[Tensor] = field(default_factory=list)
+    dropped: list[Receiver] = field(default_factory=list)
+
+    @property
+    def circuit(self) -> Circuit:
+        return Circuit.from_mask(self.incremental.runs.graph, self.incremental.kept.numpy())
+
+    def note(self, circuit: Circuit, logits: Tensor) -> None:
+        self.tried.append(circuit)
+        self.logits.append(logits.clone())
+
+    def receiver(self, receiver: Receiver) -> None:
+        """Try a receiver's edges a few at a time, and remove some."""
+        before = self.circuit
+        if not self.incremental.begin(receiver):
+            assert self.circuit == before.without(self.incremental.runs.graph.incoming(receiver))
+            self.dropped.append(receiver)
+            return
+        self.note(self.circuit, self.incremental.logits)
+        left = self.senders(receiver)
+        self.draw.shuffle(left)
+        while left:
+            count = self.draw.randint(1, 4)
+            now, left = left[:count], left[count:]
+            circuit, together = self.circuit, self.draw.random() < 0.8
+            logits = self.incremental.try_removals(receiver, now, together=together)
+            names = [self.edge(receiver, sender) for sender in now]
+            for index in range(len(now)):
+                self.note(circuit.without(names[: index + 1] if together else names[index : index + 1]), logits[index])
+            most = len(now) if together else 1  # a trial alone stands for the first one only
+            accepted = sum(self.draw.random() < self.acceptance for _ in range(most))
+            self.incremental.accept(accepted)
+            assert self.circuit == circuit.without(names[:accepted])
+            self.note(self.circuit, self.incremental.logits)
+
+    def senders(self, receiver: Receiver) -> list[int]:
+        row = self.incremental.kept[self.incremental.runs.graph.receiver_index[receiver]]
+        return [int(sender) for sender in row.nonzero().squeeze(1)]
+
+    def edge(self, receiver: Receiver, sender: int) -> Edge:
+        return Edge(self.incremental.runs.graph.senders[sender], *receiver)
+
+    def check(self, columns: Tensor | None = None) -> None:
+        """All of it against the executor, on the same prompts."""
+        wanted = Executor.of(self.incremental.runs).run(self.tried, columns=columns)
+        torch.testing.assert_close(torch.stack(self.logits), wanted, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_random_walk_agrees_with_the_executor_all_the_way(
+    models: dict[Kind, Model], kind: Kind, ablation: Ablation
+) -> None:
+    with torch.no_grad():
+        walk = Walk(IncrementalExecutor(runs_of(models[kind], ablation)), random.Random(f"{kind} {ablation}"))
+        for receiver in reversed(models[kind].graph.receivers):
+            walk.receiver(receiver)
+        assert len(walk.tried) > 50
+        assert 0 < len(walk.circuit) < models[kind].graph.n_edges
+        walk.check()
+
+
+@pytest.mark.parametrize("position", [0, 6])
+def test_prompts_may_all_be_scored_at_one_position(models: dict[Kind, Model], position: int) -> None:
+    model = models["parallel"]
+    with torch.no_grad():
+        runs = runs_of(model, Ablation.MEAN, torch.full((3,), position))
+        walk = Walk(IncrementalExecutor(runs), random.Random(position))
+        for receiver in reversed(model.graph.receivers):
+            walk.receiver(receiver)
+        walk.check()
+
+
+def test_only_the_asked_columns_come_back(models: dict[Kind, Model]) -> None:
+    model = models["frozen scale"]  # whose logits are capped
+    with torch.no_grad():
+        walk = Walk(IncrementalExecutor(runs_of(model), COLUMNS), random.Random(2))
+        for receiver in reversed(model.graph.receivers[-12:]):
+            walk.receiver(receiver)
+        assert walk.logits[0].shape == COLUMNS.shape
+        walk.check(COLUMNS)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "frozen scale", "attention only"])
+def test_trials_apart_give_the_effect_of_every_single_edge(models: dict[Kind, Model], kind: Kind) -> None:
+    model = models[kind]
+    with torch.no_grad():
+        runs = runs_of(model)
+        incremental, full = IncrementalExecutor(runs), Circuit.full(model.graph)
+        got = []
+        for receiver in reversed(model.graph.receivers):
+            assert incremental.begin(receiver)
+            got.append(incremental.try_removals(receiver, range(model.graph.reads(receiver)), together=False))
+            incremental.accept(0)
+        single = [full.without([edge]) for r in reversed(model.graph.receivers) for edge in model.graph.incoming(r)]
+        torch.testing.assert_close(torch.cat(got), Executor.of(runs).run(single), rtol=0, atol=1e-9)
+        assert torch.equal(incremental.logits, IncrementalExecutor(runs).logits)
+
+
+def test_before_anything_is_removed_the_logits_are_the_models_own(models: dict[Kind, Model]) -> None:
+    runs = runs_of(models["gpt2"])
+    torch.testing.assert_close(IncrementalExecutor(runs).logits, runs.reference(), rtol=0, atol=1e-12)
+
+
+def test_accepting_nothing_changes_nothing(models: dict[Kind, Model]) -> None:
+    model = models["gpt2"]
+    with torch.no_grad():
+        incremental = IncrementalExecutor(runs_of(model))
+        for receiver in reversed(model.graph.receivers):
+            incremental.begin(receiver)
+            before = incremental.logits.clone()
+            first = incremental.try_removals(receiver, [0])
+            incremental.accept(0)
+            assert torch.equal(incremental.logits, before)
+            assert torch.equal(incremental.try_removals(receiver, [0]), first)
+    assert int(incremental.kept.sum()) == model.graph.n_edges
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "parallel", "attention only"])
+def test_nodes_that_reach_nothing_lose_their_edges_untested(models: dict[Kind, Model], kind: Kind) -> None:
+    """Cut every edge out of the first head of the last layer."""
+    model = models[kind]
+    graph, last = model.graph, model.graph.n_layers - 1
+    dead = f"a{last}.h0"
+    with torch.no_grad():
+        incremental = IncrementalExecutor(runs_of(model))
+        dropped = []
+        for receiver in reversed(graph.receivers):
+            if not incremental.begin(receiver):
+                dropped.append(receiver.name)
+                continue
+            out = [graph.sender_index[e.sender] for e in graph.incoming(receiver) if e.sender.name == dead]
+            if out:
+                incremental.try_removals(receiver, out)
+                incremental.accept(1)
+        assert dropped == [f"{dead}<v>", f"{dead}<k>", f"{dead}<q>"]
+        circuit = Circuit.from_mask(graph, incremental.kept.numpy())
+        assert all(dead not in (edge.sender.name, edge.receiver.name) for edge in circuit.edges)
+        assert len(circuit) == sum(dead not in (e.sender.name, e.receiver.name) for e in graph.edges())
+
+
+@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.ZERO])
+@pytest.mark.parametrize("kind", ["gpt2", "frozen scale"])
+def test_a_walk_that_cuts_nodes_off_from_the_input_agrees_with_the_executor(
+    models: dict[Kind, Model], kind: Kind, ablation: Ablation
+) -> None:
+    model = models[kind]
+    with torch.no_grad():
+        walk = Walk(IncrementalExecutor(runs_of(model, ablation)), random.Random(2), acceptance=0.93)
+        for receiver in reversed(model.graph.receivers):
+            walk.receiver(receiver)
+    assert len(walk.circuit.pruned()) < len(walk.circuit)
+    walk.check()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "parallel", "attention only"])
+def test_what_a_walk_leaves_has_no_edge_out_of_reach_of_the_logits(models: dict[Kind, Model], kind: Kind) -> None:
+    model = models[kind]
+    with torch.no_grad():
+        walk = Walk(IncrementalExecutor(runs_of(model)), random.Random(1), acceptance=0.95)
+        for receiver in reversed(model.graph.receivers):
+            walk.receiver(receiver)
+    assert len(walk.dropped) > 3
+    writing = {edge.sender for edge in walk.circuit.edges} | {LOGITS}
+    assert all(edge.receiver in writing for edge in walk.circuit.edges)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "parallel", "frozen scale", "bidirectional"])
+def test_an_interrupted_walk_goes_on_to_the_last_bit(models: dict[Kind, Model], kind: Kind) -> None:
+    model = models[kind]
+    order = model.graph.receivers[::-1]
+    half = len(order) // 2
+    with torch.no_grad():
+        runs = runs_of(model)
+        whole = Walk(IncrementalExecutor(runs), random.Random(3))
+        for receiver in order[:half]:
+            whole.receiver(receiver)
+        rest = Walk(IncrementalExecutor(runs, None, whole.incremental.kept, decided=half), random.Random())
+        rest.draw.setstate(whole.draw.getstate())
+        start = len(whole.logits)
+        for receiver in order[half:]:
+            whole.receiver(receiver)
+            rest.receiver(receiver)
+    assert rest.tried == whole.tried[start:]
+    assert torch.equal(torch.stack(rest.logits), torch.stack(whole.logits[start:]))
+
+
+@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN])
+@pytest.mark.parametrize("kind", ["gpt2", "parallel", "frozen scale", "attention only"])
+def test_a_finished_circuit_may_be_tried_again_in_any_order(
+    models: dict[Kind, Model], kind: Kind, ablation: Ablation
+) -> None:
+    model = models[kind]
+    with torch.no_grad():
+        runs = runs_of(model, ablation)
+        first = Walk(IncrementalExecutor(runs), random.Random(4), acceptance=0.4)
+        for receiver in reversed(model.graph.receivers):
+            first.receiver(receiver)
+        kept, decided = first.incremental.kept, len(model.graph.receivers)
+        again = Walk(IncrementalExecutor(runs, None, kept, decided), random.Random(5), acceptance=0.3)
+        assert again.circuit == first.circuit
+        order = [receiver for receiver in model.graph.receivers if again.senders(receiver)]
+        again.draw.shuffle(order)
+        for receiver in order:
+            again.receiver(receiver)
+        again.check()
+
+
+def test_more_trials_at_once_are_said_to_take_more_memory_the_further_back_they_are(models: dict[Kind, Model]) -> None:
+    model = models["gpt2"]
+    incremental = IncrementalExecutor(runs_of(model))
+    sizes = []
+    for receiver in reversed(model.graph.receivers):
+        incremental.begin(receiver)
+        sizes.append(incremental.bytes_per_trial(receiver))
+    assert 0 < sizes[0] < sizes[-1]
+    assert sizes == sorted(sizes)
