@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Protocol, TypeVar
 
-from acdc.discovery.checkpoint import Checkpoint
 from acdc.progress import Progress
 
 Step = TypeVar("Step")
@@ -13,10 +12,17 @@ Told = TypeVar("Told")
 End = TypeVar("End")
 
 
+class Saves(Protocol):
+    """What keeps the state of a search, so that it can be interrupted."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the state."""
+
+
 def drain(
     walk: Generator[Step, None, End],
     watch: Callable[[Step], object] | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Saves | None = None,
 ) -> End:
     """What the walk returns; `checkpoint` keeps the state of every step that has one, then `watch` is told of it."""
     while True:

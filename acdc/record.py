@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import tasks
+from acdc.correctness import Right
 from acdc.errors import BadSetting
-from acdc.judges.correctness import Right
-from acdc.judges.subject_hashes import tokenizer_hash, weights_hash
+from acdc.hashes import tokenizer_hash, weights_hash
 from acdc.models import expanded, is_directory, is_known, name_of
 from acdc.problem import Problem
 from acdc.settings import Setup

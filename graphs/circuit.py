@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -12,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphs import mib_form
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
-from graphs.files import finite_numbers, read
+from graphs.files import finite_numbers, read, write_atomically
 from graphs.nodes import INPUT, LOGITS, Edge, Node
 
 if TYPE_CHECKING:
@@ -266,19 +266,22 @@ class Circuit:
 
         Raises: BadCircuitFile when the file is missing, truncated, foreign or damaged, or its circuit has no edge.
         """
-        from graphs import mib
-
-        if Path(path).suffix == mib.MATRIX:
-            circuit = mib.load_matrix(path)
+        if Path(path).suffix == mib_form.MATRIX:
+            circuit = cls._of_parts(mib_form.of_matrix(path))
         else:
             data = read(Path(path))
-            circuit = mib.from_mib(data) if mib.is_mib(data) else cls.from_json(data, str(path))
+            mib = mib_form.is_mib(data)
+            circuit = cls._of_parts(mib_form.of_json(data)) if mib else cls.from_json(data, str(path))
         if not circuit.edges:
             raise BadCircuitFile(
                 f"the circuit in {path} has 0 edges, so it does nothing; give one that has some, or discover it again "
                 "with another goal"
             )
         return circuit
+
+    @classmethod
+    def _of_parts(cls, parts: mib_form.CircuitParts) -> Circuit:
+        return cls(parts.graph, frozenset(parts.scores), parts.scores, frequencies=parts.frequencies)
 
     def networkx(self) -> networkx.MultiDiGraph[str]:
         """The circuit for networkx: nodes by name, each with its slot and, where known, score and frequency."""
@@ -297,22 +300,3 @@ class Circuit:
         import networkx
 
         return "\n".join(networkx.generate_graphml(self.networkx()))
-
-
-def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then renamed.
-
-    With `durable` False a power cut may lose it; the end of the process, however sudden, does not.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

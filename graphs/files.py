@@ -1,8 +1,10 @@
-"""A circuit's file, as far as it is read before it is a circuit: JSON and nothing else, and scores that are numbers."""
+"""Files: written whole or not at all, and a circuit's JSON read, with scores that are numbers."""
 
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,3 +59,22 @@ def finite_numbers(given: Mapping[Edge, Any], what: str) -> dict[Edge, float]:
         if not math.isfinite(number):
             raise ValueError(f"the {what} of {edge.name} is {number}, which is not a finite number")
     return {edge: float(number) for edge, number in given.items()}
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, then renamed.
+
+    With `durable` False a power cut may lose it; the end of the process, however sudden, does not.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

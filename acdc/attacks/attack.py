@@ -22,11 +22,11 @@ from acdc.attacks.search import search
 from acdc.attacks.specificity import specificity
 from acdc.attacks.variations import variations
 from acdc.discovery.checkpoint import Checkpoint
-from acdc.discovery.discover import problems
 from acdc.errors import AcdcError, BadCheckpoint, UnmeasurableBehaviour
 from acdc.judges.evaluation import subject
 from acdc.judges.necessity import necessity
-from acdc.judges.subject_hashes import Tell
+from acdc.judges.same_subject import Tell
+from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.record import Asked, record
 from acdc.recorded import recorded_setup

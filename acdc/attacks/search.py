@@ -22,9 +22,9 @@ from acdc.attacks.candidates import Substitution, ranked
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
 from acdc.attacks.word_tokenizer import Pieces
-from acdc.discovery.discover import problems
 from acdc.errors import BadSetting
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.settings import Setup
 from graphs.circuit import Circuit

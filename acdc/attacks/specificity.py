@@ -52,8 +52,8 @@ def specificity(others: Sequence[Task], model: Model, circuit: Circuit, setup: S
 def _elsewhere(task: Task, model: Model, circuit: Circuit, setup: Setup) -> Elsewhere:
     from dataclasses import replace
 
-    from acdc.discovery.discover import problems
     from acdc.judges.faithfulness import faithfulness
+    from acdc.problems import problems
 
     try:
         _, problem = problems(task, model, replace(setup, metric=None, only_correct=False))

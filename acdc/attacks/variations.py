@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
-from acdc.discovery.discover import problems
+from acdc.problems import problems
 
 if TYPE_CHECKING:
     from acdc.problem import Problem

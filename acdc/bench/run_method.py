@@ -8,8 +8,8 @@ from typing import TypeVar
 from typing_extensions import assert_never
 
 from acdc.bench.answer import AbstractAnswer, Family, Ranking
-from acdc.discovery.discover import search
 from acdc.discovery.scored_search import ScoredSearch
+from acdc.discovery.search import search
 from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.drain import drain
 from acdc.problem import Problem

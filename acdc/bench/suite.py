@@ -16,7 +16,7 @@ from acdc.errors import AcdcError, BadSetting
 from acdc.ground_truth import subjects
 from acdc.settings import METHODS, MOST_PROMPTS, Method
 from graphs.ablation import Ablation
-from graphs.circuit import write_atomically
+from graphs.files import write_atomically
 
 if TYPE_CHECKING:
     from acdc.ground_truth.known import Known
@@ -187,7 +187,7 @@ class _Opened:
         }
 
     def _problems(self, ablation: Ablation) -> tuple[Problem, Problem]:
-        from acdc.discovery.discover import problems
+        from acdc.problems import problems
         from acdc.settings import Setup
 
         if self._under is None or self._under[0] is not ablation:

@@ -95,7 +95,7 @@ def _measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
 
 def _written(data: dict[str, Any], out: Path) -> list[str]:
     from acdc.report.bench_picture import pictures
-    from graphs.circuit import write_atomically
+    from graphs.files import write_atomically
 
     files = {"bench.json": (encoding.dumps(data, indent=1, allow_nan=False) + "\n").encode()}
     files |= {f"bench-{ablation}.png": picture for ablation, picture in pictures(data["cells"])}

@@ -205,8 +205,9 @@ def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Pla
 
 def _cost(task: Task, model: str, setup: Setup, method: Method, goal: Goal) -> Forecast:
     from acdc.discovery.cost import forecast
-    from acdc.discovery.discover import HELD, check_prompts, measured_for, problems
+    from acdc.discovery.discover import measured_for
     from acdc.models import load_named
+    from acdc.problems import HELD, check_prompts, problems
 
     setup = measured_for(goal, method, setup)
     check_prompts(task, model, setup)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from acdc.cli.progress import Watch
+    from acdc.correctness import Right
     from acdc.judges.assessment import Case, Section
     from acdc.judges.completeness import Completeness
-    from acdc.judges.correctness import Right
     from acdc.judges.faithfulness import Faithfulness
     from acdc.judges.findings import Findings, Origin
     from acdc.settings import Setup
@@ -64,9 +64,9 @@ def evaluate(
     the same answer.
     """
     from acdc.cli.progress import watching
+    from acdc.correctness import Right
     from acdc.judges.assessment import Case
     from acdc.judges.completeness import completeness
-    from acdc.judges.correctness import Right
     from acdc.judges.evaluation import judgement
     from acdc.judges.faithfulness import faithfulness
     from acdc.judges.findings import Findings, incompleteness, warnings

@@ -32,7 +32,8 @@ def pin(
     from acdc.cli.export import check, writing
     from acdc.hypotheses.pinning import pinned, started
     from acdc.hypotheses.reading import NAMES, load
-    from graphs.circuit import Circuit, write_atomically
+    from graphs.circuit import Circuit
+    from graphs.files import write_atomically
 
     if not file.match(NAMES):
         raise BadSetting(f"a hypothesis file is known by its name: got {file.name!r}, wanted {NAMES}; rename it")

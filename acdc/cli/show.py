@@ -72,8 +72,8 @@ def _export(circuit: Circuit, file: Path, title: str) -> None:
 
     Raises: UnwritableOutput; RenderError when no picture can be drawn.
     """
-    from graphs.circuit import write_atomically
     from graphs.drawing.render import render
+    from graphs.files import write_atomically
 
     with export.writing(file):
         if file.suffix.lower() != ".graphml":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acdc.errors import BadCheckpoint
-from graphs.circuit import write_atomically
+from graphs.files import write_atomically
 
 SCHEMA = "acdc.discovery.checkpoint/1"
 ROUNDS = "rounds.json"

@@ -22,8 +22,8 @@ from acdc.algorithms.greedy import GreedyPruning, Step, Tried
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer, Scored
-from acdc.discovery.discover import search
 from acdc.discovery.scored_search import ScoredSearch
+from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import drain
 from acdc.errors import BadSetting, UnmeasurableBehaviour

@@ -7,31 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from acdc.algorithms.attribution import Attribution, IntegratedGradients
-from acdc.algorithms.exact import ExactPatching
-from acdc.algorithms.greedy import GreedyPruning
-from acdc.algorithms.grouped import GroupedPruning
-from acdc.algorithms.importance import HeadImportance
-from acdc.algorithms.information_flow import InformationFlow
-from acdc.algorithms.masks import LearnedMasks
-from acdc.algorithms.random_scores import Chance
 from acdc.discovery.checkpoint import Checkpoint
-from acdc.discovery.scored_search import ScoredSearch
-from acdc.discovery.selection import Rule
-from acdc.discovery.threshold_sweep import ThresholdSweep
+from acdc.discovery.search import search
 from acdc.drain import drain
 from acdc.judges.answer_form import answer_form
-from acdc.judges.correctness import drawn
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.models import expanded, load_named, tokenizer_of
+from acdc.models import expanded, load_named
 from acdc.problem import Problem
+from acdc.problems import HELD, check_prompts, problems
 from acdc.progress import CurvePoint, Progress
 from acdc.record import RECORDED, Asked, record
 from acdc.settings import PRUNING, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
-from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.model import Model
-from tasks.metrics import metric
 from tasks.task import Task
 
 
@@ -155,61 +143,6 @@ def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
     if setup.metric is None and method.name in PRUNING and isinstance(goal, (MeanKL, KeptAccuracy)):
         return replace(setup, metric="kl")
     return setup
-
-
-HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
-
-
-def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | ScoredSearch:
-    """The search that a method makes for a goal; `seed` is for the methods that draw random numbers."""
-    rule = Rule(method.select)
-    match method.name:
-        case "acdc":
-            pruning = GreedyPruning(1.0, method.batch, method.max_bytes, method.refine)
-            return ThresholdSweep(goal, pruning)
-        case "eap+acdc":
-            return ThresholdSweep(goal, GroupedPruning(1.0, method.steps, method.max_bytes, method.refine))
-        case "eap":
-            return ScoredSearch(goal, Attribution(), rule)
-        case "eap-ig":
-            return ScoredSearch(goal, IntegratedGradients("inputs", method.steps), rule)
-        case "eap-ig-activations":
-            return ScoredSearch(goal, IntegratedGradients("activations", method.steps), rule)
-        case "exact":
-            return ScoredSearch(goal, ExactPatching(method.max_bytes), rule)
-        case "hisp":
-            return ScoredSearch(goal, HeadImportance(), rule)
-        case "masks":
-            return ScoredSearch(goal, LearnedMasks(seed=seed, max_bytes=method.max_bytes), rule)
-        case "information-flow":
-            return ScoredSearch(goal, InformationFlow(), rule)
-        case "random":
-            return ScoredSearch(goal, Chance(seed), rule)
-        case _:
-            raise AssertionError(f"a method without a search: {method.name}")
-
-
-def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
-    """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
-
-    Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right.
-    """
-    prompts = drawn(task, model, setup)
-    measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
-    return (
-        Problem(model, prompts.discovery, measured, ablation, max_bytes=max_bytes),
-        Problem(model, prompts.judgement, measured, ablation, max_bytes=max_bytes),
-    )
-
-
-def check_prompts(task: Task, model: str, setup: Setup) -> None:
-    """Refuse what the model's tokenizer or the metric cannot express before the weights are loaded, which takes longer.
-
-    Raises: BadPrompts.
-    """
-    if (tokenizer := tokenizer_of(model)) is not None:
-        prompts = task.build(tokenizer, setup.prompts, setup.seed)
-        metric(setup.metric or task.metric).require(whole=prompts.discovery.whole)
 
 
 def default_directory(task: str, model: str) -> Path:

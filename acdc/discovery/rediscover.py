@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from acdc.discovery.checkpoint import Checkpoint
-from acdc.discovery.discover import HELD, problems, search
+from acdc.discovery.search import search
 from acdc.drain import drain
 from acdc.errors import BadSetting, UnmeasurableBehaviour, UnreachableGoal
 from acdc.judges.evaluation import subject
+from acdc.judges.same_subject import Tell
 from acdc.judges.stability import Stability, stability
-from acdc.judges.subject_hashes import Tell
 from acdc.problem import Problem
+from acdc.problems import HELD, problems
 from acdc.progress import Progress
 from acdc.record import RECORDED
 from acdc.recorded import recorded_search, recorded_setup

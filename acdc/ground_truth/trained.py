@@ -7,10 +7,9 @@ import json
 import tasks
 from acdc.errors import AcdcError
 from acdc.ground_truth.known import Known
-from acdc.models import load_named
-from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
+from graphs.model import load
 
 TRUTH = "truth.json"
 
@@ -31,6 +30,6 @@ def known(name: str) -> Known:
     if not path.is_file():
         raise AcdcError(f"the true edges of {name} are not known; wanted one of {', '.join(names())}")
     truth = json.loads(path.read_text("utf-8"))
-    model = load_named(name, Setup())
+    model = load(tasks.shipped_model(name))
     edges = Circuit.from_names(model.graph, truth["edges"]).edges
     return Known(name, tasks.get(truth["task"]), model, {Ablation(truth["ablation"]): edges})

@@ -10,7 +10,7 @@ from typing import Any
 
 from acdc.errors import BadBaseline, UnwritableOutput
 from graphs import strict_json
-from graphs.circuit import write_atomically
+from graphs.files import write_atomically
 
 SCHEMA = "acdc.baseline/1"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from acdc.errors import BadHypothesisFile
-from acdc.judges.subject_hashes import Given
+from acdc.judges.same_subject import Given
 from graphs.circuit import Circuit
 from graphs.errors import GraphsError
 from graphs.patterns import check_form, expand

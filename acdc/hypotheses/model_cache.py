@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from acdc.hypotheses.hypothesis import Hypothesis, Subject
-    from acdc.judges.subject_hashes import Differences, Tell
+    from acdc.judges.same_subject import Differences, Tell
     from acdc.problem import Problem
     from acdc.settings import Setup
     from graphs.model import Model
@@ -32,7 +32,7 @@ class Laboratory:
 
         Raises: ChangedSubject when they are none that file or user ask about, and not `anyway`; as `problem`.
         """
-        from acdc.judges.subject_hashes import differences
+        from acdc.judges.same_subject import differences
         from graphs.circuit import Circuit
 
         circuit, subject = hypothesis.circuit, hypothesis.subject
@@ -52,7 +52,7 @@ class Laboratory:
 
         Raises: what loading the model and expressing the prompts in its tokens raises.
         """
-        from acdc.discovery.discover import problems
+        from acdc.problems import problems
 
         key = (subject.key, subject.model, subject.setup)
         if key not in self._problems:

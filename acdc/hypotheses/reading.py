@@ -16,7 +16,7 @@ from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.form import BoundForm, CounterexamplesForm, HypothesisForm, PromptForm, SetupForm
 from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, Hypothesis, Listed, Subject, require_graph
 from acdc.hypotheses.wording import plain, problems
-from acdc.judges.subject_hashes import Given
+from acdc.judges.same_subject import Given
 from acdc.models import expanded, name_of, resolve
 from acdc.recorded import recorded_setup
 from acdc.settings import Setup

@@ -17,7 +17,7 @@ from tasks.errors import TaskError
 
 if TYPE_CHECKING:
     from acdc.hypotheses.hypothesis import Claim
-    from acdc.judges.subject_hashes import Tell
+    from acdc.judges.same_subject import Tell
     from graphs.model import Model
 
 

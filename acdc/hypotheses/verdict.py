@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from acdc.hypotheses.influential_edges import Suspect
     from acdc.hypotheses.measuring import Measured
     from acdc.hypotheses.model_cache import Laboratory
-    from acdc.judges.subject_hashes import Tell
+    from acdc.judges.same_subject import Tell
 
 _TOLD = 5
 MEANINGS = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from acdc.discovery.discover import problems
 from acdc.errors import WrongModel
 from acdc.judges.evaluation import subject
 from acdc.judges.faithfulness import Faithfulness, faithfulness
+from acdc.judges.same_subject import Tell
 from acdc.judges.stability import jaccard
-from acdc.judges.subject_hashes import Tell
+from acdc.problems import problems
 from acdc.record import RECORDED
 from acdc.recorded import recorded_setup
 from acdc.settings import Setup

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from acdc.discovery.discover import check_prompts, problems
 from acdc.errors import EmptyCircuit, WrongModel
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.judges.subject_hashes import Given, Tell, differences
+from acdc.judges.same_subject import Given, Tell, differences
 from acdc.models import load_named, name_of
 from acdc.problem import Problem
+from acdc.problems import check_prompts, problems
 from acdc.record import Asked
 from acdc.recorded import recorded, recorded_setup
 from acdc.settings import Setup

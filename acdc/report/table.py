@@ -21,8 +21,8 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 
 if TYPE_CHECKING:
+    from acdc.correctness import Right
     from acdc.discovery.cost import Forecast
-    from acdc.judges.correctness import Right
     from acdc.models import Shipped
     from acdc.settings import Setup
     from tasks.task import Task

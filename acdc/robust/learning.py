@@ -20,13 +20,14 @@ from acdc.attacks.case import Case
 from acdc.attacks.search import SEARCH, search, searchable
 from acdc.attacks.variations import prompts_of, variations
 from acdc.discovery.checkpoint import ROUNDS, Checkpoint
-from acdc.discovery.discover import HELD, Result, discover, measured_for, problems
-from acdc.discovery.discover import search as finder
+from acdc.discovery.discover import Result, discover, measured_for
+from acdc.discovery.search import search as finder
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
 from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import HELD, problems
 from acdc.progress import Account, CurvePoint, Progress
 from acdc.record import side
 from acdc.robust.frequent_words import typical

@@ -13,14 +13,16 @@ import acdc
 from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.scores import score_graph
 from acdc.algorithms.trials import Trials
-from acdc.discovery.discover import discover, problems, search
+from acdc.discovery.discover import discover
 from acdc.discovery.scored_search import ScoredSearch
+from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import NotFinite
 from acdc.ground_truth.planted import known
 from acdc.models import load_named
 from acdc.precision import finite, finite_metric, require_finite, wide
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import METHODS, PRUNING, SCORING, TAKEN_BY, Edges, Method, Setup, Threshold
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -34,7 +36,7 @@ HALF = ("bfloat16", "float16")
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks that are trained for a few steps."""
-    monkeypatch.setattr("acdc.discovery.discover.LearnedMasks", partial(LearnedMasks, steps=8))
+    monkeypatch.setattr("acdc.discovery.search.LearnedMasks", partial(LearnedMasks, steps=8))
 
 
 @cache

@@ -13,9 +13,9 @@ import torch
 import acdc
 import graphs
 import tasks
-from acdc.discovery.discover import problems
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.record import Asked, record
 from acdc.settings import Setup
 from tasks.metrics import KLDivergence

@@ -15,9 +15,9 @@ from acdc.algorithms.greedy import GreedyPruning
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
+from acdc.correctness import correct
 from acdc.errors import BadSetting
 from acdc.judges.answer_form import answer_form
-from acdc.judges.correctness import correct
 from acdc.judges.distance import distances
 from acdc.judges.sensitivity import sensitivity
 from acdc.problem import Problem

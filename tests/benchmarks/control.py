@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from acdc.discovery.discover import discover, problems
+from acdc.discovery.discover import discover
 from acdc.errors import AcdcError
 from acdc.ground_truth import planted
 from acdc.judges.sufficiency import sufficiency
+from acdc.problems import problems
 from acdc.settings import Setup
 
 METHODS = ("acdc", "eap-ig", "exact")

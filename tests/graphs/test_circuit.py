@@ -20,10 +20,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from graphs.ablation import Ablation
-from graphs.circuit import Circuit, write_atomically
+from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInCircuit, NotInGraph
 from graphs.execution.executor import Executor
+from graphs.files import write_atomically
 from graphs.model import Model, from_bridge
 from graphs.nodes import Edge, Node
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS

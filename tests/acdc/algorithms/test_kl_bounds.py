@@ -16,9 +16,9 @@ from acdc.algorithms import greedy, trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.kl_bounds import KLScreen
 from acdc.algorithms.trials import Trials
-from acdc.discovery.discover import problems
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.execution.incremental import IncrementalExecutor

@@ -13,10 +13,10 @@ import acdc
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.masks import LearnedMasks, kept, sampled
 from acdc.algorithms.scores import Scored
-from acdc.discovery.discover import problems
 from acdc.errors import BadSetting
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
 from tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended, finished
 

@@ -7,10 +7,10 @@ import torch
 
 import acdc
 from acdc.algorithms.metric_gradient import gradient, somewhere
-from acdc.discovery.discover import problems
 from acdc.errors import NotFinite, UnmeasurableBehaviour
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import Setup
 from tasks.metrics import Targets, metric
 

@@ -16,10 +16,10 @@ from acdc.attacks.attack import _Run, _State, attack
 from acdc.attacks.found import Attack, Found
 from acdc.attacks.plan import PARTS, Part, Plan
 from acdc.attacks.search import search
-from acdc.discovery.discover import problems
 from acdc.errors import BadCheckpoint, BadSetting, NotFinite
 from acdc.judges.necessity import necessity
 from acdc.models import load_named
+from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.settings import Setup
 from graphs.circuit import Circuit

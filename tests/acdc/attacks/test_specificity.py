@@ -6,9 +6,9 @@ import pytest
 
 import acdc
 from acdc.attacks.specificity import specificity
-from acdc.discovery.discover import problems
 from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
+from acdc.problems import problems
 from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.model import Model

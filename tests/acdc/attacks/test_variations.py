@@ -12,10 +12,10 @@ import acdc
 import tasks
 from acdc.attacks.measuring import cases
 from acdc.attacks.variations import STANDARD, Varied, prompts_of, variations
-from acdc.discovery.discover import problems
 from acdc.ground_truth import planted
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.model import Model

@@ -15,9 +15,9 @@ import acdc
 from acdc.algorithms.greedy import GreedyPruning, Step, Tried
 from acdc.discovery import cost as subject
 from acdc.discovery.cost import forecast
-from acdc.discovery.discover import problems
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.report.table import price
 from acdc.settings import KeptFaithfulness, Method, Setup, Threshold
 from tests.acdc.algorithms.walks import finished

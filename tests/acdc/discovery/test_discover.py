@@ -12,11 +12,13 @@ from rich.console import Console
 import acdc
 import tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.discovery.discover import default_directory, measured_for, problems, search
+from acdc.discovery.discover import default_directory, measured_for
+from acdc.discovery.search import search
 from acdc.errors import BadSetting, UnknownModel
 from acdc.judges.faithfulness import faithfulness
 from acdc.judges.findings import Findings
 from acdc.models import load_named
+from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.recorded import recorded_search
 from acdc.report.table import account

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from acdc.algorithms.exact import ExactPatching
-from acdc.discovery.discover import problems
 from acdc.errors import UnknownModel, UnmeasurableBehaviour
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.planted import MOTIFS, Motif, control, hidden_edges, known, named
 from acdc.models import load_named, resolve
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit

@@ -15,7 +15,6 @@ import tasks
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.discovery.discover import problems
 from acdc.errors import BadProgram, UnknownModel
 from acdc.ground_truth import tracr
 from acdc.ground_truth.compiler import tracr_module
@@ -24,6 +23,7 @@ from acdc.ground_truth.known import Known
 from acdc.ground_truth.programs import NAMES
 from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.nodes import Edge

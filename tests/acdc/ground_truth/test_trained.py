@@ -8,10 +8,10 @@ import pytest
 
 import tasks
 from acdc.algorithms.exact import ExactPatching
-from acdc.discovery.discover import problems
 from acdc.errors import AcdcError
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.trained import known, names
+from acdc.problems import problems
 from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit

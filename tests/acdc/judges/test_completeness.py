@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from acdc.discovery.discover import problems
 from acdc.errors import BadSetting
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.planted import MOTIFS, Motif, known
 from acdc.judges.completeness import Completeness, Gap, completeness
 from acdc.judges.findings import INCOMPLETE
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit

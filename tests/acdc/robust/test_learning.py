@@ -12,11 +12,12 @@ import pytest
 
 from acdc.attacks.search import search
 from acdc.attacks.variations import prompts_of
-from acdc.discovery.discover import Result, discover, problems
+from acdc.discovery.discover import Result, discover
 from acdc.errors import BadCheckpoint, BadSetting
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.planted import hidden_edges, known
 from acdc.judges.evaluation import evaluate
+from acdc.problems import problems
 from acdc.progress import Account, CurvePoint
 from acdc.robust.learning import _Course, _Found, refine
 from acdc.robust.rounds import Plan, Refined, Round, Stop

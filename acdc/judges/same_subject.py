@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import ChangedSubject
+from acdc.hashes import tokenizer_hash, weights_hash
+from acdc.problems import problems
 from acdc.recorded import recorded_setup
 from acdc.settings import Setup
 from graphs.errors import BadCircuitFile
 
 if TYPE_CHECKING:
-    import torch
-
     from graphs.circuit import Circuit
     from graphs.model import Model
     from tasks.task import Task
 
 Tell = Callable[[str], None]
 
-NO_TOKENIZER = "none"
-_PROBES = ("", "a", " a", "A b, c.\n", " The 1234 quick-brown foxes", "café Ω 東京")
 _NOT_OF_PROMPTS = ("metric", "ablation", "device", "dtype")
 
 
@@ -65,20 +61,6 @@ class Differences:
         else:
             for line in (*self.asked, *self.unasked, *self.unknown):
                 tell(line)
-
-
-def weights_hash(model: Model, dtype: torch.dtype | None = None) -> str:
-    """The hash of a model's weights, as they are in that precision (None: in their own)."""
-    return f"sha256:{model.fingerprint(dtype)}"
-
-
-def tokenizer_hash(tokenizer: Any) -> str:
-    """The hash of what a tokenizer does: its vocabulary, and the tokens of a few texts, special ones included."""
-    if tokenizer is None:
-        return NO_TOKENIZER
-    vocabulary = sorted(tokenizer.get_vocab().items()) if hasattr(tokenizer, "get_vocab") else []
-    texts = [[list(tokenizer.encode(text, add_special_tokens=added)) for text in _PROBES] for added in (True, False)]
-    return f"sha256:{hashlib.sha256(json.dumps([vocabulary, texts]).encode()).hexdigest()}"
 
 
 def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given: Given) -> Differences:
@@ -149,8 +131,6 @@ def _same_weights(record: Mapping[str, Any], model: Model, recorded: Setup | Non
 
 
 def _same_prompts(record: Mapping[str, Any], task: Task, model: Model, setup: Setup) -> bool:
-    from acdc.discovery.discover import problems
-
     discovery, judgement = problems(task, model, setup)
     sides = {"judgement": judgement}
     if "robust" not in record:  # which has added to those it was found with

@@ -17,8 +17,9 @@ import graphs
 import tasks
 from acdc.discovery.rediscover import rediscover
 from acdc.errors import ChangedSubject
+from acdc.hashes import NO_TOKENIZER, tokenizer_hash, weights_hash
 from acdc.judges.evaluation import subject
-from acdc.judges.subject_hashes import NO_TOKENIZER, Differences, tokenizer_hash, weights_hash
+from acdc.judges.same_subject import Differences
 from acdc.models import load_named
 from acdc.recorded import recorded_setup
 from acdc.settings import Setup

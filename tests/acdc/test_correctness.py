@@ -12,11 +12,11 @@ import torch
 import acdc
 import graphs
 import tasks
-from acdc.discovery.discover import problems
+from acdc.correctness import Right, correct, drawn
 from acdc.errors import UnmeasurableBehaviour
-from acdc.judges.correctness import Right, correct, drawn
 from acdc.judges.evaluation import recorded_setup
 from acdc.problem import Problem
+from acdc.problems import problems
 from acdc.settings import Edges, Setup
 from graphs.model import Model
 from tasks.errors import BadPrompts

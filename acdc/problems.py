@@ -1,0 +1,37 @@
+"""The problems that a task poses a model: one to find its circuit on, one to judge it by."""
+
+from __future__ import annotations
+
+from acdc.correctness import drawn
+from acdc.models import tokenizer_of
+from acdc.problem import Problem
+from acdc.settings import Setup
+from graphs.ablation import Ablation
+from graphs.model import Model
+from tasks.metrics import metric
+from tasks.task import Task
+
+HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
+
+
+def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
+    """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
+
+    Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right.
+    """
+    prompts = drawn(task, model, setup)
+    measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
+    return (
+        Problem(model, prompts.discovery, measured, ablation, max_bytes=max_bytes),
+        Problem(model, prompts.judgement, measured, ablation, max_bytes=max_bytes),
+    )
+
+
+def check_prompts(task: Task, model: str, setup: Setup) -> None:
+    """Refuse what the model's tokenizer or the metric cannot express before the weights are loaded, which takes longer.
+
+    Raises: BadPrompts.
+    """
+    if (tokenizer := tokenizer_of(model)) is not None:
+        prompts = task.build(tokenizer, setup.prompts, setup.seed)
+        metric(setup.metric or task.metric).require(whole=prompts.discovery.whole)
