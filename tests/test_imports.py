@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -16,6 +17,19 @@ MAY_IMPORT = {"tasks": {"tasks"}, "graphs": {"graphs"}, "acdc": {"acdc", "graphs
 OURS = {*MAY_IMPORT, "tests"}
 HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
+FLOORS = (
+    {"errors", "progress", "hashes"},
+    {"drain", "precision", "settings"},
+    {"problem", "recorded", "ground_truth"},
+    {"algorithms", "correctness", "models"},
+    {"problems", "record"},
+    {"judges"},
+    {"discovery"},
+    {"attacks", "bench"},
+    {"hypotheses", "report", "robust"},
+    {"cli", "pytest_plugin", "__init__", "__main__"},
+)
+"""What is in `acdc`, from the ground up: each imports from its own floor and those below it."""
 
 
 def imported(source: str, package: str) -> Iterator[str]:
@@ -73,6 +87,47 @@ def test_imports_go_in_one_direction(package: str) -> None:
     forbidden = OURS - MAY_IMPORT[package]
     wrong = {path.relative_to(ROOT).as_posix(): roots(path) & forbidden for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def import_graph() -> networkx.DiGraph[str]:
+    """Which of our modules imports which, at its top, inside a function or for type checkers only."""
+    known = {module_name(path): path for package in MAY_IMPORT for path in modules(package)}
+    graph: networkx.DiGraph[str] = networkx.DiGraph()
+    for name, path in known.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import():
+                    found = [alias.name for alias in node.names]
+                case ast.ImportFrom(module=str() as module):
+                    inner = [f"{module}.{alias.name}" for alias in node.names]
+                    found = [each if each in known else module for each in inner]
+                case _:
+                    continue
+            graph.add_edges_from((name, each) for each in found if each in known and each != name)
+    return graph
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = import_graph()
+    assert graph.has_edge("acdc.cli.discover", "acdc.discovery.discover"), "imports inside functions are not seen"
+    circles = [sorted(circle) for circle in networkx.strongly_connected_components(graph) if len(circle) > 1]
+    assert circles == []
+
+
+def test_nothing_imports_from_a_higher_floor() -> None:
+    floor = {part: level for level, parts in enumerate(FLOORS) for part in parts}
+
+    def level(module: str) -> int:
+        parts = module.split(".")
+        return floor[parts[1] if len(parts) > 1 else "__init__"]
+
+    ours = [edge for edge in import_graph().edges if all(name.split(".")[0] == "acdc" for name in edge)]
+    assert [(one, other) for one, other in ours if level(one) < level(other)] == []
 
 
 def test_one_door_leads_to_transformer_lens() -> None:

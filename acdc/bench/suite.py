@@ -8,10 +8,10 @@ import platform
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acdc import __version__
 from acdc.errors import AcdcError, BadSetting
 from acdc.ground_truth import subjects
 from acdc.settings import METHODS, MOST_PROMPTS, Method
@@ -102,7 +102,7 @@ class Suite:
         """All that a cell's result depends on, as plain JSON data: where it is the same, the result is kept."""
         return {
             "schema": SCHEMA,
-            "version": __version__,
+            "version": version("acdc-circuits"),
             "model": cell.model,
             "seed": cell.seed,
             "ablation": cell.ablation.value,
