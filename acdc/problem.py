@@ -18,7 +18,7 @@ from graphs.computation import ComputationalGraph
 from graphs.errors import ModelChanged
 from graphs.execution.allocation import freed_memory_kept
 from graphs.execution.executor import Executor
-from graphs.execution.runs import Prompts, Runs, mean_outputs, prepare
+from graphs.execution.runs import Runs, TokenPairs, mean_outputs, prepare
 from graphs.model import Model
 from tasks.batches import PromptBatch
 from tasks.errors import BadPrompts
@@ -237,7 +237,7 @@ class Problem:
                 f"{means.shape[2]}; use shorter prompts or another ablation (--ablation)"
             )
         for batch in self.prompt_batches:
-            tokens = Prompts(batch.clean, batch.corrupt, batch.positions)
+            tokens = TokenPairs(batch.clean, batch.corrupt, batch.positions)
             runs = prepare(self.model, tokens, self.ablation, means)
             with torch.no_grad():
                 reference = runs.reference()

@@ -39,7 +39,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Account:
+class SearchSummary:
     """What a search says of the circuit it found: the point chosen, all points, and the search's own figures."""
 
     chosen: CurvePoint

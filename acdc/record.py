@@ -22,7 +22,7 @@ from tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What was asked for, in the words that would ask for it again: task, its file if it has one, the model's name.
 
     What was made in Python and goes by no name that finds it again is `in_memory`: "task", "model" or both.
@@ -34,7 +34,7 @@ class Asked:
     in_memory: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, task: str | Path | Task, model: str | Model | None) -> Asked:
+    def of(cls, task: str | Path | Task, model: str | Model | None) -> Request:
         """What was asked for by a task, its name or file, and a model or its name (None: the task's own).
 
         Raises: BadSetting for a path that cannot be recorded; as `tasks.get`.
@@ -78,7 +78,7 @@ _OF_SEVERAL_TOKENS = {
 _PACKAGES = ("acdc-circuits", "torch", "transformer-lens", "transformers", "numpy")
 
 
-def record(asked: Asked, discovery: Problem, judgement: Problem, setup: Setup) -> dict[str, Any]:
+def record(asked: Request, discovery: Problem, judgement: Problem, setup: Setup) -> dict[str, Any]:
     """Model, task, prompts, ablation, metric and software versions, as plain JSON data."""
     task = asked.task
     model = discovery.model

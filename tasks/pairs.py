@@ -65,7 +65,7 @@ class TextPair:
 
 @final
 @dataclass(frozen=True)
-class Scored:
+class ScoredPosition:
     """A position at which the next token is predicted, counted from 0, and the tokens that should and must not come.
 
     Where answers are measured whole, it is of one token of an answer or a distractor, and has that alone; `before` are
@@ -93,12 +93,12 @@ class TokenPair:
     answers: tuple[int, ...]
     distractors: tuple[int, ...]
     text: TextPair
-    also: tuple[Scored, ...] = ()
+    also: tuple[ScoredPosition, ...] = ()
 
     @property
-    def scored(self) -> tuple[Scored, ...]:
+    def scored(self) -> tuple[ScoredPosition, ...]:
         """Every scored position."""
-        return (Scored(self.position, self.answers, self.distractors), *self.also)
+        return (ScoredPosition(self.position, self.answers, self.distractors), *self.also)
 
     @property
     def whole(self) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from tasks.errors import Problem
-from tasks.pairs import Scored, TextPair, TokenPair
+from tasks.pairs import ScoredPosition, TextPair, TokenPair
 from tasks.whole import of_whole, overlaps
 
 _MARK = "token ids: "
@@ -23,11 +23,13 @@ def is_token_ids(text: TextPair) -> bool:
     return text.clean.startswith(_MARK)
 
 
-def write(clean: Sequence[int], corrupt: Sequence[int], scored: Sequence[Scored], template: str = "") -> TextPair:
+def write(
+    clean: Sequence[int], corrupt: Sequence[int], scored: Sequence[ScoredPosition], template: str = ""
+) -> TextPair:
     """The pair of these tokens as text."""
     several = len(scored) > 1
 
-    def words(one: Scored, ids: Sequence[int]) -> list[str]:
+    def words(one: ScoredPosition, ids: Sequence[int]) -> list[str]:
         return [f"{token} at {one.position}" if several else str(token) for token in ids]
 
     return TextPair(
@@ -60,7 +62,7 @@ def read(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
             if not -len(clean) <= position < len(clean):
                 problems.append(_outside(position, len(clean)))
             by_position.setdefault(position % len(clean), ([], []))[role].append(int(token))
-    scored = tuple(Scored(at, tuple(right), tuple(wrong)) for at, (right, wrong) in sorted(by_position.items()))
+    scored = tuple(ScoredPosition(at, tuple(right), tuple(wrong)) for at, (right, wrong) in sorted(by_position.items()))
     problems += [problem for one in scored for problem in _of_words(one)]
     if problems:
         return None, tuple(problems)
@@ -99,7 +101,7 @@ def _of_ids(clean: tuple[int, ...], corrupt: tuple[int, ...]) -> list[Problem]:
     return []
 
 
-def _of_words(scored: Scored) -> list[Problem]:
+def _of_words(scored: ScoredPosition) -> list[Problem]:
     here = f"at position {scored.position}"
     if not scored.answers or not scored.distractors:
         got = f"{len(scored.answers)} answers and {len(scored.distractors)} distractors {here}"

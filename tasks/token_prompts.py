@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from tasks.errors import BadPrompts, Problem
-from tasks.pairs import Scored, TextPair, Tokenizer
+from tasks.pairs import ScoredPosition, TextPair, Tokenizer
 from tasks.prompts import AbstractPromptSource, ListedPrompts, PromptPairs
 from tasks.token_ids import write
 from tasks.tokenisation import tokenise
@@ -83,7 +83,7 @@ def _of_ids(clean: Any, corrupt: Any, answers: Any, distractors: Any, positions:
         answers, distractors, positions = [answers], [distractors], [positions]
     length = len(clean)
     scored = [
-        Scored(at + length if -length <= (at := operator.index(position)) < 0 else at, _ids(right), _ids(wrong))
+        ScoredPosition(at + length if -length <= (at := operator.index(position)) < 0 else at, _ids(right), _ids(wrong))
         for position, right, wrong in zip(positions, answers, distractors, strict=True)
     ]
     if len({one.position for one in scored}) < len(scored) or not scored:
@@ -99,7 +99,7 @@ def _of_whole(clean: Any, corrupt: Any, answers: Any, distractors: Any, position
         several = given if isinstance(given, Sequence) and given and isinstance(given[0], Sequence) else [given]
         return tuple(" ".join(map(str, _ids(one))) for one in several)
 
-    text = write(_ids(clean), _ids(corrupt), [Scored(at, (0,), (0,))])
+    text = write(_ids(clean), _ids(corrupt), [ScoredPosition(at, (0,), (0,))])
     return replace(text, answers=words(answers), distractors=words(distractors), answers_as="whole")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from tasks.errors import Problem
-from tasks.pairs import Scored, TextPair, TokenPair
+from tasks.pairs import ScoredPosition, TextPair, TokenPair
 
 
 def of_whole(
@@ -18,8 +18,8 @@ def of_whole(
 ) -> TokenPair:
     """The pair in tokens whose whole answers and distractors are these."""
     end = len(clean) - 1
-    rows = [Scored(end + at, (token,), (), ids[:at]) for ids in answers for at, token in enumerate(ids)]
-    rows += [Scored(end + at, (), (token,), ids[:at]) for ids in distractors for at, token in enumerate(ids)]
+    rows = [ScoredPosition(end + at, (token,), (), ids[:at]) for ids in answers for at, token in enumerate(ids)]
+    rows += [ScoredPosition(end + at, (), (token,), ids[:at]) for ids in distractors for at, token in enumerate(ids)]
     return TokenPair(clean, corrupt, end, rows[0].answers, (), text, tuple(rows[1:]))
 
 

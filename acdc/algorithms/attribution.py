@@ -17,7 +17,7 @@ from torch import Tensor
 from typing_extensions import assert_never
 
 from acdc.algorithms.metric_gradient import gradient, somewhere
-from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.errors import BadSetting
 from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
@@ -40,7 +40,7 @@ class Attribution:
     Source: Nanda 2023 (attribution patching); Syed et al. 2023 (arXiv:2310.10348).
     """
 
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, batch of prompts by batch.
 
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0.
@@ -48,7 +48,7 @@ class Attribution:
         total = _zeros(problem)
         for done, batch in enumerate(problem.batches, start=1):
             total += _edge_scores(problem, batch, None, 1, None)[0]
-            yield Scored(done, len(problem.batches))
+            yield ScoringStep(done, len(problem.batches))
         return score_graph(problem, somewhere(problem, total))
 
 
@@ -80,7 +80,7 @@ class IntegratedGradients:
         if self.steps < 1:
             raise BadSetting(f"integrated gradients over {self.steps} steps are none; wanted at least 1")
 
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, point of the path by point.
 
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0 everywhere.
@@ -102,7 +102,7 @@ class IntegratedGradients:
                     for fraction in fractions:
                         here, gains = way.at(fraction)
                         scores, along[place], done = scores + here, along[place] + gains, done + 1
-                        yield Scored(done, work)
+                        yield ScoringStep(done, work)
                 # over all prompts, so that it does not depend on the batches
                 size = float(torch.cat(gain).abs().sum())
                 gap = float((torch.cat(along) / points - torch.cat(gain)).abs().sum())

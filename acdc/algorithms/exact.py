@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.algorithms.trials import Trials
 from acdc.problem import Problem
 from graphs.circuit import Circuit
@@ -25,13 +25,13 @@ class ExactPatching:
 
     max_bytes: int = 1 << 30
 
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, receiver by receiver."""
         with freed_memory_kept():
             return (yield from self._score(problem))
 
     @torch.no_grad()
-    def _score(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def _score(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         graph = problem.graph
         scores = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.float64)
         trials = Trials(problem, self.max_bytes)
@@ -42,5 +42,5 @@ class ExactPatching:
                 costs = trials.costs(receiver, left[: min(64, trials.room(receiver))], together=False)
                 scores[row, left[: len(costs)]] = costs
                 left = left[len(costs) :]
-            yield Scored(done, len(graph.receivers))
+            yield ScoringStep(done, len(graph.receivers))
         return score_graph(problem, scores)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import Pruned
 from acdc.algorithms.one_minimal import Refinement, Swept
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.drain import drain
 from acdc.errors import BadSetting
 from acdc.problem import Problem
@@ -57,14 +57,14 @@ class GroupedPruning:
         """All edges, from the lowest attribution to the highest; equals in the graph's order."""
         return drain(self.ranking(problem))
 
-    def ranking(self, problem: Problem) -> Generator[Scored, None, tuple[Edge, ...]]:
+    def ranking(self, problem: Problem) -> Generator[ScoringStep, None, tuple[Edge, ...]]:
         """The scoring behind `rank`, whatever the threshold; the generator returns the order."""
         scored = yield from IntegratedGradients("inputs", self.steps).walk(problem)
         return tuple(sorted(scored.ordered(), key=lambda edge: scored.scores[edge]))
 
     def walk(
         self, problem: Problem, order: tuple[Edge, ...] | None = None
-    ) -> Generator[Scored | Bisection | Swept, None, Pruned]:
+    ) -> Generator[ScoringStep | Bisection | Swept, None, Pruned]:
         """The scoring, unless its `order` is given, then group by group; the generator returns the `Pruned`."""
         if order is None:
             order = yield from self.ranking(problem)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from acdc.algorithms.metric_gradient import gradient, somewhere
-from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 from graphs.execution.gradients import Linearisation
@@ -29,7 +29,7 @@ class HeadImportance:
     al. 2023 (arXiv:2304.14997), section 3 and appendix.
     """
 
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, batch of prompts by batch.
 
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0.
@@ -43,7 +43,7 @@ class HeadImportance:
                 slope = gradient(problem.metric, run.logits, targets)
                 if not problem.metric.stationary:  # else the gradient is rounding noise
                     total += run.sender_scores(slope).abs().sum(1).double().cpu() / len(problem.pairs)
-            yield Scored(done, len(problem.batches))
+            yield ScoringStep(done, len(problem.batches))
         nodes = dict(zip(graph.senders, somewhere(problem, total).tolist(), strict=True)) | {LOGITS: math.inf}
         scores = [[min(nodes[node], nodes[end.node]) for node in graph.senders] for end in graph.receivers]
         return score_graph(problem, torch.tensor(scores, dtype=torch.float64))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.precision import wide
 from acdc.problem import Batch, Problem
 from graphs.circuit import Circuit
@@ -32,7 +32,7 @@ class InformationFlow:
     """
 
     @torch.no_grad()
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, batch of prompts by batch."""
         graph = problem.graph
         scores = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.float64)
@@ -44,7 +44,7 @@ class InformationFlow:
                 rows = [row for row, receiver in enumerate(graph.receivers) if graph.reads(receiver) == read]
                 shares = 1.0 if batch.targets.shares is None else batch.targets.shares
                 scores[rows, :read] += (mean.double() * shares).sum(-1).cpu() / len(problem.pairs)
-            yield Scored(done, len(problem.batches))
+            yield ScoringStep(done, len(problem.batches))
         return score_graph(problem, scores)
 
 

@@ -34,7 +34,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.problem import Problem
-from graphs.model.parts import Spread, Unembedding
+from graphs.model.parts import RowSpread, Unembedding
 from tasks.metrics import KLDivergence, Targets
 
 _LEAST = 1e-300  # no probability counts as less, in a bound from above; float64 has such numbers in full precision
@@ -126,7 +126,7 @@ class KLScreen:
         q: Float[Tensor, "batch vocab"],
         likeliest: Int[Tensor, "batch 1"],
         mean: Float[Tensor, "batch d_model"],
-        spread: Spread,
+        spread: RowSpread,
     ) -> Float[Tensor, " batch"]:
         """The logarithm of the least of the three bounds on the variance at the anchor; `mean` is that of w - c."""
         powers = torch.stack((torch.ones_like(spread.distances), spread.distances, spread.distances.square()), dim=1)
@@ -140,7 +140,7 @@ class KLScreen:
         about_centre = top.squeeze(-1) * spread.widest
         return torch.minimum(torch.minimum(about_row, about_mean), about_centre).log()
 
-    def _sums(self, weights: Float[Tensor, "two batch vocab"], spread: Spread) -> Float[Tensor, "two batch d_model"]:
+    def _sums(self, weights: Float[Tensor, "two batch vocab"], spread: RowSpread) -> Float[Tensor, "two batch d_model"]:
         """The rows of the unembedding about their mean, summed with these weights, added up in float64."""
         rows = self._unembedding.weight
         total = weights.new_zeros(*weights.shape[:-1], rows.shape[-1])
@@ -149,6 +149,6 @@ class KLScreen:
             total += (weights[..., some].to(rows.dtype) @ rows[some]).double()
         return total - weights.sum(-1, keepdim=True) * spread.centre
 
-    def _logit_error(self, size: Float[Tensor, "*trial batch"], spread: Spread) -> Float[Tensor, "*trial batch"]:
+    def _logit_error(self, size: Float[Tensor, "*trial batch"], spread: RowSpread) -> Float[Tensor, "*trial batch"]:
         """How far rounding takes a computed logit from the true one, where the normed residual is of this length."""
         return 4 * math.sqrt(len(spread.centre)) * self._rounding * spread.longest * size

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.algorithms.metric_gradient import differentiable
-from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.errors import BadSetting
 from acdc.precision import finite, wide
 from acdc.problem import Batch, Problem
@@ -55,7 +55,7 @@ class LearnedMasks:
                 f"{self.steps} steps of {self.prompts} prompts at rate {self.rate} train nothing; wanted positive ones"
             )
 
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, training step by step.
 
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour.
@@ -88,7 +88,7 @@ class LearnedMasks:
                 descent.step()
                 ascent.step()
                 done += 1
-                yield Scored(done, self.steps)
+                yield ScoringStep(done, self.steps)
                 if done == self.steps:
                     break
         scores = _laid_out(problem, places, kept(log_alpha.detach().double()).mean(0, keepdim=True))

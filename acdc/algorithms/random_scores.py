@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from acdc.algorithms.scores import Scored, score_graph
+from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.problem import Problem
 from graphs.circuit import Circuit
 
@@ -18,10 +18,10 @@ class Chance:
 
     seed: int = 0
 
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge."""
         graph = problem.graph
         generator = torch.Generator().manual_seed(self.seed)
         scores = torch.rand(len(graph.receivers), len(graph.senders), generator=generator, dtype=torch.float64)
-        yield Scored(1, 1)
+        yield ScoringStep(1, 1)
         return score_graph(problem, scores)

@@ -15,7 +15,7 @@ from graphs.circuit import Circuit
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoringStep:
     """How far a scoring is: pieces of work done, of how many."""
 
     done: int
@@ -26,7 +26,7 @@ class Scored:
 class AbstractScorer(Protocol):
     """Any scoring algorithm."""
 
-    def walk(self, problem: Problem) -> Generator[Scored, None, Circuit]:
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, piece of work by piece."""
 
 

@@ -16,8 +16,8 @@ import tasks
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
-from acdc.attacks.found import Attack, Found, LeftOut
-from acdc.attacks.plan import Part, Plan, parts
+from acdc.attacks.found import Attack, AttackFindings, LeftOut
+from acdc.attacks.plan import AttackPlan, Part, parts
 from acdc.attacks.search import search
 from acdc.attacks.specificity import specificity
 from acdc.attacks.variations import variations
@@ -28,7 +28,7 @@ from acdc.judges.necessity import necessity
 from acdc.judges.same_subject import Tell
 from acdc.problems import problems
 from acdc.progress import Progress
-from acdc.record import Asked, record
+from acdc.record import Request, record
 from acdc.recorded import recorded_setup
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -51,9 +51,9 @@ def attack(
     model: Model,
     circuit: Circuit,
     setup: Setup,
-    plan: Plan = Plan(),  # noqa: B008  # a frozen value
+    plan: AttackPlan = AttackPlan(),  # noqa: B008  # a frozen value
     *,
-    asked: Asked | None = None,
+    asked: Request | None = None,
     watch: Watcher = lambda progress: None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -69,15 +69,15 @@ def attack(
     error that the first of them failed with, such as DifferentGraphs.
     """
     discovery, judgement = problems(task, model, setup)
-    about = record(asked or Asked.of(task, model), discovery, judgement, setup)
+    about = record(asked or Request.of(task, model), discovery, judgement, setup)
     del about["created"]  # the same attack gives the same file
     kept = None
     if checkpoint is not None:
         same = {key: about[key] for key in ("model", "task", "prompts", "ablation", "metric")}
         edges = [edge.name for edge in circuit.ordered()]
         kept = Checkpoint(Path(checkpoint), {**same, "circuit": edges, "plan": plan.to_json()})
-    state = _State.load(kept) if kept and resume else _State(Found(), {}, {})
-    run = _Run(task, circuit, setup, plan, judgement, watch)
+    state = _State.load(kept) if kept and resume else _State(AttackFindings(), {}, {})
+    run = _AttackRun(task, circuit, setup, plan, judgement, watch)
     found, left_out, seconds = run.all(state, kept)
     return Attack(circuit, about, plan, found, left_out, seconds)
 
@@ -88,7 +88,7 @@ def attack_circuit(
     task: str | Path | Task | None = None,
     model: str | Model | None = None,
     setup: Setup | None = None,
-    plan: Plan = Plan(),  # noqa: B008  # a frozen value
+    plan: AttackPlan = AttackPlan(),  # noqa: B008  # a frozen value
     anyway: bool = False,
     watch: Watcher = lambda progress: None,
     tell: Tell | None = None,
@@ -106,7 +106,7 @@ def attack_circuit(
     setup = recorded_setup(circuit) if setup is None else setup
     of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
     recorded = circuit.provenance.get("task", {})
-    asked = Asked.of(task or recorded.get("file") or recorded["name"], on if model is None else model)
+    asked = Request.of(task or recorded.get("file") or recorded["name"], on if model is None else model)
     return attack(of, on, circuit, setup, plan, asked=asked, watch=watch, checkpoint=checkpoint, resume=resume)
 
 
@@ -118,7 +118,7 @@ class _Skipped(Exception):
 class _State:
     """How far an attack is: what parts have found, why others do not apply, and what each took."""
 
-    found: Found
+    found: AttackFindings
     skipped: dict[str, str]
     seconds: dict[str, float]
 
@@ -130,7 +130,7 @@ class _State:
         """
         state = kept.load()
         try:
-            return cls(Found.from_state(state["found"]), dict(state["skipped"]), dict(state["seconds"]))
+            return cls(AttackFindings.from_state(state["found"]), dict(state["skipped"]), dict(state["seconds"]))
         except (ValueError, KeyError, TypeError) as error:
             raise BadCheckpoint(f"{kept.path} is no attack's or is damaged; delete it and start anew") from error
 
@@ -140,15 +140,15 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _AttackRun:
     task: Task
     circuit: Circuit
     setup: Setup
-    plan: Plan
+    plan: AttackPlan
     judgement: Problem
     watch: Watcher
 
-    def all(self, state: _State, kept: Checkpoint | None) -> tuple[Found, LeftOut, dict[str, float]]:
+    def all(self, state: _State, kept: Checkpoint | None) -> tuple[AttackFindings, LeftOut, dict[str, float]]:
         """Try every part that the state lacks; what was found, what was left out, and what each part took.
 
         Raises: the first error that a part failed with, where no part gave anything.
@@ -181,7 +181,7 @@ class _Run:
             raise next(iter(failed.values()))
         return found, LeftOut(skipped, failed), seconds
 
-    def part(self, part: Part, found: Found) -> Found:
+    def part(self, part: Part, found: AttackFindings) -> AttackFindings:
         """What those before it have found, and that part.
 
         Raises: _Skipped; UnmeasurableBehaviour.

@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acdc.attacks.word_tokenizer import Pieces
+from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.precision import wide
 from acdc.problem import Problem
 from graphs.circuit import Circuit
-from graphs.execution.runs import Prompts
+from graphs.execution.runs import TokenPairs
 from graphs.execution.token_gradients import token_gradients
 from tasks.prompts import PromptPairs, TextPair
 from tasks.tokenisation import TokenPair
@@ -38,7 +38,7 @@ class Substitution(NamedTuple):
 def ranked(
     problem: Problem,
     circuit: Circuit,
-    pieces: Pieces,
+    pieces: WordTokenizer,
     parents: Sequence[TokenPair],
     substitutions: Sequence[Sequence[Substitution]],
 ) -> list[list[Substitution]]:
@@ -51,7 +51,7 @@ def ranked(
     """
     found: dict[int, list[Substitution]] = {}
     for batch in problem.on(PromptPairs(tuple(parents))).prompt_batches:
-        prompts = Prompts(batch.clean, batch.corrupt, batch.positions)
+        prompts = TokenPairs(batch.clean, batch.corrupt, batch.positions)
         slopes = token_gradients(problem.model, prompts, circuit, divergence, problem.ablation, problem.means)
         for row, place in enumerate(batch.index.tolist()):
             length = len(parents[place].clean)
@@ -68,7 +68,7 @@ def divergence(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batc
 
 def _ranked(
     problem: Problem,
-    pieces: Pieces,
+    pieces: WordTokenizer,
     parent: TokenPair,
     substitutions: Sequence[Substitution],
     gradient: Float[Tensor, "2 pos d_model"],

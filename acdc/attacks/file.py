@@ -22,7 +22,7 @@ def circuit_hash(circuit: Circuit) -> str:
 
 
 @dataclass(frozen=True)
-class Attacked:
+class AttackedCircuit:
     """Which circuit was attacked: its file, and the hash of its edges ("" where an attack's file does not say)."""
 
     file: Path
@@ -30,13 +30,13 @@ class Attacked:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedAttack:
     """The worst cases of an attack, and what they were measured with.
 
     `task` is the task's name and `task_file` its behaviour file, if it has one.
     """
 
-    circuit: Attacked
+    circuit: AttackedCircuit
     task: str
     task_file: str | None
     model: str
@@ -44,7 +44,7 @@ class Recorded:
     worst: tuple[Case, ...]
 
     @classmethod
-    def load(cls, path: Path) -> Recorded:
+    def load(cls, path: Path) -> RecordedAttack:
         """Read what `acdc attack` wrote.
 
         Raises: BadAttackFile.
@@ -65,7 +65,7 @@ class Recorded:
                 only_correct=drawn.get("only_correct", False),
             )
             return cls(
-                Attacked(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", ""))),
+                AttackedCircuit(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", ""))),
                 data["task"]["name"],
                 data["task"]["file"],
                 named["name"],

@@ -10,7 +10,7 @@ from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing
 from acdc.attacks.diagnosis import Diagnosis
 from acdc.attacks.file import SCHEMA, circuit_hash
-from acdc.attacks.plan import PARTS, Part, Plan
+from acdc.attacks.plan import PARTS, AttackPlan, Part
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import Elsewhere
 from acdc.attacks.variations import Varied
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
+class AttackFindings:
     """What each part of an attack found; None where it was not tried."""
 
     variations: tuple[Varied, ...] | None = None
@@ -63,12 +63,12 @@ class Found:
         return state
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Found:
+    def from_state(cls, state: Mapping[str, Any]) -> AttackFindings:
         """What `state` wrote.
 
         Raises: ValueError when the state is none.
         """
-        found: Found = _form().validate_python(dict(state))
+        found: AttackFindings = _form().validate_python(dict(state))
         return found
 
 
@@ -96,8 +96,8 @@ class Attack:
 
     circuit: Circuit
     origin: Mapping[str, Any]
-    plan: Plan
-    found: Found
+    plan: AttackPlan
+    found: AttackFindings
     left_out: LeftOut = LeftOut()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -129,8 +129,8 @@ def _json(part: Any) -> Any:
     return [one.to_json() for one in part] if isinstance(part, tuple) else part.to_json()
 
 
-def _form() -> TypeAdapter[Found]:
+def _form() -> TypeAdapter[AttackFindings]:
     """How what was found is written and read back."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Found)
+    return TypeAdapter(AttackFindings)

@@ -29,7 +29,7 @@ def parts(names: Sequence[str]) -> tuple[Part, ...]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AttackPlan:
     """What an attack tries; the same plan gives the same cases again.
 
     `seed` is that of the search and of every bootstrap, `budget` how many prompts the search tests, `crossed` how many

@@ -21,7 +21,7 @@ import numpy as np
 from acdc.attacks.candidates import Substitution, ranked
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
-from acdc.attacks.word_tokenizer import Pieces
+from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from acdc.problems import problems
@@ -159,7 +159,7 @@ class _Hunt:
         self._rng = np.random.default_rng((seed, 1))
         texts = problem.pairs.texts()[:_STARTS]
         every = [part for text in texts for part in (text.clean, text.corrupt, text.clean + text.answers[0])]
-        self._pieces = Pieces(problem.model.tokenizer, every)
+        self._pieces = WordTokenizer(problem.model.tokenizer, every)
         self.pool: list[_Met] = []
         self._met: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
         self._taken_up: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()

@@ -32,7 +32,7 @@ _WORST = 3
 
 
 @dataclass(frozen=True)
-class Spread:
+class KLSpread:
     """How KL(model || circuit), in nats, is spread over the prompts: median, 99th percentile and maximum."""
 
     p50: float
@@ -56,7 +56,7 @@ class Varied:
     model_accuracy: float | None
     circuit_accuracy: float | None
     kept: float | None
-    kl: Spread | None
+    kl: KLSpread | None
     p_value: float | None
     verdict: Verdict
     why: str
@@ -74,7 +74,7 @@ class Varied:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Varied:
         """The variation that `to_json` wrote."""
-        kl, worst = data["kl"] and Spread(**data["kl"]), tuple(Case.from_json(case) for case in data["worst"])
+        kl, worst = data["kl"] and KLSpread(**data["kl"]), tuple(Case.from_json(case) for case in data["worst"])
         return cls(**{**{name: data[name] for name in cls.__dataclass_fields__}, "kl": kl, "worst": worst})
 
 
@@ -144,7 +144,7 @@ def _row(name: str, about: str, found: Sequence[Case], p_value: float | None, ve
         return Varied(name, about, 0, None, None, None, None, p_value, verdict, why, ())
     import numpy
 
-    spread = Spread(*(float(kl) for kl in numpy.quantile([case.kl for case in found], [0.5, 0.99, 1.0])))
+    spread = KLSpread(*(float(kl) for kl in numpy.quantile([case.kl for case in found], [0.5, 0.99, 1.0])))
     right = [sum(side) / len(found) for side in ([c.model_right for c in found], [c.circuit_right for c in found])]
     worst = sorted(found, key=lambda case: (not case.fails, -case.kl))[:_WORST]
     both, lost = _kept(found)

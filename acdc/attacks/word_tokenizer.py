@@ -12,7 +12,7 @@ _PIECE = re.compile(r"\s*\S+|\s+")
 
 
 @final
-class Pieces:
+class WordTokenizer:
     """A tokenizer's own tokens, put together from those of words, where it writes `texts` just so.
 
     Each word goes with the space before it. A tokenizer whose words depend on each other is asked for every text, once.

@@ -29,7 +29,7 @@ from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
     from acdc.attacks.found import Attack
-    from acdc.cli.destination import Written
+    from acdc.cli.destination import WrittenFiles
     from acdc.settings import Setup
     from graphs.circuit import Circuit
 
@@ -70,7 +70,7 @@ def attack(
     """
     from acdc.attacks.attack import attack_circuit
     from acdc.attacks.file import circuit_hash
-    from acdc.attacks.plan import PARTS, Plan, parts
+    from acdc.attacks.plan import PARTS, AttackPlan, parts
     from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.evaluate import setup_of
     from acdc.cli.interruption import interruptible
@@ -83,7 +83,7 @@ def attack(
     if fail_above is not None and not 0 <= fail_above < float("inf"):
         raise BadSetting(f"--fail-above is {fail_above:g}; wanted a KL divergence in nats, such as 1.0")
     tried = PARTS if only is None else parts([name.strip() for name in only.split(",")])
-    plan = Plan(seed, budget, cross, prompts, diagnose, tried)
+    plan = AttackPlan(seed, budget, cross, prompts, diagnose, tried)
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     given = {"ablation": ablation, "dtype": dtype}
@@ -135,7 +135,7 @@ def attack(
         raise written.undrawn
 
 
-def _say_where(found: Attack, written: Written) -> None:
+def _say_where(found: Attack, written: WrittenFiles) -> None:
     """The files written, and what can be done with the worst case."""
     file = written.files[0]
     names = ", ".join(path.name for path in written.files)

@@ -25,7 +25,7 @@ Writer = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenFiles:
     """The files that were written, and why there are no pictures among them, if so."""
 
     files: tuple[Path, ...]
@@ -64,7 +64,7 @@ class Destination:
                     f"{self.directory / name} is a directory where a file is to be written; give another one with --out"
                 )
 
-    def write(self, circuit: Circuit, title: str) -> Written:
+    def write(self, circuit: Circuit, title: str) -> WrittenFiles:
         """Write the circuit as JSON, DOT, SVG and PNG; where no picture can be drawn, write the others.
 
         Raises: UnwritableOutput.
@@ -77,7 +77,7 @@ class Destination:
         texts: dict[str, Writer] = {"circuit.json": circuit.save, "circuit.dot": drawn}
         return self._write(texts, dict.fromkeys(PICTURES, drawn))
 
-    def write_attack(self, text: str, circuit: Circuit, repaired: Circuit, title: str) -> Written:
+    def write_attack(self, text: str, circuit: Circuit, repaired: Circuit, title: str) -> WrittenFiles:
         """Write an attack's result and, where there is a repair, the circuit with it as SVG and PNG, if one can draw.
 
         Raises: UnwritableOutput.
@@ -92,7 +92,7 @@ class Destination:
 
         return self._write({ATTACK: written}, dict.fromkeys(REPAIR, drawn if repaired.edges > circuit.edges else None))
 
-    def _write(self, texts: Mapping[str, Writer], pictures: Mapping[str, Writer | None]) -> Written:
+    def _write(self, texts: Mapping[str, Writer], pictures: Mapping[str, Writer | None]) -> WrittenFiles:
         """Write all texts and, if they can be drawn, all pictures; one that there is none of now is removed."""
         from graphs.errors import RenderError
 
@@ -116,7 +116,7 @@ class Destination:
                     (self.directory / name).unlink(missing_ok=True)
         except OSError as error:
             raise self.unwritable(error) from error
-        return Written(tuple(self.directory / name for name in names), undrawn)
+        return WrittenFiles(tuple(self.directory / name for name in names), undrawn)
 
     def _nearest(self) -> Path:
         """The directory itself, or the nearest one above it that exists."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from acdc.discovery.cost import Forecast
     from acdc.judges.findings import Findings
-    from acdc.robust.rounds import Plan
+    from acdc.robust.rounds import RobustPlan
     from acdc.settings import Goal, Method, Setup
     from tasks.task import Task
 
@@ -192,15 +192,15 @@ def _method(name: str, max_memory: float, given: Mapping[str, Any]) -> Method:
     return method
 
 
-def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> Plan | None:
-    from acdc.robust.rounds import Plan
+def _plan(robust: bool, dry_run: bool, given: Mapping[str, float | None]) -> RobustPlan | None:
+    from acdc.robust.rounds import RobustPlan
 
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if settings and not robust:
         raise BadSetting(f"--{next(iter(settings))} is a setting of --robust; give both or neither")
     if robust and dry_run:
         raise BadSetting("what --robust costs depends on what each attack finds; use --dry-run without it")
-    return Plan(**settings) if robust else None
+    return RobustPlan(**settings) if robust else None
 
 
 def _cost(task: Task, model: str, setup: Setup, method: Method, goal: Goal) -> Forecast:

@@ -27,9 +27,9 @@ from acdc.errors import BadSetting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from acdc.cli.progress import Watch
+    from acdc.cli.progress import ProgressDisplay
     from acdc.correctness import Right
-    from acdc.judges.assessment import Case, Section
+    from acdc.judges.assessment import AssessmentSubject, Section
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.judges.findings import Findings, Origin
@@ -65,7 +65,7 @@ def evaluate(
     """
     from acdc.cli.progress import watching
     from acdc.correctness import Right
-    from acdc.judges.assessment import Case
+    from acdc.judges.assessment import AssessmentSubject
     from acdc.judges.completeness import completeness
     from acdc.judges.evaluation import judgement
     from acdc.judges.faithfulness import faithfulness
@@ -87,7 +87,9 @@ def evaluate(
         watch.stage("measuring how faithful it is")
         judged, right = faithfulness(problem, loaded, setup.seed), Right.on(problem)
         complete = completeness(problem, loaded, watch=watch.pruning) if loaded.edges else None
-        case = Case(problem, findings, judged, complete, at_least or AT_LEAST, setup.seed, watch=watch.pruning)
+        case = AssessmentSubject(
+            problem, findings, judged, complete, at_least or AT_LEAST, setup.seed, watch=watch.pruning
+        )
         sections = _asked(case, watch) if full else []
     measured_on = _measured_on(findings.origin, setup, task, model)
     passed = at_least is None or judged.normalised.value >= at_least
@@ -138,7 +140,7 @@ def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | Non
     )
 
 
-def _asked(case: Case, watch: Watch) -> list[Section]:
+def _asked(case: AssessmentSubject, watch: ProgressDisplay) -> list[Section]:
     from acdc.judges.assessment import assess
 
     sections = []

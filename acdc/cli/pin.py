@@ -10,7 +10,7 @@ from acdc.cli.options import argument, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
-    from acdc.attacks.file import Recorded
+    from acdc.attacks.file import RecordedAttack
     from acdc.hypotheses.hypothesis import Listed
     from graphs.circuit import Circuit
 
@@ -28,7 +28,7 @@ def pin(
     its prompts, the KL divergence from the model to the circuit is bounded.
     """
     from acdc.attacks.case import BOUND
-    from acdc.attacks.file import Recorded
+    from acdc.attacks.file import RecordedAttack
     from acdc.cli.export import check, writing
     from acdc.hypotheses.pinning import pinned, started
     from acdc.hypotheses.reading import NAMES, load
@@ -40,7 +40,7 @@ def pin(
     check(file, (".yaml",))
     if at_most is not None and not 0 <= at_most < float("inf"):
         raise BadSetting(f"--at-most is {at_most:g}; wanted a bound on a KL divergence, in nats, such as 0.5")
-    found = Recorded.load(attack / "attack.json" if attack.is_dir() else attack)
+    found = RecordedAttack.load(attack / "attack.json" if attack.is_dir() else attack)
     if not found.worst:
         raise BadSetting(f"{attack} holds no case to pin: the model was right on nothing that was tried")
     if not 1 <= case <= len(found.worst):
@@ -79,7 +79,7 @@ def pin(
     out.print(f"Next: acdc test {terminal.quoted(file)}", soft_wrap=True)
 
 
-def _require_fit(task: str, ablation: object, found: Recorded, file: Path) -> None:
+def _require_fit(task: str, ablation: object, found: RecordedAttack, file: Path) -> None:
     """Refuse a file in which the case would be measured otherwise than it was found."""
     for what, theirs, ours in (("task", task, found.task), ("ablation", ablation, found.setup.ablation)):
         if theirs != ours:
@@ -90,7 +90,7 @@ def _require_fit(task: str, ablation: object, found: Recorded, file: Path) -> No
             )
 
 
-def _require_attacked(circuit: Circuit | Listed, where: Path, found: Recorded, *, anyway: bool) -> None:
+def _require_attacked(circuit: Circuit | Listed, where: Path, found: RecordedAttack, *, anyway: bool) -> None:
     """Refuse a circuit that is not the attacked one, unless it is wanted `anyway`; tell where that cannot be known."""
     from acdc.attacks.file import circuit_hash
     from graphs.circuit import Circuit

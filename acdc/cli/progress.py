@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from acdc.progress import Progress
 
 
-class Watch:
+class ProgressDisplay:
     """What is going on, for whoever waits."""
 
     def stage(self, words: str) -> None:
@@ -30,7 +30,7 @@ class Watch:
         """Say which of many pieces of work, alike in kind, has just been done."""
 
 
-class _Bar(Watch):
+class _ProgressBar(ProgressDisplay):
     def __init__(self, live: bars.Progress) -> None:
         self._live = live
         self._task = live.add_task("starting", total=None)
@@ -54,7 +54,7 @@ class _Bar(Watch):
         self._live.update(self._task, description=words, total=total, completed=done)
 
 
-class _Lines(Watch):
+class _Lines(ProgressDisplay):
     def __init__(self) -> None:
         self._last = ""
 
@@ -75,11 +75,11 @@ class _Lines(Watch):
 
 
 @contextmanager
-def watching(*, quiet: bool) -> Iterator[Watch]:
+def watching(*, quiet: bool) -> Iterator[ProgressDisplay]:
     """A watch for the time of the work; the bar is gone afterwards, the lines stay."""
     console = terminal.errors()
     if quiet:
-        yield Watch()
+        yield ProgressDisplay()
     elif not console.is_terminal:
         yield _Lines()
     else:
@@ -90,7 +90,7 @@ def watching(*, quiet: bool) -> Iterator[Watch]:
             bars.TimeRemainingColumn(),
         )
         with bars.Progress(*columns, console=console, transient=True) as live:
-            yield _Bar(live)
+            yield _ProgressBar(live)
 
 
 def _words(progress: Progress) -> str:

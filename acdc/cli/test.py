@@ -13,7 +13,7 @@ from acdc.cli.options import Anyway, AsJson, argument, flag, option
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 
 if TYPE_CHECKING:
-    from acdc.hypotheses.session import Outcome
+    from acdc.hypotheses.session import ClaimOutcome
 
 
 def hypotheses(
@@ -54,7 +54,7 @@ def hypotheses(
     raise typer.Exit(worst)
 
 
-def _tell(outcome: Outcome, *, quiet: bool) -> tuple[str, Exit]:
+def _tell(outcome: ClaimOutcome, *, quiet: bool) -> tuple[str, Exit]:
     """Tell what came of a claim; the word for it, and the exit code that it means."""
     verdict = outcome.verdict
     if verdict is None and not isinstance(outcome.error, UnmeasurableBehaviour):
@@ -70,7 +70,7 @@ def _tell(outcome: Outcome, *, quiet: bool) -> tuple[str, Exit]:
     return ("passed", Exit.DONE) if passed else ("failed", Exit.FAILED_CHECK)
 
 
-def _row(outcome: Outcome) -> dict[str, Any]:
+def _row(outcome: ClaimOutcome) -> dict[str, Any]:
     row: dict[str, Any] = {"file": str(outcome.file)}
     if outcome.claim is not None:
         row |= {"claim": outcome.claim.name, "passed": False}

@@ -21,7 +21,7 @@ from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning, Step, Tried
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.masks import LearnedMasks
-from acdc.algorithms.scores import AbstractScorer, Scored
+from acdc.algorithms.scores import AbstractScorer, ScoringStep
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
@@ -108,7 +108,7 @@ def _pruned(pruning: GreedyPruning | GroupedPruning, problem: Problem, budget: f
                 decided = step.done / step.total
             case Bisection():
                 decided = step.decided / step.total
-            case Scored():  # nothing is decided yet
+            case ScoringStep():  # nothing is decided yet
                 continue
         if time.perf_counter() - began > budget:
             break

@@ -16,7 +16,7 @@ from acdc.models import expanded, load_named
 from acdc.problem import Problem
 from acdc.problems import HELD, check_prompts, problems
 from acdc.progress import CurvePoint, Progress
-from acdc.record import RECORDED, Asked, record
+from acdc.record import RECORDED, Request, record
 from acdc.settings import PRUNING, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
 from graphs.circuit import Circuit
 from graphs.model import Model
@@ -74,7 +74,7 @@ def prepare(
     """
     method, goal = Method(method) if isinstance(method, str) else method, as_goal(goal)
     setup = measured_for(goal, method, setup)
-    asked = Asked.of(task, model)
+    asked = Request.of(task, model)
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(asked.task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup)

@@ -19,7 +19,7 @@ def measured(problem: Problem, circuit: Circuit, threshold: float, tested: int =
     return CurvePoint(threshold, len(circuit), kept, tested, float(kl[0]), float(accuracy[0]))
 
 
-class Bar:
+class LevelCheck:
     """What a level asks of every point of a curve."""
 
     def __init__(self, level: Level, problem: Problem) -> None:

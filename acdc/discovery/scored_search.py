@@ -9,12 +9,12 @@ from typing import Any
 from typing_extensions import assert_never
 
 from acdc.algorithms.scores import AbstractScorer
-from acdc.discovery.levels import Bar, measured
+from acdc.discovery.levels import LevelCheck, measured
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import translated
 from acdc.errors import UnreachableGoal
 from acdc.problem import Problem
-from acdc.progress import Account, CurvePoint, Progress
+from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
 from graphs.circuit import Circuit
 
@@ -33,7 +33,7 @@ class ScoredSearch:
 
     def walk(
         self, problem: Problem, state: Mapping[str, Any] | None = None
-    ) -> Generator[Progress, None, tuple[Circuit, Account]]:
+    ) -> Generator[Progress, None, tuple[Circuit, SearchSummary]]:
         """The scoring step by step, then the search; it is not taken up from a state but done anew.
 
         Raises: UnreachableGoal; and as the scorer.
@@ -60,7 +60,7 @@ class ScoredSearch:
             case Threshold(value):
                 chosen = meet(selection.above(value))
             case KeptFaithfulness() | MeanKL() | KeptAccuracy():
-                bar, every = Bar(self.goal, problem), len(selection.order)
+                bar, every = LevelCheck(self.goal, problem), len(selection.order)
                 below, above = 0, 1
                 while not bar.reached(meet(selection.first(above))) and above < every:
                     yield Progress(f"sizing: {above:,} edges keep too little", above, every)
@@ -80,4 +80,4 @@ class ScoredSearch:
         if not chosen.edges and scored.scores:
             edge = max(scored.ordered(), key=lambda edge: abs(scored.scores[edge]))
             figures["largest"] = {"edge": edge.name, "score": scored.scores[edge]}
-        return met[chosen.edges][1], Account(chosen, curve, figures)
+        return met[chosen.edges][1], SearchSummary(chosen, curve, figures)

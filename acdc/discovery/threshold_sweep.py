@@ -12,12 +12,12 @@ from typing_extensions import assert_never
 from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.one_minimal import Swept
-from acdc.algorithms.scores import Scored
-from acdc.discovery.levels import Bar, measured
+from acdc.algorithms.scores import ScoringStep
+from acdc.discovery.levels import LevelCheck, measured
 from acdc.drain import translated
 from acdc.errors import UnreachableGoal
 from acdc.problem import Problem
-from acdc.progress import Account, CurvePoint, Progress
+from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, Goal, Threshold
 from graphs.circuit import Circuit
 from graphs.nodes import Edge
@@ -28,7 +28,7 @@ _NEGLIGIBLE = 1e-4  # of the whole effect: what costs less is no reason for a ci
 
 
 @dataclass(frozen=True)
-class Run:
+class PruningRun:
     """One pruning run: its place on the curve, and what it left, freed of dead edges."""
 
     point: CurvePoint
@@ -41,7 +41,7 @@ class Run:
         return {"point": asdict(self.point), "edges": edges, "figures": figures}
 
     @classmethod
-    def from_json(cls, problem: Problem, data: Mapping[str, Any]) -> Run:
+    def from_json(cls, problem: Problem, data: Mapping[str, Any]) -> PruningRun:
         """The run that `to_json` wrote."""
         scores = {Edge.parse(name): score for name, score in data["edges"].items()}
         circuit = Circuit(problem.graph, frozenset(scores), scores)
@@ -61,18 +61,18 @@ class ThresholdSweep:
 
     def walk(
         self, problem: Problem, state: Mapping[str, Any] | None = None
-    ) -> Generator[Progress, None, tuple[Circuit, Account]]:
+    ) -> Generator[Progress, None, tuple[Circuit, SearchSummary]]:
         """Every step of every run, from the beginning or from the state of an earlier progress.
 
         Raises: UnreachableGoal when no threshold meets the goal; UnmeasurableBehaviour.
         """
         full, none = problem.bounds
         state = state or {}
-        runs = {data["point"]["threshold"]: Run.from_json(problem, data) for data in state.get("runs", ())}
-        met: dict[float, Run] = {}
+        runs = {data["point"]["threshold"]: PruningRun.from_json(problem, data) for data in state.get("runs", ())}
+        met: dict[float, PruningRun] = {}
         order: tuple[Edge, ...] | None = None
 
-        def run(threshold: float) -> Generator[Progress, None, Run]:
+        def run(threshold: float) -> Generator[Progress, None, PruningRun]:
             nonlocal order
             if threshold in runs:
                 met[threshold] = runs[threshold]
@@ -84,7 +84,7 @@ class ThresholdSweep:
                 met[threshold] = yield from self._run(problem, threshold, met, start, order)
             return met[threshold]
 
-        goal = self.goal if isinstance(self.goal, (Threshold, Edges)) else Bar(self.goal, problem)
+        goal = self.goal if isinstance(self.goal, (Threshold, Edges)) else LevelCheck(self.goal, problem)
         if isinstance(goal, Threshold):
             yield from run(goal.value)
         else:
@@ -108,31 +108,31 @@ class ThresholdSweep:
         figures = {"tested": pruned.tested, "evaluated": pruned.evaluated, "closest_decision": pruned.closest}
         if pruned.one_minimal:
             figures["one_minimal"] = True
-        return pruned.circuit, Account(chosen, curve, figures)
+        return pruned.circuit, SearchSummary(chosen, curve, figures)
 
     def _run(
         self,
         problem: Problem,
         threshold: float,
-        met: dict[float, Run],
+        met: dict[float, PruningRun],
         start: Mapping[str, Any] | None,
         order: tuple[Edge, ...] | None,
-    ) -> Generator[Progress, None, Run]:
+    ) -> Generator[Progress, None, PruningRun]:
         stage = f"run {len(met) + 1} · threshold {threshold:.3g}"
         earlier = [run.to_json() for run in met.values()]
         pruning = replace(self.pruning, threshold=threshold)
         if isinstance(pruning, GreedyPruning):
-            walk: Generator[Scored | Step | Bisection | Swept, None, Pruned] = pruning.walk(
+            walk: Generator[ScoringStep | Step | Bisection | Swept, None, Pruned] = pruning.walk(
                 problem, Position(**start) if start else None
             )
         else:
             walk = pruning.walk(problem, order)
         state: dict[str, Any] = {"runs": earlier}  # to go on from, the latest that there is
 
-        def told(step: Scored | Step | Bisection | Swept) -> Progress:
+        def told(step: ScoringStep | Step | Bisection | Swept) -> Progress:
             nonlocal state
             match step:
-                case Scored():
+                case ScoringStep():
                     raise AssertionError("the order is given")
                 case Step():
                     state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
@@ -146,28 +146,28 @@ class ThresholdSweep:
 
         pruned = yield from translated(walk, told)
         pruned = replace(pruned, circuit=pruned.circuit.pruned())
-        return Run(measured(problem, pruned.circuit, threshold, pruned.tested), pruned)
+        return PruningRun(measured(problem, pruned.circuit, threshold, pruned.tested), pruned)
 
 
 def _ranking(
-    pruning: GroupedPruning, problem: Problem, met: dict[float, Run]
+    pruning: GroupedPruning, problem: Problem, met: dict[float, PruningRun]
 ) -> Generator[Progress, None, tuple[Edge, ...]]:
     """The order of all thresholds, ranked once."""
     state = {"runs": [run.to_json() for run in met.values()]}
     return translated(pruning.ranking(problem), lambda step: Progress("ranking", step.done, step.total, state=state))
 
 
-def _is_fine_enough(goal: Edges | Bar, point: CurvePoint) -> bool:
+def _is_fine_enough(goal: Edges | LevelCheck, point: CurvePoint) -> bool:
     match goal:
         case Edges(count):
             return point.edges > count
-        case Bar():
+        case LevelCheck():
             return goal.reached(point)
         case _:
             assert_never(goal)
 
 
-def _choose(goal: Threshold | Edges | Bar, curve: tuple[CurvePoint, ...]) -> CurvePoint:
+def _choose(goal: Threshold | Edges | LevelCheck, curve: tuple[CurvePoint, ...]) -> CurvePoint:
     match goal:
         case Threshold():
             return curve[0]
@@ -180,7 +180,7 @@ def _choose(goal: Threshold | Edges | Bar, curve: tuple[CurvePoint, ...]) -> Cur
                     "ask for more edges (--edges)"
                 )
             return max(small, key=lambda point: (point.faithfulness, -point.edges))
-        case Bar():
+        case LevelCheck():
             return goal.smallest(curve)
         case _:
             assert_never(goal)

@@ -11,13 +11,13 @@ from torch import Tensor
 from acdc.precision import finite
 from graphs.ablation import Ablation
 from graphs.execution.incremental import IncrementalExecutor
-from graphs.execution.runs import Prompts, mean_outputs, prepare
+from graphs.execution.runs import TokenPairs, mean_outputs, prepare
 from graphs.model import Model
 from graphs.nodes import Edge
 
 
 def single_edge_effects(
-    model: Model, batches: Collection[Prompts], ablation: Ablation
+    model: Model, batches: Collection[TokenPairs], ablation: Ablation
 ) -> dict[Edge, Float[Tensor, " prompt"]]:
     """How far each edge, ablated alone in the whole model, moves any logit at the scored position of each prompt.
 
@@ -47,7 +47,7 @@ def single_edge_effects(
     return {edge: torch.cat(rows) for edge, rows in found.items()}
 
 
-def true_edges(model: Model, batches: Collection[Prompts], ablation: Ablation, tolerance: float) -> frozenset[Edge]:
+def true_edges(model: Model, batches: Collection[TokenPairs], ablation: Ablation, tolerance: float) -> frozenset[Edge]:
     """The edges that, ablated alone in the whole model, move some logit of some prompt by more than `tolerance`.
 
     Raises: NotFinite.

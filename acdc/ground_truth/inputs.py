@@ -13,7 +13,7 @@ from torch import Tensor
 from acdc.errors import BadProgram
 from acdc.ground_truth.compiler import BOS, NUMBER
 from acdc.precision import finite
-from graphs.execution.runs import Prompts
+from graphs.execution.runs import TokenPairs
 from graphs.model import Model
 from tasks.tokenisation import TextPair
 
@@ -23,7 +23,7 @@ _PATIENCE = 200
 
 
 @dataclass(frozen=True)
-class Inputs:
+class TokenSequences:
     """All sequences of up to `max_len` of these words that a compiled model reads."""
 
     model: Model
@@ -35,7 +35,7 @@ class Inputs:
         ids = self.model.tokenizer.convert_tokens_to_ids([BOS, *self.words])
         return torch.tensor([[ids[0], *(ids[1 + word] for word in sequence)] for sequence in sequences])
 
-    def batches(self, per_length: int, seed: int) -> tuple[Prompts, ...]:
+    def batches(self, per_length: int, seed: int) -> tuple[TokenPairs, ...]:
         """All sequences of each length, or as many of them, every place scored and each with a random other one."""
         rng, found = np.random.default_rng(seed), []
         for length in range(1, self.max_len + 1):
@@ -44,7 +44,9 @@ class Inputs:
             other = (chosen + rng.integers(1, max(count, 2), size=len(chosen))) % count
             clean, corrupt = (self._prompts([self._digits(int(n), length) for n in some]) for some in (chosen, other))
             positions = torch.arange(1, length + 1).repeat(len(clean))
-            found.append(Prompts(clean.repeat_interleave(length, 0), corrupt.repeat_interleave(length, 0), positions))
+            found.append(
+                TokenPairs(clean.repeat_interleave(length, 0), corrupt.repeat_interleave(length, 0), positions)
+            )
         return tuple(found)
 
     def _digits(self, number: int, length: int) -> list[int]:

@@ -14,7 +14,7 @@ NAMES = ("reverse", "proportion")
 
 
 @dataclass(frozen=True)
-class Program:
+class RaspProgram:
     """A RASP program (`tracr.rasp.rasp.SOp`), the tokens it reads, and how many of them at most."""
 
     expression: Any
@@ -36,7 +36,7 @@ def check_program(name: str) -> None:
         raise UnknownModel(f"no model called {PREFIX + name!r}; wanted a RASP program that goes by name; {hint}")
 
 
-def program(name: str) -> Program:
+def program(name: str) -> RaspProgram:
     """The program of that name.
 
     Raises: UnknownModel, MissingExtra.
@@ -47,6 +47,6 @@ def program(name: str) -> Program:
     check_program(name)
     library, rasp = tracr_module("tracr.compiler.lib"), tracr_module("tracr.rasp.rasp")
     if name == "reverse":
-        return Program(library.make_reverse(rasp.tokens), tracr_reverse.LETTERS, tracr_reverse.LONGEST)
+        return RaspProgram(library.make_reverse(rasp.tokens), tracr_reverse.LETTERS, tracr_reverse.LONGEST)
     share = library.make_frac_prevs(rasp.tokens == "x")
-    return Program(share, tracr_proportion.LETTERS, tracr_proportion.LONGEST)
+    return RaspProgram(share, tracr_proportion.LETTERS, tracr_proportion.LONGEST)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class KnownSubject:
     """A model with a known circuit: what makes it (`module:function`), from which name, and whether from a seed too."""
 
     maker: str
@@ -33,19 +33,19 @@ class Subject:
         return made
 
 
-def subjects() -> dict[str, Subject]:
+def subjects() -> dict[str, KnownSubject]:
     """All of them by name; only planted circuits differ from seed to seed, the others are one model each."""
     trained = [name for name in tasks.shipped_models() if (tasks.shipped_model(name) / "truth.json").is_file()]
     return {
         **{
-            f"tracr-{program}": Subject("acdc.ground_truth.tracr:known", program)
+            f"tracr-{program}": KnownSubject("acdc.ground_truth.tracr:known", program)
             for program in ("reverse", "proportion")
         },
         **{
-            f"planted-{motif}": Subject("acdc.ground_truth.planted:known", motif, seeded=True)
+            f"planted-{motif}": KnownSubject("acdc.ground_truth.planted:known", motif, seeded=True)
             for motif in ("chain", "and", "or", "backup", "hidden")
         },
-        **{name: Subject("acdc.ground_truth.trained:known", name) for name in trained},
+        **{name: KnownSubject("acdc.ground_truth.trained:known", name) for name in trained},
     }
 
 

@@ -11,9 +11,9 @@ import tasks
 from acdc.errors import BadProgram
 from acdc.ground_truth.compiler import compile_program, load_compiled
 from acdc.ground_truth.derivation import true_edges
-from acdc.ground_truth.inputs import Inputs
+from acdc.ground_truth.inputs import TokenSequences
 from acdc.ground_truth.known import Known
-from acdc.ground_truth.programs import PREFIX, Program, program
+from acdc.ground_truth.programs import PREFIX, RaspProgram, program
 from graphs.ablation import Ablation
 from graphs.model import Model
 from graphs.nodes import Edge
@@ -71,7 +71,7 @@ def tracr_task(
             "wanted at least 2 tokens and a length of 1"
         )
     # Tokens are numbered by name, so that the same prompts are drawn whatever order a set gives them in.
-    compiling = Program(expression, tuple(sorted(vocabulary, key=str)), max_len, causal)
+    compiling = RaspProgram(expression, tuple(sorted(vocabulary, key=str)), max_len, causal)
     compiled = _compiled(compiling, PREFIX + name, device, dtype)
     inputs = _inputs(compiling, compiled)
     about = About(f"Does what the RASP program {name!r} does.", "Lindner et al. 2023, Tracr, arXiv:2301.05062")
@@ -79,15 +79,15 @@ def tracr_task(
     return Known(PREFIX + name, task, compiled, _truths(inputs, seed))
 
 
-def _compiled(source: Program, name: str, device: str | torch.device, dtype: torch.dtype) -> Model:
+def _compiled(source: RaspProgram, name: str, device: str | torch.device, dtype: torch.dtype) -> Model:
     assembled = compile_program(source.expression, source.vocabulary, source.max_len, causal=source.causal)
     return load_compiled(assembled, name, device=device, dtype=dtype)
 
 
-def _inputs(source: Program, compiled: Model) -> Inputs:
-    return Inputs(compiled, tuple(str(token) for token in source.vocabulary), source.max_len)
+def _inputs(source: RaspProgram, compiled: Model) -> TokenSequences:
+    return TokenSequences(compiled, tuple(str(token) for token in source.vocabulary), source.max_len)
 
 
-def _truths(inputs: Inputs, seed: int) -> dict[Ablation, frozenset[Edge]]:
+def _truths(inputs: TokenSequences, seed: int) -> dict[Ablation, frozenset[Edge]]:
     batches = inputs.batches(_PER_LENGTH, seed)
     return {ablation: true_edges(inputs.model, batches, ablation, TOLERANCE) for ablation in Ablation}

@@ -10,7 +10,7 @@ import pytest
 
 from acdc.errors import AcdcError, BadHypothesisFile
 from acdc.hypotheses import recording
-from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import load
 from acdc.hypotheses.verdict import judge
 from graphs.errors import GraphsError
@@ -19,7 +19,7 @@ from tasks.errors import TaskError
 if TYPE_CHECKING:
     from acdc.hypotheses.hypothesis import Claim, Hypothesis
 
-_LABORATORY = pytest.StashKey[Laboratory]()
+_LABORATORY = pytest.StashKey[ModelCache]()
 
 
 class ClaimBroke(Exception):
@@ -65,7 +65,7 @@ class ClaimTest(pytest.Item):
         Raises: ClaimBroke.
         """
         update = bool(self.config.getoption("acdc_update"))
-        laboratory = self.config.stash.setdefault(_LABORATORY, Laboratory())
+        laboratory = self.config.stash.setdefault(_LABORATORY, ModelCache())
         anyway = bool(self.config.getoption("acdc_anyway"))
         verdict = judge(self.hypothesis, self.claim, laboratory, update=update, anyway=anyway, tell=self._tell)
         self.user_properties += [(f"acdc.{name}", value) for name, value in verdict.figures().items()]

@@ -44,7 +44,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ClaimSubject:
     """What a circuit is measured on: a task, its name or file (which tells tasks apart), a model's name, a setup.
 
     `given` says which of it are the file's or the user's own choice, where the circuit's record may say otherwise.
@@ -68,7 +68,7 @@ class Claim:
     kind: ClaimKind
     bound: Bound
     place: str
-    other: Subject | None = None
+    other: ClaimSubject | None = None
     against: Circuit | None = None
     prompts: ListedPrompts | None = None
 
@@ -144,7 +144,7 @@ class Hypothesis:
     """Everything a hypothesis file says, and the values recorded for its claims."""
 
     path: Path
-    subject: Subject
+    subject: ClaimSubject
     circuit: Circuit | Listed
     circuit_place: str
     claims: tuple[Claim, ...]

@@ -17,7 +17,7 @@ TOLD = 5
 
 
 @dataclass(frozen=True)
-class Suspect:
+class InfluentialEdge:
     """An edge by name, and what there is against it in a few words."""
 
     edge: str
@@ -31,7 +31,7 @@ def movers(
     *,
     upwards: bool,
     strengthen: bool,
-) -> tuple[Suspect, ...]:
+) -> tuple[InfluentialEdge, ...]:
     """The edges that alone move a circuit's value most, each measured with the edge put in or taken out.
 
     `upwards` says which way the value should move, `strengthen` whether more of the behaviour moves it there; edges are
@@ -48,13 +48,13 @@ def movers(
     gains = [value - now if upwards else now - value for value in then]
     ranked = sorted(range(len(changed)), key=lambda place: -gains[place])
     return tuple(
-        Suspect(changed[place][1].name, f"{changed[place][0]} {then[place]:.3g}")
+        InfluentialEdge(changed[place][1].name, f"{changed[place][0]} {then[place]:.3g}")
         for place in ranked[:TOLD]
         if gains[place] > 1e-6
     )
 
 
-def expendable(problem: Problem, circuit: Circuit) -> tuple[Suspect, ...]:
+def expendable(problem: Problem, circuit: Circuit) -> tuple[InfluentialEdge, ...]:
     """The edges that the circuit loses least without, by the mean metric."""
     edges = circuit.ordered()
     if not edges:
@@ -62,12 +62,14 @@ def expendable(problem: Problem, circuit: Circuit) -> tuple[Suspect, ...]:
     found: list[float] = problem.measure([circuit.without([edge]) for edge in edges])[0].mean(-1).tolist()
     ranked = sorted(range(len(edges)), key=lambda place: -problem.metric.sign * found[place])
     words = problem.metric.name.replace("_", " ")
-    return tuple(Suspect(edges[place].name, f"without it {words} {found[place]:.3g}") for place in ranked[:TOLD])
+    return tuple(
+        InfluentialEdge(edges[place].name, f"without it {words} {found[place]:.3g}") for place in ranked[:TOLD]
+    )
 
 
-def named(edges: Iterable[Edge], words: str) -> tuple[Suspect, ...]:
+def named(edges: Iterable[Edge], words: str) -> tuple[InfluentialEdge, ...]:
     """These edges, all with the same words."""
-    return tuple(Suspect(edge.name, words) for edge in edges)
+    return tuple(InfluentialEdge(edge.name, words) for edge in edges)
 
 
 def _effects(problem: Problem) -> dict[Edge, float]:

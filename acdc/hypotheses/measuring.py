@@ -10,13 +10,13 @@ from typing_extensions import assert_never
 
 from acdc.errors import AcdcError
 from acdc.hypotheses.hypothesis import Claim, Hypothesis, Listed
-from acdc.hypotheses.influential_edges import Suspect, expendable, movers, named
+from acdc.hypotheses.influential_edges import InfluentialEdge, expendable, movers, named
 from acdc.judges.faithfulness import CONFIDENCE, RESAMPLES, Interval, faithfulness
 
 if TYPE_CHECKING:
     import torch
 
-    from acdc.hypotheses.model_cache import Laboratory
+    from acdc.hypotheses.model_cache import ModelCache
     from acdc.problem import Problem
     from graphs.circuit import Circuit
     from tasks.prompts import ListedPrompts
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _NAMED = 6
 """How many nodes are told by name."""
 
-Blame = Callable[[bool], "tuple[Suspect, ...]"]
+Blame = Callable[[bool], "tuple[InfluentialEdge, ...]"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredClaim:
     """The value of a claim, with its 95% confidence interval where it is an estimate over prompts.
 
     `blame` names the edges that most make the value too low (True) or too high (False); `edges` are to be recorded;
@@ -42,7 +42,7 @@ class Measured:
     counted: str = ""
 
 
-def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Measured:
+def measure(hypothesis: Hypothesis, claim: Claim, laboratory: ModelCache) -> MeasuredClaim:
     """The value of one claim of a hypothesis.
 
     Raises: BadHypothesisFile when the circuit is not in the model; UnmeasurableBehaviour when the model does not show
@@ -63,12 +63,12 @@ def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Mea
             from acdc.judges.minimality import minimality
 
             useless = minimality(problem, circuit).useless
-            return Measured(float(len(useless)), blame=lambda too_low: named(useless, "useless"))
+            return MeasuredClaim(float(len(useless)), blame=lambda too_low: named(useless, "useless"))
         case "necessity":
             from acdc.judges.necessity import necessity
 
             kept = necessity(problem, circuit).kept
-            return Measured(kept.value, kept, _blamed(problem, ~circuit, _keeps(problem), stronger=True))
+            return MeasuredClaim(kept.value, kept, _blamed(problem, ~circuit, _keeps(problem), stronger=True))
         case "size":
             return _size(hypothesis, problem, circuit)
         case "edges":
@@ -83,21 +83,21 @@ def measure(hypothesis: Hypothesis, claim: Claim, laboratory: Laboratory) -> Mea
             assert_never(claim.kind)
 
 
-def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> Measured:
+def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> MeasuredClaim:
     """The edges of the circuit, as `acdc show` counts them; the nodes are counted and named beside them."""
     nodes = [node.name for node in circuit.nodes() if node.kind in ("head", "mlp")]
     named = ", ".join(nodes[:_NAMED]) + (", ..." if len(nodes) > _NAMED else "")
     counted = f"edges; nodes: {len(nodes)}" + (f", {named}" if nodes else "")
     if isinstance(hypothesis.circuit, Listed) and (between := hypothesis.circuit.between_nodes(problem.graph)):
         counted += f"; {between} of the edges are those between the nodes that are listed, input and logits"
-    return Measured(
+    return MeasuredClaim(
         float(len(circuit)),
         blame=lambda too_low: () if too_low else expendable(problem, circuit),
         counted=counted,
     )
 
 
-def _behaviour(problem: Problem) -> Measured:
+def _behaviour(problem: Problem) -> MeasuredClaim:
     from scipy.stats import binomtest
 
     from graphs.circuit import Circuit
@@ -111,15 +111,15 @@ def _behaviour(problem: Problem) -> Measured:
     [accuracy] = accuracies([model])
     ends = binomtest(round(accuracy * n), n).proportion_ci(CONFIDENCE, "wilson")
     interval = Interval(accuracy, float(ends.low), float(ends.high))
-    return Measured(accuracy, interval, _blamed(problem, model, accuracies, stronger=True))
+    return MeasuredClaim(accuracy, interval, _blamed(problem, model, accuracies, stronger=True))
 
 
-def _faithfulness(problem: Problem, circuit: Circuit) -> Measured:
+def _faithfulness(problem: Problem, circuit: Circuit) -> MeasuredClaim:
     kept = faithfulness(problem, circuit).normalised
-    return Measured(kept.value, kept, _blamed(problem, circuit, _keeps(problem), stronger=True))
+    return MeasuredClaim(kept.value, kept, _blamed(problem, circuit, _keeps(problem), stronger=True))
 
 
-def _kl(problem: Problem, circuit: Circuit) -> Measured:
+def _kl(problem: Problem, circuit: Circuit) -> MeasuredClaim:
     from tasks.metrics import KLDivergence
 
     def divergences(circuits: Sequence[Circuit]) -> list[float]:
@@ -127,10 +127,10 @@ def _kl(problem: Problem, circuit: Circuit) -> Measured:
         return found
 
     interval = _mean(problem.measure([circuit], [KLDivergence()])[0, 0])
-    return Measured(interval.value, interval, _blamed(problem, circuit, divergences, stronger=False))
+    return MeasuredClaim(interval.value, interval, _blamed(problem, circuit, divergences, stronger=False))
 
 
-def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts) -> Measured:
+def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts) -> MeasuredClaim:
     """The worst divergence on these prompts; a missing edge carries what it does on the problem's own."""
     from tasks.errors import BadPrompts
     from tasks.metrics import KLDivergence
@@ -151,10 +151,10 @@ def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts)
         return found
 
     [worst] = divergences([circuit])
-    return Measured(worst, blame=_blamed(pinned, circuit, divergences, stronger=False))
+    return MeasuredClaim(worst, blame=_blamed(pinned, circuit, divergences, stronger=False))
 
 
-def _completeness(problem: Problem, circuit: Circuit) -> Measured:
+def _completeness(problem: Problem, circuit: Circuit) -> MeasuredClaim:
     from acdc.judges.completeness import completeness
 
     worst = completeness(problem, circuit).worst
@@ -163,10 +163,10 @@ def _completeness(problem: Problem, circuit: Circuit) -> Measured:
     def gaps(circuits: Sequence[Circuit]) -> list[float]:
         return [abs(kept - worst.model) for kept in _keeps(problem)(circuits)]
 
-    return Measured(worst.size, blame=_blamed(problem, rest, gaps, stronger=worst.circuit > worst.model))
+    return MeasuredClaim(worst.size, blame=_blamed(problem, rest, gaps, stronger=worst.circuit > worst.model))
 
 
-def _likeness(hypothesis: Hypothesis, claim: Claim, circuit: Circuit) -> Measured:
+def _likeness(hypothesis: Hypothesis, claim: Claim, circuit: Circuit) -> MeasuredClaim:
     own = {edge.name: edge for edge in circuit.ordered()}
     recorded = hypothesis.baselines.get(claim.name)
     other: Sequence[str] = tuple(own)  # with nothing to compare with, the verdict is that there is nothing
@@ -178,10 +178,13 @@ def _likeness(hypothesis: Hypothesis, claim: Claim, circuit: Circuit) -> Measure
     together = {*own, *other}
     likeness = len({*own} & {*other}) / len(together) if together else 1.0
 
-    def blame(too_low: bool) -> tuple[Suspect, ...]:
-        return (*(Suspect(name, "lost") for name in lost), *(Suspect(name, "gained") for name in gained))
+    def blame(too_low: bool) -> tuple[InfluentialEdge, ...]:
+        return (
+            *(InfluentialEdge(name, "lost") for name in lost),
+            *(InfluentialEdge(name, "gained") for name in gained),
+        )
 
-    return Measured(likeness, blame=blame, edges=tuple(own))
+    return MeasuredClaim(likeness, blame=blame, edges=tuple(own))
 
 
 def _keeps(problem: Problem) -> Callable[[Sequence[Circuit]], list[float]]:
@@ -199,7 +202,7 @@ def _blamed(
 ) -> Blame:
     """Blame by measurement; `stronger` says whether a higher value is more of the behaviour."""
 
-    def blame(too_low: bool) -> tuple[Suspect, ...]:
+    def blame(too_low: bool) -> tuple[InfluentialEdge, ...]:
         try:
             return movers(problem, circuit, values, upwards=too_low, strengthen=too_low == stronger)
         except AcdcError:  # there is nothing to rank edges by, as where the model does not show the behaviour

@@ -9,7 +9,7 @@ from acdc.models import name_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from acdc.hypotheses.hypothesis import Hypothesis, Subject
+    from acdc.hypotheses.hypothesis import ClaimSubject, Hypothesis
     from acdc.judges.same_subject import Differences, Tell
     from acdc.problem import Problem
     from acdc.settings import Setup
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Laboratory:
+class ModelCache:
     """What has been loaded so far; one for a whole session of tests."""
 
     def __init__(self, model: Model | None = None) -> None:
@@ -47,7 +47,7 @@ class Laboratory:
         self._compared[key] = differences(circuit, subject.task, model, subject.setup, subject.given)
         self._compared[key].settle(anyway=anyway, tell=tell)
 
-    def problem(self, subject: Subject) -> Problem:
+    def problem(self, subject: ClaimSubject) -> Problem:
         """The judgement problem of that subject: the prompts that nothing is found on.
 
         Raises: what loading the model and expressing the prompts in its tokens raises.

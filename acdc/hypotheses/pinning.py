@@ -15,7 +15,7 @@ from graphs.ablation import Ablation
 from tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:
-    from acdc.attacks.file import Recorded
+    from acdc.attacks.file import RecordedAttack
 
 _KIND = "counterexamples"
 
@@ -54,7 +54,7 @@ def pinned(text: str, pair: TextPair, at_most: float | None) -> str:
     return changed
 
 
-def started(found: Recorded, pair: TextPair, at_most: float, folder: Path) -> str:
+def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path) -> str:
     """The text of a new hypothesis file for that folder, which claims nothing but this prompt."""
 
     def beside(path: str | Path) -> str:

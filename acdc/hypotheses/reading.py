@@ -14,7 +14,7 @@ from acdc.errors import AcdcError, BadBaseline, BadHypothesisFile
 from acdc.hypotheses import baselines
 from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.form import BoundForm, CounterexamplesForm, HypothesisForm, PromptForm, SetupForm
-from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, Hypothesis, Listed, Subject, require_graph
+from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, ClaimSubject, Hypothesis, Listed, require_graph
 from acdc.hypotheses.wording import plain, problems
 from acdc.judges.same_subject import Given
 from acdc.models import expanded, name_of, resolve
@@ -70,7 +70,7 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
             usual = recorded_setup(named.circuit)
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
     setup = Setup(**{**{name: getattr(usual, name) for name in SetupForm.model_fields}, **given})
-    subject = Subject(named.task, form.task, named.model, setup, named.given)
+    subject = ClaimSubject(named.task, form.task, named.model, setup, named.given)
     claims: list[Claim] = []
     for kind in get_args(ClaimKind):
         place = named.place("claims", kind)
@@ -85,7 +85,7 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
                 claims.append(Claim(kind, _bound(bound), place, against=against))
             case dict() as bounds:
                 for name, bound in bounds.items():
-                    other = Subject(named.others[name], name, named.model, replace(setup, metric=bound.metric))
+                    other = ClaimSubject(named.others[name], name, named.model, replace(setup, metric=bound.metric))
                     claims.append(Claim(kind, _bound(bound), named.place("claims", kind, name), other))
     return Hypothesis(named.path, subject, named.circuit, named.place("circuit"), tuple(claims), named.recorded)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from acdc.errors import AcdcError, BadSetting
 from acdc.hypotheses import baselines
-from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import NAMES, load
 from acdc.hypotheses.verdict import Verdict, judge
 from graphs.errors import GraphsError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClaimOutcome:
     """What came of a claim, or of a whole file (`claim` is None) that could not be read: a verdict, or an error."""
 
     file: Path
@@ -60,7 +60,7 @@ def run(
     update: bool = False,
     anyway: bool = False,
     tell: Tell | None = None,
-) -> Iterator[Outcome]:
+) -> Iterator[ClaimOutcome]:
     """The outcome of every claim, as it is known; a file or a claim with an error keeps no other from being tested.
 
     With `model`, all hypotheses are about that one; with `update`, baselines are recorded, file by file. A circuit
@@ -69,7 +69,7 @@ def run(
 
     Raises: UnwritableOutput.
     """
-    laboratory = Laboratory(None if isinstance(model, str) else model)
+    laboratory = ModelCache(None if isinstance(model, str) else model)
 
     def about(file: Path) -> Tell | None:
         return None if tell is None else lambda line: tell(f"{file}: {line}")
@@ -78,17 +78,17 @@ def run(
         try:
             hypothesis = load(file, model)
         except AcdcError as error:
-            yield Outcome(file, None, None, error)
+            yield ClaimOutcome(file, None, None, error)
             continue
         recorded = {}
         for claim in hypothesis.claims:
             try:
                 verdict = judge(hypothesis, claim, laboratory, update=update, anyway=anyway, tell=about(file))
             except (AcdcError, GraphsError, TaskError) as error:
-                yield Outcome(file, claim, None, error)
+                yield ClaimOutcome(file, claim, None, error)
                 continue
             if update and verdict.recorded is not None:
                 recorded[claim.name] = verdict.recorded
-            yield Outcome(file, claim, verdict)
+            yield ClaimOutcome(file, claim, verdict)
         if recorded:
             baselines.save(baselines.path_of(file), recorded)

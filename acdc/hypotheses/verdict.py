@@ -9,9 +9,9 @@ from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.hypothesis import Claim, Hypothesis
 
 if TYPE_CHECKING:
-    from acdc.hypotheses.influential_edges import Suspect
-    from acdc.hypotheses.measuring import Measured
-    from acdc.hypotheses.model_cache import Laboratory
+    from acdc.hypotheses.influential_edges import InfluentialEdge
+    from acdc.hypotheses.measuring import MeasuredClaim
+    from acdc.hypotheses.model_cache import ModelCache
     from acdc.judges.same_subject import Tell
 
 _TOLD = 5
@@ -37,11 +37,11 @@ class Verdict:
     """
 
     claim: Claim
-    measured: Measured
+    measured: MeasuredClaim
     low: float | None
     high: float | None
     recorded: Baseline | None
-    suspects: tuple[Suspect, ...] = ()
+    suspects: tuple[InfluentialEdge, ...] = ()
 
     @property
     def bounded(self) -> bool:
@@ -120,7 +120,7 @@ class Verdict:
 def judge(
     hypothesis: Hypothesis,
     claim: Claim,
-    laboratory: Laboratory,
+    laboratory: ModelCache,
     *,
     update: bool = False,
     anyway: bool = False,

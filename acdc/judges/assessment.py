@@ -15,8 +15,8 @@ from acdc.judges.findings import INCOMPLETE, Findings
 from acdc.judges.independence import independence
 from acdc.judges.minimality import minimality
 from acdc.judges.necessity import partial_necessity
-from acdc.judges.rank_test import Contest
-from acdc.judges.sensitivity import AT_LEAST, Claim, Sensitivity, sensitivity
+from acdc.judges.rank_test import RankTest
+from acdc.judges.sensitivity import AT_LEAST, ConditionalClaim, Sensitivity, sensitivity
 from acdc.judges.sufficiency import RANDOM, sufficiency
 from acdc.problem import Problem
 from acdc.progress import Progress
@@ -31,7 +31,7 @@ Verdict = Literal["holds", "conditional", "fails", "not measured"]
 
 
 @dataclass(frozen=True)
-class Case:
+class AssessmentSubject:
     """A circuit with what is known of it already: the prompts to judge it on, its faithfulness and completeness.
 
     It is held against `draws` random circuits; `watch` hears how many of them have been measured.
@@ -65,7 +65,7 @@ class Section:
         return {"question": self.question, "verdict": self.verdict, "finding": self.finding, **self.data}
 
 
-def assess(case: Case) -> Iterator[Section]:
+def assess(case: AssessmentSubject) -> Iterator[Section]:
     """The sections in the order of `ASKED`, each when it is asked for.
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
@@ -75,7 +75,7 @@ def assess(case: Case) -> Iterator[Section]:
         yield from ask(case)
 
 
-def _tell(case: Case, ask: Callable[[Case], object]) -> None:
+def _tell(case: AssessmentSubject, ask: Callable[[AssessmentSubject], object]) -> None:
     """Tell whoever waits what is asked now; how far it is, it says itself."""
     if case.watch is not None:
         case.watch(Progress(ask.__name__.strip("_"), 0, 1))
@@ -88,7 +88,7 @@ def verdict(sections: Sequence[Section]) -> Verdict:
     return next((one for one in order if one in met), "not measured")
 
 
-def _faithfulness(case: Case) -> Iterator[Section]:
+def _faithfulness(case: AssessmentSubject) -> Iterator[Section]:
     kept = case.faithfulness.normalised
     words = (
         f"keeps {kept.value:.1%} (95% CI {kept.low:.1%} to {kept.high:.1%}); at least {case.at_least:.0%} is claimed"
@@ -96,7 +96,7 @@ def _faithfulness(case: Case) -> Iterator[Section]:
     yield Section("faithfulness", "holds" if kept.value >= case.at_least else "fails", words)
 
 
-def _completeness(case: Case) -> Iterator[Section]:
+def _completeness(case: AssessmentSubject) -> Iterator[Section]:
     if case.completeness is None:
         yield Section("completeness", "not measured", "there are no edges")
         return
@@ -105,7 +105,7 @@ def _completeness(case: Case) -> Iterator[Section]:
     yield Section("completeness", "holds" if gap.size <= INCOMPLETE else "fails", words)
 
 
-def _sensitivity(case: Case) -> Iterator[Section]:
+def _sensitivity(case: AssessmentSubject) -> Iterator[Section]:
     measured = sensitivity(case.problem, case.findings.circuit, case.at_least, watch=case.watch)
     data = measured.to_json()
     by_ablation = {name: parts[case.problem.metric.name] for name, parts in measured.kept.items()}
@@ -115,7 +115,7 @@ def _sensitivity(case: Case) -> Iterator[Section]:
     yield Section("metrics", measured.metrics.verdict, _claimed(measured.metrics, by_metric), data["metrics"])
 
 
-def _claimed(claim: Claim, kept: Mapping[str, float | None]) -> str:
+def _claimed(claim: ConditionalClaim, kept: Mapping[str, float | None]) -> str:
     """Under what a claim holds, and what is kept where it does not."""
     told = [f"holds under {_listed(claim.holds)}"] if claim.holds else []
     if claim.breaks:
@@ -125,7 +125,7 @@ def _claimed(claim: Claim, kept: Mapping[str, float | None]) -> str:
     return "; ".join(told)
 
 
-def _stability(case: Case) -> Iterator[Section]:
+def _stability(case: AssessmentSubject) -> Iterator[Section]:
     repeated = case.findings.outcome.stability
     groups = {"resamples": repeated.resamples, "seeds": repeated.seeds} if repeated else {}
     alike = {name: one.with_circuit for name, one in groups.items() if one}
@@ -137,7 +137,7 @@ def _stability(case: Case) -> Iterator[Section]:
     yield Section("stability", "holds" if min(alike.values()) >= STABLE else "fails", words)
 
 
-def _hypotheses(case: Case) -> Iterator[Section]:
+def _hypotheses(case: AssessmentSubject) -> Iterator[Section]:
     if not case.findings.circuit.pruned().edges:
         words = "no edge of the circuit is on a way from the input to the logits"
         yield Section("hypotheses", "not measured", words)
@@ -147,7 +147,7 @@ def _hypotheses(case: Case) -> Iterator[Section]:
         yield ask(case)
 
 
-def _equivalence(case: Case) -> Section:
+def _equivalence(case: AssessmentSubject) -> Section:
     alike = equivalence(case.problem, case.findings.circuit, case.seed)
     words = (
         f"scores like the model, {alike.difference:+.2g} within {alike.margin:.2g} (TOST, {_p(alike.p_alike)}); "
@@ -156,7 +156,7 @@ def _equivalence(case: Case) -> Section:
     return Section("equivalence", _shown(alike.p_alike <= LEVEL), words, alike.to_json())
 
 
-def _independence(case: Case) -> Section:
+def _independence(case: AssessmentSubject) -> Section:
     apart = independence(case.problem, case.findings.circuit, case.seed)
     if not apart.varies:
         words = "the model scores the same on every prompt, so that nothing can depend on it"
@@ -165,7 +165,7 @@ def _independence(case: Case) -> Section:
     return Section("independence", _shown(apart.p_value > LEVEL), words, apart.to_json())
 
 
-def _minimality(case: Case) -> Section:
+def _minimality(case: AssessmentSubject) -> Section:
     least = minimality(case.problem, case.findings.circuit, case.seed, added=case.draws, watch=case.watch)
     words = (
         f"{len(least.useless):,} of {len(least.edges):,} edges do no more than random ones between its nodes "
@@ -174,7 +174,7 @@ def _minimality(case: Case) -> Section:
     return Section("minimality", _shown(not least.useless), words, least.to_json())
 
 
-def _sufficiency(case: Case) -> Section:
+def _sufficiency(case: AssessmentSubject) -> Section:
     enough = sufficiency(case.problem, case.findings.circuit, case.seed, draws=case.draws, watch=case.watch)
     words = (
         f"nearer to the model than {_beaten(enough.uniform)} random circuits of its size, "
@@ -183,7 +183,7 @@ def _sufficiency(case: Case) -> Section:
     return Section("sufficiency", _shown(enough.p_value <= LEVEL), words, enough.to_json())
 
 
-def _necessity(case: Case) -> Section:
+def _necessity(case: AssessmentSubject) -> Section:
     try:
         needed = partial_necessity(case.problem, case.findings.circuit, case.seed, draws=case.draws, watch=case.watch)
     except BadSetting:  # some edge is live, so that only this is left
@@ -203,7 +203,7 @@ def _p(value: float) -> str:
     return f"p = {value:.2g}"
 
 
-def _beaten(found: Contest) -> str:
+def _beaten(found: RankTest) -> str:
     return f"{found.beaten:,} of {found.of:,}"
 
 
@@ -216,7 +216,7 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-ASKED: tuple[Callable[[Case], Iterator[Section]], ...] = (
+ASKED: tuple[Callable[[AssessmentSubject], Iterator[Section]], ...] = (
     _faithfulness,
     _completeness,
     _hypotheses,

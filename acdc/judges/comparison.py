@@ -24,7 +24,7 @@ Whose = Literal["A", "B", "A and B"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredBoth:
     """Both circuits on the judgement prompts of one, or of both where these are the same, by that one's setup."""
 
     prompts: Whose
@@ -45,7 +45,7 @@ class Difference:
 
     a: Circuit
     b: Circuit
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredBoth, ...]
     unmeasured: str = ""
 
     @property
@@ -143,7 +143,7 @@ def compare(
             continue
         _, judgement = problems(of, on, setup)
         judged = (faithfulness(judgement, one, setup.seed) for one in (a, b))
-        measured.append(Measured(whose, of.name, setup, *judged))
+        measured.append(MeasuredBoth(whose, of.name, setup, *judged))
     return Difference(a, b, tuple(measured), "; ".join(reasons))
 
 

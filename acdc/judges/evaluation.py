@@ -10,7 +10,7 @@ from acdc.judges.same_subject import Given, Tell, differences
 from acdc.models import load_named, name_of
 from acdc.problem import Problem
 from acdc.problems import check_prompts, problems
-from acdc.record import Asked
+from acdc.record import Request
 from acdc.recorded import recorded, recorded_setup
 from acdc.settings import Setup
 from graphs.circuit import Circuit
@@ -83,7 +83,7 @@ def subject(
     if model is None:
         _require_lasting(circuit, "model")
         model = str(recorded(circuit, "model", "name"))
-    asked = Asked.of(task, model)
+    asked = Request.of(task, model)
     task = asked.task
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(task, asked.model, setup)

@@ -123,7 +123,7 @@ class Repeated:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RecordedResults:
     """How faithful a circuit was found to be, the sweep that led to it, and what else its file has to say.
 
     `answer_form` is there where the model prefers the answers' other form.
@@ -142,7 +142,7 @@ class Findings:
 
     circuit: Circuit
     origin: Origin
-    outcome: Outcome
+    outcome: RecordedResults
 
     @classmethod
     def of(cls, circuit: Circuit, where: str = "the circuit") -> Findings:
@@ -150,7 +150,7 @@ class Findings:
 
         Raises: BadCircuitFile when something it says is not of the kind it must be.
         """
-        return cls(circuit, _read(Origin, circuit.provenance, where), _read(Outcome, circuit.provenance, where))
+        return cls(circuit, _read(Origin, circuit.provenance, where), _read(RecordedResults, circuit.provenance, where))
 
 
 def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.faithfulness import Interval, ratio_of_means
 from acdc.judges.random_circuits import random_circuits
-from acdc.judges.rank_test import Contest, contest
+from acdc.judges.rank_test import RankTest, contest
 from acdc.judges.sufficiency import RANDOM
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def necessity(problem: Problem, circuit: Circuit, seed: int = 0) -> Necessity:
 
 def partial_necessity(
     problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM, watch: Watch | None = None
-) -> Contest:
+) -> RankTest:
     """Whether the model is hurt more without the circuit than without others of as many live edges.
 
     Hurt is the mean over prompts of |metric without - metric of the whole model|. The random circuits are uniform ones

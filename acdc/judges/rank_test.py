@@ -16,7 +16,7 @@ SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Contest:
+class RankTest:
     """How many of `of` random draws a number beats; equals count as not beaten.
 
     `p_value` is (1 + draws not beaten) / (1 + all), small if the number would be rare among the draws; `p_share` that
@@ -36,7 +36,7 @@ class Contest:
         return asdict(self)
 
 
-def contest(own: float, others: numpy.typing.NDArray[numpy.float64], rounding: float = 0.0) -> Contest:
+def contest(own: float, others: numpy.typing.NDArray[numpy.float64], rounding: float = 0.0) -> RankTest:
     """The number `own` against `others`, more being better; what differs by `rounding` or less is equal.
 
     Raises: NotFinite.
@@ -47,4 +47,4 @@ def contest(own: float, others: numpy.typing.NDArray[numpy.float64], rounding: f
     beaten = int((others < own - rounding).sum())
     share = binomtest(beaten, len(others), SHARE, alternative="greater").pvalue
     p_value = (1 + len(others) - beaten) / (1 + len(others))
-    return Contest(own, beaten, len(others), p_value, float(share))
+    return RankTest(own, beaten, len(others), p_value, float(share))

@@ -21,7 +21,7 @@ Verdict = Literal["holds", "conditional", "fails"]
 
 
 @dataclass(frozen=True)
-class Claim:
+class ConditionalClaim:
     """Under which of several settings a circuit keeps what it claims to keep, and under which not.
 
     `unmeasurable` are those under which ablating the whole model does not hurt, so that nothing can be kept.
@@ -47,8 +47,8 @@ class Sensitivity:
 
     at_least: float
     kept: dict[str, dict[str, float | None]]
-    ablations: Claim
-    metrics: Claim
+    ablations: ConditionalClaim
+    metrics: ConditionalClaim
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
@@ -91,8 +91,8 @@ def sensitivity(
     )
 
 
-def _claim(kept: Sequence[tuple[str, float | None]], at_least: float) -> Claim:
-    return Claim(
+def _claim(kept: Sequence[tuple[str, float | None]], at_least: float) -> ConditionalClaim:
+    return ConditionalClaim(
         tuple(name for name, part in kept if part is not None and part >= at_least),
         tuple(name for name, part in kept if part is not None and part < at_least),
         tuple(name for name, part in kept if part is None),

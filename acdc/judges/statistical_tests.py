@@ -10,7 +10,7 @@ from acdc.judges.equivalence import Equivalence, equivalence
 from acdc.judges.independence import Independence, independence
 from acdc.judges.minimality import Minimality, minimality
 from acdc.judges.necessity import partial_necessity
-from acdc.judges.rank_test import Contest
+from acdc.judges.rank_test import RankTest
 from acdc.judges.sufficiency import RANDOM, Sufficiency, sufficiency
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Hypotheses:
     independence: Independence
     minimality: Minimality
     sufficiency: Sufficiency
-    necessity: Contest | None
+    necessity: RankTest | None
     completeness: Completeness
 
     def to_json(self) -> dict[str, Any]:

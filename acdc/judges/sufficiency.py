@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.random_circuits import Draw, random_circuits
-from acdc.judges.rank_test import Contest, contest
+from acdc.judges.rank_test import RankTest, contest
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
@@ -24,8 +24,8 @@ class Sufficiency:
     The numbers compared are minus the mean over prompts of |metric of the circuit - metric of the whole model|.
     """
 
-    uniform: Contest
-    stratified: Contest
+    uniform: RankTest
+    stratified: RankTest
 
     @property
     def p_value(self) -> float:
@@ -53,7 +53,7 @@ def sufficiency(
     equal, model = rounding(problem), Circuit.full(problem.graph)
     own = float(distances(problem, model, [circuit])[0])
 
-    def against(kind: Draw) -> Contest:
+    def against(kind: Draw) -> RankTest:
         drawn = random_circuits(circuit, draws, kind, seed)
         words = f"sufficiency, {kind} random circuits"
         others = distances(problem, model, drawn, own + equal, stage=words, watch=watch)

@@ -28,10 +28,10 @@ from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import HELD, problems
-from acdc.progress import Account, CurvePoint, Progress
+from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.record import side
 from acdc.robust.frequent_words import typical
-from acdc.robust.rounds import Plan, Refined, Round, Standing, Stop
+from acdc.robust.rounds import RobustPlan, RobustResult, Round, Standing, Stop
 from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, as_goal
 from graphs.circuit import Circuit
 from graphs.model import Model
@@ -51,12 +51,12 @@ def refine(
     method: str | Method = Method(),  # noqa: B008  # a frozen value
     goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
     setup: Setup = Setup(),  # noqa: B008  # likewise
-    plan: Plan = Plan(),  # noqa: B008  # likewise
+    plan: RobustPlan = RobustPlan(),  # noqa: B008  # likewise
     watch: Watch | None = None,
     tell: Callable[[Round], None] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
-) -> Refined:
+) -> RobustResult:
     """Find the circuit of a behaviour as `discover` does, then refine it by counterexamples in rounds.
 
     The goal is that of the first circuit; the others are the best of at most so many edges as the plan allows. No
@@ -93,7 +93,7 @@ def refine(
 
 
 @dataclass(frozen=True)
-class _Found:
+class _CandidateCircuit:
     """A circuit, the metric that found it, how many lessons it was found with, and the search's account of it.
 
     The first circuit has no account here.
@@ -102,7 +102,7 @@ class _Found:
     circuit: Circuit
     metric: str
     lessons: int = 0
-    account: Account | None = None
+    account: SearchSummary | None = None
 
     def to_json(self) -> dict[str, Any]:
         assert self.account is not None
@@ -110,26 +110,26 @@ class _Found:
         return {"edges": edges, "metric": self.metric, "lessons": self.lessons, "account": asdict(self.account)}
 
     @classmethod
-    def from_json(cls, circuit: Circuit, data: Mapping[str, Any]) -> _Found:
+    def from_json(cls, circuit: Circuit, data: Mapping[str, Any]) -> _CandidateCircuit:
         scores = {Edge.parse(name): score for name, score in data["edges"].items()}
         known = {edge: score for edge, score in scores.items() if score is not None}
         told = data["account"]
         curve = tuple(CurvePoint(**point) for point in told["curve"])
-        account = Account(CurvePoint(**told["chosen"]), curve, told["figures"])
+        account = SearchSummary(CurvePoint(**told["chosen"]), curve, told["figures"])
         return cls(Circuit(circuit.graph, frozenset(scores), known), data["metric"], data["lessons"], account)
 
 
 @dataclass(frozen=True)
-class _Attacked:
+class _RoundAttack:
     """A circuit that has been attacked: the counterexamples of the search, and what came of the round."""
 
-    found: _Found
+    found: _CandidateCircuit
     cases: tuple[Case, ...]
     round: Round
 
 
 @dataclass(frozen=True)
-class _Lesson:
+class _Counterexample:
     """A prompt to learn from, and what found it."""
 
     pair: TokenPair
@@ -144,7 +144,7 @@ class _Course:
     model: Model
     method: Method
     setup: Setup
-    plan: Plan
+    plan: RobustPlan
     discovery: Problem
     judgement: Problem
     watch: Watch | None
@@ -155,12 +155,12 @@ class _Course:
         tell: Callable[[Round], None] | None,
         kept: Checkpoint | None,
         before: Collection[Mapping[str, Any]],
-    ) -> Refined:
+    ) -> RobustResult:
         """All rounds, those found before without a search, and the verdict."""
         most = int(self.plan.growth * len(first.circuit))
-        lessons: list[_Lesson] = []
-        met = [self._attacked(0, _Found(first.circuit, self.discovery.metric.name), (), (), None)]
-        found = [_Found.from_json(first.circuit, data) for data in before]
+        lessons: list[_Counterexample] = []
+        met = [self._attacked(0, _CandidateCircuit(first.circuit, self.discovery.metric.name), (), (), None)]
+        found = [_CandidateCircuit.from_json(first.circuit, data) for data in before]
         while True:
             now, number = met[-1], len(met)
             if tell is not None:
@@ -196,11 +196,11 @@ class _Course:
     def _attacked(
         self,
         number: int,
-        found: _Found,
-        lessons: Collection[_Lesson],
-        learned: Collection[_Lesson],
-        before: _Attacked | None,
-    ) -> _Attacked:
+        found: _CandidateCircuit,
+        lessons: Collection[_Counterexample],
+        learned: Collection[_Counterexample],
+        before: _RoundAttack | None,
+    ) -> _RoundAttack:
         circuit, plan = found.circuit, self.plan
         cases = self._search(circuit, plan.seed + number, f"round {number}: attack")
         varied = variations(self.task, self.model, circuit, self.setup, prompts=self.setup.prompts)
@@ -223,16 +223,18 @@ class _Course:
             lost=tuple(sorted(earlier - edges)),
             added=PromptPairs(tuple(lesson.pair for lesson in learned)).fingerprint() if learned else None,
         )
-        return _Attacked(found, above, told)
+        return _RoundAttack(found, above, told)
 
-    def _worst_again(self, found: _Found, lessons: Collection[_Lesson]) -> float:
+    def _worst_again(self, found: _CandidateCircuit, lessons: Collection[_Counterexample]) -> float:
         """The highest KL on the counterexamples met so far, be they of other circuits: one attack does not meet all."""
         pairs = tuple(lesson.pair for lesson in lessons if lesson.found_by == SEARCH)
         if not pairs:
             return 0.0
         return float(self.judgement.on(PromptPairs(pairs)).measure([found.circuit], [KLDivergence()]).max())
 
-    def _search(self, circuit: Circuit, seed: int, stage: str, without: Collection[_Lesson] = ()) -> tuple[Case, ...]:
+    def _search(
+        self, circuit: Circuit, seed: int, stage: str, without: Collection[_Counterexample] = ()
+    ) -> tuple[Case, ...]:
         found = search(
             self.task,
             self.model,
@@ -246,7 +248,7 @@ class _Course:
         )
         return found.cases
 
-    def _lessons(self, now: _Attacked, lessons: Collection[_Lesson]) -> list[_Lesson]:
+    def _lessons(self, now: _RoundAttack, lessons: Collection[_Counterexample]) -> list[_Counterexample]:
         """New prompts to learn from: some of each variation that breaks the circuit, and counterexamples.
 
         None of those by which a circuit is judged, nor by which a variation is.
@@ -257,11 +259,11 @@ class _Course:
             | {pair.clean for pair in self.discovery.pairs.pairs}
             | {each.pair.clean for each in lessons}
         )
-        new: dict[tuple[int, ...], _Lesson] = {}
+        new: dict[tuple[int, ...], _Counterexample] = {}
 
         def add(pair: TokenPair | None, found_by: str) -> None:
             if pair is not None and pair.clean not in taken and self.discovery.fits(pair.length):
-                new.setdefault(pair.clean, _Lesson(pair, found_by))
+                new.setdefault(pair.clean, _Counterexample(pair, found_by))
 
         broken = [each for each in self.task.variations if each.name in now.round.breaks]
         for variation in broken:
@@ -285,10 +287,10 @@ class _Course:
         drawn = [prompts_of(variation, self.judgement, seen, count, seed) for variation in self.task.variations]
         return tuple(pair for pairs in drawn if isinstance(pairs, PromptPairs) for pair in pairs.pairs)
 
-    def _rediscovered(self, number: int, lessons: Collection[_Lesson], most: int) -> list[_Found]:
+    def _rediscovered(self, number: int, lessons: Collection[_Counterexample], most: int) -> list[_CandidateCircuit]:
         """The circuits of at most `most` edges that KL and the task's own metric find on all prompts there are."""
         joint = self.discovery.on(self._joint(lessons))
-        found: list[_Found] = []
+        found: list[_CandidateCircuit] = []
         for metric in {each.name: each for each in (KLDivergence(), self.discovery.metric)}.values():
             watch = self._staged(f"round {number}, {metric.name}")
             walk = finder(self.method, Edges(most), self.setup.seed).walk(replace(joint, metric=metric))
@@ -296,15 +298,17 @@ class _Course:
                 circuit, account = drain(walk, watch)
             except (UnmeasurableBehaviour, UnreachableGoal):  # this metric has no such circuit
                 continue
-            found.append(_Found(circuit, metric.name, len(lessons), account))
+            found.append(_CandidateCircuit(circuit, metric.name, len(lessons), account))
         return found
 
-    def _joint(self, lessons: Collection[_Lesson]) -> PromptPairs:
+    def _joint(self, lessons: Collection[_Counterexample]) -> PromptPairs:
         return PromptPairs((*self.discovery.pairs.pairs, *(lesson.pair for lesson in lessons)))
 
-    def _judged(self, first: Result, met: list[_Attacked], lessons: list[_Lesson], stop: Stop) -> Refined:
+    def _judged(
+        self, first: Result, met: list[_RoundAttack], lessons: list[_Counterexample], stop: Stop
+    ) -> RobustResult:
         """The verdict on the refined circuit that its own attack, and what others met, hurt least."""
-        last_met = [_Lesson(pair, SEARCH) for case in met[-1].cases if (pair := self._tokens(case))]
+        last_met = [_Counterexample(pair, SEARCH) for case in met[-1].cases if (pair := self._tokens(case))]
         every = [*lessons, *last_met]
         best = min(
             met[1:] or met,
@@ -319,7 +323,7 @@ class _Course:
             cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed", lessons)
             worst = max((case.kl for case in cases), default=0.0)
             standings.append(Standing(len(result.circuit), result.faithfulness.kl.circuit, worst))
-        refined = Refined(last, self.plan, rounds, stop, found.lessons, *standings)
+        refined = RobustResult(last, self.plan, rounds, stop, found.lessons, *standings)
         record: dict[str, Any] = {**first.circuit.provenance, "robust": refined.to_json()}
         if not refined.helped:
             return replace(refined, result=replace(first, circuit=replace(first.circuit, provenance=record)))
@@ -348,10 +352,10 @@ class _Course:
         return lambda progress: watch(replace(progress, stage=f"{stage} · {progress.stage}", state=None))
 
 
-def _unrefined(first: Result, plan: Plan) -> Refined:
+def _unrefined(first: Result, plan: RobustPlan) -> RobustResult:
     """An empty circuit as it is: an attack on it would tell nothing."""
     standing = Standing(0, first.faithfulness.kl.circuit, first.faithfulness.kl_tail.max)
-    refined = Refined(first, plan, (), Stop.EMPTY, 0, standing, standing)
+    refined = RobustResult(first, plan, (), Stop.EMPTY, 0, standing, standing)
     record = {**first.circuit.provenance, "robust": refined.to_json()}
     return replace(refined, result=replace(first, circuit=replace(first.circuit, provenance=record)))
 

@@ -27,7 +27,7 @@ class Stop(Enum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RobustPlan:
     """How a circuit is refined.
 
     Every attack tests `budget` prompts; round r is attacked with the seed `seed` + r, and in the end the first and the
@@ -114,14 +114,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Refined:
+class RobustResult:
     """What refinement came to: the better circuit by the unseen attack, the rounds, and first and refined circuit.
 
     `lessons` is how many prompts the refined circuit learned from: none where as many edges did better without.
     """
 
     result: Result
-    plan: Plan
+    plan: RobustPlan
     rounds: tuple[Round, ...]
     stop: Stop
     lessons: int

@@ -12,7 +12,7 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import DifferentGraphs
 from graphs.execution.liveness import Liveness, connected
-from graphs.execution.runs import Prompts, Runs, prepare
+from graphs.execution.runs import Runs, TokenPairs, prepare
 from graphs.execution.sparse_run import AblatedProjections, SparseRun
 from graphs.model.transformer import Model
 from graphs.nodes import SLOTS
@@ -39,7 +39,7 @@ class Executor:
         ablation: Ablation = Ablation.RESAMPLE,
         means: Float[Tensor, "sender 1 _ d_model"] | None = None,
     ) -> None:
-        self.runs = prepare(model, Prompts(clean, corrupt, positions), ablation, means)
+        self.runs = prepare(model, TokenPairs(clean, corrupt, positions), ablation, means)
 
     @classmethod
     def of(cls, runs: Runs) -> Executor:

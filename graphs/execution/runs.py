@@ -20,7 +20,7 @@ from graphs.model.transformer import Model
 
 
 @dataclass(frozen=True)
-class Prompts:
+class TokenPairs:
     """Clean and corrupt prompts of one length, and the position of each at which logits are read.
 
     Raises: BadTokens when they do not fit each other.
@@ -122,7 +122,7 @@ class Runs:
 
 def prepare(
     model: Model,
-    prompts: Prompts,
+    prompts: TokenPairs,
     ablation: Ablation,
     means: Float[Tensor, "sender 1 _ d_model"] | None = None,
 ) -> Runs:
@@ -143,7 +143,7 @@ def prepare(
         return between(model, clean, corrupt, prompts.positions, ablation, means, prompts.clean.shape[1])
 
 
-def end(model: Model, prompts: Prompts) -> int:
+def end(model: Model, prompts: TokenPairs) -> int:
     """The length to which prompts are run."""
     return int(prompts.positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.execution.executor import Executor
-from graphs.execution.runs import Prompts, between, end
+from graphs.execution.runs import TokenPairs, between, end
 from graphs.model.transformer import Model
 
 Objective = Callable[[Float[Tensor, "batch vocab"], Float[Tensor, "batch vocab"]], Float[Tensor, " batch"]]
@@ -32,7 +32,7 @@ class TokenGradients:
 
 def token_gradients(
     model: Model,
-    prompts: Prompts,
+    prompts: TokenPairs,
     circuit: Circuit,
     objective: Objective,
     ablation: Ablation = Ablation.RESAMPLE,

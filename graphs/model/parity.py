@@ -15,7 +15,7 @@ from torch import Tensor
 from graphs.errors import UnsupportedModel
 from graphs.model.extraction import layer_of, unembedding_of
 from graphs.model.parts import Norm, Place
-from graphs.model.recording import Inputs, Recording, Written, widened
+from graphs.model.recording import CheckInputs, RecordedOutputs, Recording, widened
 from graphs.model.transformer import Model
 
 _SIZES = (1e-6, 1e-3, 1.0, 1e3)
@@ -31,7 +31,7 @@ explains. What terms of the residual stream's size cancel to is compared with th
 devices that have no float64."""
 
 
-def inputs_for(vocabulary: int, weight: Float[Tensor, "vocab d_model"], context: int | None) -> Inputs:
+def inputs_for(vocabulary: int, weight: Float[Tensor, "vocab d_model"], context: int | None) -> CheckInputs:
     """Random inputs for a model that knows so many tokens and has this unembedding."""
     generator = torch.Generator().manual_seed(0)
     shape = len(_SIZES), min(_TOKENS, context or _TOKENS)
@@ -40,10 +40,10 @@ def inputs_for(vocabulary: int, weight: Float[Tensor, "vocab d_model"], context:
     residual = noise * torch.tensor(_SIZES, dtype=torch.float64)[:, None, None]
     residual = residual.to(torch.float32 if weight.device.type == "mps" else torch.float64)
     rows = torch.linspace(0, len(weight) - 1, min(len(weight), _ROWS), dtype=torch.float64).long()
-    return Inputs(*(part.to(weight.device) for part in (tokens, residual, rows)))
+    return CheckInputs(*(part.to(weight.device) for part in (tokens, residual, rows)))
 
 
-def check(model: Model, inputs: Inputs, wanted: Recording) -> None:
+def check(model: Model, inputs: CheckInputs, wanted: Recording) -> None:
     """Compare what the model of ours computes with what the original did.
 
     Raises: UnsupportedModel, naming the part that differs.
@@ -66,7 +66,7 @@ def check(model: Model, inputs: Inputs, wanted: Recording) -> None:
             )
 
 
-def _check_layer(model: Model, index: int, place: Place, wanted: Written, comparison: _Comparison) -> None:
+def _check_layer(model: Model, index: int, place: Place, wanted: RecordedOutputs, comparison: _Comparison) -> None:
     block = model.bridge.blocks[index]
     with widened([*block.parameters(), *block.buffers()], comparison.residual.dtype):
         layer, start = layer_of(block), comparison.residual

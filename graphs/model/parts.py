@@ -195,7 +195,7 @@ class Mlp:
 
 
 @dataclass(frozen=True)
-class Spread:
+class RowSpread:
     """How the rows of an unembedding lie about their mean, `centre`.
 
     `distances` are the rows' from it and `reach` the greatest of them; `longest` is the greatest norm of a row, and
@@ -210,7 +210,7 @@ class Spread:
     widest: float
 
     @classmethod
-    def of(cls, weight: Float[Tensor, "vocab d_model"]) -> Spread:
+    def of(cls, weight: Float[Tensor, "vocab d_model"]) -> RowSpread:
         """That of these rows."""
         centre = weight.mean(0, dtype=torch.float64)
         products = torch.zeros(2 * weight.shape[1:], dtype=torch.float64, device=weight.device)
@@ -239,16 +239,16 @@ class Unembedding:
     soft_cap: float | None
 
     @property
-    def spread(self) -> Spread:
+    def spread(self) -> RowSpread:
         """How the rows of the weight lie; worked out when first asked for, and again once the weight was edited."""
         version = self.weight._version
         if version not in self._spreads:
             self._spreads.clear()
-            self._spreads[version] = Spread.of(self.weight)
+            self._spreads[version] = RowSpread.of(self.weight)
         return self._spreads[version]
 
     @cached_property
-    def _spreads(self) -> dict[int, Spread]:
+    def _spreads(self) -> dict[int, RowSpread]:
         return {}
 
     def __call__(

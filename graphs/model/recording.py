@@ -44,7 +44,7 @@ class Original:
 
 
 @dataclass(frozen=True)
-class Written:
+class RecordedOutputs:
     """What a layer makes of the residual stream: its attention and its MLP before any post norm, and the sum."""
 
     attention: Float[Tensor, "batch pos d_model"]
@@ -53,7 +53,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class CheckInputs:
     """Tokens, the residual streams that every layer and the final norm read instead of what came before them, and the
     rows of the unembedding whose logits are computed. The residual streams' precision is that of the recording.
     """
@@ -68,16 +68,16 @@ class Recording:
     """What came of the inputs: the embeddings in the model's own precision, all else in the inputs'."""
 
     embedded: Float[Tensor, "batch pos d_model"]
-    layers: tuple[Written, ...]
+    layers: tuple[RecordedOutputs, ...]
     logits: Float[Tensor, "batch pos row"]
 
 
-def record(original: Original, inputs: Inputs) -> Recording:
+def record(original: Original, inputs: CheckInputs) -> Recording:
     """One run of the model on these inputs; it is left as it was.
 
     Raises: UnsupportedModel when a layer reads something else than what the one before it made.
     """
-    run = _Run(inputs)
+    run = _RecordedRun(inputs)
     with torch.no_grad(), run.stack:
         for layer in original.layers:
             run.watch(layer)
@@ -88,13 +88,13 @@ def record(original: Original, inputs: Inputs) -> Recording:
     return Recording(run.embedded, tuple(run.layers), logits)
 
 
-class _Run:
+class _RecordedRun:
     """The hooks of one recording; closing `stack` removes them and puts back whatever they have widened."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: CheckInputs) -> None:
         self.inputs, self.stack = inputs, ExitStack()
         self.embedded: Tensor | None = None
-        self.layers: list[Written] = []
+        self.layers: list[RecordedOutputs] = []
         self._wrote: dict[str, Tensor] = {}
         self._dtype = inputs.residual.dtype
         self._wide = self.stack.enter_context(ExitStack())
@@ -143,7 +143,7 @@ class _Run:
     def _leave(self, layer: nn.Module, args: Any, output: Any) -> Any:
         self._wide.close()
         wrote, self._wrote = self._wrote, {}
-        self.layers.append(Written(wrote["attention"], wrote.get("mlp"), _first(output)))
+        self.layers.append(RecordedOutputs(wrote["attention"], wrote.get("mlp"), _first(output)))
         return self.inputs.residual if isinstance(output, Tensor) else (self.inputs.residual, *output[1:])
 
     def _noted(self, name: str) -> Callable[[nn.Module, Any, Any], None]:

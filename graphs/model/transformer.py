@@ -16,7 +16,7 @@ from graphs.errors import BadTokens
 from graphs.model.layer import Layer
 from graphs.model.native_rotary import own_rotation
 from graphs.model.parts import Place, Unembedding
-from graphs.model.unchanged import Watch
+from graphs.model.unchanged import ChangeWatch
 
 _FIXED_ROTATIONS = {"default", "linear", "yarn", "llama3", "proportional"}
 """Rotary embeddings, as transformers names them, whose frequencies do not depend on the length of the prompt."""
@@ -82,8 +82,8 @@ class Model:
         return int(self.bridge.embed.original_component.weight.shape[0])
 
     @cached_property
-    def _watch(self) -> Watch:
-        return Watch(self.bridge, self.layers, self.unembedding)
+    def _watch(self) -> ChangeWatch:
+        return ChangeWatch(self.bridge, self.layers, self.unembedding)
 
     def check_unchanged(self) -> int:
         """How often the weights were edited in place since loading, which is allowed where bridge and parts share them.

@@ -28,7 +28,7 @@ class _Weight:
     version: int
 
 
-class Watch:
+class ChangeWatch:
     """What a bridge was at first; `check` costs microseconds, so that it can stand before every run.
 
     Only weights that were written to through `.data`, past all of PyTorch's bookkeeping, go unseen.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import acdc
 from acdc.ground_truth.known import Known
-from acdc.ground_truth.subjects import Subject
+from acdc.ground_truth.subjects import KnownSubject
 from acdc.models import load_named
 from acdc.settings import Setup
 from graphs.ablation import Ablation
@@ -31,6 +31,6 @@ def periodic(name: str) -> Known:
     return Known(name, acdc.get_task("periodic"), model, {Ablation.RESAMPLE: TRUE})
 
 
-def only_periodic() -> dict[str, Subject]:
+def only_periodic() -> dict[str, KnownSubject]:
     """In the place of all subjects: two that are one."""
-    return {name: Subject("tests.acdc.known_subjects:periodic", name) for name in ("stand-in", "other")}
+    return {name: KnownSubject("tests.acdc.known_subjects:periodic", name) for name in ("stand-in", "other")}

@@ -21,7 +21,7 @@ from acdc.settings import Edges, Setup
 from graphs.model import Model
 from tasks.errors import BadPrompts
 from tasks.metrics import LogitDifference
-from tasks.pairs import Scored, TextPair
+from tasks.pairs import ScoredPosition, TextPair
 from tasks.prompts import AbstractPromptSource, TemplatePrompts
 from tasks.token_ids import write
 from tests.acdc.behaviours import behaviour
@@ -52,7 +52,7 @@ def listed(model: Model, right: Sequence[bool]) -> tasks.Task:
 def test_a_prompt_is_right_where_the_likeliest_token_is_an_answer_at_every_position(measurable: Problem) -> None:
     pairs = measurable.pairs.pairs
     wrong = replace(pairs[0], answers=pairs[0].distractors, distractors=pairs[0].answers)
-    half = replace(pairs[1], also=(Scored(0, (0,), (1,)), Scored(1, (0,), (1,))))
+    half = replace(pairs[1], also=(ScoredPosition(0, (0,), (1,)), ScoredPosition(1, (0,), (1,))))
     problem = replace(measurable, pairs=replace(measurable.pairs, pairs=(wrong, half, pairs[2])))
     assert correct(problem).tolist() == [False, False, True]
     assert correct(measurable).all()
@@ -105,7 +105,11 @@ class Drawn:
         if ids not in self.made:
             with torch.no_grad():
                 best, other = self.model.logits(torch.tensor([ids]))[0, -1].topk(2).indices.tolist()
-            scored = Scored(2, (best,), (other,)) if sum(ids) % self.one_in == 0 else Scored(2, (other,), (best,))
+            scored = (
+                ScoredPosition(2, (best,), (other,))
+                if sum(ids) % self.one_in == 0
+                else ScoredPosition(2, (other,), (best,))
+            )
             self.made[ids] = write(ids, [*ids[:2], (ids[2] + 1) % self.tokens], [scored])
         return self.made[ids]
 

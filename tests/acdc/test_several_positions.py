@@ -22,7 +22,7 @@ from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from tasks.metrics import Accuracy, KLDivergence, LogitDifference
-from tasks.pairs import Scored
+from tasks.pairs import ScoredPosition
 from tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended
 
@@ -33,7 +33,7 @@ def several(measurable: Problem) -> Problem:
     pairs = []
     for place, pair in enumerate(measurable.pairs.pairs):
         others = [at for at in range(len(pair.clean)) if at != pair.position][: (2, 0, 1)[place % 3]]
-        also = tuple(Scored(at, (3 + at + place,), (20 + at,)) for at in others)
+        also = tuple(ScoredPosition(at, (3 + at + place,), (20 + at,)) for at in others)
         pairs.append(replace(pair, also=also))
     return replace(measurable, pairs=PromptPairs(tuple(pairs)))
 

@@ -13,7 +13,7 @@ from acdc.attacks.search import search
 from acdc.discovery.discover import discover
 from acdc.models import load_named
 from acdc.robust.learning import refine
-from acdc.robust.rounds import Plan, Standing
+from acdc.robust.rounds import RobustPlan, Standing
 from acdc.settings import Edges, Setup
 
 TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "induction", "ioi", "planted_detour")
@@ -30,7 +30,7 @@ class Outcome:
     helped: bool
 
 
-def outcome(name: str, setup: Setup, plan: Plan) -> Outcome:
+def outcome(name: str, setup: Setup, plan: RobustPlan) -> Outcome:
     """Refine a task's circuit; attack it and the controls with the unseen seed."""
     task = tasks.get(name)
     model = load_named(task.model, setup)
@@ -62,7 +62,7 @@ def main(*names: str) -> None:
     )
     print("|---|---|---|---|---|---|")
     for name in names or TASKS:
-        print(line(name, outcome(name, Setup(), Plan())), flush=True)
+        print(line(name, outcome(name, Setup(), RobustPlan())), flush=True)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.execution.executor import Executor
 from graphs.execution.incremental import IncrementalExecutor
-from graphs.execution.runs import Prompts, prepare
+from graphs.execution.runs import TokenPairs, prepare
 from graphs.model import Model, from_bridge
 
 N_TOKENS, N_POSITIONS = 3, 4
@@ -210,7 +210,7 @@ def test_the_mean_of_the_corrupt_prompt_was_worked_out_too(model: Model) -> None
 )
 def test_the_edges_whose_removal_matters_are_the_circuit(model: Model, ablation: Ablation, wanted: list[str]) -> None:
     """Under resampling positions do not matter, being the same in every prompt; under zero ablation they do."""
-    incremental = IncrementalExecutor(prepare(model, Prompts(CLEAN, CORRUPT, LAST), ablation))
+    incremental = IncrementalExecutor(prepare(model, TokenPairs(CLEAN, CORRUPT, LAST), ablation))
     found = set()
     for receiver in reversed(model.graph.receivers):
         edges = model.graph.incoming(receiver)
@@ -223,7 +223,7 @@ def test_the_edges_whose_removal_matters_are_the_circuit(model: Model, ablation:
 
 
 def test_greedily_removing_what_changes_nothing_leaves_the_circuit(model: Model) -> None:
-    incremental = IncrementalExecutor(prepare(model, Prompts(CLEAN, CORRUPT, LAST), Ablation.RESAMPLE))
+    incremental = IncrementalExecutor(prepare(model, TokenPairs(CLEAN, CORRUPT, LAST), Ablation.RESAMPLE))
     untested = []
     for receiver in reversed(model.graph.receivers):
         if not incremental.begin(receiver):

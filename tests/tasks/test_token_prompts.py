@@ -9,7 +9,7 @@ import pytest
 
 import tasks
 from tasks.errors import BadPrompts
-from tasks.pairs import Scored, TextPair
+from tasks.pairs import ScoredPosition, TextPair
 from tasks.prompts import ListedPrompts, TemplatePrompts
 from tasks.token_prompts import TokenPrompts
 from tasks.tokenisation import tokenise
@@ -40,9 +40,9 @@ def test_a_prompt_may_be_scored_at_several_positions() -> None:
     given = {**GOOD, "positions": [[0, -1], -1, 1, [1]], "answers": [[5, [7, 6]], 8, 3, [[2]]]}
     given["distractors"] = [[[6, 8], 9], 9, 9, [9]]
     by_clean = {pair.clean: pair for pair in TokenPrompts(**given).pairs(None, 9, np.random.default_rng(0)).pairs}
-    assert by_clean[1, 7, 4].scored == (Scored(0, (5,), (6, 8)), Scored(2, (7, 6), (9,)))
-    assert by_clean[1, 3, 4].scored == (Scored(1, (3,), (9,)),)
-    assert by_clean[1, 2, 4].scored == (Scored(1, (2,), (9,)),)
+    assert by_clean[1, 7, 4].scored == (ScoredPosition(0, (5,), (6, 8)), ScoredPosition(2, (7, 6), (9,)))
+    assert by_clean[1, 3, 4].scored == (ScoredPosition(1, (3,), (9,)),)
+    assert by_clean[1, 2, 4].scored == (ScoredPosition(1, (2,), (9,)),)
 
 
 @pytest.mark.parametrize("positions", [None, [[0, 1, -1], -1, -1, -1]])

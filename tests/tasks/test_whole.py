@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import BadBehaviourFile, BadPrompts
 from tasks.files.behaviour_file import load_behaviour_file
-from tasks.pairs import Scored, TextPair
+from tasks.pairs import ScoredPosition, TextPair
 from tasks.token_prompts import TokenPrompts
 from tasks.tokenisation import tokenise
 from tests.tasks.toy_tokenizer import ToyTokenizer
@@ -31,11 +31,11 @@ def test_every_token_is_scored_after_those_before_it() -> None:
     b, c, d, e, x, y = 3, 4, 5, 6, 1000 + ord("x"), 1000 + ord("y")
     assert pair.clean == (0, 1000 + ord("a"), b)
     assert pair.scored == (
-        Scored(2, (d,), ()),
-        Scored(3, (x,), (), (d,)),
-        Scored(2, (e,), ()),
-        Scored(2, (), (c,)),
-        Scored(3, (), (y,), (c,)),
+        ScoredPosition(2, (d,), ()),
+        ScoredPosition(3, (x,), (), (d,)),
+        ScoredPosition(2, (e,), ()),
+        ScoredPosition(2, (), (c,)),
+        ScoredPosition(3, (), (y,), (c,)),
     )
     assert (pair.whole, pair.length, pair.answer_rows) == (True, 4, ((0, 1), (2,)))
     assert tokenise(pair.text, TOY)[0] == pair
@@ -68,7 +68,7 @@ def test_token_ids_are_measured_whole() -> None:
     two, one = sorted(given.pairs(None, 2, np.random.default_rng(0)).pairs, key=lambda pair: len(pair.answer_rows))[
         ::-1
     ]
-    assert one.scored == (Scored(2, (7,), ()), Scored(3, (5,), (), (7,)), Scored(2, (), (9,)))
+    assert one.scored == (ScoredPosition(2, (7,), ()), ScoredPosition(3, (5,), (), (7,)), ScoredPosition(2, (), (9,)))
     assert two.answer_rows == ((0,), (1, 2))
     assert [scored.before for scored in two.scored] == [(), (), (3,), (), (9,)]
     assert one.text.answers == ("7 5",)

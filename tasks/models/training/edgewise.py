@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run:
+class EdgewiseRun:
     """The logits after the last token, and what every sender wrote."""
 
     logits: Float[Tensor, "batch vocab"]
@@ -29,7 +29,7 @@ class Interchange:
     """Which edges carry what their sender wrote in another run, row by row, and that run."""
 
     swapped: Bool[Tensor, "batch receiver sender"]
-    source: Run
+    source: EdgewiseRun
 
 
 def senders(config: GPT2Config) -> list[str]:
@@ -63,7 +63,9 @@ def _heads(config: GPT2Config, layer: int) -> list[str]:
     return [f"a{layer}.h{head}" for head in range(config.n_head)]
 
 
-def run(model: GPT2LMHeadModel, tokens: Int[Tensor, "batch pos"], interchange: Interchange | None = None) -> Run:
+def run(
+    model: GPT2LMHeadModel, tokens: Int[Tensor, "batch pos"], interchange: Interchange | None = None
+) -> EdgewiseRun:
     """The model on these tokens, with some edges interchanged; none of its dropout is applied.
 
     An edge that is not interchanged carries what its sender writes in this run, after the interchanges before it.
@@ -98,4 +100,4 @@ def run(model: GPT2LMHeadModel, tokens: Int[Tensor, "batch pos"], interchange: I
         bias = bias + block.attn.c_proj.bias
         written.append(block.mlp(block.ln_2(read(1)))[0])
     final = stack.ln_f(read(1)[0, :, -1])
-    return Run(model.lm_head(final), torch.stack(written, dim=1))
+    return EdgewiseRun(model.lm_head(final), torch.stack(written, dim=1))

@@ -14,7 +14,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 import graphs
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.problem import Problem
 from graphs.ablation import Ablation
@@ -234,7 +234,7 @@ def test_no_steps_are_refused() -> None:
 def test_it_tells_of_every_piece_of_work(measurable: Problem, scorer: Scorer, pieces: int) -> None:
     """Two lengths, and for activations five groups: the input and two of each layer."""
     _, told = finished(scorer.walk(measurable))
-    assert told == [Scored(done, pieces) for done in range(1, pieces + 1)]
+    assert told == [ScoringStep(done, pieces) for done in range(1, pieces + 1)]
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def test_doubled_points_are_those_of_a_path_of_so_many_steps(stepped: Problem) -
     """Half of the points of twice as many are there already, and are not run again."""
     doubled, told = finished(IntegratedGradients("inputs", 5).walk(stepped))
     taken = doubled.provenance["steps_taken"]
-    assert told[-1] == Scored(taken, taken)
+    assert told[-1] == ScoringStep(taken, taken)
     at_once = ended(IntegratedGradients("inputs", taken, math.inf).walk(stepped))
     assert named(doubled) == pytest.approx(named(at_once), rel=0, abs=1e-10)
     assert doubled.provenance == pytest.approx(at_once.provenance)

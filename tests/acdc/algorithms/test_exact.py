@@ -9,7 +9,7 @@ import torch
 
 import graphs
 from acdc.algorithms.exact import ExactPatching
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -68,4 +68,4 @@ def test_neither_memory_nor_batches_change_an_effect(measurable: Problem) -> Non
 def test_it_tells_of_every_receiver(measurable: Problem) -> None:
     _, told = finished(ExactPatching().walk(measurable))
     total = len(measurable.graph.receivers)
-    assert told == [Scored(done, total) for done in range(1, total + 1)]
+    assert told == [ScoringStep(done, total) for done in range(1, total + 1)]

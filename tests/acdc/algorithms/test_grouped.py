@@ -12,7 +12,7 @@ from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.one_minimal import Swept
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting
 from acdc.problem import Problem
 from graphs.ablation import Ablation
@@ -22,7 +22,7 @@ from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 
-Grouped = tuple[Pruned, list[Scored | Bisection | Swept]]
+Grouped = tuple[Pruned, list[ScoringStep | Bisection | Swept]]
 """What pruning ends in, and all that it tells of on the way."""
 
 
@@ -142,7 +142,7 @@ def test_what_it_leaves_need_not_be_what_acdc_leaves(problem: Problem, grouped: 
 
 def test_steps_lead_to_all_edges_decided(problem: Problem, grouped: Grouped) -> None:
     pruned, told = grouped
-    ranked = [step for step in told if isinstance(step, Scored)]
+    ranked = [step for step in told if isinstance(step, ScoringStep)]
     assert (ranked[0].done, ranked[-1].done) == (1, ranked[-1].total)
     steps = [step for step in told if isinstance(step, Bisection)]
     decided = [step.decided for step in steps]

@@ -11,7 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 import graphs
 from acdc.algorithms.importance import HeadImportance
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.problem import Problem
 from graphs.ablation import Ablation
@@ -89,4 +89,4 @@ def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
 
 
 def test_it_tells_of_every_batch(measurable: Problem) -> None:
-    assert finished(HeadImportance().walk(measurable))[1] == [Scored(1, 2), Scored(2, 2)]
+    assert finished(HeadImportance().walk(measurable))[1] == [ScoringStep(1, 2), ScoringStep(2, 2)]

@@ -9,7 +9,7 @@ import torch
 
 import graphs
 from acdc.algorithms.information_flow import InformationFlow
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -70,7 +70,7 @@ def test_neither_metric_nor_corrupt_prompts_nor_batches_matter(measurable: Probl
 
 
 def test_it_tells_of_every_batch(measurable: Problem) -> None:
-    assert finished(InformationFlow().walk(measurable))[1] == [Scored(1, 2), Scored(2, 2)]
+    assert finished(InformationFlow().walk(measurable))[1] == [ScoringStep(1, 2), ScoringStep(2, 2)]
 
 
 def test_streams_whose_norms_overflow_half_precision_have_shares(checkpoints: Checkpoints) -> None:

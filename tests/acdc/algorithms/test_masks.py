@@ -12,7 +12,7 @@ import torch
 import acdc
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.masks import LearnedMasks, kept, sampled
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting
 from acdc.models import load_named
 from acdc.problem import Problem
@@ -88,4 +88,4 @@ def test_settings_that_train_nothing_are_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cramped", [{}, {"max_bytes": 1}])
 def test_it_tells_of_every_step_however_few_prompts_fit(measurable: Problem, cramped: dict[str, Any]) -> None:
     _, told = finished(LearnedMasks((0.5,), steps=7, **cramped).walk(measurable))
-    assert told == [Scored(done, 7) for done in range(1, 8)]
+    assert told == [ScoringStep(done, 7) for done in range(1, 8)]

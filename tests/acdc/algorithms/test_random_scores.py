@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from acdc.algorithms.random_scores import Chance
-from acdc.algorithms.scores import Scored
+from acdc.algorithms.scores import ScoringStep
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -32,4 +32,4 @@ def test_draws_are_even(measurable: Problem) -> None:
 
 
 def test_it_is_one_piece_of_work(measurable: Problem) -> None:
-    assert finished(Chance().walk(measurable))[1] == [Scored(1, 1)]
+    assert finished(Chance().walk(measurable))[1] == [ScoringStep(1, 1)]

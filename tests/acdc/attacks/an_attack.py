@@ -5,12 +5,12 @@ from __future__ import annotations
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing, Maximum
 from acdc.attacks.diagnosis import Diagnosis, Restored
-from acdc.attacks.found import Attack, Found, LeftOut
+from acdc.attacks.found import Attack, AttackFindings, LeftOut
 from acdc.attacks.pair_statistics import Percentile, Stratum
-from acdc.attacks.plan import Plan
+from acdc.attacks.plan import AttackPlan
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import Elsewhere
-from acdc.attacks.variations import Spread, Varied
+from acdc.attacks.variations import KLSpread, Varied
 from acdc.judges.faithfulness import Interval
 from acdc.judges.necessity import Necessity
 from graphs.circuit import Circuit
@@ -38,20 +38,20 @@ def case(clean: str, kl: float, found_by: str, *, model_right: bool = True, circ
     )
 
 
-def found() -> Found:
+def found() -> AttackFindings:
     """Six parts, of which the search has the worst case."""
     worst, mild = case("A B A B A", 4.5, "search"), case("C D C D C", 0.25, "crossing", circuit_right=True)
     wrong = case("E F E F E", 9.0, "variation long", model_right=False)
     edges = [Edge.parse(name) for name in ("a0.h1->logits", "input->a0.h1<v>")]
-    return Found(
+    return AttackFindings(
         (
             Varied(
-                "standard", "Own.", 4, 1.0, 0.75, 0.75, Spread(0.1, 0.4, 0.5), None, "holds", "compared with", (mild,)
+                "standard", "Own.", 4, 1.0, 0.75, 0.75, KLSpread(0.1, 0.4, 0.5), None, "holds", "compared with", (mild,)
             ),
             Varied(
-                "long", "Longer.", 4, 0.25, 0.0, 0.0, Spread(3.0, 8.9, 9.0), None, "model's limit", "limit", (wrong,)
+                "long", "Longer.", 4, 0.25, 0.0, 0.0, KLSpread(3.0, 8.9, 9.0), None, "model's limit", "limit", (wrong,)
             ),
-            Varied("short", "Shorter.", 4, 1.0, 0.0, 0.0, Spread(2.0, 4.4, 4.5), 0.01, "breaks", "lost", (worst,)),
+            Varied("short", "Shorter.", 4, 1.0, 0.0, 0.0, KLSpread(2.0, 4.4, 4.5), 0.01, "breaks", "lost", (worst,)),
             Varied("odd", "Odd.", 0, None, None, None, None, None, "not expressible", "unknown words", ()),
         ),
         Crossing(
@@ -80,4 +80,4 @@ def found() -> Found:
 def attack() -> Attack:
     """The whole of it."""
     seconds = {"search": 2.0}
-    return Attack(CIRCUIT, ORIGIN, Plan(7, 10, 4, 4, 2), found(), LeftOut(), seconds)
+    return Attack(CIRCUIT, ORIGIN, AttackPlan(7, 10, 4, 4, 2), found(), LeftOut(), seconds)

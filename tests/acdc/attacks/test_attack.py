@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import acdc
-from acdc.attacks.attack import _Run, _State, attack
-from acdc.attacks.found import Attack, Found
-from acdc.attacks.plan import PARTS, Part, Plan
+from acdc.attacks.attack import _AttackRun, _State, attack
+from acdc.attacks.found import Attack, AttackFindings
+from acdc.attacks.plan import PARTS, AttackPlan, Part
 from acdc.attacks.search import search
 from acdc.errors import BadCheckpoint, BadSetting, NotFinite
 from acdc.judges.necessity import necessity
@@ -48,7 +48,7 @@ def circuit(model: Model) -> Circuit:
 
 
 def tried(model: Model, circuit: Circuit, *parts: Part, setup: Setup = SETUP, crossed: int | None = None) -> Attack:
-    plan = Plan(1, 20, crossed, 6, 1, parts)
+    plan = AttackPlan(1, 20, crossed, 6, 1, parts)
     return attack(acdc.get_task("periodic"), model, circuit, setup, plan)
 
 
@@ -59,9 +59,9 @@ def test_the_json_is_the_golden_file() -> None:
 def test_the_worst_cases_are_of_all_parts_each_once_where_the_model_is_right() -> None:
     assert [(one.pair.clean, one.kl) for one in an_attack.found().worst] == [("A B A B A", 4.5), ("C D C D C", 0.25)]
     right, wrong = case("A", 1.0, "search"), case("B", 2.0, "search", model_right=False)
-    found = Found(search=replace(an_attack.attack().found.search, cases=(wrong, right)))
+    found = AttackFindings(search=replace(an_attack.attack().found.search, cases=(wrong, right)))
     assert found.worst == (right,)
-    assert Found().worst == ()
+    assert AttackFindings().worst == ()
 
 
 def test_a_repaired_circuit_has_all_edges_of_repairs_and_only_those() -> None:
@@ -103,15 +103,15 @@ def test_what_cannot_be_tried_is_skipped_and_told_why(model: Model, circuit: Cir
     assert isinstance(task.prompts, TemplatePrompts)
     unknown = replace(task, prompts=replace(task.prompts, slots=None))
     tried = attack(
-        unknown, model, circuit, replace(SETUP, ablation="zero"), Plan(parts=("crossing", "search", "diagnosis"))
+        unknown, model, circuit, replace(SETUP, ablation="zero"), AttackPlan(parts=("crossing", "search", "diagnosis"))
     )
-    assert tried.found == Found()
+    assert tried.found == AttackFindings()
     assert list(tried.left_out.skipped) == ["crossing", "search", "diagnosis"]
     assert tried.left_out.skipped["search"].startswith("nothing is known of what may fill the slots")
     assert tried.seconds == {}
 
 
-QUICK = Plan(1, 8, 3, 6, 1, ("crossing", "search", "diagnosis", "necessity"))
+QUICK = AttackPlan(1, 8, 3, 6, 1, ("crossing", "search", "diagnosis", "necessity"))
 
 
 def timeless(attack: Attack) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def whole(model: Model, circuit: Circuit) -> Attack:
     return attack(acdc.get_task("periodic"), model, circuit, SETUP, QUICK)
 
 
-def resumed(model: Model, circuit: Circuit, checkpoint: Path, plan: Plan = QUICK) -> Attack:
+def resumed(model: Model, circuit: Circuit, checkpoint: Path, plan: AttackPlan = QUICK) -> Attack:
     task = acdc.get_task("periodic")
     return attack(task, model, circuit, SETUP, plan, checkpoint=checkpoint, resume=True)
 
@@ -198,8 +198,10 @@ def test_a_fault_of_ours_is_not_kept_quiet(
 
     monkeypatch.setattr("acdc.attacks.attack.necessity", failing)
     _, judgement = problems(acdc.get_task("periodic"), model, SETUP)
-    state = _State(Found(search=an_attack.found().search), {}, {})
-    run = _Run(acdc.get_task("periodic"), circuit, SETUP, Plan(parts=("necessity",)), judgement, lambda progress: None)
+    state = _State(AttackFindings(search=an_attack.found().search), {}, {})
+    run = _AttackRun(
+        acdc.get_task("periodic"), circuit, SETUP, AttackPlan(parts=("necessity",)), judgement, lambda progress: None
+    )
     with nullcontext() if is_not else pytest.raises(type(error)):
         _, left_out, _ = run.all(state, None)
         assert left_out.failed == {"necessity": error}
@@ -220,7 +222,7 @@ def test_another_attack_does_not_go_on_from_it_nor_from_what_is_damaged(
     model: Model, circuit: Circuit, tmp_path: Path
 ) -> None:
     checkpoint = tmp_path / "attack.checkpoint.json"
-    plan = Plan(parts=("necessity",))
+    plan = AttackPlan(parts=("necessity",))
     with pytest.raises(BadCheckpoint, match="there is nothing to resume"):
         resumed(model, circuit, checkpoint, plan)
     task = acdc.get_task("periodic")
@@ -238,8 +240,8 @@ def test_another_attack_does_not_go_on_from_it_nor_from_what_is_damaged(
 
 
 def test_what_was_found_is_read_back_as_it_was() -> None:
-    assert Found.from_state(json.loads(json.dumps(an_attack.found().state()))) == an_attack.found()
-    assert Found.from_state(json.loads(json.dumps(Found().state()))) == Found()
+    assert AttackFindings.from_state(json.loads(json.dumps(an_attack.found().state()))) == an_attack.found()
+    assert AttackFindings.from_state(json.loads(json.dumps(AttackFindings().state()))) == AttackFindings()
 
 
 def test_every_part_says_when_it_begins_and_ends(
@@ -247,7 +249,7 @@ def test_every_part_says_when_it_begins_and_ends(
 ) -> None:
     monkeypatch.setattr("tasks.names", lambda: ("periodic",))
     told: list[Progress] = []
-    attack(acdc.get_task("periodic"), model, circuit, SETUP, Plan(0, 20, 3, 6, 1), watch=told.append)
+    attack(acdc.get_task("periodic"), model, circuit, SETUP, AttackPlan(0, 20, 3, 6, 1), watch=told.append)
     assert tuple(dict.fromkeys(one.stage for one in told)) == PARTS
     assert [one.stage for one in told if one.done == one.total] == list(PARTS)
 
@@ -255,7 +257,7 @@ def test_every_part_says_when_it_begins_and_ends(
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"budget": 0}, {"crossed": 1}, {"prompts": 1}, {"diagnosed": -1}])
 def test_a_plan_of_nothing_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(BadSetting, match="wanted at least"):
-        Plan(**wrong)
+        AttackPlan(**wrong)
 
 
 def of_ids(model: Model, *, several: bool = False) -> Task:
@@ -286,7 +288,7 @@ def test_a_model_without_a_tokenizer_is_attacked_with_all_that_needs_no_text(mod
     assert {one.verdict for one in found.specificity} == {"not expressible"}
     words = replace(acdc.get_task("periodic"), prompts=of_ids(model).prompts)
     varied = acdc.attack(
-        circuit, task=words, model=mute, setup=SETUP, plan=Plan(parts=("variations",))
+        circuit, task=words, model=mute, setup=SETUP, plan=AttackPlan(parts=("variations",))
     ).found.variations
     assert varied is not None
     assert {one.verdict for one in varied[1:]} == {"not expressible"}

@@ -14,7 +14,7 @@ from acdc.attacks.attack import attack
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
-from acdc.attacks.plan import Plan
+from acdc.attacks.plan import AttackPlan
 from acdc.attacks.search import search
 from acdc.attacks.variations import variations
 from acdc.errors import NotFinite
@@ -24,7 +24,7 @@ from acdc.ground_truth.known import Known
 from acdc.precision import wide
 from acdc.problem import Problem
 from graphs.ablation import Ablation
-from graphs.execution.runs import Prompts
+from graphs.execution.runs import TokenPairs
 from tasks.metrics import KLDivergence
 from tests.acdc.attacks.planted_failures import SETUP, broken, dropped
 
@@ -63,7 +63,7 @@ def test_every_part_refuses_a_divergence_that_is_no_number(nan: Known, part: str
 
 def test_an_edge_is_not_false_because_its_effect_is_no_number(nan: Known) -> None:
     pairs = problem_of(nan).pairs.pairs
-    prompts = Prompts(*(torch.tensor([getattr(pairs[0], side)]) for side in ("clean", "corrupt", "position")))
+    prompts = TokenPairs(*(torch.tensor([getattr(pairs[0], side)]) for side in ("clean", "corrupt", "position")))
     with pytest.raises(NotFinite, match=r"effects of .*->.* cannot be judged: got nan"):
         true_edges(nan.model, [replace(prompts, positions=prompts.positions[:1])], Ablation.RESAMPLE, 0.1)
 
@@ -102,7 +102,7 @@ def test_words_whose_gradient_is_no_number_are_taken_in_the_order_given(
 def test_an_attack_in_half_precision_ends_and_repairs_the_same(dtype: torch.dtype) -> None:
     known = planted.known("chain", 0, dtype=dtype)
     setup = replace(SETUP, dtype=str(dtype).removeprefix("torch."))
-    plan = Plan(budget=16, prompts=4, diagnosed=1, parts=("crossing", "search", "diagnosis", "necessity"))
+    plan = AttackPlan(budget=16, prompts=4, diagnosed=1, parts=("crossing", "search", "diagnosis", "necessity"))
     tried = attack(known.task, known.model, broken(known), setup, plan)
     assert not tried.left_out.failed
     assert not tried.left_out.skipped

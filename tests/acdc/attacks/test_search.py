@@ -13,14 +13,14 @@ from acdc.attacks import search as searching
 from acdc.attacks.candidates import Substitution, divergence, ranked
 from acdc.attacks.measuring import cases
 from acdc.attacks.search import Search, search
-from acdc.attacks.word_tokenizer import Pieces
+from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.errors import BadSetting
 from acdc.ground_truth import planted
 from acdc.ground_truth.known import Known
 from acdc.problem import Problem
 from acdc.progress import Progress
 from graphs.circuit import Circuit
-from graphs.execution.runs import Prompts
+from graphs.execution.runs import TokenPairs
 from graphs.execution.token_gradients import token_gradients
 from tasks.builtin.planted_copy import LETTERS
 from tasks.metrics import KLDivergence
@@ -135,10 +135,10 @@ def test_words_are_ranked_by_the_gradient_slot_by_slot(chain: Known) -> None:
     slots, parent = chain.task.slots, problem.pairs.pairs[0]
     assert slots is not None
     every = [Substitution(*changed) for changed in slots.neighbours(parent.text)]
-    [order] = ranked(problem, broken(chain), Pieces(chain.model.tokenizer, []), [parent], [every])
+    [order] = ranked(problem, broken(chain), WordTokenizer(chain.model.tokenizer, []), [parent], [every])
     assert sorted(each[:2] for each in order) == sorted(each[:2] for each in every), "all are of one length here"
     tokens = [torch.tensor([parent.clean]), torch.tensor([parent.corrupt])]
-    prompts = Prompts(*tokens, torch.tensor([parent.position]))
+    prompts = TokenPairs(*tokens, torch.tensor([parent.position]))
     slopes = token_gradients(chain.model, prompts, broken(chain), divergence)
 
     def gain(each: Substitution) -> float:

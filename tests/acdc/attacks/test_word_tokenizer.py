@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import acdc
-from acdc.attacks.word_tokenizer import Pieces
+from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.models import load_named
 from acdc.settings import Setup
 from tasks.tokenisation import tokenise
@@ -28,7 +28,7 @@ def test_prompts_of_a_task_are_tokenised_as_by_the_tokenizer() -> None:
     tokenizer = load_named("everyday-4l", Setup()).tokenizer
     for name in ("ioi", "docstring", "greater_than"):
         prompts = acdc.get_task(name).build(tokenizer, 20, 0)
-        pieces = Pieces(tokenizer, [prompts.discovery.pairs[0].text.clean])
+        pieces = WordTokenizer(tokenizer, [prompts.discovery.pairs[0].text.clean])
         assert pieces.by_word
         for pair in prompts.judgement.pairs:
             assert tokenise(pair.text, pieces) == (pair, ())
@@ -36,7 +36,7 @@ def test_prompts_of_a_task_are_tokenised_as_by_the_tokenizer() -> None:
 
 def test_a_tokenizer_whose_words_depend_on_each_other_writes_every_text_itself_once() -> None:
     tokenizer = Greedy()
-    pieces = Pieces(tokenizer, ["one two three"])
+    pieces = WordTokenizer(tokenizer, ["one two three"])
     assert not pieces.by_word
     tokenizer.asked.clear()
     for special in (True, False):
@@ -47,7 +47,7 @@ def test_a_tokenizer_whose_words_depend_on_each_other_writes_every_text_itself_o
 
 
 def test_special_tokens_go_around_the_words() -> None:
-    pieces = Pieces(Greedy(), ["ab"])
+    pieces = WordTokenizer(Greedy(), ["ab"])
     assert pieces.by_word
     assert pieces.encode(" a b") == [0, *pieces.encode(" a b", add_special_tokens=False)]
     assert pieces.convert_ids_to_tokens([0, 3]) == ["0", "3"]

@@ -8,7 +8,7 @@ import pytest
 
 from acdc.algorithms.attribution import Attribution
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.discovery.levels import Bar, measured
+from acdc.discovery.levels import LevelCheck, measured
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule
 from acdc.discovery.threshold_sweep import ThresholdSweep
@@ -45,7 +45,7 @@ def test_the_circuit_reaches_the_level_and_the_smaller_ones_met_do_not(
     assert (account.chosen.kl, account.chosen.accuracy) == pytest.approx((kl, accuracy), abs=1e-9)
     smaller = [point for point in account.curve if point.edges < len(circuit)]
     assert smaller
-    bar = Bar(goal, measurable)
+    bar = LevelCheck(goal, measurable)
     assert not any(bar.reached(point) for point in smaller)
 
 
@@ -59,7 +59,7 @@ def test_accuracy_is_counted_from_the_model_s(measurable: Problem) -> None:
     pairs = list(measurable.pairs.pairs)
     swapped = [replace(pair, answers=pair.distractors[:1], distractors=pair.answers) for pair in pairs[:3]]
     problem = replace(measurable, pairs=replace(measurable.pairs, pairs=(*swapped, *pairs[3:])))
-    bar = Bar(KeptAccuracy(0.9), problem)
+    bar = LevelCheck(KeptAccuracy(0.9), problem)
     assert bar.reached(CurvePoint(1, 1, 0.0, 1, 9.0, 0.5))
     assert bar.reached(CurvePoint(1, 1, 0.0, 1, 9.0, 0.45))
     assert not bar.reached(CurvePoint(1, 1, 1.0, 1, 0.0, 0.44))
@@ -68,7 +68,7 @@ def test_accuracy_is_counted_from_the_model_s(measurable: Problem) -> None:
 def test_a_model_that_is_never_right_has_no_accuracy_to_keep(measurable: Problem) -> None:
     wrong = tuple(replace(p, answers=p.distractors[:1], distractors=p.answers) for p in measurable.pairs.pairs)
     with pytest.raises(UnreachableGoal, match=r"the model is right on none of the discovery prompts.*\(--model\)"):
-        Bar(KeptAccuracy(0.5), replace(measurable, pairs=replace(measurable.pairs, pairs=wrong)))
+        LevelCheck(KeptAccuracy(0.5), replace(measurable, pairs=replace(measurable.pairs, pairs=wrong)))
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_a_level_that_no_circuit_reaches_is_told_with_the_nearest(
 ) -> None:
     curve = (CurvePoint(1, 1, 0.1, 1, 0.5, 0.5), CurvePoint(0.5, 2, 0.6, 1, 0.3, 0.25))
     with pytest.raises(UnreachableGoal, match=words):
-        Bar(level, measurable).smallest(curve)
+        LevelCheck(level, measurable).smallest(curve)

@@ -11,7 +11,7 @@ from acdc.discovery import threshold_sweep as sweep
 from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
 from acdc.problem import Problem
-from acdc.progress import Account, Progress
+from acdc.progress import Progress, SearchSummary
 from acdc.settings import Edges, Goal, KeptFaithfulness, Threshold
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -22,7 +22,7 @@ def search(goal: Goal) -> ThresholdSweep:
     return ThresholdSweep(goal, GreedyPruning(1.0))
 
 
-Swept = tuple[Circuit, Account, list[Progress]]
+Swept = tuple[Circuit, SearchSummary, list[Progress]]
 """What a sweep ends in, and all the progress it told of."""
 
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from acdc.ground_truth.compiler import compile_program, load_compiled
-from acdc.ground_truth.inputs import Inputs
-from acdc.ground_truth.programs import NAMES, Program, program
+from acdc.ground_truth.inputs import TokenSequences
+from acdc.ground_truth.programs import NAMES, RaspProgram, program
 
 
 @dataclass(frozen=True)
 class Compiled:
     """A program, the compiler's own model of it, and ours."""
 
-    source: Program
+    source: RaspProgram
     assembled: Any
-    inputs: Inputs
+    inputs: TokenSequences
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +31,5 @@ def compiled() -> dict[str, Compiled]:
         assembled = compile_program(source.expression, source.vocabulary, source.max_len)
         model = load_compiled(assembled, name, dtype=torch.float64)
         words = tuple(str(token) for token in source.vocabulary)
-        found[name] = Compiled(source, assembled, Inputs(model, words, source.max_len))
+        found[name] = Compiled(source, assembled, TokenSequences(model, words, source.max_len))
     return found

@@ -9,14 +9,14 @@ from acdc.ground_truth.derivation import single_edge_effects, true_edges
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.execution.executor import Executor
-from graphs.execution.runs import Prompts, mean_outputs
+from graphs.execution.runs import TokenPairs, mean_outputs
 from graphs.model import from_bridge
 from graphs.nodes import Edge
 from tests.native_bridges import native_bridge
 
 BATCHES = (
-    Prompts(torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([[7, 8, 3], [4, 9, 1]]), torch.tensor([2, 1])),
-    Prompts(torch.tensor([[1, 2, 3, 4]]), torch.tensor([[5, 6, 7, 8]]), torch.tensor([3])),
+    TokenPairs(torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([[7, 8, 3], [4, 9, 1]]), torch.tensor([2, 1])),
+    TokenPairs(torch.tensor([[1, 2, 3, 4]]), torch.tensor([[5, 6, 7, 8]]), torch.tensor([3])),
 )
 
 

@@ -10,7 +10,7 @@ import torch
 
 from acdc.errors import BadProgram
 from acdc.ground_truth.compiler import BOS, NUMBER
-from acdc.ground_truth.inputs import Inputs
+from acdc.ground_truth.inputs import TokenSequences
 from tests.acdc.ground_truth.conftest import Compiled
 
 
@@ -55,6 +55,6 @@ def test_where_the_output_is_a_number_the_answer_is_its_logit(compiled: dict[str
 
 def test_a_program_whose_output_never_changes_is_refused(compiled: dict[str, Compiled]) -> None:
     letters = replace(compiled["proportion"].inputs, words=("w", "y", "z"))
-    assert isinstance(letters, Inputs)
+    assert isinstance(letters, TokenSequences)
     with pytest.raises(BadProgram, match="the same output at every place of 200 pairs"):
         letters.draw(np.random.default_rng(0))

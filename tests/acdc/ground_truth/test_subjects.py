@@ -6,7 +6,7 @@ import pytest
 
 from acdc.errors import BadSetting
 from acdc.ground_truth import subjects
-from acdc.ground_truth.subjects import Subject
+from acdc.ground_truth.subjects import KnownSubject
 from tests.acdc import known_subjects
 
 
@@ -29,7 +29,7 @@ def test_a_maker_is_given_the_name_and_the_seed_where_it_takes_one(monkeypatch: 
 
     monkeypatch.setattr(known_subjects, "made", make, raising=False)
     for seeded in (True, False):
-        assert Subject("tests.acdc.known_subjects:made", "x", seeded).make(7).name == "made"
+        assert KnownSubject("tests.acdc.known_subjects:made", "x", seeded).make(7).name == "made"
     assert given == [("x", 7), ("x",)]
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from acdc.hypotheses.hypothesis import Hypothesis
-from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import load
 from tests.acdc.hypotheses.files import claiming, write
 
 
 @pytest.fixture(scope="session")
-def laboratory() -> Laboratory:
+def laboratory() -> ModelCache:
     """Where the shipped models are loaded once for all tests."""
-    return Laboratory()
+    return ModelCache()
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from acdc.errors import BadHypothesisFile, UnmeasurableBehaviour
 from acdc.hypotheses.hypothesis import Hypothesis
-from acdc.hypotheses.measuring import Measured, measure
-from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.measuring import MeasuredClaim, measure
+from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import load
 from acdc.hypotheses.verdict import judge
 from acdc.judges.completeness import completeness
@@ -30,13 +30,13 @@ from tests.acdc.hypotheses.files import EDGES, changed, untrained, write
 Made = Callable[..., Hypothesis]
 
 
-def measured(hypothesis: Hypothesis, laboratory: Laboratory) -> Measured:
+def measured(hypothesis: Hypothesis, laboratory: ModelCache) -> MeasuredClaim:
     [claim] = hypothesis.claims
     return measure(hypothesis, claim, laboratory)
 
 
 @pytest.fixture
-def problem(hypothesis: Made, laboratory: Laboratory) -> Problem:
+def problem(hypothesis: Made, laboratory: ModelCache) -> Problem:
     return laboratory.problem(hypothesis("  size: {at_most: 6}\n").subject)
 
 
@@ -46,11 +46,11 @@ def circuit(problem: Problem) -> Circuit:
 
 
 def test_values_are_those_of_the_judges(
-    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+    hypothesis: Made, laboratory: ModelCache, problem: Problem, circuit: Circuit
 ) -> None:
     judged = faithfulness(problem, circuit)
 
-    def of(kind: str) -> Measured:
+    def of(kind: str) -> MeasuredClaim:
         return measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), laboratory)
 
     assert of("behaviour").value == judged.accuracy.full
@@ -61,7 +61,7 @@ def test_values_are_those_of_the_judges(
 
 
 @pytest.mark.parametrize("kind", ["behaviour", "faithfulness", "kl"])
-def test_an_estimate_lies_in_its_interval(hypothesis: Made, laboratory: Laboratory, kind: str) -> None:
+def test_an_estimate_lies_in_its_interval(hypothesis: Made, laboratory: ModelCache, kind: str) -> None:
     found = measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), laboratory)
     assert found.interval is not None
     assert found.interval.low <= found.value == found.interval.value <= found.interval.high
@@ -69,7 +69,7 @@ def test_an_estimate_lies_in_its_interval(hypothesis: Made, laboratory: Laborato
 
 
 def test_likeness_is_the_jaccard_index(
-    hypothesis: Made, laboratory: Laboratory, circuit: Circuit, tmp_path: Path
+    hypothesis: Made, laboratory: ModelCache, circuit: Circuit, tmp_path: Path
 ) -> None:
     other = Circuit.from_names(circuit.graph, [*EDGES[:4], "input->logits"])
     other.save(tmp_path / "other.json")
@@ -82,13 +82,13 @@ def test_likeness_is_the_jaccard_index(
     ]
 
 
-def test_specificity_is_faithfulness_to_the_other_task(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_specificity_is_faithfulness_to_the_other_task(hypothesis: Made, laboratory: ModelCache) -> None:
     same = measured(hypothesis("  specificity:\n    periodic: {at_most: 1}\n"), laboratory)
     assert same.interval == measured(hypothesis("  faithfulness: {at_most: 1}\n"), laboratory).interval
 
 
 def test_minimality_counts_the_useless_edges_and_names_them(
-    hypothesis: Made, laboratory: Laboratory, problem: Problem
+    hypothesis: Made, laboratory: ModelCache, problem: Problem
 ) -> None:
     larger = [*EDGES, "input->m1", "m1->logits"]
     found = measured(hypothesis("  minimality: {at_most: 0}\n", json.dumps(larger)), laboratory)
@@ -98,7 +98,7 @@ def test_minimality_counts_the_useless_edges_and_names_them(
 
 
 def test_necessity_is_what_is_kept_without_the_circuit(
-    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+    hypothesis: Made, laboratory: ModelCache, problem: Problem, circuit: Circuit
 ) -> None:
     found = measured(hypothesis("  necessity: {at_most: 0}\n"), laboratory)
     assert found.interval == necessity(problem, circuit).kept
@@ -115,7 +115,7 @@ COUNTEREXAMPLES = """\
 
 
 def test_counterexamples_are_as_bad_as_the_worst_of_them(
-    hypothesis: Made, laboratory: Laboratory, problem: Problem, circuit: Circuit
+    hypothesis: Made, laboratory: ModelCache, problem: Problem, circuit: Circuit
 ) -> None:
     claimed = hypothesis(COUNTEREXAMPLES)
     (claim,) = claimed.claims
@@ -128,7 +128,7 @@ def test_counterexamples_are_as_bad_as_the_worst_of_them(
 
 
 def test_a_counterexample_fails_until_the_circuit_is_repaired_and_the_missing_edge_is_blamed(
-    hypothesis: Made, laboratory: Laboratory
+    hypothesis: Made, laboratory: ModelCache
 ) -> None:
     for missing in (EDGES[1], EDGES[5]):
         broken = hypothesis(COUNTEREXAMPLES, json.dumps([edge for edge in EDGES if edge != missing]))
@@ -141,14 +141,14 @@ def test_a_counterexample_fails_until_the_circuit_is_repaired_and_the_missing_ed
 
 
 def test_a_counterexample_that_the_tokenizer_cannot_express_is_told_with_its_line(
-    hypothesis: Made, laboratory: Laboratory
+    hypothesis: Made, laboratory: ModelCache
 ) -> None:
     odd = hypothesis(COUNTEREXAMPLES.replace('"C D', '"Supercalifragilistic D'))
     with pytest.raises(BadPrompts, match=r"test_periodic\.acdc\.yaml:11: the clean prompt has a word that the"):
         measured(odd, laboratory)
 
 
-def test_the_missing_edge_is_the_guiltiest(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_the_missing_edge_is_the_guiltiest(hypothesis: Made, laboratory: ModelCache) -> None:
     for kind, too_low in (("faithfulness", True), ("kl", False)):
         broken = hypothesis(
             f"  {kind}: {{at_least: 0}}\n", f'["{EDGES[0]}", "{EDGES[2]}", "{EDGES[4]}", "a1.h0->logits"]'
@@ -162,14 +162,14 @@ def test_the_missing_edge_is_the_guiltiest(hypothesis: Made, laboratory: Laborat
         assert all(suspect.edge for suspect in found.blame(too_low))
 
 
-def test_what_shows_too_much_is_blamed_on_edges_of_the_circuit(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_what_shows_too_much_is_blamed_on_edges_of_the_circuit(hypothesis: Made, laboratory: ModelCache) -> None:
     suspects = measured(hypothesis("  specificity:\n    periodic: {at_most: 0}\n"), laboratory).blame(False)
     assert {suspect.edge for suspect in suspects} <= {*EDGES}
     assert all(suspect.words.startswith("without it") for suspect in suspects)
 
 
 def test_a_circuit_that_is_too_large_is_blamed_on_what_it_loses_least_without(
-    hypothesis: Made, laboratory: Laboratory
+    hypothesis: Made, laboratory: ModelCache
 ) -> None:
     larger = "[" + ", ".join(f'"{edge}"' for edge in (*EDGES, "input->m1")) + "]"
     found = measured(hypothesis("  size: {at_most: 6}\n", larger), laboratory)
@@ -178,11 +178,11 @@ def test_a_circuit_that_is_too_large_is_blamed_on_what_it_loses_least_without(
     assert found.blame(True) == ()
 
 
-def test_wildcards_are_expanded_in_the_models_graph(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_wildcards_are_expanded_in_the_models_graph(hypothesis: Made, laboratory: ModelCache) -> None:
     assert measured(hypothesis("  size: {at_most: 6}\n", '["a1.*->logits", "m0"]'), laboratory).value == 4 + 3
 
 
-def test_what_the_models_graph_lacks_is_told_when_it_is_known(laboratory: Laboratory, tmp_path: Path) -> None:
+def test_what_the_models_graph_lacks_is_told_when_it_is_known(laboratory: ModelCache, tmp_path: Path) -> None:
     """A compiled model has no configuration to look at before."""
     text = changed("model: periodic-2l", "model: planted:0").replace("task: periodic", "task: planted_hops")
     hypothesis = load(write(tmp_path, text.replace("a1.h0->logits", "a9.h0->logits")))
@@ -190,7 +190,7 @@ def test_what_the_models_graph_lacks_is_told_when_it_is_known(laboratory: Labora
         measure(hypothesis, hypothesis.claims[2], laboratory)
 
 
-def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory: Laboratory, tmp_path: Path) -> None:
+def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory: ModelCache, tmp_path: Path) -> None:
     hypothesis = load(write(tmp_path), str(untrained(tmp_path / "untrained")))
     with pytest.raises(UnmeasurableBehaviour):
         measure(hypothesis, hypothesis.claims[1], laboratory)
@@ -213,7 +213,7 @@ def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory:
     ],
 )
 def test_size_counts_edges_and_names_nodes_beside_them(
-    hypothesis: Made, laboratory: Laboratory, circuit: str | None, size: int, counted: str
+    hypothesis: Made, laboratory: ModelCache, circuit: str | None, size: int, counted: str
 ) -> None:
     made = hypothesis("  size: {at_most: 9}\n", circuit)
     found = measured(made, laboratory)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import acdc.models
-from acdc.hypotheses.hypothesis import Subject
-from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.hypothesis import ClaimSubject
+from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import load
 from acdc.settings import Setup
 from graphs.model import Model
@@ -17,11 +17,11 @@ from tests.acdc.hypotheses.files import write
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> Subject:
+def subject(tmp_path: Path) -> ClaimSubject:
     return load(write(tmp_path)).subject
 
 
-def test_a_model_is_loaded_once(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_loaded_once(subject: ClaimSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
     load_named = acdc.models.load_named
 
@@ -30,7 +30,7 @@ def test_a_model_is_loaded_once(subject: Subject, monkeypatch: pytest.MonkeyPatc
         return load_named(name, setup)
 
     monkeypatch.setattr(acdc.models, "load_named", counted)
-    laboratory = Laboratory()
+    laboratory = ModelCache()
     first = laboratory.problem(subject)
     assert laboratory.problem(replace(subject, setup=replace(subject.setup, seed=1))).model is first.model
     assert laboratory.problem(subject) is first
@@ -39,7 +39,7 @@ def test_a_model_is_loaded_once(subject: Subject, monkeypatch: pytest.MonkeyPatc
     assert loaded == ["periodic-2l float32", "periodic-2l float64"]
 
 
-def test_claims_are_measured_on_judgement_prompts(subject: Subject) -> None:
-    problem = Laboratory().problem(subject)
+def test_claims_are_measured_on_judgement_prompts(subject: ClaimSubject) -> None:
+    problem = ModelCache().problem(subject)
     prompts = subject.task.build(problem.model.tokenizer, 16, 0)
     assert problem.pairs == prompts.judgement

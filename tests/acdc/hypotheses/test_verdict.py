@@ -8,16 +8,16 @@ import pytest
 
 from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.hypothesis import Bound, Claim, Hypothesis
-from acdc.hypotheses.influential_edges import Suspect
-from acdc.hypotheses.measuring import Measured
-from acdc.hypotheses.model_cache import Laboratory
+from acdc.hypotheses.influential_edges import InfluentialEdge
+from acdc.hypotheses.measuring import MeasuredClaim
+from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.verdict import Verdict, judge
 from acdc.judges.faithfulness import Interval
 from tests.acdc.hypotheses.files import EDGES
 from tests.acdc.hypotheses.test_measuring import Made
 
 CLAIM = Claim("faithfulness", Bound(low=0.85), "test_x.acdc.yaml:7")
-MEASURED = Measured(0.5, Interval(0.5, 0.4, 0.6))
+MEASURED = MeasuredClaim(0.5, Interval(0.5, 0.4, 0.6))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_claim_holds_within_its_bounds(low: float | None, high: float | None, 
 
 
 def test_a_failure_tells_claim_value_interval_bound_and_the_guilty() -> None:
-    suspects = tuple(Suspect(f"input->m{number}", f"with it 0.{number}") for number in range(7))
+    suspects = tuple(InfluentialEdge(f"input->m{number}", f"with it 0.{number}") for number in range(7))
     assert Verdict(CLAIM, MEASURED, 0.85, None, None, suspects).told().splitlines() == [
         "test_x.acdc.yaml:7: the claim faithfulness does not hold",
         "  measured  0.5 (95% CI 0.4 to 0.6), the part of the behaviour that the circuit keeps",
@@ -49,19 +49,19 @@ def test_a_failure_tells_claim_value_interval_bound_and_the_guilty() -> None:
 
 
 def test_figures_leave_out_what_does_not_apply() -> None:
-    assert Verdict(CLAIM, Measured(3.0), None, 5.0, None).figures() == {
+    assert Verdict(CLAIM, MeasuredClaim(3.0), None, 5.0, None).figures() == {
         "claim": "faithfulness",
         "value": 3.0,
         "at_most": 5.0,
     }
 
 
-def judged(hypothesis: Hypothesis, laboratory: Laboratory, *, update: bool = False) -> Verdict:
+def judged(hypothesis: Hypothesis, laboratory: ModelCache, *, update: bool = False) -> Verdict:
     [claim] = hypothesis.claims
     return judge(hypothesis, claim, laboratory, update=update)
 
 
-def test_without_a_baseline_a_claim_that_needs_one_fails(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_without_a_baseline_a_claim_that_needs_one_fails(hypothesis: Made, laboratory: ModelCache) -> None:
     for claims in ("  size: {tolerance: 1}\n", "  edges: {tolerance: 0.1}\n", "  edges: {at_least: 0}\n"):
         verdict = judged(hypothesis(claims), laboratory)
         assert not verdict.passed
@@ -72,7 +72,7 @@ def test_without_a_baseline_a_claim_that_needs_one_fails(hypothesis: Made, labor
 
 @pytest.mark.parametrize(("recorded", "passed"), [(6.0, True), (5.0, True), (7.0, True), (4.9, False), (7.1, False)])
 def test_a_value_may_be_as_far_from_its_baseline_as_the_tolerance(
-    hypothesis: Made, laboratory: Laboratory, recorded: float, passed: bool
+    hypothesis: Made, laboratory: ModelCache, recorded: float, passed: bool
 ) -> None:
     held = replace(hypothesis("  size: {tolerance: 1}\n"), baselines={"size": Baseline(recorded)})
     verdict = judged(held, laboratory)
@@ -80,19 +80,19 @@ def test_a_value_may_be_as_far_from_its_baseline_as_the_tolerance(
     assert passed or "(within 1 of the recorded baseline)" in verdict.told()
 
 
-def test_an_update_records_the_value_and_holds(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_an_update_records_the_value_and_holds(hypothesis: Made, laboratory: ModelCache) -> None:
     held = replace(hypothesis("  size: {tolerance: 0}\n"), baselines={"size": Baseline(50.0)})
     verdict = judged(held, laboratory, update=True)
     assert verdict.passed
     assert verdict.recorded == Baseline(6.0)
 
 
-def test_an_update_leaves_bounds_as_they_are(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_an_update_leaves_bounds_as_they_are(hypothesis: Made, laboratory: ModelCache) -> None:
     verdict = judged(hypothesis("  size: {at_most: 5}\n"), laboratory, update=True)
     assert (verdict.passed, verdict.recorded) == (False, None)
 
 
-def test_the_edge_set_is_recorded_and_held_to(hypothesis: Made, laboratory: Laboratory) -> None:
+def test_the_edge_set_is_recorded_and_held_to(hypothesis: Made, laboratory: ModelCache) -> None:
     recorded = judged(hypothesis("  edges: {tolerance: 0.2}\n"), laboratory, update=True).recorded
     assert recorded is not None
     assert set(recorded.edges or ()) == set(EDGES)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 import acdc
-from acdc.judges.assessment import ASKED, LEVEL, Case, Section, Verdict, assess, verdict
+from acdc.judges.assessment import ASKED, LEVEL, AssessmentSubject, Section, Verdict, assess, verdict
 from acdc.judges.completeness import Completeness, Gap, completeness
 from acdc.judges.evaluation import judgement
-from acdc.judges.findings import Findings, Outcome, Repeated
+from acdc.judges.findings import Findings, RecordedResults, Repeated
 from acdc.judges.stability import Agreement
 from acdc.judges.statistical_tests import hypotheses
 from acdc.progress import Progress
@@ -36,10 +36,10 @@ LONG = ("_hypotheses", "_sensitivity")
 
 
 @pytest.fixture(scope="module")
-def case(found: acdc.Result) -> Case:
+def case(found: acdc.Result) -> AssessmentSubject:
     problem = judgement(found.circuit, task=None, model=None, setup=SETUP)
     complete = Completeness(0.0, Gap(("logits",), 0.5, 0.55), 3)
-    return Case(problem, Findings.of(found.circuit), found.faithfulness, complete, draws=40)
+    return AssessmentSubject(problem, Findings.of(found.circuit), found.faithfulness, complete, draws=40)
 
 
 @pytest.fixture
@@ -48,11 +48,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acdc.judges.assessment.ASKED", tuple(ask for ask in ASKED if ask.__name__ not in LONG))
 
 
-def by_question(case: Case) -> dict[str, Section]:
+def by_question(case: AssessmentSubject) -> dict[str, Section]:
     return {section.question: section for section in assess(case)}
 
 
-def test_every_question_is_asked_in_order(case: Case) -> None:
+def test_every_question_is_asked_in_order(case: AssessmentSubject) -> None:
     sections = list(assess(case))
     assert tuple(one.question for one in sections) == QUESTIONS
     data = json.loads(json.dumps({one.question: one.to_json() for one in sections}, allow_nan=False))
@@ -60,7 +60,7 @@ def test_every_question_is_asked_in_order(case: Case) -> None:
     assert data["ablations"]["kept"].keys() == {"resample", "mean", "mean-positional", "zero"}
 
 
-def test_every_hypothesis_is_judged_by_its_own_test(case: Case) -> None:
+def test_every_hypothesis_is_judged_by_its_own_test(case: AssessmentSubject) -> None:
     circuit = case.findings.circuit
     told = by_question(case)
     tests = hypotheses(case.problem, circuit, case.seed, draws=case.draws)
@@ -77,7 +77,7 @@ def test_every_hypothesis_is_judged_by_its_own_test(case: Case) -> None:
     assert told["sufficiency"].data == tests.sufficiency.to_json()
 
 
-def test_a_circuit_without_edges_has_no_hypotheses(case: Case) -> None:
+def test_a_circuit_without_edges_has_no_hypotheses(case: AssessmentSubject) -> None:
     empty = replace(case, findings=Findings.of(Circuit.empty(case.problem.graph)), completeness=None)
     told = by_question(empty)
     assert told["hypotheses"].verdict == told["completeness"].verdict == "not measured"
@@ -85,7 +85,7 @@ def test_a_circuit_without_edges_has_no_hypotheses(case: Case) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_faithfulness_holds_from_what_is_claimed_on(case: Case) -> None:
+def test_faithfulness_holds_from_what_is_claimed_on(case: AssessmentSubject) -> None:
     kept = case.faithfulness.normalised.value
     assert by_question(replace(case, at_least=min(1.0, kept - 1e-6)))["faithfulness"].verdict == "holds"
     poor = replace(case.faithfulness, normalised=replace(case.faithfulness.normalised, value=0.3))
@@ -93,7 +93,7 @@ def test_faithfulness_holds_from_what_is_claimed_on(case: Case) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_completeness_fails_where_the_gap_is_wide(case: Case) -> None:
+def test_completeness_fails_where_the_gap_is_wide(case: AssessmentSubject) -> None:
     assert by_question(case)["completeness"].verdict == "holds"
     wide = Completeness(0.0, Gap(("logits",), 0.1, 0.9), 3)
     section = by_question(replace(case, completeness=wide))["completeness"]
@@ -103,16 +103,18 @@ def test_completeness_fails_where_the_gap_is_wide(case: Case) -> None:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("alike", "told"), [((0.9, 0.85), "holds"), ((0.9, 0.7), "fails")])
-def test_stability_is_that_of_the_least_alike(case: Case, alike: tuple[float, float], told: Verdict) -> None:
+def test_stability_is_that_of_the_least_alike(
+    case: AssessmentSubject, alike: tuple[float, float], told: Verdict
+) -> None:
     runs = [Agreement(5, 0.9, value, None, 3, 4) for value in alike]
-    stable = replace(case, findings=replace(case.findings, outcome=Outcome(stability=Repeated(*runs))))
+    stable = replace(case, findings=replace(case.findings, outcome=RecordedResults(stability=Repeated(*runs))))
     section = by_question(stable)["stability"]
     assert section.verdict == told
     assert f"{alike[0]:.2f} on other resamples and {alike[1]:.2f} on other seeds" in section.finding
     assert by_question(case)["stability"].verdict == "not measured"
 
 
-def test_a_claim_says_under_what_it_fails_and_by_how_much(case: Case) -> None:
+def test_a_claim_says_under_what_it_fails_and_by_how_much(case: AssessmentSubject) -> None:
     section = next(one for one in assess(case) if one.question == "ablations")
     assert section.sensitivity is not None
     for name in section.sensitivity.ablations.breaks:
@@ -131,7 +133,9 @@ def test_the_verdict_over_all_is_the_worst_that_was_measured() -> None:
     assert over("not measured") == over() == "not measured"
 
 
-def test_whoever_waits_hears_of_every_question_before_its_verdict_and_of_every_ablation(case: Case) -> None:
+def test_whoever_waits_hears_of_every_question_before_its_verdict_and_of_every_ablation(
+    case: AssessmentSubject,
+) -> None:
     heard: list[Progress] = []
     circuit = case.findings.circuit
     completeness(case.problem, circuit, nodes=1, watch=heard.append)

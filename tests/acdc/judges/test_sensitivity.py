@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from acdc.errors import BadSetting
-from acdc.judges.sensitivity import Claim, sensitivity
+from acdc.judges.sensitivity import ConditionalClaim, sensitivity
 from acdc.problem import Problem
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -55,9 +55,9 @@ def test_a_claim_that_holds_under_some_only_is_conditional(measurable: Problem, 
 
 
 def test_the_verdict_follows_from_what_could_be_measured() -> None:
-    assert Claim(("a", "b"), ()).verdict == Claim(("a",), (), ("b",)).verdict == "holds"
-    assert Claim(("a",), ("b", "c")).verdict == Claim(("a", "b"), ("c",)).verdict == "conditional"
-    assert Claim((), ("a",)).verdict == Claim((), (), ("a",)).verdict == "fails"
+    assert ConditionalClaim(("a", "b"), ()).verdict == ConditionalClaim(("a",), (), ("b",)).verdict == "holds"
+    assert ConditionalClaim(("a",), ("b", "c")).verdict == ConditionalClaim(("a", "b"), ("c",)).verdict == "conditional"
+    assert ConditionalClaim((), ("a",)).verdict == ConditionalClaim((), (), ("a",)).verdict == "fails"
 
 
 def test_what_ablation_does_not_touch_is_not_measured(measurable: Problem) -> None:

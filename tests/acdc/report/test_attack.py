@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from acdc.attacks.found import Found, LeftOut
+from acdc.attacks.found import AttackFindings, LeftOut
 from acdc.errors import NotFinite
 from acdc.report.attack import tables, verdict
 from tests.acdc.attacks.an_attack import attack, case, found
@@ -38,14 +38,14 @@ def test_a_circuit_that_nothing_broke_is_called_so_and_one_that_was_not_tried_is
     assert str(verdict(replace(attack(), found=unbroken))).startswith(
         "Nothing broke the circuit: wherever the model was right, so was it; its worst KL was 0.25."
     )
-    wrong = replace(attack(), found=Found(search=replace(attack().found.search, cases=())))
+    wrong = replace(attack(), found=AttackFindings(search=replace(attack().found.search, cases=())))
     assert str(verdict(wrong)).startswith("Nothing was found")
 
 
 def test_a_circuit_that_strays_far_without_losing_an_answer_is_not_praised() -> None:
     strayed = case("A", 2.94, "search", circuit_right=True)
     search = replace(attack().found.search, cases=(strayed,))
-    said = str(verdict(replace(attack(), found=Found(search=search))))
+    said = str(verdict(replace(attack(), found=AttackFindings(search=search))))
     assert said.startswith("The circuit loses no answer, but strays from the model: ")
     assert "its worst KL was 2.94" in said
 
@@ -53,7 +53,7 @@ def test_a_circuit_that_strays_far_without_losing_an_answer_is_not_praised() -> 
 def test_a_case_that_needs_no_repair_is_not_said_to_be_beyond_help() -> None:
     mild = replace((found().diagnosis or ())[1], repaired=True)
     console = Console(file=io.StringIO(), width=120, record=True)
-    for part in tables(replace(attack(), found=Found(diagnosis=(mild,))), ""):
+    for part in tables(replace(attack(), found=AttackFindings(diagnosis=(mild,))), ""):
         console.print(part)
     text = console.export_text()
     assert "KL 0.25: near enough to the model to need no repair" in text
@@ -125,7 +125,7 @@ def test_a_part_that_failed_is_told_with_its_reason_and_a_variation_by_its_name(
     assert "found by the variation 'short'" in str(verdict(replace(attack(), found=_found_by(varied, "short"))))
 
 
-def _found_by(found: Found, name: str) -> Found:
+def _found_by(found: AttackFindings, name: str) -> AttackFindings:
     assert found.variations is not None
     rows = tuple(
         replace(row, worst=tuple(replace(one, found_by=f"variation {name}") for one in row.worst))

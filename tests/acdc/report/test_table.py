@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from acdc.judges.findings import Algorithm, Behaviour, Drawn, Findings, Metric, Model, Origin, Outcome, Prompts
+from acdc.judges.findings import Algorithm, Behaviour, Drawn, Findings, Metric, Model, Origin, Prompts, RecordedResults
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
 from acdc.report import table
@@ -42,7 +42,7 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
         Algorithm("acdc", 0.25, "how much worse"),
     )
     points = (CurvePoint(1.0, 1, 0.5, 6), CurvePoint(0.25, 2, 0.9375, 6))
-    findings = Findings(scored(input=1.5, m0=-0.25), origin, Outcome(JUDGED, points, ("a norm is frozen",)))
+    findings = Findings(scored(input=1.5, m0=-0.25), origin, RecordedResults(JUDGED, points, ("a norm is frozen",)))
     assert [lines(part) for part in table.account(findings, 10)] == [
         ["echo on toy", "Says it again."],
         [
@@ -77,13 +77,13 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
 
 def test_prompts_without_those_that_the_model_gets_wrong_say_so() -> None:
     prompts = Prompts(3, Drawn(64, 64), Drawn(64, 64), only_correct=True)
-    findings = Findings(Circuit.empty(GRAPH), Origin(prompts=prompts), Outcome())
+    findings = Findings(Circuit.empty(GRAPH), Origin(prompts=prompts), RecordedResults())
     told = " ".join(" ".join(lines(table.facts(findings))).split())
     assert "drawn with seed 3, those left out that the model gets wrong model right on 64 of 64 and on" in told
 
 
 def test_only_what_is_known_is_told() -> None:
-    findings = Findings(Circuit.empty(GRAPH), Origin(), Outcome())
+    findings = Findings(Circuit.empty(GRAPH), Origin(), RecordedResults())
     assert [lines(part) for part in table.account(findings, 10)] == [
         ["a behaviour its file does not name"],
         [
@@ -131,7 +131,7 @@ def test_kl_and_accuracy_stand_in_the_curve_where_they_are_known() -> None:
     ],
 )
 def test_a_circuit_that_feeds_no_query_and_no_key_is_told(names: list[str], told: bool) -> None:
-    parts = table.account(Findings(Circuit.from_names(GRAPH, names), Origin(), Outcome()), 10)
+    parts = table.account(Findings(Circuit.from_names(GRAPH, names), Origin(), RecordedResults()), 10)
     shown = " ".join(line for part in parts for line in lines(part))
     assert ("Note: no edge of this circuit feeds a query or a key" in shown) == told
 

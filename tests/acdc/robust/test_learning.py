@@ -18,9 +18,9 @@ from acdc.ground_truth.known import Known
 from acdc.ground_truth.planted import hidden_edges, known
 from acdc.judges.evaluation import evaluate
 from acdc.problems import problems
-from acdc.progress import Account, CurvePoint
-from acdc.robust.learning import _Course, _Found, refine
-from acdc.robust.rounds import Plan, Refined, Round, Stop
+from acdc.progress import CurvePoint, SearchSummary
+from acdc.robust.learning import _CandidateCircuit, _Course, refine
+from acdc.robust.rounds import RobustPlan, RobustResult, Round, Stop
 from acdc.settings import Setup, Threshold
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -29,7 +29,7 @@ from tasks.prompts import ListedPrompts, PromptPairs
 from tasks.task import Task
 
 SETUP = Setup(prompts=12)
-PLAN = Plan(budget=30, lessons=12, rounds=2)
+PLAN = RobustPlan(budget=30, lessons=12, rounds=2)
 SEED = 8
 """That of a small model: four true edges and two hidden ones."""
 
@@ -54,7 +54,7 @@ def first() -> Result:
     return discover(task(), subject().model, setup=SETUP)
 
 
-def refined(plan: Plan = PLAN, **settings: Any) -> Refined:
+def refined(plan: RobustPlan = PLAN, **settings: Any) -> RobustResult:
     return refine(task(), subject().model, setup=SETUP, plan=plan, **settings)
 
 
@@ -64,7 +64,7 @@ class Watched:
 
     taught: list[set[tuple[int, ...]]] = field(default_factory=list)
     tested: dict[int, list[set[tuple[int, ...]]]] = field(default_factory=dict)
-    refined: Refined = field(init=False)
+    refined: RobustResult = field(init=False)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def watched() -> Watched:
 
 
 @pytest.fixture(scope="module")
-def found(watched: Watched) -> Refined:
+def found(watched: Watched) -> RobustResult:
     return watched.refined
 
 
@@ -98,14 +98,14 @@ def discovered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acdc.robust.learning.discover", lambda *_, **__: first())
 
 
-def test_the_hidden_path_is_found_and_nothing_else(found: Refined) -> None:
+def test_the_hidden_path_is_found_and_nothing_else(found: RobustResult) -> None:
     assert found.result.circuit.edges == truth() | hidden_edges(SEED)
     assert found.rounds[0].edges == len(truth())
     assert set(found.rounds[1].gained) == {edge.name for edge in hidden_edges(SEED)}
     assert found.rounds[1].lost == ()
 
 
-def test_it_helped_and_says_so(found: Refined) -> None:
+def test_it_helped_and_says_so(found: RobustResult) -> None:
     assert found.stop is Stop.HELD
     assert found.first.worst > 2.5 > 0.01 > found.last.worst
     assert (found.first.edges, found.last.edges) == (4, 6)
@@ -114,7 +114,7 @@ def test_it_helped_and_says_so(found: Refined) -> None:
     assert "worse" not in found.verdict
 
 
-def test_a_round_says_what_it_learned_from(found: Refined) -> None:
+def test_a_round_says_what_it_learned_from(found: RobustResult) -> None:
     before, after = found.rounds
     assert before.breaks == ("rare letter",)
     assert (before.learned, before.added) == ({}, None)
@@ -124,7 +124,7 @@ def test_a_round_says_what_it_learned_from(found: Refined) -> None:
     assert "learned from " in after.line
 
 
-def test_the_file_says_how_it_was_found_and_can_be_evaluated(found: Refined, tmp_path: Path) -> None:
+def test_the_file_says_how_it_was_found_and_can_be_evaluated(found: RobustResult, tmp_path: Path) -> None:
     found.result.circuit.save(tmp_path / "circuit.json")
     loaded = Circuit.load(tmp_path / "circuit.json")
     assert loaded.provenance["robust"] == found.to_json() | {"rounds": _plain(found)}
@@ -133,7 +133,7 @@ def test_the_file_says_how_it_was_found_and_can_be_evaluated(found: Refined, tmp
     assert evaluate(loaded) == found.result.faithfulness
 
 
-def _plain(found: Refined) -> list[dict[str, Any]]:
+def _plain(found: RobustResult) -> list[dict[str, Any]]:
     return [
         {key: list(value) if isinstance(value, tuple) else value for key, value in each.items()}
         for each in found.to_json()["rounds"]
@@ -192,10 +192,10 @@ def test_an_edge_budget_that_does_not_suffice_leaves_the_first_circuit(monkeypat
 
 @pytest.mark.usefixtures("discovered")
 def test_a_circuit_that_learning_no_longer_changes_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    same = _Found(
+    same = _CandidateCircuit(
         Circuit(subject().model.graph, truth()),
         "kl",
-        account=Account(CurvePoint(0.1, 4, 1.0, 0), (), {}),
+        account=SearchSummary(CurvePoint(0.1, 4, 1.0, 0), (), {}),
     )
     monkeypatch.setattr("acdc.robust.learning._Course._rediscovered", lambda *_: [same])
     kept = refined()
@@ -206,7 +206,7 @@ def test_a_circuit_that_learning_no_longer_changes_is_the_last(monkeypatch: pyte
 @pytest.mark.usefixtures("discovered")
 def test_what_needs_no_lesson_is_not_put_down_to_learning(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Circuit(subject().model.graph, truth() | hidden_edges(SEED))
-    larger = _Found(whole, "kl", account=Account(CurvePoint(0.1, 6, 1.0, 0), (), {}))
+    larger = _CandidateCircuit(whole, "kl", account=SearchSummary(CurvePoint(0.1, 6, 1.0, 0), (), {}))
     monkeypatch.setattr(
         "acdc.robust.learning._Course._rediscovered", lambda _, number, lessons, most: [] if lessons else [larger]
     )
@@ -225,7 +225,7 @@ def test_what_is_among_the_prompts_already_teaches_nothing(monkeypatch: pytest.M
 
 
 def test_the_same_seeds_find_the_same_again_and_an_interrupted_refinement_goes_on_to_it(
-    found: Refined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    found: RobustResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint, plan = tmp_path / "checkpoint.json", PLAN
 
@@ -249,13 +249,13 @@ def _never(*_: object) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Plan(budget=0), "the budget of a refinement is 0; wanted at least 1"),
-        (lambda: Plan(growth=0.5), "the growth of a refinement is 0.5; wanted at least 1"),
-        (lambda: Plan(growth=float("inf")), "the growth of a refinement is infinite; wanted a number"),
-        (lambda: Plan(bound=float("nan")), "the bound of a refinement is nan; wanted at least 0"),
-        (lambda: Plan(seed=3, rounds=2, unseen=5), "the unseen seed 5 is that of a round; wanted none of 3 to 5"),
+        (lambda: RobustPlan(budget=0), "the budget of a refinement is 0; wanted at least 1"),
+        (lambda: RobustPlan(growth=0.5), "the growth of a refinement is 0.5; wanted at least 1"),
+        (lambda: RobustPlan(growth=float("inf")), "the growth of a refinement is infinite; wanted a number"),
+        (lambda: RobustPlan(bound=float("nan")), "the bound of a refinement is nan; wanted at least 0"),
+        (lambda: RobustPlan(seed=3, rounds=2, unseen=5), "the unseen seed 5 is that of a round; wanted none of 3 to 5"),
     ],
 )
-def test_a_plan_that_makes_no_sense_is_refused(make: Callable[[], Plan], message: str) -> None:
+def test_a_plan_that_makes_no_sense_is_refused(make: Callable[[], RobustPlan], message: str) -> None:
     with pytest.raises(BadSetting, match=message):
         make()

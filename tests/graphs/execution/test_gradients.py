@@ -15,7 +15,7 @@ import graphs
 from graphs.ablation import Ablation
 from graphs.computation import ComputationalGraph
 from graphs.execution.gradients import Linearisation
-from graphs.execution.runs import Prompts, Runs, prepare
+from graphs.execution.runs import Runs, TokenPairs, prepare
 from graphs.model import Model, from_bridge
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_oracle_outputs, native_oracle_weighted_logits
@@ -39,7 +39,7 @@ class Pair:
         return self.model.graph
 
     def runs(self, ablation: Ablation = Ablation.RESAMPLE) -> Runs:
-        return prepare(self.model, Prompts(CLEAN, CORRUPT, POSITIONS), ablation)
+        return prepare(self.model, TokenPairs(CLEAN, CORRUPT, POSITIONS), ablation)
 
     def coefficients(self) -> Tensor:
         """A function of the logits, linear and otherwise arbitrary; about as large as a mean over the vocabulary."""
@@ -194,14 +194,14 @@ def test_in_half_precision_the_scores_of_a_small_function_are_not_lost(
 ) -> None:
     """Scaled by a power of two below what float16 can hold, they are the same scores, scaled."""
     model = graphs.load(checkpoints.path("llama"), dtype=dtype)
-    runs = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
+    runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
     size = (len(CLEAN), model.unembedding.weight.shape[0])
     slopes = torch.randn(size, generator=torch.Generator().manual_seed(5))
     small = Linearisation(runs).edge_scores(slopes * 2.0**-30) * 2.0**30
     scores = Linearisation(runs).edge_scores(slopes)
     assert torch.equal(small, scores)
     wanted = graphs.load(checkpoints.path("llama"), dtype=torch.float64)
-    exact = prepare(wanted, Prompts(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
+    exact = prepare(wanted, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
     right = Linearisation(exact).edge_scores(slopes.double())
     assert (scores - right).abs().max() < 0.05 * right.abs().max()
     senders = Linearisation(runs).sender_scores(slopes * 2.0**-30) * 2.0**30

@@ -15,7 +15,7 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.execution.executor import Executor
 from graphs.execution.incremental import IncrementalExecutor
-from graphs.execution.runs import Prompts, Runs, prepare
+from graphs.execution.runs import Runs, TokenPairs, prepare
 from graphs.model import Model, from_bridge
 from graphs.nodes import LOGITS, Edge, Receiver
 from tests.checkpoints import Checkpoints
@@ -54,7 +54,7 @@ def models(checkpoints: Checkpoints) -> dict[Kind, Model]:
 
 
 def runs_of(model: Model, ablation: Ablation = Ablation.RESAMPLE, positions: Tensor = POSITIONS) -> Runs:
-    return prepare(model, Prompts(CLEAN, CORRUPT, positions), ablation)
+    return prepare(model, TokenPairs(CLEAN, CORRUPT, positions), ablation)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import BadTokens
 from graphs.execution.executor import Executor
-from graphs.execution.runs import Prompts, mean_outputs, prepare
+from graphs.execution.runs import TokenPairs, mean_outputs, prepare
 from graphs.model import Model, from_bridge
 from tests.graphs.native_oracle import native_oracle_logits
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
@@ -55,11 +55,11 @@ def test_the_positional_mean_is_over_the_prompts_that_reach_the_position(model: 
 @pytest.mark.parametrize("ablation", Ablation)
 def test_the_runs_of_some_prompts_are_those_of_these_alone(model: Model, ablation: Ablation) -> None:
     means = mean_outputs(model, [CORRUPT], ablation)
-    every = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), ablation, means)
+    every = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), ablation, means)
     circuits = [Circuit(model.graph, frozenset([*model.graph.edges()][::step])) for step in (1, 2, 3)]
     for rows in ([1], [2, 0]):
         some = every.select(torch.tensor(rows))
-        alone = prepare(model, Prompts(CLEAN[rows], CORRUPT[rows], POSITIONS[rows]), ablation, means)
+        alone = prepare(model, TokenPairs(CLEAN[rows], CORRUPT[rows], POSITIONS[rows]), ablation, means)
         assert some.delta.shape == alone.delta.shape, "no longer than these need"
         torch.testing.assert_close(some.reference(), alone.reference(), rtol=0, atol=1e-10)
         ran = [Executor.of(runs).run(circuits) for runs in (some, alone)]
@@ -80,7 +80,7 @@ def test_the_other_ablations_have_no_mean(model: Model, ablation: Ablation) -> N
 
 @pytest.mark.parametrize("ablation", Ablation)
 def test_missing_edges_carry_what_the_ablation_says(model: Model, ablation: Ablation) -> None:
-    runs = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), ablation)
+    runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), ablation)
     corrupt = outputs(model, CORRUPT)
     wanted = {
         Ablation.RESAMPLE: corrupt,
@@ -95,7 +95,7 @@ def test_missing_edges_carry_what_the_ablation_says(model: Model, ablation: Abla
 @pytest.mark.parametrize("ablation", [Ablation.MEAN, Ablation.MEAN_POSITIONAL])
 def test_a_mean_over_other_prompts_replaces_that_of_the_batch(model: Model, ablation: Ablation) -> None:
     means = mean_outputs(model, [LONG.repeat(1, 2), SHORT], ablation)
-    runs = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), ablation, means)
+    runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), ablation, means)
     assert means is not None
     length = 1 if ablation is Ablation.MEAN else CLEAN.shape[1]
     assert torch.equal(runs.ablated.outputs, means[:, :, :length])
@@ -117,7 +117,7 @@ def test_cutting_off_what_cannot_be_read_changes_no_circuit(name: Native, ablati
 
 def test_only_a_causal_model_is_cut_off_after_the_last_scored_position() -> None:
     for bridge, length in ((native_bridge("relu"), 3), (native_bridge("bidirectional"), 7)):
-        runs = prepare(from_bridge(bridge), Prompts(CLEAN, CORRUPT, EARLY), Ablation.RESAMPLE)
+        runs = prepare(from_bridge(bridge), TokenPairs(CLEAN, CORRUPT, EARLY), Ablation.RESAMPLE)
         assert runs.delta.shape[2] == length
 
 
@@ -132,14 +132,14 @@ def test_tokens_after_the_scored_position_matter_to_a_bidirectional_model_only()
 
 
 def test_the_reference_is_the_model_itself_on_the_clean_prompts(model: Model) -> None:
-    runs = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), Ablation.MEAN)
+    runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.MEAN)
     with torch.no_grad():
         wanted = model.bridge(CLEAN)[ROWS, POSITIONS]
     torch.testing.assert_close(runs.reference(), wanted, rtol=0, atol=1e-10)
 
 
 def test_the_clean_residual_is_what_the_model_itself_has_there(model: Model) -> None:
-    runs = prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), Ablation.ZERO)
+    runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.ZERO)
     length = runs.delta.shape[2]
     with torch.no_grad():
         for layer in (0, 1):
@@ -160,13 +160,13 @@ def test_a_prompt_of_one_token_is_scored_there(model: Model) -> None:
 def test_prompts_longer_than_the_model_reads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = from_bridge(native_bridge("relu", n_ctx=6))
     with pytest.raises(BadTokens, match="a prompt has 7 tokens but the model reads at most 6; shorten it"):
-        prepare(model, Prompts(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
+        prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(BadTokens, match=r"scored positions \[6, 9, 5\] are not all inside prompts of 7 tokens"):
-        Prompts(CLEAN, CORRUPT, torch.tensor([6, 9, 5]))
+        TokenPairs(CLEAN, CORRUPT, torch.tensor([6, 9, 5]))
 
 
 def test_no_prompts_are_refused(model: Model) -> None:
     none = torch.zeros(0, 4, dtype=torch.long)
     with pytest.raises(BadTokens, match="the prompts are empty"):
-        prepare(model, Prompts(none, none, torch.zeros(0, dtype=torch.long)), Ablation.RESAMPLE)
+        prepare(model, TokenPairs(none, none, torch.zeros(0, dtype=torch.long)), Ablation.RESAMPLE)

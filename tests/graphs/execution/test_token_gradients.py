@@ -11,7 +11,7 @@ import graphs
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.execution.executor import Executor
-from graphs.execution.runs import Prompts, between, mean_outputs
+from graphs.execution.runs import TokenPairs, between, mean_outputs
 from graphs.execution.token_gradients import token_gradients
 from tests.checkpoints import Architecture, Checkpoints
 
@@ -33,7 +33,7 @@ def test_gradients_are_those_of_finite_differences(
     circuit = Circuit.from_names(model.graph, edges[::2])
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(model.unembedding.weight.shape[0], (2, 3, 6), generator=generator)
-    prompts = Prompts(tokens[0], tokens[1], torch.tensor([3, 5, 2]))
+    prompts = TokenPairs(tokens[0], tokens[1], torch.tensor([3, 5, 2]))
     means = mean_outputs(model, [prompts.corrupt.flip(0, 1)], ablation)
     found = token_gradients(model, prompts, circuit, contrast, ablation, means)
     embedded = [model.embed(part) for part in (prompts.clean, prompts.corrupt)]
@@ -57,7 +57,7 @@ def test_gradients_are_those_of_finite_differences(
 
 def test_what_comes_after_the_scored_position_has_no_gradient(checkpoints: Checkpoints) -> None:
     model = graphs.load(checkpoints.path("gpt2"), dtype=torch.float64)
-    prompts = Prompts(torch.tensor([[1, 2, 3, 4]]), torch.tensor([[5, 6, 7, 8]]), torch.tensor([1]))
+    prompts = TokenPairs(torch.tensor([[1, 2, 3, 4]]), torch.tensor([[5, 6, 7, 8]]), torch.tensor([1]))
     found = token_gradients(model, prompts, Circuit.full(model.graph), contrast)
     assert found.clean.shape == found.corrupt.shape == (1, 4, model.graph.d_model)
     assert found.clean[:, :2].any()

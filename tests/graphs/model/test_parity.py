@@ -18,7 +18,7 @@ from graphs.errors import UnsupportedModel
 from graphs.model import Model, extraction, from_bridge, parity
 from graphs.model.layer import Layer
 from graphs.model.parts import Mlp, Norm, Place, Projection, Unembedding
-from graphs.model.recording import Inputs, Original, Recording, record
+from graphs.model.recording import CheckInputs, Original, Recording, record
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_weights
 from tests.native_bridges import NATIVES, Native, native_bridge
 
@@ -108,7 +108,9 @@ class Checked:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.inputs: Inputs = parity.inputs_for(model.vocabulary, model.unembedding.weight, model.identity.n_context)
+        self.inputs: CheckInputs = parity.inputs_for(
+            model.vocabulary, model.unembedding.weight, model.identity.n_context
+        )
         self.recording: Recording = record(Original.bridged(model.bridge), self.inputs)
 
     def refusal(self) -> str:
