@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import assert_never
 
-from acdc.algorithms.metric_gradient import gradient, somewhere
+from acdc.algorithms.metric_gradient import gradient, require_nonzero
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.errors import BadSetting
 from acdc.problem import Batch, Problem
@@ -49,7 +49,7 @@ class Attribution:
         for done, batch in enumerate(problem.batches, start=1):
             total += _edge_scores(problem, batch, None, 1, None)[0]
             yield ScoringStep(done, len(problem.batches))
-        return score_graph(problem, somewhere(problem, total))
+        return score_graph(problem, require_nonzero(problem, total))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class IntegratedGradients:
             total += scores / points
             most, gained, missed = max(most, points), gained + counts, missed + gap
         told = {"steps_taken": most, "missed": missed / gained}
-        return replace(score_graph(problem, somewhere(problem, total)), provenance=told)
+        return replace(score_graph(problem, require_nonzero(problem, total)), provenance=told)
 
     def _groups(self, problem: Problem) -> Iterator[range]:
         """The senders that move together, by index."""

@@ -137,20 +137,20 @@ class GreedyPruning:
             while left:
                 candidates = left[: self.batch or _until_likely_kept(left[: min(size, trials.room(receiver))], times)]
                 costs = trials.costs(receiver, candidates, enough=self.threshold)
-                dear = (costs >= self.threshold).nonzero()
-                accepted = int(dear[0]) if len(dear) else len(costs)
+                over_threshold = (costs >= self.threshold).nonzero()
+                accepted = int(over_threshold[0]) if len(over_threshold) else len(costs)
                 trials.accept(accepted)
-                if len(dear):
+                if len(over_threshold):
                     scores[Edge(graph.senders[left[accepted]], *receiver)] = float(costs[accepted])
                     times[left[accepted]] += 1
-                decided = accepted + bool(len(dear))
+                decided = accepted + bool(len(over_threshold))
                 closest = min(closest, float((costs[:decided] - self.threshold).abs().min()))
                 evaluated += len(costs)
                 left = left[decided:]
                 if not self.batch:
                     if decided < len(costs):
                         size = max(4, size // 2)
-                    elif not len(dear):
+                    elif not len(over_threshold):
                         size = min(most, size * 2)
                 yield Tried(tested + tested_here - len(left))
             tested += tested_here

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from acdc.algorithms.metric_gradient import gradient, somewhere
+from acdc.algorithms.metric_gradient import gradient, require_nonzero
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.problem import Problem
 from graphs.circuit import Circuit
@@ -44,6 +44,6 @@ class HeadImportance:
                 if not problem.metric.stationary:  # else the gradient is rounding noise
                     total += run.sender_scores(slope).abs().sum(1).double().cpu() / len(problem.pairs)
             yield ScoringStep(done, len(problem.batches))
-        nodes = dict(zip(graph.senders, somewhere(problem, total).tolist(), strict=True)) | {LOGITS: math.inf}
+        nodes = dict(zip(graph.senders, require_nonzero(problem, total).tolist(), strict=True)) | {LOGITS: math.inf}
         scores = [[min(nodes[node], nodes[end.node]) for node in graph.senders] for end in graph.receivers]
         return score_graph(problem, torch.tensor(scores, dtype=torch.float64))

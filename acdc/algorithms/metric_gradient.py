@@ -38,7 +38,7 @@ def gradient(
     return gradient
 
 
-def somewhere(problem: Problem, scores: Float[Tensor, "*score"]) -> Float[Tensor, "*score"]:
+def require_nonzero(problem: Problem, scores: Float[Tensor, "*score"]) -> Float[Tensor, "*score"]:
     """The scores themselves, first-order effects on the problem's metric.
 
     Raises: UnmeasurableBehaviour when all of them are 0, or no more than rounding makes of a gradient that is 0: a part

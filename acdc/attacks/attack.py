@@ -204,8 +204,8 @@ class _AttackRun:
                 if model.tokenizer is None:
                     raise _Skipped("the model has no tokenizer, so that no word of a prompt can be changed")
                 budget, seed = plan.budget, plan.seed
-                hunted = search(task, model, circuit, setup, budget=budget, seed=seed, watch=self._within)
-                return replace(found, search=hunted)
+                searched = search(task, model, circuit, setup, budget=budget, seed=seed, watch=self._within)
+                return replace(found, search=searched)
             case "diagnosis":
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:

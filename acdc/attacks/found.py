@@ -12,7 +12,7 @@ from acdc.attacks.diagnosis import Diagnosis
 from acdc.attacks.file import SCHEMA, circuit_hash
 from acdc.attacks.plan import PARTS, AttackPlan, Part
 from acdc.attacks.search import Search
-from acdc.attacks.specificity import Elsewhere
+from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import Varied
 from acdc.judges.necessity import Necessity
 from graphs.circuit import Circuit
@@ -30,7 +30,7 @@ class AttackFindings:
     search: Search | None = None
     diagnosis: tuple[Diagnosis, ...] | None = None
     necessity: Necessity | None = None
-    specificity: tuple[Elsewhere, ...] | None = None
+    specificity: tuple[OtherTask, ...] | None = None
 
     @property
     def worst(self) -> tuple[Case, ...]:

@@ -23,7 +23,7 @@ Verdict = Literal["measured", "model's limit", "not expressible"]
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class OtherTask:
     """What a circuit keeps of another task: 0 nothing, 1 all; None where that says nothing, and `why` it does not.
 
     The accuracies are the fractions of prompts whose most likely token is an answer.
@@ -41,15 +41,15 @@ class Elsewhere:
         return asdict(self)
 
 
-def specificity(others: Sequence[Task], model: Model, circuit: Circuit, setup: Setup) -> tuple[Elsewhere, ...]:
+def specificity(others: Sequence[Task], model: Model, circuit: Circuit, setup: Setup) -> tuple[OtherTask, ...]:
     """The circuit on the judgement prompts of other tasks, each by its own metric.
 
     Raises: DifferentGraphs when the circuit is of another model.
     """
-    return tuple(_elsewhere(task, model, circuit, setup) for task in others)
+    return tuple(_other_task(task, model, circuit, setup) for task in others)
 
 
-def _elsewhere(task: Task, model: Model, circuit: Circuit, setup: Setup) -> Elsewhere:
+def _other_task(task: Task, model: Model, circuit: Circuit, setup: Setup) -> OtherTask:
     from dataclasses import replace
 
     from acdc.judges.faithfulness import faithfulness
@@ -58,13 +58,13 @@ def _elsewhere(task: Task, model: Model, circuit: Circuit, setup: Setup) -> Else
     try:
         _, problem = problems(task, model, replace(setup, metric=None, only_correct=False))
     except BadPrompts as error:
-        return Elsewhere(task.name, "not expressible", why=error.problems[0].what)
+        return OtherTask(task.name, "not expressible", why=error.problems[0].what)
     try:
         judged = faithfulness(problem, circuit, setup.seed)
     except UnmeasurableBehaviour:
-        return Elsewhere(task.name, "model's limit", why="ablating the whole model does not worsen it")
+        return OtherTask(task.name, "model's limit", why="ablating the whole model does not worsen it")
     accuracies = judged.accuracy.full, judged.accuracy.circuit
     if not judged.accuracy.full >= SHOWN:
         why = f"the model is right on {judged.accuracy.full:.0%} of the prompts"
-        return Elsewhere(task.name, "model's limit", None, *accuracies, why)
-    return Elsewhere(task.name, "measured", judged.normalised, *accuracies)
+        return OtherTask(task.name, "model's limit", None, *accuracies, why)
+    return OtherTask(task.name, "measured", judged.normalised, *accuracies)

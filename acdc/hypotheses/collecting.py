@@ -19,7 +19,7 @@ from tasks.errors import TaskError
 if TYPE_CHECKING:
     from acdc.hypotheses.hypothesis import Claim, Hypothesis
 
-_LABORATORY = pytest.StashKey[ModelCache]()
+_MODEL_CACHE = pytest.StashKey[ModelCache]()
 
 
 class ClaimBroke(Exception):
@@ -65,9 +65,9 @@ class ClaimTest(pytest.Item):
         Raises: ClaimBroke.
         """
         update = bool(self.config.getoption("acdc_update"))
-        laboratory = self.config.stash.setdefault(_LABORATORY, ModelCache())
+        model_cache = self.config.stash.setdefault(_MODEL_CACHE, ModelCache())
         anyway = bool(self.config.getoption("acdc_anyway"))
-        verdict = judge(self.hypothesis, self.claim, laboratory, update=update, anyway=anyway, tell=self._tell)
+        verdict = judge(self.hypothesis, self.claim, model_cache, update=update, anyway=anyway, tell=self._tell)
         self.user_properties += [(f"acdc.{name}", value) for name, value in verdict.figures().items()]
         if update and verdict.recorded is not None:
             self.user_properties.append(recording.note(self.path, self.claim.name, verdict.recorded))

@@ -1,4 +1,4 @@
-"""Which edges are to blame: those that, put in or taken out alone, change a value most towards what was claimed."""
+"""The edges that, put in or taken out alone, change a value most towards what was claimed."""
 
 from __future__ import annotations
 

@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 _NAMED = 6
 """How many nodes are told by name."""
 
-Blame = Callable[[bool], "tuple[InfluentialEdge, ...]"]
+FindInfluential = Callable[[bool], "tuple[InfluentialEdge, ...]"]
 
 
 @dataclass(frozen=True)
 class MeasuredClaim:
     """The value of a claim, with its 95% confidence interval where it is an estimate over prompts.
 
-    `blame` names the edges that most make the value too low (True) or too high (False); `edges` are to be recorded;
-    `counted` says what a count counts.
+    `influential` names the edges that most make the value too low (True) or too high (False); `edges` are to be
+    recorded; `counted` says what a count counts.
     """
 
     value: float
     interval: Interval | None = None
-    blame: Blame = field(default=lambda too_low: (), repr=False, compare=False)
+    influential: FindInfluential = field(default=lambda too_low: (), repr=False, compare=False)
     edges: tuple[str, ...] | None = None
     counted: str = ""
 
 
-def measure(hypothesis: Hypothesis, claim: Claim, laboratory: ModelCache) -> MeasuredClaim:
+def measure(hypothesis: Hypothesis, claim: Claim, model_cache: ModelCache) -> MeasuredClaim:
     """The value of one claim of a hypothesis.
 
     Raises: BadHypothesisFile when the circuit is not in the model; UnmeasurableBehaviour when the model does not show
     the behaviour; what loading the model raises.
     """
-    problem = laboratory.problem(hypothesis.subject)
+    problem = model_cache.problem(hypothesis.subject)
     circuit = hypothesis.circuit_in(problem.graph)
     match claim.kind:
         case "behaviour":
@@ -63,19 +63,21 @@ def measure(hypothesis: Hypothesis, claim: Claim, laboratory: ModelCache) -> Mea
             from acdc.judges.minimality import minimality
 
             useless = minimality(problem, circuit).useless
-            return MeasuredClaim(float(len(useless)), blame=lambda too_low: named(useless, "useless"))
+            return MeasuredClaim(float(len(useless)), influential=lambda too_low: named(useless, "useless"))
         case "necessity":
             from acdc.judges.necessity import necessity
 
             kept = necessity(problem, circuit).kept
-            return MeasuredClaim(kept.value, kept, _blamed(problem, ~circuit, _keeps(problem), stronger=True))
+            return MeasuredClaim(
+                kept.value, kept, _influential_edges(problem, ~circuit, _keeps(problem), stronger=True)
+            )
         case "size":
             return _size(hypothesis, problem, circuit)
         case "edges":
             return _likeness(hypothesis, claim, circuit)
         case "specificity":
             assert claim.other is not None
-            return _faithfulness(laboratory.problem(claim.other), circuit)
+            return _faithfulness(model_cache.problem(claim.other), circuit)
         case "counterexamples":
             assert claim.prompts is not None
             return _counterexamples(problem, circuit, claim.prompts)
@@ -92,7 +94,7 @@ def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> Measure
         counted += f"; {between} of the edges are those between the nodes that are listed, input and logits"
     return MeasuredClaim(
         float(len(circuit)),
-        blame=lambda too_low: () if too_low else expendable(problem, circuit),
+        influential=lambda too_low: () if too_low else expendable(problem, circuit),
         counted=counted,
     )
 
@@ -111,12 +113,12 @@ def _behaviour(problem: Problem) -> MeasuredClaim:
     [accuracy] = accuracies([model])
     ends = binomtest(round(accuracy * n), n).proportion_ci(CONFIDENCE, "wilson")
     interval = Interval(accuracy, float(ends.low), float(ends.high))
-    return MeasuredClaim(accuracy, interval, _blamed(problem, model, accuracies, stronger=True))
+    return MeasuredClaim(accuracy, interval, _influential_edges(problem, model, accuracies, stronger=True))
 
 
 def _faithfulness(problem: Problem, circuit: Circuit) -> MeasuredClaim:
     kept = faithfulness(problem, circuit).normalised
-    return MeasuredClaim(kept.value, kept, _blamed(problem, circuit, _keeps(problem), stronger=True))
+    return MeasuredClaim(kept.value, kept, _influential_edges(problem, circuit, _keeps(problem), stronger=True))
 
 
 def _kl(problem: Problem, circuit: Circuit) -> MeasuredClaim:
@@ -127,7 +129,7 @@ def _kl(problem: Problem, circuit: Circuit) -> MeasuredClaim:
         return found
 
     interval = _mean(problem.measure([circuit], [KLDivergence()])[0, 0])
-    return MeasuredClaim(interval.value, interval, _blamed(problem, circuit, divergences, stronger=False))
+    return MeasuredClaim(interval.value, interval, _influential_edges(problem, circuit, divergences, stronger=False))
 
 
 def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts) -> MeasuredClaim:
@@ -151,7 +153,7 @@ def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts)
         return found
 
     [worst] = divergences([circuit])
-    return MeasuredClaim(worst, blame=_blamed(pinned, circuit, divergences, stronger=False))
+    return MeasuredClaim(worst, influential=_influential_edges(pinned, circuit, divergences, stronger=False))
 
 
 def _completeness(problem: Problem, circuit: Circuit) -> MeasuredClaim:
@@ -163,7 +165,9 @@ def _completeness(problem: Problem, circuit: Circuit) -> MeasuredClaim:
     def gaps(circuits: Sequence[Circuit]) -> list[float]:
         return [abs(kept - worst.model) for kept in _keeps(problem)(circuits)]
 
-    return MeasuredClaim(worst.size, blame=_blamed(problem, rest, gaps, stronger=worst.circuit > worst.model))
+    return MeasuredClaim(
+        worst.size, influential=_influential_edges(problem, rest, gaps, stronger=worst.circuit > worst.model)
+    )
 
 
 def _likeness(hypothesis: Hypothesis, claim: Claim, circuit: Circuit) -> MeasuredClaim:
@@ -178,13 +182,13 @@ def _likeness(hypothesis: Hypothesis, claim: Claim, circuit: Circuit) -> Measure
     together = {*own, *other}
     likeness = len({*own} & {*other}) / len(together) if together else 1.0
 
-    def blame(too_low: bool) -> tuple[InfluentialEdge, ...]:
+    def influential(too_low: bool) -> tuple[InfluentialEdge, ...]:
         return (
             *(InfluentialEdge(name, "lost") for name in lost),
             *(InfluentialEdge(name, "gained") for name in gained),
         )
 
-    return MeasuredClaim(likeness, blame=blame, edges=tuple(own))
+    return MeasuredClaim(likeness, influential=influential, edges=tuple(own))
 
 
 def _keeps(problem: Problem) -> Callable[[Sequence[Circuit]], list[float]]:
@@ -197,18 +201,18 @@ def _keeps(problem: Problem) -> Callable[[Sequence[Circuit]], list[float]]:
     return kept
 
 
-def _blamed(
+def _influential_edges(
     problem: Problem, circuit: Circuit, values: Callable[[Sequence[Circuit]], list[float]], *, stronger: bool
-) -> Blame:
-    """Blame by measurement; `stronger` says whether a higher value is more of the behaviour."""
+) -> FindInfluential:
+    """FindInfluential by measurement; `stronger` says whether a higher value is more of the behaviour."""
 
-    def blame(too_low: bool) -> tuple[InfluentialEdge, ...]:
+    def influential(too_low: bool) -> tuple[InfluentialEdge, ...]:
         try:
             return movers(problem, circuit, values, upwards=too_low, strengthen=too_low == stronger)
         except AcdcError:  # there is nothing to rank edges by, as where the model does not show the behaviour
             return ()
 
-    return blame
+    return influential
 
 
 def _mean(values: torch.Tensor, seed: int = 0) -> Interval:

@@ -69,7 +69,7 @@ def run(
 
     Raises: UnwritableOutput.
     """
-    laboratory = ModelCache(None if isinstance(model, str) else model)
+    model_cache = ModelCache(None if isinstance(model, str) else model)
 
     def about(file: Path) -> Tell | None:
         return None if tell is None else lambda line: tell(f"{file}: {line}")
@@ -83,7 +83,7 @@ def run(
         recorded = {}
         for claim in hypothesis.claims:
             try:
-                verdict = judge(hypothesis, claim, laboratory, update=update, anyway=anyway, tell=about(file))
+                verdict = judge(hypothesis, claim, model_cache, update=update, anyway=anyway, tell=about(file))
             except (AcdcError, GraphsError, TaskError) as error:
                 yield ClaimOutcome(file, claim, None, error)
                 continue

@@ -31,7 +31,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what was measured, the bounds it was held to, and the edges to blame if it does not hold.
+    """A claim with what was measured, the bounds it was held to, and the edges to influential if it does not hold.
 
     `low` and `high` are both None where there is no baseline to hold it to; `recorded` is what can be recorded as one.
     """
@@ -41,7 +41,7 @@ class Verdict:
     low: float | None
     high: float | None
     recorded: Baseline | None
-    suspects: tuple[InfluentialEdge, ...] = ()
+    influential: tuple[InfluentialEdge, ...] = ()
 
     @property
     def bounded(self) -> bool:
@@ -77,7 +77,7 @@ class Verdict:
         return f"{self.measured.value:.4g}{ends}{counted}"
 
     def told(self) -> str:
-        """Why the claim does not hold: claim, value, interval, bound and the most guilty edges."""
+        """Why the claim does not hold: claim, value, interval, bound and the edges that most make it so."""
         claim = self.claim
         lines = [
             f"{claim.place}: the claim {claim.name} does not hold",
@@ -86,12 +86,12 @@ class Verdict:
         ]
         if not self.bounded:
             lines.append("  remedy    record it with `acdc test --update` or `pytest --acdc-update`")
-        width = max((len(suspect.edge) for suspect in self.suspects[:_TOLD]), default=0)
-        for number, suspect in enumerate(self.suspects[:_TOLD]):
-            label = "guilty" if number == 0 else ""
-            lines.append(f"  {label:<8}  {suspect.edge:<{width}}  {suspect.words}")
-        if len(self.suspects) > _TOLD:
-            lines.append(f"{'':<12}and {len(self.suspects) - _TOLD} others")
+        width = max((len(edge.edge) for edge in self.influential[:_TOLD]), default=0)
+        for number, edge in enumerate(self.influential[:_TOLD]):
+            label = "edges" if number == 0 else ""
+            lines.append(f"  {label:<8}  {edge.edge:<{width}}  {edge.words}")
+        if len(self.influential) > _TOLD:
+            lines.append(f"{'':<12}and {len(self.influential) - _TOLD} others")
         return "\n".join(lines)
 
     def figures(self) -> dict[str, Any]:
@@ -109,8 +109,8 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        guilty = [{"edge": suspect.edge, "words": suspect.words} for suspect in self.suspects]
-        return {**self.figures(), "place": self.claim.place, "passed": self.passed, "guilty": guilty}
+        influential = [{"edge": edge.edge, "words": edge.words} for edge in self.influential]
+        return {**self.figures(), "place": self.claim.place, "passed": self.passed, "influential": influential}
 
     def _from_baseline(self) -> str:
         tolerance = self.claim.bound.tolerance
@@ -120,7 +120,7 @@ class Verdict:
 def judge(
     hypothesis: Hypothesis,
     claim: Claim,
-    laboratory: ModelCache,
+    model_cache: ModelCache,
     *,
     update: bool = False,
     anyway: bool = False,
@@ -134,8 +134,8 @@ def judge(
     """
     from acdc.hypotheses.measuring import measure
 
-    laboratory.check(hypothesis, anyway=anyway, tell=tell)
-    measured = measure(hypothesis, claim, laboratory)
+    model_cache.check(hypothesis, anyway=anyway, tell=tell)
+    measured = measure(hypothesis, claim, model_cache)
     baseline = hypothesis.baselines.get(claim.name)
     recorded = None
     if claim.recordable:
@@ -147,7 +147,7 @@ def judge(
     verdict = Verdict(claim, measured, low, high, recorded)
     if verdict.passed or not verdict.bounded:
         return verdict
-    return replace(verdict, suspects=measured.blame(low is not None and measured.value < low))
+    return replace(verdict, influential=measured.influential(low is not None and measured.value < low))
 
 
 def _ends(claim: Claim, baseline: Baseline | None) -> tuple[float | None, float | None]:

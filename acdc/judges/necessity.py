@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.faithfulness import Interval, ratio_of_means
 from acdc.judges.random_circuits import random_circuits
-from acdc.judges.rank_test import RankTest, contest
+from acdc.judges.rank_test import RankTest, rank_test
 from acdc.judges.sufficiency import RANDOM
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def partial_necessity(
     without = [~other for other in random_circuits(circuit, draws, "uniform", seed, outside=True)]
     own = float(distances(problem, model, [~circuit])[0])
     words = "necessity, the model without random circuits"
-    return contest(own, distances(problem, model, without, own + equal, stage=words, watch=watch), equal)
+    return rank_test(own, distances(problem, model, without, own + equal, stage=words, watch=watch), equal)

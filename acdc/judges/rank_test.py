@@ -36,14 +36,14 @@ class RankTest:
         return asdict(self)
 
 
-def contest(own: float, others: numpy.typing.NDArray[numpy.float64], rounding: float = 0.0) -> RankTest:
+def rank_test(own: float, others: numpy.typing.NDArray[numpy.float64], rounding: float = 0.0) -> RankTest:
     """The number `own` against `others`, more being better; what differs by `rounding` or less is equal.
 
     Raises: NotFinite.
     """
     from scipy.stats import binomtest
 
-    require_finite("a contest with random draws", own, others)
+    require_finite("a rank among random draws", own, others)
     beaten = int((others < own - rounding).sum())
     share = binomtest(beaten, len(others), SHARE, alternative="greater").pvalue
     p_value = (1 + len(others) - beaten) / (1 + len(others))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.random_circuits import Draw, random_circuits
-from acdc.judges.rank_test import RankTest, contest
+from acdc.judges.rank_test import RankTest, rank_test
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
@@ -57,6 +57,6 @@ def sufficiency(
         drawn = random_circuits(circuit, draws, kind, seed)
         words = f"sufficiency, {kind} random circuits"
         others = distances(problem, model, drawn, own + equal, stage=words, watch=watch)
-        return contest(-own, -others, equal)
+        return rank_test(-own, -others, equal)
 
     return Sufficiency(against("uniform"), against("layer-stratified"))

@@ -47,6 +47,6 @@ def grid(measured: Sensitivity) -> RenderableType:
 
 
 def _overall(sections: Sequence[Section], verdict: Verdict) -> Text:
-    guilty = [section.question for section in sections if section.verdict == verdict]
-    on = "" if verdict in ("holds", "not measured") else f" ({', '.join(guilty)})"
+    asked = [section.question for section in sections if section.verdict == verdict]
+    on = "" if verdict in ("holds", "not measured") else f" ({', '.join(asked)})"
     return Text.assemble(("verdict: ", "bold"), (verdict, _STYLES[verdict]), on)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from acdc.attacks.diagnosis import Diagnosis
     from acdc.attacks.found import Attack
     from acdc.attacks.pair_statistics import Stratum
-    from acdc.attacks.specificity import Elsewhere
+    from acdc.attacks.specificity import OtherTask
     from acdc.attacks.variations import Varied
     from acdc.judges.faithfulness import Interval
 
@@ -187,7 +187,7 @@ def _lines(attack: Attack) -> dict[str, str]:
     return lines | {part: f"failed: {error}" for part, error in attack.left_out.failed.items()}
 
 
-def _specificity(others: Sequence[Elsewhere]) -> str:
+def _specificity(others: Sequence[OtherTask]) -> str:
     measured = [f"{one.task} {_kept(one.kept)}" for one in others if one.kept]
     undone = [one.task for one in others if one.verdict == "model's limit"]
     inexpressible = sum(one.verdict == "not expressible" for one in others)

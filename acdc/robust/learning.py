@@ -31,7 +31,7 @@ from acdc.problems import HELD, problems
 from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.record import side
 from acdc.robust.frequent_words import typical
-from acdc.robust.rounds import RobustPlan, RobustResult, Round, Standing, Stop
+from acdc.robust.rounds import CircuitFigures, RobustPlan, RobustResult, Round, Stop
 from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, as_goal
 from graphs.circuit import Circuit
 from graphs.model import Model
@@ -322,7 +322,7 @@ class _Course:
         for result in (first, last):
             cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed", lessons)
             worst = max((case.kl for case in cases), default=0.0)
-            standings.append(Standing(len(result.circuit), result.faithfulness.kl.circuit, worst))
+            standings.append(CircuitFigures(len(result.circuit), result.faithfulness.kl.circuit, worst))
         refined = RobustResult(last, self.plan, rounds, stop, found.lessons, *standings)
         record: dict[str, Any] = {**first.circuit.provenance, "robust": refined.to_json()}
         if not refined.helped:
@@ -354,7 +354,7 @@ class _Course:
 
 def _unrefined(first: Result, plan: RobustPlan) -> RobustResult:
     """An empty circuit as it is: an attack on it would tell nothing."""
-    standing = Standing(0, first.faithfulness.kl.circuit, first.faithfulness.kl_tail.max)
+    standing = CircuitFigures(0, first.faithfulness.kl.circuit, first.faithfulness.kl_tail.max)
     refined = RobustResult(first, plan, (), Stop.EMPTY, 0, standing, standing)
     record = {**first.circuit.provenance, "robust": refined.to_json()}
     return replace(refined, result=replace(first, circuit=replace(first.circuit, provenance=record)))

@@ -102,7 +102,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CircuitFigures:
     """How a circuit stands: its edges, its mean KL on the judgement prompts, and the worst KL of the unseen attack.
 
     An empty first circuit is not attacked: then the worst KL is that on the judgement prompts.
@@ -125,8 +125,8 @@ class RobustResult:
     rounds: tuple[Round, ...]
     stop: Stop
     lessons: int
-    first: Standing
-    last: Standing
+    first: CircuitFigures
+    last: CircuitFigures
 
     @property
     def helped(self) -> bool:

@@ -36,7 +36,7 @@ def test_a_broken_claim_is_told_without_a_traceback(pytester: pytest.Pytester) -
             f"{file}:8: the claim faithfulness does not hold",
             "  measured * (95% CI * to *), the part of the behaviour that the circuit keeps",
             "  claimed   at least 0.8",
-            "  guilty    a1.h0->logits *with it *",
+            "  edges     a1.h0->logits *with it *",
             f"{file}:9: the claim size does not hold",
         ]
     )

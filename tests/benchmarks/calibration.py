@@ -22,7 +22,7 @@ from acdc.judges.independence import independence, permuted
 from acdc.judges.minimality import beating, holm, minimality
 from acdc.judges.necessity import partial_necessity
 from acdc.judges.random_circuits import random_circuits
-from acdc.judges.rank_test import SHARE, contest
+from acdc.judges.rank_test import SHARE, rank_test
 from acdc.judges.sufficiency import sufficiency
 from acdc.problem import Problem
 from graphs.ablation import Ablation
@@ -75,10 +75,10 @@ def false_positives(cases: int, seed: int = 0, permutations: int = 1000) -> Iter
 
     def rank() -> float:
         values = draw.normal(size=1001)
-        return contest(values[0], values[1:]).p_value
+        return rank_test(values[0], values[1:]).p_value
 
     def share() -> float:
-        return contest(float(numpy.quantile(_LARGE, SHARE)), draw.choice(_LARGE, 1000)).p_share
+        return rank_test(float(numpy.quantile(_LARGE, SHARE)), draw.choice(_LARGE, 1000)).p_share
 
     def edge() -> float:
         return float(beating(numpy.array([numpy.quantile(_LARGE, SHARE)]), draw.choice(_LARGE, 1000))[1][0])

@@ -13,7 +13,7 @@ from acdc.attacks.search import search
 from acdc.discovery.discover import discover
 from acdc.models import load_named
 from acdc.robust.learning import refine
-from acdc.robust.rounds import RobustPlan, Standing
+from acdc.robust.rounds import CircuitFigures, RobustPlan
 from acdc.settings import Edges, Setup
 
 TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "induction", "ioi", "planted_detour")
@@ -23,9 +23,9 @@ TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "indu
 class Outcome:
     """How the first and the robust circuit stand, and by metric what the same number of edges does without lessons."""
 
-    first: Standing
-    last: Standing
-    controls: dict[str, Standing]
+    first: CircuitFigures
+    last: CircuitFigures
+    controls: dict[str, CircuitFigures]
     rounds: int
     helped: bool
 
@@ -41,7 +41,7 @@ def outcome(name: str, setup: Setup, plan: RobustPlan) -> Outcome:
         found = discover(task, model, setup=replace(setup, metric=metric), goal=goal)
         worst = search(task, model, found.circuit, setup, budget=plan.budget, seed=plan.unseen).cases
         kl = max((case.kl for case in worst), default=0.0)
-        controls[metric] = Standing(len(found.circuit), found.faithfulness.kl.circuit, kl)
+        controls[metric] = CircuitFigures(len(found.circuit), found.faithfulness.kl.circuit, kl)
     return Outcome(refined.first, refined.last, controls, len(refined.rounds), refined.helped)
 
 

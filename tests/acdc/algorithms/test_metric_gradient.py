@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import acdc
-from acdc.algorithms.metric_gradient import gradient, somewhere
+from acdc.algorithms.metric_gradient import gradient, require_nonzero
 from acdc.errors import NotFinite, UnmeasurableBehaviour
 from acdc.models import load_named
 from acdc.problem import Problem
@@ -28,15 +28,15 @@ def test_scores_within_rounding_of_the_whole_effect_are_none(dtype: str, roundin
     for part, told in ((0.0, False), (0.5, False), (2.0, True)):
         scores[1] = -part * rounding * (full - none)
         if told:
-            assert somewhere(problem, scores) is scores
+            assert require_nonzero(problem, scores) is scores
         else:
             with pytest.raises(UnmeasurableBehaviour, match="the gradient of logit_difference is 0 at every edge"):
-                somewhere(problem, scores)
+                require_nonzero(problem, scores)
 
 
 def test_a_gradient_that_is_not_a_number_is_not_called_0() -> None:
     with pytest.raises(NotFinite, match="first-order effects on logit_difference cannot be judged: got nan for 1 of"):
-        somewhere(periodic("float32"), torch.tensor([1.0, torch.nan]))
+        require_nonzero(periodic("float32"), torch.tensor([1.0, torch.nan]))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

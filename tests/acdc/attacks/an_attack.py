@@ -9,7 +9,7 @@ from acdc.attacks.found import Attack, AttackFindings, LeftOut
 from acdc.attacks.pair_statistics import Percentile, Stratum
 from acdc.attacks.plan import AttackPlan
 from acdc.attacks.search import Search
-from acdc.attacks.specificity import Elsewhere
+from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import KLSpread, Varied
 from acdc.judges.faithfulness import Interval
 from acdc.judges.necessity import Necessity
@@ -70,9 +70,9 @@ def found() -> AttackFindings:
         ),
         Necessity(Interval(0.125, 0.0, 0.25)),
         (
-            Elsewhere("induction", "measured", Interval(0.5, 0.25, 0.75), 1.0, 0.5),
-            Elsewhere("agreement", "model's limit", None, 0.25, 0.0, "the model is right on 25% of the prompts"),
-            Elsewhere("ioi", "not expressible", why="unknown words"),
+            OtherTask("induction", "measured", Interval(0.5, 0.25, 0.75), 1.0, 0.5),
+            OtherTask("agreement", "model's limit", None, 0.25, 0.0, "the model is right on 25% of the prompts"),
+            OtherTask("ioi", "not expressible", why="unknown words"),
         ),
     )
 

@@ -27,7 +27,7 @@ def test_a_broken_claim_is_exit_1() -> None:
     ran = acdc("test", "test_periodic.acdc.yaml")
     assert (ran.code, ran.err) == (1, "error: 1 of 3 claims do not hold\n")
     assert "test_periodic.acdc.yaml:9: the claim size does not hold\n  measured  6 edges; nodes: 3, a0.h0, " in ran.out
-    assert "  guilty    " in ran.out
+    assert "  edges     " in ran.out
 
 
 def test_a_malformed_file_is_exit_2_and_the_others_are_tested() -> None:
@@ -78,7 +78,7 @@ def test_json_is_all_there_is_on_stdout() -> None:
     assert "unknown key" in malformed["error"]
     assert faithfulness["low"] < faithfulness["value"] < faithfulness["high"]
     assert (size["claim"], size["passed"], size["at_most"]) == ("size", False, 5)
-    assert size["guilty"][0].keys() == {"edge", "words"}
+    assert size["influential"][0].keys() == {"edge", "words"}
 
 
 def test_what_is_no_hypothesis_file_is_refused() -> None:

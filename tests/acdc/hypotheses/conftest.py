@@ -1,4 +1,4 @@
-"""A hypothesis about a small shipped model, and one laboratory for all who measure it."""
+"""A hypothesis about a small shipped model, and one model cache for all who measure it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.acdc.hypotheses.files import claiming, write
 
 
 @pytest.fixture(scope="session")
-def laboratory() -> ModelCache:
+def model_cache() -> ModelCache:
     """Where the shipped models are loaded once for all tests."""
     return ModelCache()
 

@@ -30,14 +30,14 @@ from tests.acdc.hypotheses.files import EDGES, changed, untrained, write
 Made = Callable[..., Hypothesis]
 
 
-def measured(hypothesis: Hypothesis, laboratory: ModelCache) -> MeasuredClaim:
+def measured(hypothesis: Hypothesis, model_cache: ModelCache) -> MeasuredClaim:
     [claim] = hypothesis.claims
-    return measure(hypothesis, claim, laboratory)
+    return measure(hypothesis, claim, model_cache)
 
 
 @pytest.fixture
-def problem(hypothesis: Made, laboratory: ModelCache) -> Problem:
-    return laboratory.problem(hypothesis("  size: {at_most: 6}\n").subject)
+def problem(hypothesis: Made, model_cache: ModelCache) -> Problem:
+    return model_cache.problem(hypothesis("  size: {at_most: 6}\n").subject)
 
 
 @pytest.fixture
@@ -46,12 +46,12 @@ def circuit(problem: Problem) -> Circuit:
 
 
 def test_values_are_those_of_the_judges(
-    hypothesis: Made, laboratory: ModelCache, problem: Problem, circuit: Circuit
+    hypothesis: Made, model_cache: ModelCache, problem: Problem, circuit: Circuit
 ) -> None:
     judged = faithfulness(problem, circuit)
 
     def of(kind: str) -> MeasuredClaim:
-        return measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), laboratory)
+        return measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), model_cache)
 
     assert of("behaviour").value == judged.accuracy.full
     assert of("faithfulness").interval == judged.normalised
@@ -61,48 +61,48 @@ def test_values_are_those_of_the_judges(
 
 
 @pytest.mark.parametrize("kind", ["behaviour", "faithfulness", "kl"])
-def test_an_estimate_lies_in_its_interval(hypothesis: Made, laboratory: ModelCache, kind: str) -> None:
-    found = measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), laboratory)
+def test_an_estimate_lies_in_its_interval(hypothesis: Made, model_cache: ModelCache, kind: str) -> None:
+    found = measured(hypothesis(f"  {kind}: {{at_least: 0}}\n"), model_cache)
     assert found.interval is not None
     assert found.interval.low <= found.value == found.interval.value <= found.interval.high
     assert found.interval.low < found.interval.high
 
 
 def test_likeness_is_the_jaccard_index(
-    hypothesis: Made, laboratory: ModelCache, circuit: Circuit, tmp_path: Path
+    hypothesis: Made, model_cache: ModelCache, circuit: Circuit, tmp_path: Path
 ) -> None:
     other = Circuit.from_names(circuit.graph, [*EDGES[:4], "input->logits"])
     other.save(tmp_path / "other.json")
-    found = measured(hypothesis("  edges: {against: other.json, at_least: 1}\n"), laboratory)
+    found = measured(hypothesis("  edges: {against: other.json, at_least: 1}\n"), model_cache)
     assert found.value == 4 / 7
-    assert [(s.edge, s.words) for s in found.blame(True)] == [
+    assert [(s.edge, s.words) for s in found.influential(True)] == [
         ("input->logits", "lost"),
         ("a0.h0->a1.h0<v>", "gained"),
         ("a1.h0->logits", "gained"),
     ]
 
 
-def test_specificity_is_faithfulness_to_the_other_task(hypothesis: Made, laboratory: ModelCache) -> None:
-    same = measured(hypothesis("  specificity:\n    periodic: {at_most: 1}\n"), laboratory)
-    assert same.interval == measured(hypothesis("  faithfulness: {at_most: 1}\n"), laboratory).interval
+def test_specificity_is_faithfulness_to_the_other_task(hypothesis: Made, model_cache: ModelCache) -> None:
+    same = measured(hypothesis("  specificity:\n    periodic: {at_most: 1}\n"), model_cache)
+    assert same.interval == measured(hypothesis("  faithfulness: {at_most: 1}\n"), model_cache).interval
 
 
 def test_minimality_counts_the_useless_edges_and_names_them(
-    hypothesis: Made, laboratory: ModelCache, problem: Problem
+    hypothesis: Made, model_cache: ModelCache, problem: Problem
 ) -> None:
     larger = [*EDGES, "input->m1", "m1->logits"]
-    found = measured(hypothesis("  minimality: {at_most: 0}\n", json.dumps(larger)), laboratory)
+    found = measured(hypothesis("  minimality: {at_most: 0}\n", json.dumps(larger)), model_cache)
     useless = minimality(problem, Circuit.from_names(problem.graph, larger)).useless
     assert found.value == len(useless) > 0
-    assert [(s.edge, s.words) for s in found.blame(False)] == [(edge.name, "useless") for edge in useless]
+    assert [(s.edge, s.words) for s in found.influential(False)] == [(edge.name, "useless") for edge in useless]
 
 
 def test_necessity_is_what_is_kept_without_the_circuit(
-    hypothesis: Made, laboratory: ModelCache, problem: Problem, circuit: Circuit
+    hypothesis: Made, model_cache: ModelCache, problem: Problem, circuit: Circuit
 ) -> None:
-    found = measured(hypothesis("  necessity: {at_most: 0}\n"), laboratory)
+    found = measured(hypothesis("  necessity: {at_most: 0}\n"), model_cache)
     assert found.interval == necessity(problem, circuit).kept
-    assert all(suspect.edge not in EDGES for suspect in found.blame(False) if suspect.words.startswith("without"))
+    assert all(edge.edge not in EDGES for edge in found.influential(False) if edge.words.startswith("without"))
 
 
 COUNTEREXAMPLES = """\
@@ -115,7 +115,7 @@ COUNTEREXAMPLES = """\
 
 
 def test_counterexamples_are_as_bad_as_the_worst_of_them(
-    hypothesis: Made, laboratory: ModelCache, problem: Problem, circuit: Circuit
+    hypothesis: Made, model_cache: ModelCache, problem: Problem, circuit: Circuit
 ) -> None:
     claimed = hypothesis(COUNTEREXAMPLES)
     (claim,) = claimed.claims
@@ -124,79 +124,79 @@ def test_counterexamples_are_as_bad_as_the_worst_of_them(
     chosen = replace(problem, pairs=PromptPairs(tuple(pair for pair in pairs if pair)), means_of=problem.pairs)
     each = chosen.measure([circuit], [KLDivergence()])[0, 0]
     assert len(each) == 2
-    assert measured(claimed, laboratory).value == float(each.max()) > float(each.min())
+    assert measured(claimed, model_cache).value == float(each.max()) > float(each.min())
 
 
-def test_a_counterexample_fails_until_the_circuit_is_repaired_and_the_missing_edge_is_blamed(
-    hypothesis: Made, laboratory: ModelCache
+def test_a_counterexample_fails_until_the_circuit_is_repaired_and_the_missing_edge_is_named(
+    hypothesis: Made, model_cache: ModelCache
 ) -> None:
     for missing in (EDGES[1], EDGES[5]):
         broken = hypothesis(COUNTEREXAMPLES, json.dumps([edge for edge in EDGES if edge != missing]))
-        verdict = judge(broken, broken.claims[0], laboratory)
+        verdict = judge(broken, broken.claims[0], model_cache)
         assert not verdict.passed
-        assert verdict.suspects[0].words.startswith("with")
-    assert verdict.suspects[0].edge == EDGES[5]
+        assert verdict.influential[0].words.startswith("with")
+    assert verdict.influential[0].edge == EDGES[5]
     repaired = hypothesis(COUNTEREXAMPLES)
-    assert judge(repaired, repaired.claims[0], laboratory).passed
+    assert judge(repaired, repaired.claims[0], model_cache).passed
 
 
 def test_a_counterexample_that_the_tokenizer_cannot_express_is_told_with_its_line(
-    hypothesis: Made, laboratory: ModelCache
+    hypothesis: Made, model_cache: ModelCache
 ) -> None:
     odd = hypothesis(COUNTEREXAMPLES.replace('"C D', '"Supercalifragilistic D'))
     with pytest.raises(BadPrompts, match=r"test_periodic\.acdc\.yaml:11: the clean prompt has a word that the"):
-        measured(odd, laboratory)
+        measured(odd, model_cache)
 
 
-def test_the_missing_edge_is_the_guiltiest(hypothesis: Made, laboratory: ModelCache) -> None:
+def test_the_missing_edge_is_the_most_influential(hypothesis: Made, model_cache: ModelCache) -> None:
     for kind, too_low in (("faithfulness", True), ("kl", False)):
         broken = hypothesis(
             f"  {kind}: {{at_least: 0}}\n", f'["{EDGES[0]}", "{EDGES[2]}", "{EDGES[4]}", "a1.h0->logits"]'
         )
-        found = measured(broken, laboratory)
+        found = measured(broken, model_cache)
         whole = hypothesis(
             f"  {kind}: {{at_least: 0}}\n", "[" + ", ".join(f'"{e}"' for e in EDGES if e != EDGES[1]) + "]"
         )
-        first = measured(whole, laboratory).blame(too_low)[0]
+        first = measured(whole, model_cache).influential(too_low)[0]
         assert (first.edge, first.words.split()[:2]) == (EDGES[1], ["with", "it"])
-        assert all(suspect.edge for suspect in found.blame(too_low))
+        assert all(edge.edge for edge in found.influential(too_low))
 
 
-def test_what_shows_too_much_is_blamed_on_edges_of_the_circuit(hypothesis: Made, laboratory: ModelCache) -> None:
-    suspects = measured(hypothesis("  specificity:\n    periodic: {at_most: 0}\n"), laboratory).blame(False)
-    assert {suspect.edge for suspect in suspects} <= {*EDGES}
-    assert all(suspect.words.startswith("without it") for suspect in suspects)
+def test_what_shows_too_much_is_put_down_to_edges_of_the_circuit(hypothesis: Made, model_cache: ModelCache) -> None:
+    influential = measured(hypothesis("  specificity:\n    periodic: {at_most: 0}\n"), model_cache).influential(False)
+    assert {edge.edge for edge in influential} <= {*EDGES}
+    assert all(edge.words.startswith("without it") for edge in influential)
 
 
 def test_a_circuit_that_is_too_large_is_blamed_on_what_it_loses_least_without(
-    hypothesis: Made, laboratory: ModelCache
+    hypothesis: Made, model_cache: ModelCache
 ) -> None:
     larger = "[" + ", ".join(f'"{edge}"' for edge in (*EDGES, "input->m1")) + "]"
-    found = measured(hypothesis("  size: {at_most: 6}\n", larger), laboratory)
+    found = measured(hypothesis("  size: {at_most: 6}\n", larger), model_cache)
     assert found.value == 7
-    assert found.blame(False)[0].edge == "input->m1"
-    assert found.blame(True) == ()
+    assert found.influential(False)[0].edge == "input->m1"
+    assert found.influential(True) == ()
 
 
-def test_wildcards_are_expanded_in_the_models_graph(hypothesis: Made, laboratory: ModelCache) -> None:
-    assert measured(hypothesis("  size: {at_most: 6}\n", '["a1.*->logits", "m0"]'), laboratory).value == 4 + 3
+def test_wildcards_are_expanded_in_the_models_graph(hypothesis: Made, model_cache: ModelCache) -> None:
+    assert measured(hypothesis("  size: {at_most: 6}\n", '["a1.*->logits", "m0"]'), model_cache).value == 4 + 3
 
 
-def test_what_the_models_graph_lacks_is_told_when_it_is_known(laboratory: ModelCache, tmp_path: Path) -> None:
+def test_what_the_models_graph_lacks_is_told_when_it_is_known(model_cache: ModelCache, tmp_path: Path) -> None:
     """A compiled model has no configuration to look at before."""
     text = changed("model: periodic-2l", "model: planted:0").replace("task: periodic", "task: planted_hops")
     hypothesis = load(write(tmp_path, text.replace("a1.h0->logits", "a9.h0->logits")))
     with pytest.raises(BadHypothesisFile, match=r":4: 'a9\.h0->logits' is no edge of this model"):
-        measure(hypothesis, hypothesis.claims[2], laboratory)
+        measure(hypothesis, hypothesis.claims[2], model_cache)
 
 
-def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory: ModelCache, tmp_path: Path) -> None:
+def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(model_cache: ModelCache, tmp_path: Path) -> None:
     hypothesis = load(write(tmp_path), str(untrained(tmp_path / "untrained")))
     with pytest.raises(UnmeasurableBehaviour):
-        measure(hypothesis, hypothesis.claims[1], laboratory)
-    behaviour = measure(hypothesis, hypothesis.claims[0], laboratory)
+        measure(hypothesis, hypothesis.claims[1], model_cache)
+    behaviour = measure(hypothesis, hypothesis.claims[0], model_cache)
     assert behaviour.value < 0.5
-    assert behaviour.blame(True) is not None
+    assert behaviour.influential(True) is not None
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def test_a_model_that_does_not_show_the_behaviour_cannot_be_measured(laboratory:
     ],
 )
 def test_size_counts_edges_and_names_nodes_beside_them(
-    hypothesis: Made, laboratory: ModelCache, circuit: str | None, size: int, counted: str
+    hypothesis: Made, model_cache: ModelCache, circuit: str | None, size: int, counted: str
 ) -> None:
     made = hypothesis("  size: {at_most: 9}\n", circuit)
-    found = measured(made, laboratory)
+    found = measured(made, model_cache)
     assert (found.value, found.counted) == (size, counted)
-    assert len(made.circuit_in(laboratory.problem(made.subject).graph)) == size
-    assert judge(made, made.claims[0], laboratory).value == f"{size} {counted}"
+    assert len(made.circuit_in(model_cache.problem(made.subject).graph)) == size
+    assert judge(made, made.claims[0], model_cache).value == f"{size} {counted}"

@@ -30,12 +30,12 @@ def test_a_model_is_loaded_once(subject: ClaimSubject, monkeypatch: pytest.Monke
         return load_named(name, setup)
 
     monkeypatch.setattr(acdc.models, "load_named", counted)
-    laboratory = ModelCache()
-    first = laboratory.problem(subject)
-    assert laboratory.problem(replace(subject, setup=replace(subject.setup, seed=1))).model is first.model
-    assert laboratory.problem(subject) is first
+    model_cache = ModelCache()
+    first = model_cache.problem(subject)
+    assert model_cache.problem(replace(subject, setup=replace(subject.setup, seed=1))).model is first.model
+    assert model_cache.problem(subject) is first
     assert loaded == ["periodic-2l float32"]
-    laboratory.problem(replace(subject, setup=replace(subject.setup, dtype="float64")))
+    model_cache.problem(replace(subject, setup=replace(subject.setup, dtype="float64")))
     assert loaded == ["periodic-2l float32", "periodic-2l float64"]
 
 

@@ -15,7 +15,7 @@ from acdc.judges.equivalence import compare, two_one_sided
 from acdc.judges.faithfulness import ratio_of_means
 from acdc.judges.independence import permuted
 from acdc.judges.minimality import beating, holm
-from acdc.judges.rank_test import contest
+from acdc.judges.rank_test import rank_test
 from acdc.judges.stability import spearman
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
@@ -31,8 +31,8 @@ def scored(first: float) -> Circuit:
 
 
 JUDGES: dict[str, Callable[[numpy.ndarray], object]] = {
-    "contest": lambda bad: contest(1.0, bad),
-    "contest's own": lambda bad: contest(float(bad[1]), GOOD),
+    "rank_test": lambda bad: rank_test(1.0, bad),
+    "rank_test's own": lambda bad: rank_test(float(bad[1]), GOOD),
     "equivalence": lambda bad: compare(GOOD, bad, 0.1),
     "equivalence, the model": lambda bad: compare(bad, GOOD, 0.1),
     "means alike": lambda bad: two_one_sided(bad, 0.1),
