@@ -22,8 +22,9 @@ test: $(READY_TO_TEST) check ## install with the test tools into .venv and check
 check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint, types and tests (ARGS=--cov for coverage)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/mypy & types=$$!; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); tests=$$?; \
+	wait $$types && exit $$tests
 
 bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and memory (ARGS=--quick, ARGS=--help)
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
@@ -43,7 +44,7 @@ define install
 @mkdir -p $(VENV) && touch $(VENV)/.unfinished
 $(PYTHON) -m venv $(VENV)
 $(VENV)/bin/python -m pip install --quiet 'pip>=23.1'
-$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '$(1)'
+$(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '$(1)'
 @touch $(2) && rm $(VENV)/.unfinished
 endef
 

@@ -17,10 +17,13 @@ _left = [FIRST]
 
 def first_calls(function: Callable[..., Any]) -> Callable[..., Any]:
     """The type checker that the import hook is given: beartype, until a test has made its checks."""
-    checked = beartype.beartype(function)
+    checked: Callable[..., Any] | None = None
 
     @wraps(function)
     def check(*args: Any, **kwargs: Any) -> Any:
+        nonlocal checked
+        if checked is None:  # made when first called, which most functions never are in one process
+            checked = beartype.beartype(function)
         _left[0] -= 1
         if _left[0] <= 0:
             jaxtyping.config.update("jaxtyping_disable", True)

@@ -83,7 +83,7 @@ def _read(where: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, An
     checkpoint.check_fields(where, transformers.PretrainedConfig.get_config_dict(where, revision=revision)[0])
     original: Any
     found: dict[str, Any]
-    original, found = transformers.AutoModelForCausalLM.from_pretrained(  # type: ignore[misc]  # a pair, here
+    original, found = transformers.AutoModelForCausalLM.from_pretrained(
         where,
         revision=revision,
         dtype=dtype,
@@ -167,12 +167,12 @@ def _quietly() -> Iterator[None]:
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
             bars = transformers.utils.logging.is_progress_bar_enabled()
-            transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+            transformers.utils.logging.disable_progress_bar()
             try:
                 yield
             finally:
                 if bars:
-                    transformers.utils.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+                    transformers.utils.logging.enable_progress_bar()
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)

@@ -66,7 +66,7 @@ def from_weights(
         "attention_dir": "causal" if weights.causal else "bidirectional",
         "seed": 0,  # all its numbers are replaced, but drawing them must not disturb the caller's generator
     }
-    bridge: Any = TransformerBridge.boot_native(config, device=device, dtype=dtype)  # type: ignore[attr-defined]
+    bridge: Any = TransformerBridge.boot_native(config, device=device, dtype=dtype)
     ours = bridge.original_model
     with torch.no_grad():
         for parameter in ours.parameters():

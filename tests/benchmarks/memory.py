@@ -1,22 +1,18 @@
-"""The peak memory of one piece of work above that of the loaded model, measured in a process of its own.
-
-Run as `python -m tests.benchmarks.memory SUBJECT WORK DEVICE [--few]`, it prints one line of JSON.
-"""
+"""The peak memory of one piece of work above that of the loaded model, measured in a process of its own."""
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import gc
-import json
+import multiprocessing
 import resource
-import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import assert_never
 
@@ -28,7 +24,8 @@ if TYPE_CHECKING:
 Work = Literal["attribution", "integrated-gradients", "greedy-kl", "greedy-logit_difference", "crossing", "plain"]
 """What is measured; `plain` is 2 forwards and 1 backward (to the embeddings) of the Hugging Face model."""
 
-ROOT = Path(__file__).parents[2]
+LIBRARIES = ["torch", "transformer_lens.model_bridge.sources._bridge_builder", "transformers.models.gpt2.modeling_gpt2"]
+"""Imported once for all processes; none of them may touch a GPU, which a fork cannot share."""
 
 
 @dataclass(frozen=True)
@@ -40,35 +37,23 @@ class Peak:
 
 
 def measure(name: str, work: Work, device: torch.device, *, few: bool = False) -> Peak:
-    """Measure in a fresh process, so that nothing done before counts.
-
-    Raises: RuntimeError when that process fails.
-    """
-    command = [sys.executable, "-m", "tests.benchmarks.memory", name, work, str(device), *["--few"] * few]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed with code {done.returncode}: {done.stderr.strip()}")
-    return Peak(**json.loads(done.stdout.splitlines()[-1]))
+    """Measure in a process of its own, forked from one that has imported libraries and done nothing else."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        return process.submit(_measured, name, work, device, few=few).result()
 
 
-def main() -> None:
-    import torch
-
+def _measured(name: str, work: Work, device: torch.device, *, few: bool) -> Peak:
     from tests.benchmarks.stopwatch import timed
-    from tests.benchmarks.subjects import NAMES, subject
+    from tests.benchmarks.subjects import subject
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("subject", choices=NAMES)
-    parser.add_argument("work", choices=get_args(Work))
-    parser.add_argument("device", type=torch.device)
-    parser.add_argument("--few", action="store_true")
-    asked = parser.parse_args()
-    measured = subject(asked.subject, asked.device, few=asked.few)
-    assert measured is not None, f"{asked.subject} is not installed"
-    work = _work(measured, asked.work, few=asked.few)
-    meter = _GpuMeter(asked.device) if asked.device.type == "cuda" else _ProcessMeter()
-    spent, _ = timed(work, asked.device)
-    print(json.dumps(asdict(Peak(meter.peak() / 1e6, spent))))
+    measured = subject(name, device, few=few)
+    assert measured is not None, f"{name} is not installed"
+    once = _work(measured, work, few=few)
+    meter = _GpuMeter(device) if device.type == "cuda" else _ProcessMeter()
+    spent, _ = timed(once, device)
+    return Peak(meter.peak() / 1e6, spent)
 
 
 def _work(subject: Subject, work: Work, *, few: bool) -> Callable[[], object]:
@@ -140,7 +125,3 @@ class _GpuMeter:
         import torch
 
         return int(torch.cuda.max_memory_allocated(self._device)) - self._before
-
-
-if __name__ == "__main__":
-    main()

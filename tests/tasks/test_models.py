@@ -7,7 +7,7 @@ import json
 import re
 from functools import cache
 from importlib import import_module
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -54,10 +54,12 @@ def script(name: str) -> ModuleType:
 def accuracy(model: str, pairs: list[TextPair]) -> float:
     """The share of prompts after which the likeliest token is an answer."""
     network, tokenizer = loaded(model)
+    prompts = [(tokenizer.encode(pair.clean), pair.answers) for pair in pairs]
     right = 0
-    for pair in pairs:
-        best = network(torch.tensor([tokenizer.encode(pair.clean)])).logits[0, -1].argmax()
-        right += tokenizer.decode(best) in [answer.strip() for answer in pair.answers]
+    for _, alike in groupby(sorted(prompts, key=lambda prompt: len(prompt[0])), key=lambda prompt: len(prompt[0])):
+        tokens, answers = zip(*alike, strict=True)
+        best = tokenizer.batch_decode(network(torch.tensor(tokens)).logits[:, -1].argmax(-1, keepdim=True))
+        right += sum(one in [answer.strip() for answer in given] for one, given in zip(best, answers, strict=True))
     return right / len(pairs)
 
 

@@ -26,7 +26,7 @@ def word_level_tokenizer(words: Sequence[str]) -> Any:
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys((END, UNKNOWN, *words)))}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = Split(Regex(PIECE), behavior="removed", invert=True)
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         unk_token=UNKNOWN,
         bos_token=END,
