@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from acdc.judges.sufficiency import sufficiency as sufficiency
     from acdc.models import load_model as load_model
     from acdc.problem import Problem as Problem
-    from acdc.robust.learning import refine as refine
+    from acdc.robust.learning import discover_robust as discover_robust
     from acdc.settings import Edges as Edges
     from acdc.settings import KeptAccuracy as KeptAccuracy
     from acdc.settings import KeptFaithfulness as KeptFaithfulness
@@ -136,7 +136,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "necessity": "acdc.judges.necessity:necessity",
         "partial_necessity": "acdc.judges.necessity:partial_necessity",
         "rediscover": "acdc.discovery.rediscover:rediscover",
-        "refine": "acdc.robust.learning:refine",
+        "discover_robust": "acdc.robust.learning:discover_robust",
         "render": "graphs.drawing.render:render",
         "sensitivity": "acdc.judges.sensitivity:sensitivity",
         "stability": "acdc.judges.stability:stability",

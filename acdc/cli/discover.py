@@ -116,7 +116,7 @@ def discover(
     from acdc.judges.findings import Findings, doubts, nothing_found, other_form, warnings
     from acdc.models import resolve
     from acdc.report.table import price
-    from acdc.robust.learning import refine as find_robust
+    from acdc.robust.learning import discover_robust
 
     named = tasks.get(task)
     on = model or named.model
@@ -145,7 +145,7 @@ def discover(
                 refined = None
                 if plan:
                     asked: dict[str, Any] = {"method": how, "goal": goal, "setup": setup, "plan": plan, **kept}
-                    refined = find_robust(task, model, tell=lambda told: watch.line(told.line), **asked)
+                    refined = discover_robust(task, model, tell=lambda told: watch.line(told.line), **asked)
                 result = refined.result if refined else ready.run(**kept)
                 findings = Findings.of(result.circuit)
                 if result.circuit.edges:

@@ -44,7 +44,7 @@ from tasks.tokenisation import TokenPair, tokenise
 Watch = Callable[[Progress], None]
 
 
-def refine(
+def discover_robust(
     task: str | Path | Task,
     model: str | Model | None = None,
     *,
@@ -57,7 +57,7 @@ def refine(
     checkpoint: str | Path | None = None,
     resume: bool = False,
 ) -> RobustResult:
-    """Find the circuit of a behaviour as `discover` does, then refine it by counterexamples in rounds.
+    """Find the circuit of a behaviour as `discover` does, then again with counterexamples in rounds.
 
     The goal is that of the first circuit; the others are the best of at most so many edges as the plan allows. No
     judgement prompt is learned from, and the unseen attack tests no prompt that was. `tell` hears of each round. With a

@@ -19,7 +19,7 @@ _ALIKE = 0.01
 class Stop(Enum):
     """Why there was no further round."""
 
-    EMPTY = "the first circuit has no edges, so there is nothing to refine"
+    EMPTY = "the first circuit has no edges, so there is nothing to learn from"
     HELD = "an attack of the same budget found nothing above the bound"
     LEARNED = "whatever an attack found is among the discovery prompts already"
     EDGES = "within the edge budget there is nothing more to find"
@@ -141,7 +141,7 @@ class RobustResult:
         """Whether it helped, in a sentence or two."""
         first, last = self.first, self.last
         if self.stop is Stop.EMPTY:
-            return "there was nothing to refine"
+            return "there was nothing to learn from"
         if len(self.rounds) == 1:
             return f"nothing to learn from; worst KL under an unseen attack {first.worst:.3g} nats"
         told = (

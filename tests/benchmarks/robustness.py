@@ -12,7 +12,7 @@ import tasks
 from acdc.attacks.search import search
 from acdc.discovery.discover import discover
 from acdc.models import load_named
-from acdc.robust.learning import refine
+from acdc.robust.learning import discover_robust
 from acdc.robust.rounds import CircuitFigures, RobustPlan
 from acdc.settings import Edges, Setup
 
@@ -34,7 +34,7 @@ def outcome(name: str, setup: Setup, plan: RobustPlan) -> Outcome:
     """Refine a task's circuit; attack it and the controls with the unseen seed."""
     task = tasks.get(name)
     model = load_named(task.model, setup)
-    refined = refine(task, model, setup=setup, plan=plan)
+    refined = discover_robust(task, model, setup=setup, plan=plan)
     goal = Edges(int(plan.growth * refined.first.edges))
     controls = {}
     for metric in dict.fromkeys(("kl", task.metric)):

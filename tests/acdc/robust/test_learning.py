@@ -19,7 +19,7 @@ from acdc.ground_truth.planted import hidden_edges, known
 from acdc.judges.evaluation import evaluate
 from acdc.problems import problems
 from acdc.progress import CurvePoint, SearchSummary
-from acdc.robust.learning import _CandidateCircuit, _Course, refine
+from acdc.robust.learning import _CandidateCircuit, _Course, discover_robust
 from acdc.robust.rounds import RobustPlan, RobustResult, Round, Stop
 from acdc.settings import Setup, Threshold
 from graphs.ablation import Ablation
@@ -55,7 +55,7 @@ def first() -> Result:
 
 
 def refined(plan: RobustPlan = PLAN, **settings: Any) -> RobustResult:
-    return refine(task(), subject().model, setup=SETUP, plan=plan, **settings)
+    return discover_robust(task(), subject().model, setup=SETUP, plan=plan, **settings)
 
 
 @dataclass
@@ -142,7 +142,7 @@ def _plain(found: RobustResult) -> list[dict[str, Any]]:
 
 def test_nothing_above_the_bound_is_nothing_to_learn_from() -> None:
     held = replace(task(), variations=())
-    kept = refine(held, subject().model, setup=SETUP, plan=replace(PLAN, bound=5.0), method="eap")
+    kept = discover_robust(held, subject().model, setup=SETUP, plan=replace(PLAN, bound=5.0), method="eap")
     assert (kept.stop, len(kept.rounds), kept.helped) == (Stop.HELD, 1, False)
     assert kept.verdict.startswith("nothing to learn from")
     assert kept.result.circuit.provenance["robust"]["stop"] == Stop.HELD.value
@@ -152,14 +152,14 @@ def test_a_task_without_slots_is_refused_before_anything_is_searched(monkeypatch
     monkeypatch.setattr("acdc.robust.learning.discover", _never)
     listed = replace(task(), prompts=ListedPrompts((), ()), variations=())
     with pytest.raises(BadSetting, match="slots of the prompts"):
-        refine(listed, subject().model, setup=SETUP, plan=PLAN)
+        discover_robust(listed, subject().model, setup=SETUP, plan=PLAN)
 
 
 def test_an_empty_first_circuit_is_the_result_and_is_not_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acdc.robust.learning.search", _never)
     kept = refined(method="eap", goal=Threshold(1e6))
     assert (kept.stop, kept.helped, kept.rounds, len(kept.result.circuit)) == (Stop.EMPTY, False, (), 0)
-    assert kept.verdict == "there was nothing to refine"
+    assert kept.verdict == "there was nothing to learn from"
     record = kept.result.circuit.provenance
     assert record["robust"]["first"] == record["robust"]["last"]
     assert record["algorithm"]["largest"]["edge"]
