@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed-demo
 READY_TO_TEST := $(VENV)/.installed-test
 
+# Python may keep what it has compiled, whatever the environment says: each of many processes would compile it again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench format
 
@@ -45,6 +48,7 @@ define install
 $(PYTHON) -m venv $(VENV)
 $(VENV)/bin/python -m pip install --quiet 'pip>=23.1'
 $(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '$(1)'
+$(VENV)/bin/python -c 'import transformer_lens, matplotlib.pyplot, scipy.stats, networkx' # compiles what is used, not all there is
 @touch $(2) && rm $(VENV)/.unfinished
 endef
 

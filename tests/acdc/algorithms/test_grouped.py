@@ -63,10 +63,10 @@ class Log:
 @pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.ZERO])
 @pytest.mark.parametrize("measured", [KLDivergence(), LogitDifference()], ids=["kl", "logit difference"])
 def test_every_removal_costs_less_than_the_threshold_and_every_kept_edge_at_least_that(
-    measurable: Problem, monkeypatch: pytest.MonkeyPatch, measured: AbstractMetric, ablation: Ablation
+    two_lengths: Problem, monkeypatch: pytest.MonkeyPatch, measured: AbstractMetric, ablation: Ablation
 ) -> None:
     """Played back from what was measured alone: each circuit is the last one made, less some group."""
-    problem = replace(measurable, metric=measured, ablation=ablation)
+    problem = replace(two_lengths, metric=measured, ablation=ablation)
     threshold = threshold_of(problem)
     worse = -1 if isinstance(measured, LogitDifference) else 1
     log = Log.of(monkeypatch)
@@ -91,8 +91,8 @@ def test_every_removal_costs_less_than_the_threshold_and_every_kept_edge_at_leas
     assert 0 < pruned.closest < math.inf
 
 
-def test_it_needs_fewer_trials_than_there_are_edges(problem: Problem) -> None:
-    problem = replace(problem, pairs=behaviour(problem.model, (5, 7, 5, 7, 7, 5)))
+def test_it_needs_fewer_trials_than_there_are_edges(measurable: Problem) -> None:
+    problem = replace(measurable, metric=KLDivergence(), pairs=behaviour(measurable.model, (5, 7, 5, 7, 7, 5)))
     pruned = ended(GroupedPruning(threshold_of(problem, 0.1)).walk(problem))
     assert len(pruned.circuit) > 0
     assert pruned.tested < problem.graph.n_edges / 2

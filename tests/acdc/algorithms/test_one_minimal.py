@@ -35,9 +35,9 @@ def costs(problem: Problem, circuit: Circuit) -> dict[Edge, float]:
 @pytest.mark.parametrize("ablation", Ablation)
 @pytest.mark.parametrize("measured", [KLDivergence(), LogitDifference()], ids=["kl", "logit difference"])
 def test_no_edge_of_a_refined_circuit_can_go_within_the_threshold(
-    measurable: Problem, measured: AbstractMetric, ablation: Ablation
+    two_lengths: Problem, measured: AbstractMetric, ablation: Ablation
 ) -> None:
-    problem = replace(measurable, metric=measured, ablation=ablation)
+    problem = replace(two_lengths, metric=measured, ablation=ablation)
     threshold = threshold_of(problem)
     pruned = GreedyPruning(threshold).discover(problem)
     refined = Refinement(threshold).refine(problem, pruned.circuit)
@@ -62,8 +62,8 @@ def test_greedy_pruning_alone_leaves_edges_that_can_go(single_batch: Problem) ->
     assert not pruned.one_minimal
 
 
-def test_refining_again_changes_nothing_and_takes_one_sweep(measurable: Problem) -> None:
-    problem = replace(measurable, metric=KLDivergence())
+def test_refining_again_changes_nothing_and_takes_one_sweep(two_lengths: Problem) -> None:
+    problem = replace(two_lengths, metric=KLDivergence())
     threshold = threshold_of(problem)
     once = Refinement(threshold).refine(problem, GreedyPruning(threshold).discover(problem).circuit)
     twice = Refinement(threshold).refine(problem, once.circuit)
@@ -73,8 +73,8 @@ def test_refining_again_changes_nothing_and_takes_one_sweep(measurable: Problem)
     assert twice.tested == twice.evaluated == len(once.circuit)
 
 
-def test_memory_and_batches_change_no_decision(measurable: Problem) -> None:
-    problem = replace(measurable, metric=KLDivergence())
+def test_memory_and_batches_change_no_decision(two_lengths: Problem) -> None:
+    problem = replace(two_lengths, metric=KLDivergence())
     threshold = threshold_of(problem)
     circuit = GreedyPruning(threshold).discover(problem).circuit
     roomy = Refinement(threshold).refine(problem, circuit)
