@@ -15,8 +15,7 @@ from acdc.problem import Problem
 from acdc.settings import Setup
 from graphs.ablation import Ablation
 from graphs.model import Model
-from tasks.errors import BadPrompts
-from tasks.errors import Problem as PromptProblem
+from tasks.errors import BadPrompts, PromptProblem
 from tasks.metrics import Accuracy
 from tasks.prompts import PromptPairs
 from tasks.task import Prompts, Task

@@ -21,8 +21,7 @@ from graphs.execution.executor import Executor
 from graphs.execution.runs import Runs, TokenPairs, mean_outputs, prepare
 from graphs.model import Model
 from tasks.batches import PromptBatch
-from tasks.errors import BadPrompts
-from tasks.errors import Problem as PromptProblem
+from tasks.errors import BadPrompts, PromptProblem
 from tasks.metrics import AbstractMetric, Targets
 from tasks.prompts import PromptPairs
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import BadBehaviourFile as BadBehaviourFile
 from tasks.errors import BadPrompts as BadPrompts
 from tasks.errors import BrokenPlugin as BrokenPlugin
-from tasks.errors import Problem as Problem
+from tasks.errors import PromptProblem as PromptProblem
 from tasks.errors import TaskError as TaskError
 from tasks.errors import UnknownMetric as UnknownMetric
 from tasks.errors import UnknownShippedModel as UnknownShippedModel

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 
 
 @dataclass(frozen=True)
-class Problem:
+class PromptProblem:
     """One thing that is wrong, told in one sentence: where, what, got, wanted, remedy."""
 
     what: str
@@ -37,10 +37,10 @@ def lone_surrogates(text: str) -> str:
     return "".join(character for character in text if "\ud800" <= character <= "\udfff")
 
 
-def halves_of_characters(halves: str, place: str = "") -> Problem:
+def halves_of_characters(halves: str, place: str = "") -> PromptProblem:
     """The problem that a text holds these lone surrogates."""
     wanted, remedy = "whole characters", "write the character itself"
-    return Problem("a text holds half of a character (a lone surrogate)", ascii(halves), wanted, remedy, place)
+    return PromptProblem("a text holds half of a character (a lone surrogate)", ascii(halves), wanted, remedy, place)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -92,7 +92,7 @@ class BrokenPlugin(TaskError):
 class BadPrompts(TaskError):
     """Prompts that cannot be used as they are; `problems` holds everything found."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: PromptProblem) -> None:
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
 
@@ -100,6 +100,6 @@ class BadPrompts(TaskError):
 class BadBehaviourFile(TaskError):
     """A behaviour file that cannot be used as it is; `problems` holds every mistake found."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: PromptProblem) -> None:
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))

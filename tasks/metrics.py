@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tasks.continuations import Continuations, Way
-from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.errors import BadPrompts, PromptProblem, TaskError
 from tasks.known_metrics import metric_name
 from tasks.known_metrics import metric_names as metric_names
 
@@ -79,7 +79,7 @@ class AbstractMetric(ABC):
         remedy = "choose one of these (--metric)"
         if not whole:
             remedy += "; of answers of one token logit_difference is the same number"
-        raise BadPrompts(Problem(what, self.name, f"{', '.join(fitting[:-1])} or {fitting[-1]}", remedy))
+        raise BadPrompts(PromptProblem(what, self.name, f"{', '.join(fitting[:-1])} or {fitting[-1]}", remedy))
 
     def __call__(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
 
-from tasks.errors import BadPrompts, Problem, halves_of_characters, lone_surrogates
+from tasks.errors import BadPrompts, PromptProblem, halves_of_characters, lone_surrogates
 
 AnswersAs: TypeAlias = Literal["one-token", "first-token", "whole"]
 """How answers and distractors are measured: each is one token; by the first of several; or whole, by all of them."""
@@ -52,7 +52,7 @@ class TextPair:
         for name, words in (("answers", self.answers), ("distractors", self.distractors)):
             if not isinstance(words, tuple) or not words or not all(isinstance(w, str) and w for w in words):
                 raise BadPrompts(
-                    Problem(
+                    PromptProblem(
                         f"the {name} of a prompt cannot be read",
                         repr(words),
                         "a tuple of at least one non-empty string",

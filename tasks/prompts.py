@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.errors import BadPrompts, PromptProblem, TaskError
 from tasks.pairs import TextPair as TextPair
 from tasks.pairs import Tokenizer as Tokenizer
 from tasks.pairs import TokenPair
@@ -161,12 +161,12 @@ class TemplatePrompts(AbstractPromptSource):
         found: dict[tuple[int, ...], TokenPair] = {}
         accepted: set[str] = set()
         reasons: Counter[str] = Counter()
-        examples: dict[str, Problem] = {}
+        examples: dict[str, PromptProblem] = {}
         in_a_row = 0
         while len(found) < count:
             text = self.draw(rng)
             pair: TokenPair | None = None
-            problems: tuple[Problem, ...] = ()
+            problems: tuple[PromptProblem, ...] = ()
             if text.clean not in accepted:  # spares the tokenizer the work where few prompts are left to find
                 pair, problems = tokenise(text, tokenizer)
             if pair is not None and pair.clean not in found:
@@ -205,7 +205,7 @@ class ListedPrompts(AbstractPromptSource):
         """Return at most `count` of the prompts, or raise with everything wrong with any of them."""
         found: dict[tuple[int, ...], TokenPair] = {}
         first: dict[tuple[int, ...], str] = {}
-        problems: list[Problem] = []
+        problems: list[PromptProblem] = []
         for text, place in zip(self.texts, self.places, strict=True):
             pair, wrong = tokenise(text, tokenizer)
             problems.extend(replace(problem, place=place) for problem in wrong)
@@ -213,7 +213,7 @@ class ListedPrompts(AbstractPromptSource):
                 continue
             if pair.clean in found:
                 problems.append(
-                    Problem(
+                    PromptProblem(
                         "this clean prompt has been given before",
                         f"the tokens of {first[pair.clean]} again",
                         "every clean prompt once",
@@ -231,7 +231,7 @@ class ListedPrompts(AbstractPromptSource):
 
 def _more_than_fillings(fillings: int, count: int) -> BadPrompts:
     return BadPrompts(
-        Problem(
+        PromptProblem(
             "the slots cannot be filled in so many ways",
             f"{count:,} asked for",
             f"at most {fillings:,}",
@@ -240,13 +240,13 @@ def _more_than_fillings(fillings: int, count: int) -> BadPrompts:
     )
 
 
-def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str, Problem]) -> BadPrompts:
+def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str, PromptProblem]) -> BadPrompts:
     causes = [
         f"{times} x {what}" + (f" ({examples[what].got})" if what in examples else "")
         for what, times in reasons.most_common(3)
     ]
     return BadPrompts(
-        Problem(
+        PromptProblem(
             "too few different prompts can be drawn for this tokenizer",
             f"{found} of {count} before {_PATIENCE} draws in a row were rejected: {', '.join(causes)}",
             f"{count // 2} for discovery and as many others for judgement",

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from tasks.errors import BadPrompts, Problem, TaskError
+from tasks.errors import BadPrompts, PromptProblem, TaskError
 from tasks.known_metrics import metric_name
 from tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts, Tokenizer
 from tasks.slots import Slots
@@ -73,7 +73,7 @@ class Prompts:
     def __post_init__(self) -> None:
         if min(len(self.discovery), len(self.judgement)) < 2:
             raise BadPrompts(
-                Problem(
+                PromptProblem(
                     "there are too few prompts",
                     f"{len(self.discovery)} for discovery and {len(self.judgement)} for judgement",
                     "at least 2 for each",
@@ -82,7 +82,7 @@ class Prompts:
             )
         if shared := {p.clean for p in self.discovery.pairs} & {p.clean for p in self.judgement.pairs}:
             raise BadPrompts(
-                Problem(
+                PromptProblem(
                     "prompts for discovery are also used for judgement",
                     f"{len(shared)} shared clean prompts",
                     "none",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tasks.errors import Problem
+from tasks.errors import PromptProblem
 from tasks.pairs import ScoredPosition, TextPair, TokenPair
 from tasks.whole import of_whole, overlaps
 
@@ -42,7 +42,7 @@ def write(
     )
 
 
-def read(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
+def read(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:
     """Return the tokens that a text of token ids stands for, or None and every reason why it stands for none."""
     sides = [text.clean, text.corrupt]
     if bad := [side for side in sides if not _IDS.fullmatch(side)]:
@@ -71,7 +71,7 @@ def read(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
     return pair, ()
 
 
-def _read_whole(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
+def _read_whole(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:
     """The same where answers and distractors, of any number of ids each, follow the prompt."""
     if bad := [word for word in (*text.answers, *text.distractors) if not _IDS.fullmatch(_MARK + word)]:
         return None, (_unreadable(bad[0], "a whole answer such as 5 6"),)
@@ -80,10 +80,12 @@ def _read_whole(text: TextPair) -> tuple[TokenPair | None, tuple[Problem, ...]]:
     problems = [*_of_ids(clean, corrupt), *overlaps(answers, distractors)]
     if text.position not in (-1, len(clean) - 1):
         what, got = "a whole answer can only follow the end of its prompt", str(text.position)
-        problems.append(Problem(what, got, "-1, the last", "end the prompt where its answer begins"))
+        problems.append(PromptProblem(what, got, "-1, the last", "end the prompt where its answer begins"))
     for words in (answers, distractors):
         if twice := [list(word) for word in words if words.count(word) > 1]:
-            problems.append(Problem("an answer is given twice", str(twice[0]), "each once", "remove one of the two"))
+            problems.append(
+                PromptProblem("an answer is given twice", str(twice[0]), "each once", "remove one of the two")
+            )
     return (None, tuple(problems)) if problems else (of_whole(text, clean, corrupt, answers, distractors), ())
 
 
@@ -91,33 +93,37 @@ def _ids(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.removeprefix(_MARK).split()))
 
 
-def _of_ids(clean: tuple[int, ...], corrupt: tuple[int, ...]) -> list[Problem]:
+def _of_ids(clean: tuple[int, ...], corrupt: tuple[int, ...]) -> list[PromptProblem]:
     if clean == corrupt:
         wanted, remedy = "prompts that differ", "change what the behaviour depends on in the corrupt prompt"
-        return [Problem("clean and corrupt prompt are identical", f"{list(clean)} for both", wanted, remedy)]
+        return [PromptProblem("clean and corrupt prompt are identical", f"{list(clean)} for both", wanted, remedy)]
     if len(clean) != len(corrupt):
         got, remedy = f"{len(clean)} and {len(corrupt)} tokens", "replace tokens only by as many tokens"
-        return [Problem("clean and corrupt prompt differ in length", got, "as many tokens in both", remedy)]
+        return [PromptProblem("clean and corrupt prompt differ in length", got, "as many tokens in both", remedy)]
     return []
 
 
-def _of_words(scored: ScoredPosition) -> list[Problem]:
+def _of_words(scored: ScoredPosition) -> list[PromptProblem]:
     here = f"at position {scored.position}"
     if not scored.answers or not scored.distractors:
         got = f"{len(scored.answers)} answers and {len(scored.distractors)} distractors {here}"
         wanted, remedy = "at least one of each at every scored position", "add what is missing"
-        return [Problem("a scored position cannot be measured", got, wanted, remedy)]
+        return [PromptProblem("a scored position cannot be measured", got, wanted, remedy)]
     ids = (*scored.answers, *scored.distractors)
     if twice := sorted({token for token in ids if ids.count(token) > 1}):
         got, wanted = f"{twice} twice {here}", "every answer and distractor once"
-        return [Problem("an answer is given twice or is a distractor too", got, wanted, "remove one of the two")]
+        return [PromptProblem("an answer is given twice or is a distractor too", got, wanted, "remove one of the two")]
     return []
 
 
-def _outside(position: int, length: int) -> Problem:
+def _outside(position: int, length: int) -> PromptProblem:
     wanted = f"{-length} to {length - 1}"
-    return Problem("the scored position is outside the prompt", str(position), wanted, "use -1 for the last token")
+    return PromptProblem(
+        "the scored position is outside the prompt", str(position), wanted, "use -1 for the last token"
+    )
 
 
-def _unreadable(text: str, wanted: str) -> Problem:
-    return Problem("these are no token ids", repr(text), wanted, "write whole numbers from 0, with spaces between")
+def _unreadable(text: str, wanted: str) -> PromptProblem:
+    return PromptProblem(
+        "these are no token ids", repr(text), wanted, "write whole numbers from 0, with spaces between"
+    )

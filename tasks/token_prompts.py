@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from tasks.errors import BadPrompts, Problem
+from tasks.errors import BadPrompts, PromptProblem
 from tasks.pairs import ScoredPosition, TextPair, Tokenizer
 from tasks.prompts import AbstractPromptSource, ListedPrompts, PromptPairs
 from tasks.token_ids import write
@@ -64,7 +64,9 @@ class TokenPrompts(AbstractPromptSource):
         columns |= {"distractors": self.distractors, "positions": positions}
         if len(set(map(len, columns.values()))) > 1:
             got = ", ".join(f"{len(column)} {name}" for name, column in columns.items())
-            raise BadPrompts(Problem("these lists do not align", got, "as many of each", "give every prompt all of it"))
+            raise BadPrompts(
+                PromptProblem("these lists do not align", got, "as many of each", "give every prompt all of it")
+            )
         places = tuple(f"prompt {number}" for number in range(len(self.clean)))
         texts = []
         for place, row in zip(places, zip(*columns.values(), strict=True), strict=True):
@@ -73,7 +75,7 @@ class TokenPrompts(AbstractPromptSource):
             except (TypeError, ValueError) as error:
                 wanted, remedy = "ids and positions as whole numbers", "see the docstring of TokenPrompts"
                 what = "a prompt cannot be read as token ids"
-                raise BadPrompts(Problem(what, f"the complaint {str(error)!r}", wanted, remedy, place)) from error
+                raise BadPrompts(PromptProblem(what, f"the complaint {str(error)!r}", wanted, remedy, place)) from error
         return ListedPrompts(tuple(texts), places)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
-from tasks.errors import BadPrompts, Problem
+from tasks.errors import BadPrompts, PromptProblem
 from tasks.pairs import AnswersAs
 from tasks.pairs import TextPair as TextPair
 from tasks.pairs import Tokenizer as Tokenizer
@@ -20,7 +20,7 @@ _OTHER_WORDS = (
 )
 
 
-def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | None, tuple[Problem, ...]]:
+def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:
     """Return the pair in tokens, or None and every reason why this tokenizer cannot express it.
 
     Special tokens are those the tokenizer itself puts before a text, once; what it puts after a text (EOS) is
@@ -34,7 +34,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
         return read(text)
     if tokenizer is None:
         raise BadPrompts(
-            Problem(
+            PromptProblem(
                 "a prompt of text needs a tokenizer",
                 "a model that has none",
                 "prompts as token ids",
@@ -50,7 +50,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
 
     if clean.ids == corrupt.ids:
         problems.append(
-            Problem(
+            PromptProblem(
                 "clean and corrupt prompt are identical",
                 f"{shown(clean.ids)} for both",
                 "prompts that differ",
@@ -59,7 +59,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
         )
     elif len(clean.ids) != len(corrupt.ids):
         problems.append(
-            Problem(
+            PromptProblem(
                 "clean and corrupt prompt differ in length",
                 f"{shown(clean.ids)} and {shown(corrupt.ids)}",
                 "as many tokens in both",
@@ -69,7 +69,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     own = len(clean.ids) - clean.start
     if not -own <= text.position < own:
         problems.append(
-            Problem(
+            PromptProblem(
                 "the scored position is outside the prompt",
                 f"{text.position} in {shown(clean.ids[clean.start :])}",
                 f"{-own} to {own - 1}" if own else "a prompt with tokens",
@@ -79,7 +79,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     elif text.answers_as == "whole" and text.position % own != own - 1:
         wanted, remedy = "-1, the last", "end the prompt where its answer begins"
         problems.append(
-            Problem("a whole answer can only follow the end of its prompt", str(text.position), wanted, remedy)
+            PromptProblem("a whole answer can only follow the end of its prompt", str(text.position), wanted, remedy)
         )
     measured = text
     if text.answers_as == "first-token":
@@ -116,7 +116,7 @@ class _Encoded:
         start = next(starts, None)
         if start is None:
             raise BadPrompts(
-                Problem(
+                PromptProblem(
                     "this tokenizer writes a text differently with and without special tokens",
                     f"{tokenizer.convert_ids_to_tokens(list(whole))} and {tokenizer.convert_ids_to_tokens(list(own))}",
                     "special tokens only before or after the text's own tokens",
@@ -126,12 +126,12 @@ class _Encoded:
         end = start + len(own)
         return _Encoded(text, whole[:end], start, len(whole) - end)
 
-    def problems(self, side: str, tokenizer: Tokenizer) -> list[Problem]:
+    def problems(self, side: str, tokenizer: Tokenizer) -> list[PromptProblem]:
         tokens = tokenizer.convert_ids_to_tokens(list(self.ids))
         found = []
         if 0 < self.start < len(self.ids) and self.ids[self.start] == self.ids[self.start - 1]:
             found.append(
-                Problem(
+                PromptProblem(
                     f"the {side} prompt starts with a special token twice",
                     f"{tokens[: self.start + 1]}",
                     "it once, as the tokenizer adds it",
@@ -142,7 +142,7 @@ class _Encoded:
         # GPT-2 calls its end-of-text token "unknown" too, so a text that spells it out has none.
         if unknown in self.ids[self.start :] and tokenizer.convert_ids_to_tokens([unknown])[0] not in self.text:
             found.append(
-                Problem(
+                PromptProblem(
                     f"the {side} prompt has a word that the tokenizer does not know",
                     f"{self.text!r} -> {tokens}",
                     "known words only",
@@ -153,7 +153,7 @@ class _Encoded:
 
 
 def _first_tokens(
-    words: tuple[str, ...], clean: _Encoded, tokenizer: Tokenizer, problems: list[Problem]
+    words: tuple[str, ...], clean: _Encoded, tokenizer: Tokenizer, problems: list[PromptProblem]
 ) -> tuple[str, ...]:
     """Return what of each word its first token writes after the clean prompt; a word of one token is left as it is."""
 
@@ -172,7 +172,7 @@ def _first_tokens(
         if first is None:
             got = f"{word!r} -> {tokenizer.convert_ids_to_tokens(list(whole[length:]))}"
             wanted, remedy = "a first token that is a text by itself", "use a word that begins otherwise"
-            problems.append(Problem("a word cannot be measured by its first token", got, wanted, remedy))
+            problems.append(PromptProblem("a word cannot be measured by its first token", got, wanted, remedy))
         cut.append(first or word)
     return tuple(cut)
 
@@ -185,7 +185,7 @@ class _Continuing:
     clean: _Encoded
     tokenizer: Tokenizer
     answers_as: AnswersAs
-    problems: list[Problem]
+    problems: list[PromptProblem]
 
     def each(self, role: str, words: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
         """The tokens of each word that can be measured: one token, unless words are measured whole."""
@@ -213,5 +213,5 @@ class _Continuing:
                 known.append(added)
                 continue
             wanted = "tokens" if self.answers_as == "whole" else "one token"
-            self.problems.append(Problem(what, got, f"{wanted} of its own after the clean prompt", remedy))
+            self.problems.append(PromptProblem(what, got, f"{wanted} of its own after the clean prompt", remedy))
         return tuple(known)

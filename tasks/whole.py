@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from tasks.errors import Problem
+from tasks.errors import PromptProblem
 from tasks.pairs import ScoredPosition, TextPair, TokenPair
 
 
@@ -28,7 +28,7 @@ def overlaps(
     distractors: Sequence[tuple[int, ...]],
     shown: Callable[[list[int]], str] = str,
     told: str = "",
-) -> list[Problem]:
+) -> list[PromptProblem]:
     """A problem where an answer is a distractor too, or one of them begins another one; `told` is added to the first.
 
     Whatever says the longer one says the shorter one, so that they are no alternatives.
@@ -36,11 +36,11 @@ def overlaps(
     if both := sorted(set(answers) & set(distractors)):
         got = f"{shown([token for word in both for token in word])} in both{told}"
         wanted, remedy = "answers that differ from the distractors", "remove it from one of the two"
-        return [Problem("an answer is a distractor too", got, wanted, remedy)]
+        return [PromptProblem("an answer is a distractor too", got, wanted, remedy)]
     words = sorted({*answers, *distractors})
     for one, two in pairwise(words):  # what begins another stands right before one that it begins
         if two[: len(one)] == one:
             got = f"{shown(list(one))} and {shown(list(two))}"
             wanted, remedy = "answers and distractors of which none begins another", "remove one of the two"
-            return [Problem("a whole answer or distractor begins another one", got, wanted, remedy)]
+            return [PromptProblem("a whole answer or distractor begins another one", got, wanted, remedy)]
     return []

@@ -126,7 +126,7 @@ def setup_of(circuit: Circuit, *, named: bool) -> Setup:
 def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | None) -> Origin:
     """What the circuit has been measured on: what it was found on, less what has been given anew."""
     import tasks
-    from acdc.judges.findings import Behaviour, Metric, Model
+    from acdc.judges.findings import Behaviour, Metric, ModelOrigin
     from tasks.metrics import metric
 
     given = tasks.get(task) if task else None
@@ -135,7 +135,7 @@ def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | Non
     return replace(
         found,
         task=Behaviour(given.name, given.about.sentence) if given else found.task,
-        model=Model(model, dtype=setup.dtype) if model else found.model,
+        model=ModelOrigin(model, dtype=setup.dtype) if model else found.model,
         metric=Metric(chosen.name, chosen.meaning) if chosen else found.metric,
     )
 

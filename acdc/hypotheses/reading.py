@@ -24,7 +24,7 @@ from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.configuration import graph_of_checkpoint
 from graphs.errors import BadCircuitFile, GraphsError
-from tasks.errors import Problem, TaskError
+from tasks.errors import PromptProblem, TaskError
 from tasks.files.records import Field, Record, Value, read_yaml
 from tasks.prompts import ListedPrompts
 from tasks.task import Task
@@ -44,7 +44,7 @@ def load(path: Path, model: str | Model | None = None) -> Hypothesis:
 
     Raises: BadHypothesisFile with every mistake found, each with its file and line.
     """
-    found: list[Problem] = []
+    found: list[PromptProblem] = []
     record = read_yaml(path, found, "hypothesis file", "see `acdc schema` for what may stand in it")
     if record is None:
         raise BadHypothesisFile(*map(str, found))

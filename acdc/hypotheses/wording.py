@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.errors import Problem, nearest
+from tasks.errors import PromptProblem, nearest
 from tasks.files.records import Field, Record, Value, describe
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def plain(value: Value) -> Any:
             return value
 
 
-def problems(form: type[BaseModel], record: Record, error: ValidationError) -> list[Problem]:
+def problems(form: type[BaseModel], record: Record, error: ValidationError) -> list[PromptProblem]:
     """Every mistake with its line; of one value, the first."""
-    found: dict[str, Problem] = {}
+    found: dict[str, PromptProblem] = {}
     for detail in error.errors():
         path, field = _find(record, detail["loc"])
         absent = [str(detail["loc"][-1])] if detail["type"] == "missing" else []
@@ -52,36 +52,40 @@ def _find(record: Record, loc: Sequence[int | str]) -> tuple[list[str], Field]:
     return path, here
 
 
-def _problem(form: type[BaseModel], detail: ErrorDetails, path: list[str], field: Field) -> Problem:
+def _problem(form: type[BaseModel], detail: ErrorDetails, path: list[str], field: Field) -> PromptProblem:
     what, got = f"{'.'.join(path)!r} is wrong", describe(field.value)
     key = str(detail["loc"][-1]) if detail["loc"] else ""
     context: Mapping[str, Any] = detail.get("ctx", {})
     match detail["type"]:
         case "missing":
             inside = f" in {'.'.join(path)!r}" if path else ""
-            return Problem(f"missing key{inside}", "nothing", repr(key), f"add {key!r}", field.place)
+            return PromptProblem(f"missing key{inside}", "nothing", repr(key), f"add {key!r}", field.place)
         case "extra_forbidden":
             known = _keys(form, path[:-1])
-            return Problem("unknown key", repr(key), "one of the known keys", nearest(key, known), field.place)
+            return PromptProblem("unknown key", repr(key), "one of the known keys", nearest(key, known), field.place)
         case "literal_error":
             wanted, remedy = context["expected"], nearest(str(field.value), _choices(context["expected"]))
-            return Problem(what, got, wanted, remedy, field.place)
+            return PromptProblem(what, got, wanted, remedy, field.place)
         case "bound" | "nothing":
-            return Problem(context["what"], _keys_of(field.value), context["wanted"], context["remedy"], field.place)
+            return PromptProblem(
+                context["what"], _keys_of(field.value), context["wanted"], context["remedy"], field.place
+            )
         case "model_type" | "model_attributes_type":
             wanted = f"a mapping with some of {', '.join(_keys(form, path))}"
             written = "{...}" if path[-1].isdecimal() else f"{path[-1]}: {{...}}"
-            return Problem(what, got, wanted, f"write it as `{written}`", field.place)
+            return PromptProblem(what, got, wanted, f"write it as `{written}`", field.place)
         case "dict_type":
-            return Problem(what, got, "a mapping", "write for each task its bound, as `induction: {...}`", field.place)
+            return PromptProblem(
+                what, got, "a mapping", "write for each task its bound, as `induction: {...}`", field.place
+            )
         case "list_type" if path != ["circuit"]:
-            return Problem(what, got, "a list", "write it as `[...]`, or each item after a dash", field.place)
+            return PromptProblem(what, got, "a list", "write it as `[...]`, or each item after a dash", field.place)
         case "string_type" | "list_type":
             known_as = "a path or a list of edges and nodes" if path == ["circuit"] else "a text"
-            return Problem(what, got, known_as, "write it in quotes", field.place)
+            return PromptProblem(what, got, known_as, "write it in quotes", field.place)
         case _:
             wanted = detail["msg"].removeprefix("Input should ").removeprefix("be ").split(", unable")[0]
-            return Problem(what, got, wanted, "correct it", field.place)
+            return PromptProblem(what, got, wanted, "correct it", field.place)
 
 
 def _keys(form: type[BaseModel], path: Sequence[str]) -> list[str]:

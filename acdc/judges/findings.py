@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelOrigin:
     """The model a circuit is of: by what name, in what precision."""
 
     name: str
@@ -55,7 +55,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Prompts:
+class PromptsOrigin:
     """The prompts a circuit was found and judged on: the seed they were drawn with, and how many there were.
 
     `only_correct` says that prompts which the model gets wrong were left out.
@@ -99,9 +99,9 @@ class Algorithm:
 class Origin:
     """What a circuit was looked for with; None where its file does not say."""
 
-    model: Model | None = None
+    model: ModelOrigin | None = None
     task: Behaviour | None = None
-    prompts: Prompts | None = None
+    prompts: PromptsOrigin | None = None
     ablation: str | None = None
     metric: Metric | None = None
     algorithm: Algorithm | None = None

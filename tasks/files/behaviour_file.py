@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from string import Template
 
-from tasks.errors import BadBehaviourFile, BadPrompts, Problem, nearest
+from tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem, nearest
 from tasks.files.behaviour_slots import FileSlots, filled, read_slots
 from tasks.files.records import Field, Keys, Record, describe, read_table, read_yaml
 from tasks.known_metrics import ALIASES, metric_names
@@ -88,7 +88,7 @@ def load_behaviour_file(path: str | Path) -> Task:
     Raises: BadBehaviourFile with every mistake in the file and in its table of prompts.
     """
     path = Path(path)
-    problems: list[Problem] = []
+    problems: list[PromptProblem] = []
     record = read_yaml(path, problems)
     if record is None:
         raise BadBehaviourFile(*problems)
@@ -97,13 +97,15 @@ def load_behaviour_file(path: str | Path) -> Task:
     if name and not re.fullmatch(NAME, name):
         wanted = "letters, digits, '_', '-' and '.', the first a letter or digit"
         place = record.fields["name"].place
-        problems.append(Problem("this name cannot be part of a folder's name", repr(name), wanted, "rename it", place))
+        problems.append(
+            PromptProblem("this name cannot be part of a folder's name", repr(name), wanted, "rename it", place)
+        )
     model = _beside(_text(record, "model", problems), path)
     measured = _text(record, "metric", problems)
     if measured and measured not in (*metric_names(), *ALIASES):
         place = record.fields["metric"].place
         remedy = nearest(measured, metric_names())
-        problems.append(Problem("unknown metric", repr(measured), "a metric's name", remedy, place))
+        problems.append(PromptProblem("unknown metric", repr(measured), "a metric's name", remedy, place))
     sentence = _text(record, "about", problems) or f"The behaviour described in {path.name}."
     slots = read_slots(record.fields.get("slots"), problems)
     answers_as = _answers_as(record.fields.get("answers"), problems)
@@ -119,7 +121,7 @@ def load_behaviour_file(path: str | Path) -> Task:
     return Task(name, About(sentence), model, measured, prompts, variations=variations)
 
 
-def _answers_as(field: Field | None, problems: list[Problem]) -> AnswersAs:
+def _answers_as(field: Field | None, problems: list[PromptProblem]) -> AnswersAs:
     match field:
         case None:
             return "one-token"
@@ -130,11 +132,11 @@ def _answers_as(field: Field | None, problems: list[Problem]) -> AnswersAs:
         "probability of all their tokens)"
     )
     what, remedy = "'answers' says nothing known", "leave it out where every answer is one token"
-    problems.append(Problem(what, describe(field.value), wanted, remedy, field.place))
+    problems.append(PromptProblem(what, describe(field.value), wanted, remedy, field.place))
     return "one-token"
 
 
-def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[Problem]) -> None:
+def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[PromptProblem]) -> None:
     """Add a problem where the metric does not measure such answers."""
     from tasks.metrics import metric  # it loads torch, which most of what reads behaviour files does without
 
@@ -171,13 +173,15 @@ def _beside(model: str, file: Path) -> str:
     return str(directory.resolve()) if model and directory.is_dir() else model
 
 
-def _reading_order(problem: Problem, path: Path) -> tuple[bool, int]:
+def _reading_order(problem: PromptProblem, path: Path) -> tuple[bool, int]:
     """Return what sorts problems by line, those of the behaviour file before those of its table."""
     file, _, line = problem.place.rpartition(":")
     return file != str(path), int(line) if line.isdecimal() else 0
 
 
-def _variations(field: Field | None, path: Path, slots: FileSlots, problems: list[Problem]) -> tuple[Variation, ...]:
+def _variations(
+    field: Field | None, path: Path, slots: FileSlots, problems: list[PromptProblem]
+) -> tuple[Variation, ...]:
     """Return the edge cases that a file names."""
     match field:
         case None:
@@ -186,15 +190,15 @@ def _variations(field: Field | None, path: Path, slots: FileSlots, problems: lis
             return tuple(_variation(name, each, path, slots, problems) for name, each in fields.items())
         case Field(value, place):
             wanted, remedy = "a mapping of names to edge cases", "write `NAME: {about: ..., prompts: [...]}`"
-            problems.append(Problem("'variations' is of the wrong kind", describe(value), wanted, remedy, place))
+            problems.append(PromptProblem("'variations' is of the wrong kind", describe(value), wanted, remedy, place))
             return ()
 
 
-def _variation(name: str, field: Field, path: Path, slots: FileSlots, problems: list[Problem]) -> Variation:
+def _variation(name: str, field: Field, path: Path, slots: FileSlots, problems: list[PromptProblem]) -> Variation:
     record = field.value
     if not isinstance(record, Record):
         what, wanted = f"the variation {name!r} is of the wrong kind", "a mapping with about, prompts"
-        problems.append(Problem(what, describe(record), wanted, "name its fields", field.place))
+        problems.append(PromptProblem(what, describe(record), wanted, "name its fields", field.place))
         return Variation(name, "", ListedPrompts((), ()))
     problems.extend(_VARIATION_KEYS.check(record))
     about = _text(record, "about", problems)
@@ -202,7 +206,7 @@ def _variation(name: str, field: Field, path: Path, slots: FileSlots, problems: 
 
 
 def _prompts(
-    field: Field | None, path: Path, slots: FileSlots, fewest: int, problems: list[Problem]
+    field: Field | None, path: Path, slots: FileSlots, fewest: int, problems: list[PromptProblem]
 ) -> AbstractPromptSource:
     """Return the usable prompts of a list or a table, and add a problem for each of the others.
 
@@ -219,7 +223,9 @@ def _prompts(
         case Field(value, place):
             wanted = "a list of prompts or the path of a .jsonl or .csv file"
             problems.append(
-                Problem("'prompts' is of the wrong kind", describe(value), wanted, f"list at least {fewest}", place)
+                PromptProblem(
+                    "'prompts' is of the wrong kind", describe(value), wanted, f"list at least {fewest}", place
+                )
             )
             return ListedPrompts((), ())
     pairs = [(pair, row.place) for row in rows if (pair := _pair(row, problems))]
@@ -227,28 +233,30 @@ def _prompts(
     for pair, here in pairs:
         if pair.clean in first:
             got = f"the clean prompt of {first[pair.clean]} again"
-            problems.append(Problem("this prompt is given twice", got, "every clean prompt once", "remove one", here))
+            problems.append(
+                PromptProblem("this prompt is given twice", got, "every clean prompt once", "remove one", here)
+            )
         first.setdefault(pair.clean, here)
     if slots and rows:
         return filled(pairs, slots, problems)
     if len(rows) < fewest and len(problems) == told:
         wanted = "at least 4: 2 for discovery and 2 for judgement" if fewest == 4 else f"at least {fewest}"
-        problems.append(Problem("there are too few prompts", str(len(rows)), wanted, "write more", place))
+        problems.append(PromptProblem("there are too few prompts", str(len(rows)), wanted, "write more", place))
     return ListedPrompts(tuple(pair for pair, _ in pairs), tuple(here for _, here in pairs))
 
 
-def _inline(item: Field, problems: list[Problem]) -> Record | None:
+def _inline(item: Field, problems: list[PromptProblem]) -> Record | None:
     if isinstance(item.value, Record):
         problems.extend(_PROMPT_KEYS.check(item.value))
         return item.value
     wanted = "a mapping with " + ", ".join(_PROMPT_KEYS.required)
     problems.append(
-        Problem("this prompt is of the wrong kind", describe(item.value), wanted, "name its fields", item.place)
+        PromptProblem("this prompt is of the wrong kind", describe(item.value), wanted, "name its fields", item.place)
     )
     return None
 
 
-def _pair(row: Record, problems: list[Problem]) -> TextPair | None:
+def _pair(row: Record, problems: list[PromptProblem]) -> TextPair | None:
     """Return the prompt that a row describes, or None and add every problem that needs no tokenizer to be seen."""
     told = len(problems)
     clean, corrupt = _text(row, "clean", problems), _text(row, "corrupt", problems)
@@ -257,16 +265,16 @@ def _pair(row: Record, problems: list[Problem]) -> TextPair | None:
     template = _text(row, "template", problems)
     if clean and clean == corrupt:
         wanted, remedy = "prompts that differ", "change what the behaviour depends on in the corrupt prompt"
-        problems.append(Problem("clean and corrupt prompt are identical", repr(clean), wanted, remedy, row.place))
+        problems.append(PromptProblem("clean and corrupt prompt are identical", repr(clean), wanted, remedy, row.place))
     if both := sorted(set(answers) & set(distractors)):
         wanted, remedy = "answers that differ from the distractors", "remove it from one of the two"
-        problems.append(Problem("an answer is a distractor too", f"{both} in both", wanted, remedy, row.place))
+        problems.append(PromptProblem("an answer is a distractor too", f"{both} in both", wanted, remedy, row.place))
     if len(problems) > told or not (clean and corrupt and answers and distractors):
         return None
     return TextPair(clean, corrupt, answers, distractors, position, template)
 
 
-def _text(record: Record, key: str, problems: list[Problem]) -> str:
+def _text(record: Record, key: str, problems: list[PromptProblem]) -> str:
     """Return a field's text; "" where it is not given (which the keys' check tells) or is no text (told here)."""
     field = record.fields.get(key)
     if field is None:
@@ -274,13 +282,15 @@ def _text(record: Record, key: str, problems: list[Problem]) -> str:
     return _checked_text(key, field, problems)
 
 
-def _words(record: Record, key: str, problems: list[Problem]) -> tuple[str, ...]:
+def _words(record: Record, key: str, problems: list[PromptProblem]) -> tuple[str, ...]:
     """Return a field that holds one text or a list of texts."""
     match record.fields.get(key):
         case None:
             return ()
         case Field(list(items), place) if not items:
-            problems.append(Problem(f"{key!r} holds nothing", "an empty list", "at least one text", "write one", place))
+            problems.append(
+                PromptProblem(f"{key!r} holds nothing", "an empty list", "at least one text", "write one", place)
+            )
             return ()
         case Field(list(items)):
             return tuple(_checked_text(key, item, problems) for item in items)
@@ -288,17 +298,19 @@ def _words(record: Record, key: str, problems: list[Problem]) -> tuple[str, ...]
             return (_checked_text(key, field, problems),)
 
 
-def _checked_text(key: str, field: Field, problems: list[Problem]) -> str:
+def _checked_text(key: str, field: Field, problems: list[PromptProblem]) -> str:
     if isinstance(field.value, str) and field.value:
         return field.value
     got = describe(field.value)
     problems.append(
-        Problem(f"{key!r} is not a text", got, "a text of at least one character", "write it in quotes", field.place)
+        PromptProblem(
+            f"{key!r} is not a text", got, "a text of at least one character", "write it in quotes", field.place
+        )
     )
     return ""
 
 
-def _position(record: Record, problems: list[Problem]) -> int:
+def _position(record: Record, problems: list[PromptProblem]) -> int:
     match record.fields.get("position"):
         case None:
             return -1
@@ -308,5 +320,7 @@ def _position(record: Record, problems: list[Problem]) -> int:
             return int(text)
         case Field(value, place):
             remedy = "write -1 for the last token or leave it out"
-            problems.append(Problem("'position' is not a place", describe(value), "a whole number", remedy, place))
+            problems.append(
+                PromptProblem("'position' is not a place", describe(value), "a whole number", remedy, place)
+            )
             return -1

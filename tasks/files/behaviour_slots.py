@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import final
 
-from tasks.errors import Problem, nearest
+from tasks.errors import PromptProblem, nearest
 from tasks.files.records import Field, Record, describe
 from tasks.prompts import TemplatePrompts
 from tasks.slots import Rows, Slots
@@ -63,7 +63,7 @@ class FileSlots:
         return shown
 
 
-def read_slots(field: Field | None, problems: list[Problem]) -> FileSlots:
+def read_slots(field: Field | None, problems: list[PromptProblem]) -> FileSlots:
     """Return the slots that a file names, and add a problem for each that cannot be used."""
     free: dict[str, tuple[str, ...]] = {}
     linked: list[Rows] = []
@@ -82,22 +82,24 @@ def read_slots(field: Field | None, problems: list[Problem]) -> FileSlots:
             _read_rows("", items, place, problems, free, linked)
         case Field(value, place):
             remedy = "write `NAME: [WORD, WORD]` or `- {NAME: WORD, NAME: WORD}`"
-            problems.append(Problem("'slots' is of the wrong kind", describe(value), _KINDS, remedy, place))
+            problems.append(PromptProblem("'slots' is of the wrong kind", describe(value), _KINDS, remedy, place))
     slots = FileSlots(free, tuple(linked))
     names = [*slots.names, *(rows.name for rows in linked if rows.name not in rows.columns)]
     if field is not None and (twice := sorted({name for name in names if names.count(name) > 1})):
         wanted, remedy = "every name once", "rename one of the two"
-        problems.append(Problem("two slots have one name", ", ".join(map(repr, twice)), wanted, remedy, field.place))
+        problems.append(
+            PromptProblem("two slots have one name", ", ".join(map(repr, twice)), wanted, remedy, field.place)
+        )
     return slots
 
 
-def _choices(name: str, field: Field, problems: list[Problem]) -> tuple[str, ...]:
+def _choices(name: str, field: Field, problems: list[PromptProblem]) -> tuple[str, ...]:
     words = [item.value for item in field.value] if isinstance(field.value, list) else []
     texts = [word for word in words if isinstance(word, str) and word]
     if len(set(texts)) < 2 or len(texts) < len(words):
         got = describe(field.value) if len(texts) == len(words) else "a word that is no text"
         wanted, remedy = "a list of at least two different words", "write `[WORD, WORD]`"
-        problems.append(Problem(f"the slot {name!r} cannot be filled", got, wanted, remedy, field.place))
+        problems.append(PromptProblem(f"the slot {name!r} cannot be filled", got, wanted, remedy, field.place))
     return tuple(dict.fromkeys(texts))
 
 
@@ -105,7 +107,7 @@ def _read_rows(
     name: str,
     items: Sequence[Field],
     place: str,
-    problems: list[Problem],
+    problems: list[PromptProblem],
     free: dict[str, tuple[str, ...]],
     linked: list[Rows],
 ) -> None:
@@ -120,13 +122,15 @@ def _read_rows(
         if row and written in first:
             wanted, remedy = "every row once", "remove one of the two"
             problems.append(
-                Problem("a row of words is given twice", f"that of {first[written]} again", wanted, remedy, item.place)
+                PromptProblem(
+                    "a row of words is given twice", f"that of {first[written]} again", wanted, remedy, item.place
+                )
             )
         first.setdefault(written, item.place)
         rows.append(row)
     if len(items) < 2:
         what, wanted, remedy = "too few rows of words", "at least two rows", "write `- {NAME: WORD, NAME: WORD}`"
-        problems.append(Problem(what, str(len(items)), wanted, remedy, place))
+        problems.append(PromptProblem(what, str(len(items)), wanted, remedy, place))
     if _TEMPLATE in columns:
         problems.append(_reserved(items[0].place))
     if len(problems) > told:
@@ -135,31 +139,35 @@ def _read_rows(
         linked.append(Rows(name or ", ".join(columns), columns, tuple(rows)))
 
 
-def _row(item: Field, columns: tuple[str, ...], problems: list[Problem]) -> tuple[str, ...]:
+def _row(item: Field, columns: tuple[str, ...], problems: list[PromptProblem]) -> tuple[str, ...]:
     """The words of a row by column; none where it lacks some."""
     record = item.value
     if not isinstance(record, Record) or set(record.fields) != set(columns) or not columns:
         got = f"a row with {', '.join(record.fields) or 'nothing'}" if isinstance(record, Record) else describe(record)
         wanted = f"a word for each of {', '.join(columns) or 'some names'}, as in the first row"
         remedy = "give every row the same names"
-        problems.append(Problem("a row of words differs from the others", got, wanted, remedy, item.place))
+        problems.append(PromptProblem("a row of words differs from the others", got, wanted, remedy, item.place))
         return ()
     words = tuple(record.fields[column].value for column in columns)
     texts = tuple(word for word in words if isinstance(word, str) and word)
     if len(texts) < len(words):
         wanted = "a text of at least one character for each name"
         problems.append(
-            Problem("a row has a word that is no text", "a row with another kind", wanted, "write it", item.place)
+            PromptProblem("a row has a word that is no text", "a row with another kind", wanted, "write it", item.place)
         )
         return ()
     return texts
 
 
-def _reserved(place: str) -> Problem:
-    return Problem("a slot is called like the choice of a prompt", repr(_TEMPLATE), "another name", "rename it", place)
+def _reserved(place: str) -> PromptProblem:
+    return PromptProblem(
+        "a slot is called like the choice of a prompt", repr(_TEMPLATE), "another name", "rename it", place
+    )
 
 
-def filled(templates: Sequence[tuple[TextPair, str]], slots: FileSlots, problems: list[Problem]) -> TemplatePrompts:
+def filled(
+    templates: Sequence[tuple[TextPair, str]], slots: FileSlots, problems: list[PromptProblem]
+) -> TemplatePrompts:
     """Prompts made of any template, with a word or a row in every slot and no word in two slots of a prompt.
 
     A problem is added, with the template's place, for every name in braces that is no slot.
@@ -167,7 +175,9 @@ def filled(templates: Sequence[tuple[TextPair, str]], slots: FileSlots, problems
     for pair, place in templates:
         for name in sorted(_names(pair) - set(slots.names)):
             remedy = nearest(name, slots.names)
-            problems.append(Problem("a prompt has an unknown slot", repr(name), "the name of a slot", remedy, place))
+            problems.append(
+                PromptProblem("a prompt has an unknown slot", repr(name), "the name of a slot", remedy, place)
+            )
 
     def write(filling: Mapping[str, str]) -> TextPair | None:
         template = templates[int(filling[_TEMPLATE]) - 1][0]

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, final
 
 import yaml
 
-from tasks.errors import Problem, halves_of_characters, lone_surrogates, nearest
+from tasks.errors import PromptProblem, halves_of_characters, lone_surrogates, nearest
 
 Value: TypeAlias = "str | int | float | bool | list[Field] | Record | None"
 
@@ -44,16 +44,16 @@ class Keys:
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
 
-    def check(self, record: Record) -> list[Problem]:
+    def check(self, record: Record) -> list[PromptProblem]:
         """Return a problem for every unknown and every missing name."""
         known = (*self.required, *self.optional)
         unknown = [
-            Problem("unknown key", repr(key), "one of the known keys", nearest(key, known), field.place)
+            PromptProblem("unknown key", repr(key), "one of the known keys", nearest(key, known), field.place)
             for key, field in record.fields.items()
             if key not in known
         ]
         missing = [
-            Problem("missing key", "nothing", repr(key), f"add {key!r}", record.place)
+            PromptProblem("missing key", "nothing", repr(key), f"add {key!r}", record.place)
             for key in self.required
             if key not in record.fields
         ]
@@ -78,7 +78,7 @@ def describe(value: Value) -> str:
 
 
 def read_yaml(
-    path: Path, problems: list[Problem], kind: str = "behaviour file", remedy: str = "start from `acdc init`"
+    path: Path, problems: list[PromptProblem], kind: str = "behaviour file", remedy: str = "start from `acdc init`"
 ) -> Record | None:
     """Return a YAML file's one mapping, or None and add why there is none.
 
@@ -98,20 +98,20 @@ def read_yaml(
             complaint = f"{error.context or ''} {error.problem or ''}"
         got = f"the complaint {' '.join(complaint.split())!r}"
         what, check = "this is not YAML", "put texts in quotes and check the indents"
-        problems.append(Problem(what, got, "valid YAML", check, place))
+        problems.append(PromptProblem(what, got, "valid YAML", check, place))
         return None
     except RecursionError:
         what, got = "this is nested too deep", "lists or mappings in each other without end"
-        problems.append(Problem(what, got, "lists and mappings that end", remedy, str(path)))
+        problems.append(PromptProblem(what, got, "lists and mappings that end", remedy, str(path)))
         return None
     if isinstance(value, Record):
         return value
     got = "an empty file" if node is None else describe(value)
-    problems.append(Problem(f"this is no {kind}", got, "`key: value` lines", remedy, str(path)))
+    problems.append(PromptProblem(f"this is no {kind}", got, "`key: value` lines", remedy, str(path)))
     return None
 
 
-def read_table(path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
+def read_table(path: Path, keys: Keys, problems: list[PromptProblem]) -> list[Record]:
     """Return the rows of a .jsonl or .csv file; add every problem with its form and its keys."""
     match path.suffix.lower():
         case ".jsonl":
@@ -122,27 +122,29 @@ def read_table(path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
             got = repr(suffix) if suffix else "no ending"
             remedy = "list the prompts in the file itself or in one of these"
             problems.append(
-                Problem("prompts cannot be read from this kind of file", got, ".jsonl or .csv", remedy, str(path))
+                PromptProblem("prompts cannot be read from this kind of file", got, ".jsonl or .csv", remedy, str(path))
             )
             return []
     text = _read_text(path, "the file of prompts", problems)
     return [] if text is None else read(text, path, keys, problems)
 
 
-def _read_text(path: Path, what: str, problems: list[Problem]) -> str | None:
+def _read_text(path: Path, what: str, problems: list[PromptProblem]) -> str | None:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = f"the byte 0x{error.object[error.start]:02x}"
-        problems.append(Problem(f"{what} is not UTF-8", byte, "UTF-8 text", "save it as UTF-8", f"{path}:{line}"))
+        problems.append(PromptProblem(f"{what} is not UTF-8", byte, "UTF-8 text", "save it as UTF-8", f"{path}:{line}"))
     except OSError as error:
         reason = f"{(error.strerror or str(error)).lower()!r} from the system"
-        problems.append(Problem(f"{what} cannot be read", reason, "a readable file", "correct the path", str(path)))
+        problems.append(
+            PromptProblem(f"{what} cannot be read", reason, "a readable file", "correct the path", str(path))
+        )
     return None
 
 
-def _yaml_field(node: yaml.Node, path: Path, problems: list[Problem]) -> Field:
+def _yaml_field(node: yaml.Node, path: Path, problems: list[PromptProblem]) -> Field:
     place = f"{path}:{node.start_mark.line + 1}"
     if isinstance(node, yaml.SequenceNode):
         return Field([_yaml_field(item, path, problems) for item in node.value], place)
@@ -159,7 +161,7 @@ def _yaml_field(node: yaml.Node, path: Path, problems: list[Problem]) -> Field:
     return Field(Record(fields, place), place)
 
 
-def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
+def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[PromptProblem]) -> list[Record]:
     rows = []
     for number, line in enumerate(text.split("\n"), start=1):
         place = f"{path}:{number}"
@@ -172,7 +174,7 @@ def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> l
             if isinstance(error, json.JSONDecodeError):  # its own line number is that within the row, always 1
                 got = f"the complaint {error.msg!r} at column {error.colno}"
             wanted = "one JSON object per line"
-            problems.append(Problem("this row is not JSON", got, wanted, "correct the row", place))
+            problems.append(PromptProblem("this row is not JSON", got, wanted, "correct the row", place))
             continue
         row = _json_value(value, place, problems)
         if isinstance(row, Record):
@@ -180,7 +182,7 @@ def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[Problem]) -> l
             rows.append(row)
         else:
             wanted = 'an object such as {"clean": "...", ...}'
-            problems.append(Problem("this row is not an object", describe(row), wanted, "name its fields", place))
+            problems.append(PromptProblem("this row is not an object", describe(row), wanted, "name its fields", place))
     return rows
 
 
@@ -188,7 +190,7 @@ class _Pairs(list[tuple[str, Any]]):
     """The names and values of a JSON object as they are written, a repeated name as often as it stands there."""
 
 
-def _json_value(value: Any, place: str, problems: list[Problem]) -> Value:
+def _json_value(value: Any, place: str, problems: list[PromptProblem]) -> Value:
     match value:
         case _Pairs():
             fields: dict[str, Field] = {}
@@ -208,11 +210,11 @@ def _json_value(value: Any, place: str, problems: list[Problem]) -> Value:
             raise AssertionError(f"json.loads returned a {type(value).__name__}")
 
 
-def _twice(name: str, place: str) -> Problem:
-    return Problem("a key is given twice", repr(name), "every key once", "remove one of the two", place)
+def _twice(name: str, place: str) -> PromptProblem:
+    return PromptProblem("a key is given twice", repr(name), "every key once", "remove one of the two", place)
 
 
-def _whole(text: str, place: str, problems: list[Problem]) -> str:
+def _whole(text: str, place: str, problems: list[PromptProblem]) -> str:
     """The text; a problem is added, and a question mark stands for it, for every half of a surrogate pair in it."""
     if not (halves := lone_surrogates(text)):
         return text
@@ -220,7 +222,7 @@ def _whole(text: str, place: str, problems: list[Problem]) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _read_csv(text: str, path: Path, keys: Keys, problems: list[Problem]) -> list[Record]:
+def _read_csv(text: str, path: Path, keys: Keys, problems: list[PromptProblem]) -> list[Record]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Record] = []
     header: list[str] | None = None
@@ -230,7 +232,7 @@ def _read_csv(text: str, path: Path, keys: Keys, problems: list[Problem]) -> lis
             cells = next(reader, None)
         except csv.Error as error:
             remedy = 'put texts with commas in quotes and write " as ""'
-            problems.append(Problem("this row is not CSV", str(error), "comma-separated values", remedy, place))
+            problems.append(PromptProblem("this row is not CSV", str(error), "comma-separated values", remedy, place))
             return rows
         if cells is None:
             break
@@ -246,10 +248,10 @@ def _read_csv(text: str, path: Path, keys: Keys, problems: list[Problem]) -> lis
         elif cells:
             got, wanted = f"{len(cells)} cells", f"{len(header)} as in the header"
             problems.append(
-                Problem("this row has too many or too few cells", got, wanted, "quote texts with commas", place)
+                PromptProblem("this row has too many or too few cells", got, wanted, "quote texts with commas", place)
             )
     if header is None:
         problems.append(
-            Problem("the file of prompts is empty", "no header", ", ".join(keys.required), "write one", str(path))
+            PromptProblem("the file of prompts is empty", "no header", ", ".join(keys.required), "write one", str(path))
         )
     return rows

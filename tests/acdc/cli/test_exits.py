@@ -8,7 +8,7 @@ import torch
 from acdc.cli.exits import Exit, report
 from acdc.errors import AcdcError, UnreachableGoal, UnwritableOutput
 from graphs.errors import BadCircuitFile, GraphsError, ModelUnreachable, RenderError
-from tasks.errors import BadPrompts, Problem, TaskError, UnknownTask
+from tasks.errors import BadPrompts, PromptProblem, TaskError, UnknownTask
 from tests.acdc.cli.command_line import acdc
 
 
@@ -16,7 +16,7 @@ from tests.acdc.cli.command_line import acdc
     ("error", "code"),
     [
         (UnknownTask("x", ["y"]), 2),
-        (BadPrompts(Problem("a", "b", "c", "d"), Problem("e", "f", "g", "h")), 2),
+        (BadPrompts(PromptProblem("a", "b", "c", "d"), PromptProblem("e", "f", "g", "h")), 2),
         (BadCircuitFile("a"), 2),
         (UnreachableGoal("a"), 2),
         (UnwritableOutput("a"), 2),

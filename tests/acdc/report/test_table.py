@@ -8,7 +8,17 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from acdc.judges.findings import Algorithm, Behaviour, Drawn, Findings, Metric, Model, Origin, Prompts, RecordedResults
+from acdc.judges.findings import (
+    Algorithm,
+    Behaviour,
+    Drawn,
+    Findings,
+    Metric,
+    ModelOrigin,
+    Origin,
+    PromptsOrigin,
+    RecordedResults,
+)
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
 from acdc.report import table
@@ -34,9 +44,9 @@ def scored(**scores: float) -> Circuit:
 
 def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
     origin = Origin(
-        Model("toy", dtype="float64"),
+        ModelOrigin("toy", dtype="float64"),
         Behaviour("echo", "Says it again."),
-        Prompts(3, Drawn(64, 60), Drawn(63, 62)),
+        PromptsOrigin(3, Drawn(64, 60), Drawn(63, 62)),
         "mean",
         LOGIT,
         Algorithm("acdc", 0.25, "how much worse"),
@@ -76,7 +86,7 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
 
 
 def test_prompts_without_those_that_the_model_gets_wrong_say_so() -> None:
-    prompts = Prompts(3, Drawn(64, 64), Drawn(64, 64), only_correct=True)
+    prompts = PromptsOrigin(3, Drawn(64, 64), Drawn(64, 64), only_correct=True)
     findings = Findings(Circuit.empty(GRAPH), Origin(prompts=prompts), RecordedResults())
     told = " ".join(" ".join(lines(table.facts(findings))).split())
     assert "drawn with seed 3, those left out that the model gets wrong model right on 64 of 64 and on" in told

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.builtin.agreement import NOUNS, PREPOSITIONS
-from tasks.errors import BadBehaviourFile, BadPrompts, Problem
+from tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
 from tasks.files.behaviour_file import example, load_behaviour_file
 from tasks.metrics import metric_names
 from tasks.prompts import ListedPrompts, TemplatePrompts
@@ -33,7 +33,7 @@ def told(folder: Path, text: str | bytes, **beside: str | bytes) -> list[str]:
     """What is said about a bad file, without the folder's name."""
     with pytest.raises(BadBehaviourFile) as caught:
         load(folder, text, **beside)
-    assert all(isinstance(problem, Problem) for problem in caught.value.problems)
+    assert all(isinstance(problem, PromptProblem) for problem in caught.value.problems)
     assert str(caught.value) == "\n".join(map(str, caught.value.problems))
     return str(caught.value).replace(f"{folder}/", "").splitlines()
 
