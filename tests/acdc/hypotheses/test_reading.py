@@ -58,7 +58,7 @@ def test_the_model_is_the_tasks_own_if_none_is_named_and_the_callers_if_one_is_g
 def test_paths_are_from_the_folder_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here" / "checkpoint").mkdir(parents=True)
-    for source in tasks.shipped_model("periodic-2l").iterdir():
+    for source in filter(Path.is_file, tasks.shipped_model("periodic-2l").iterdir()):
         (tmp_path / "here" / "checkpoint" / source.name).write_bytes(source.read_bytes())
     saved(tmp_path / "here")
     text = re.sub(r"circuit: .*", "circuit: circuit.json", HOLDS).replace("periodic-2l", "checkpoint")
