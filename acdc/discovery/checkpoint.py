@@ -11,7 +11,7 @@ from typing import Any
 from acdc.errors import BadCheckpoint
 from graphs.files import write_atomically
 
-SCHEMA = "acdc.discovery.checkpoint/1"
+SCHEMA = "acdc.checkpoint/1"
 ROUNDS = "rounds.json"
 """Where a refinement keeps the rounds it has done, beside the checkpoint of its first circuit."""
 

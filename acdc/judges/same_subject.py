@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.errors import ChangedSubject
 from acdc.hashes import tokenizer_hash, weights_hash
-from acdc.problems import problems
 from acdc.recorded import recorded_setup
 from acdc.settings import Setup
 from graphs.errors import BadCircuitFile
@@ -131,6 +130,8 @@ def _same_weights(record: Mapping[str, Any], model: Model, recorded: Setup | Non
 
 
 def _same_prompts(record: Mapping[str, Any], task: Task, model: Model, setup: Setup) -> bool:
+    from acdc.problems import problems  # and torch, which reading a circuit does without
+
     discovery, judgement = problems(task, model, setup)
     sides = {"judgement": judgement}
     if "robust" not in record:  # which has added to those it was found with

@@ -15,13 +15,14 @@ import graphs.model
 import tasks
 from acdc.problem import Problem
 from graphs.errors import ModelChanged
-from graphs.model import Model
+from graphs.model import Model, from_bridge
 from tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour
 from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
 from tests.acdc.hypotheses.files import claiming, write
 from tests.checkpoints import Checkpoints
+from tests.native_bridges import native_bridge
 
 
 def untouched(model: Model) -> bool:
@@ -61,6 +62,24 @@ def llama(checkpoints: Checkpoints) -> Model:
 def measurable(llama: Model) -> Problem:
     """Six prompts of two lengths, measured by the logit difference."""
     return Problem(llama, behaviour(llama, (5, 11, 5, 11, 11, 5)), LogitDifference())
+
+
+@pytest.fixture(scope="module")
+def two_heads() -> Model:
+    """A model of two layers with two heads each."""
+    return from_bridge(native_bridge("relu", n_heads=2))
+
+
+@pytest.fixture(scope="module")
+def single_batch(two_heads: Model) -> Problem:
+    """Four prompts of one length, measured by the logit difference."""
+    return Problem(two_heads, behaviour(two_heads, (9, 9, 9, 9)), LogitDifference())
+
+
+@pytest.fixture(scope="module")
+def two_lengths(two_heads: Model) -> Problem:
+    """Four prompts of two lengths, measured by the logit difference."""
+    return Problem(two_heads, behaviour(two_heads, (5, 9, 5, 9)), LogitDifference())
 
 
 @pytest.fixture(scope="session")
