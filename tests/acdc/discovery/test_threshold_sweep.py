@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.grouped import GroupedPruning
 from acdc.discovery import threshold_sweep as sweep
 from acdc.discovery.threshold_sweep import ThresholdSweep
+from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
 from acdc.problem import Problem
 from acdc.progress import Progress, SearchSummary
@@ -150,3 +153,24 @@ def test_a_behaviour_that_ablation_does_not_touch_is_refused_before_any_run(sing
     blind = replace(single_batch, pairs=replace(single_batch.pairs, pairs=pairs))
     with pytest.raises(UnmeasurableBehaviour):
         next(search(Threshold(0.1)).walk(blind))
+
+
+def test_ranking_once_for_all_thresholds_changes_no_circuit(
+    single_batch: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranked: list[Problem] = []
+    ranking = GroupedPruning.ranking
+
+    def counted(pruning: GroupedPruning, problem: Problem) -> Any:
+        ranked.append(problem)
+        return ranking(pruning, problem)
+
+    monkeypatch.setattr(GroupedPruning, "ranking", counted)
+    done: list[Progress] = []
+    drain(ThresholdSweep(KeptFaithfulness(0.8), GroupedPruning(1.0)).walk(single_batch), done.append)
+    assert len(ranked) == 1
+    runs = done[-1].state["runs"] if done[-1].state else []
+    assert len(runs) > 2
+    for run in runs:
+        alone = drain(GroupedPruning(run["point"]["threshold"]).walk(single_batch)).circuit.pruned()
+        assert run["edges"] == {edge.name: alone.scores[edge] for edge in alone.ordered()}
