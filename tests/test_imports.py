@@ -20,9 +20,9 @@ LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
     {"errors", "progress", "hashes"},
     {"drain", "precision", "settings"},
-    {"problem", "recorded", "ground_truth"},
+    {"problem", "provenance", "ground_truth"},
     {"algorithms", "correctness", "models"},
-    {"problems", "record"},
+    {"problems", "request"},
     {"judges"},
     {"discovery"},
     {"attacks", "bench"},

@@ -28,8 +28,8 @@ from acdc.judges.necessity import necessity
 from acdc.judges.same_subject import Tell
 from acdc.problems import problems
 from acdc.progress import Progress
-from acdc.record import Request, record
-from acdc.recorded import recorded_setup
+from acdc.provenance import Provenance
+from acdc.request import Request
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.errors import GraphsError
@@ -69,17 +69,15 @@ def attack(
     error that the first of them failed with, such as DifferentGraphs.
     """
     discovery, judgement = problems(task, model, setup)
-    about = record(asked or Request.of(task, model), discovery, judgement, setup)
-    del about["created"]  # the same attack gives the same file
+    origin = (asked or Request.of(task, model)).provenance(discovery, judgement, setup)
     kept = None
     if checkpoint is not None:
-        same = {key: about[key] for key in ("model", "task", "prompts", "ablation", "metric")}
         edges = [edge.name for edge in circuit.ordered()]
-        kept = Checkpoint(Path(checkpoint), {**same, "circuit": edges, "plan": plan.to_json()})
+        kept = Checkpoint(Path(checkpoint), {**origin.measurement(), "circuit": edges, "plan": plan.to_json()})
     state = _State.load(kept) if kept and resume else _State(AttackFindings(), {}, {})
     run = _AttackRun(task, circuit, setup, plan, judgement, watch)
     found, left_out, seconds = run.all(state, kept)
-    return Attack(circuit, about, plan, found, left_out, seconds)
+    return Attack(circuit, origin, plan, found, left_out, seconds)
 
 
 def attack_circuit(
@@ -103,10 +101,10 @@ def attack_circuit(
     Raises: as `attack` and `judgement`.
     """
     circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
-    setup = recorded_setup(circuit) if setup is None else setup
+    setup = Provenance.of(circuit).setup() if setup is None else setup
     of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
-    recorded = circuit.provenance.get("task", {})
-    asked = Request.of(task or recorded.get("file") or recorded["name"], on if model is None else model)
+    named = Provenance.of(circuit).task_name() if task is None else task
+    asked = Request.of(named, on if model is None else model)
     return attack(of, on, circuit, setup, plan, asked=asked, watch=watch, checkpoint=checkpoint, resume=resume)
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from acdc.attacks.case import Case
 from acdc.errors import BadAttackFile
+from acdc.provenance import Provenance
 from acdc.settings import Setup
 from graphs import strict_json
 from graphs.circuit import Circuit
 
 SCHEMA = "acdc.attack/1"
+_OF_ORIGIN = Provenance.model_fields.keys()
 
 
 def circuit_hash(circuit: Circuit) -> str:
@@ -31,15 +33,10 @@ class AttackedCircuit:
 
 @dataclass(frozen=True)
 class RecordedAttack:
-    """The worst cases of an attack, and what they were measured with.
-
-    `task` is the task's name and `task_file` its behaviour file, if it has one.
-    """
+    """The worst cases of an attack, what they are of, and the setup they were measured with."""
 
     circuit: AttackedCircuit
-    task: str
-    task_file: str | None
-    model: str
+    origin: Provenance
     setup: Setup
     worst: tuple[Case, ...]
 
@@ -53,25 +50,12 @@ class RecordedAttack:
             data = strict_json.loads(path.read_text("utf-8"))
             if data["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {data['schema']!r}, wanted {SCHEMA!r}")
-            named, drawn = data["model"], data["prompts"]
             if odd := [case["kl"] for case in data["worst"] if type(case["kl"]) not in (int, float)]:
                 raise ValueError(f"a KL divergence of {odd[0]!r}")
-            setup = Setup(
-                data["metric"]["name"],
-                data["ablation"],
-                drawn["count"],
-                drawn["seed"],
-                dtype=named["dtype"],
-                only_correct=drawn.get("only_correct", False),
-            )
-            return cls(
-                AttackedCircuit(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", ""))),
-                data["task"]["name"],
-                data["task"]["file"],
-                named["name"],
-                setup,
-                tuple(Case.from_json(case) for case in data["worst"]),
-            )
+            attacked = AttackedCircuit(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", "")))
+            origin = Provenance.model_validate({part: said for part, said in data.items() if part in _OF_ORIGIN})
+            origin.task_name(), origin.model_name()  # they must be said
+            return cls(attacked, origin, origin.setup(), tuple(Case.from_json(case) for case in data["worst"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             got = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} {str(error)!r}"
             raise BadAttackFile(

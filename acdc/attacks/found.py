@@ -15,6 +15,7 @@ from acdc.attacks.search import Search
 from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import Varied
 from acdc.judges.necessity import Necessity
+from acdc.provenance import Provenance
 from graphs.circuit import Circuit
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Attack:
     """
 
     circuit: Circuit
-    origin: Mapping[str, Any]
+    origin: Provenance
     plan: AttackPlan
     found: AttackFindings
     left_out: LeftOut = LeftOut()
@@ -110,13 +111,14 @@ class Attack:
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
         of = {"edges": len(self.circuit), "hash": circuit_hash(self.circuit)}
+        without_time = {part: said for part, said in self.origin.to_json().items() if part != "created"}
         timings: dict[str, Any] = {"seconds": dict(self.seconds)}
         if self.found.search:
             timings["prompts_per_second"] = self.found.search.per_second
         return {
             "schema": SCHEMA,
             "circuit": of,
-            **self.origin,
+            **without_time,
             "plan": self.plan.to_json(),
             "worst": [case.to_json() for case in self.found.worst],
             **self.found.to_json(),

@@ -149,7 +149,7 @@ def account(results: list[dict[str, Any]]) -> dict[str, Any]:
     """All results and what they were made with, as plain JSON data."""
     import torch
 
-    from acdc.record import versions
+    from acdc.provenance import versions
 
     machine = {"platform": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
     return {"schema": SCHEMA, "versions": versions(), "machine": machine, "cells": results}

@@ -76,8 +76,8 @@ def attack(
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
     from acdc.cli.runs import interrupted, of_attack, room
-    from acdc.record import recordable
     from acdc.report.attack import tables
+    from acdc.request import recordable
     from graphs.circuit import Circuit
 
     if fail_above is not None and not 0 <= fail_above < float("inf"):
@@ -116,7 +116,7 @@ def attack(
                 checkpoint=checkpoint,
                 resume=resume,
             )
-        about = f"{found.origin['task']['name']} on {found.origin['model']['name']}"
+        about = found.origin.title
         watch.stage("drawing what repairs it")
         data = found.to_json()
         data["circuit"] = {"file": os.path.relpath(file, destination.directory), **data["circuit"]}
@@ -142,7 +142,7 @@ def _say_where(found: Attack, written: WrittenFiles) -> None:
     out = terminal.results()
     out.print(f"\nWritten to {file.parent}: {names}", soft_wrap=True)
     if found.found.worst:
-        pinned = f"test_{found.origin['task']['name']}.acdc.yaml"
+        pinned = f"test_{found.origin.task.name if found.origin.task else 'circuit'}.acdc.yaml"
         out.print(f"Next: acdc pin {terminal.quoted(file)} {pinned}", soft_wrap=True)
 
 
@@ -164,13 +164,14 @@ def _named(circuit: Circuit, task: str | None, model: str | None, setup: Setup) 
 
     Where task or model are given, another attack on them is one on other prompts or weights, for all that is known.
     """
+    from acdc.provenance import Provenance
     from graphs.ablation import Ablation
 
-    record: dict[str, Any] = {"ablation": Ablation(setup.ablation).value, "model": {"dtype": setup.dtype}}
-    record["prompts"] = {"count": setup.prompts, "seed": setup.seed}
-    if setup.metric is not None:
-        record["metric"] = {"name": setup.metric}
-    own = circuit.provenance
-    record["task"] = own.get("task", {}) if task is None else {"file": None, "name": None}
-    record["model"] = {**own.get("model", {}), "dtype": setup.dtype} if model is None else {"weights": None}
-    return record
+    own = Provenance.of(circuit).measurement()
+    return {
+        "ablation": Ablation(setup.ablation).value,
+        "prompts": {"count": setup.prompts, "seed": setup.seed},
+        "task": own.get("task", {}) if task is None else {"file": None, "name": None},
+        "model": {**own.get("model", {}), "dtype": setup.dtype} if model is None else {"weights": None},
+        **({"metric": {"name": setup.metric}} if setup.metric is not None else {}),
+    }

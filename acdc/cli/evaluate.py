@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from acdc.judges.assessment import AssessmentSubject, Section
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
-    from acdc.judges.findings import Findings, Origin
+    from acdc.judges.findings import Findings
+    from acdc.provenance import Provenance
     from acdc.settings import Setup
     from graphs.circuit import Circuit
 
@@ -110,12 +111,12 @@ def evaluate(
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
-    from acdc.recorded import recorded_setup
+    from acdc.provenance import Provenance
     from acdc.settings import Setup
     from graphs.errors import BadCircuitFile
 
     try:
-        return recorded_setup(circuit)
+        return Provenance.of(circuit).setup()
     except BadCircuitFile:
         if not named:
             raise
@@ -123,21 +124,21 @@ def setup_of(circuit: Circuit, *, named: bool) -> Setup:
         return Setup()
 
 
-def _measured_on(found: Origin, setup: Setup, task: str | None, model: str | None) -> Origin:
+def _measured_on(found: Provenance, setup: Setup, task: str | None, model: str | None) -> Provenance:
     """What the circuit has been measured on: what it was found on, less what has been given anew."""
     import tasks
-    from acdc.judges.findings import Behaviour, Metric, ModelOrigin
+    from acdc.provenance import MetricOrigin, ModelOrigin, TaskOrigin
     from tasks.metrics import metric
 
     given = tasks.get(task) if task else None
     name = setup.metric or (given.metric if given else None)
     chosen = metric(name) if name else None
-    return replace(
-        found,
-        task=Behaviour(given.name, given.about.sentence) if given else found.task,
-        model=ModelOrigin(model, dtype=setup.dtype) if model else found.model,
-        metric=Metric(chosen.name, chosen.meaning) if chosen else found.metric,
-    )
+    anew = {
+        "task": TaskOrigin(name=given.name, about=given.about.sentence) if given else None,
+        "model": ModelOrigin(name=model, dtype=setup.dtype) if model else None,
+        "metric": MetricOrigin(name=chosen.name, meaning=chosen.meaning) if chosen else None,
+    }
+    return found.model_copy(update={part: origin for part, origin in anew.items() if origin is not None})
 
 
 def _asked(case: AssessmentSubject, watch: ProgressDisplay) -> list[Section]:
@@ -161,7 +162,7 @@ def _show(
     judged: Faithfulness,
     complete: Completeness | None,
     setup: Setup,
-    measured_on: Origin,
+    measured_on: Provenance,
     sections: Sequence[Section],
     right: Right,
 ) -> None:

@@ -81,7 +81,8 @@ def pin(
 
 def _require_fit(task: str, ablation: object, found: RecordedAttack, file: Path) -> None:
     """Refuse a file in which the case would be measured otherwise than it was found."""
-    for what, theirs, ours in (("task", task, found.task), ("ablation", ablation, found.setup.ablation)):
+    named = found.origin.task.name if found.origin.task else ""
+    for what, theirs, ours in (("task", task, named), ("ablation", ablation, found.setup.ablation)):
         if theirs != ours:
             words = [str(getattr(one, "value", one)) for one in (theirs, ours)]
             raise BadSetting(

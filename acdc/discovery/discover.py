@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from acdc.models import expanded, load_named
 from acdc.problem import Problem
 from acdc.problems import HELD, check_prompts, problems
 from acdc.progress import CurvePoint, Progress
-from acdc.record import RECORDED, Request, record
+from acdc.provenance import Provenance
+from acdc.request import Request
 from acdc.settings import PRUNING, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
 from graphs.circuit import Circuit
 from graphs.model import Model
@@ -79,30 +80,30 @@ def prepare(
         check_prompts(asked.task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
     discovery, judgement = problems(asked.task, loaded, setup, HELD * method.max_bytes)
-    return Prepared(discovery, judgement, method, goal, setup.seed, record(asked, discovery, judgement, setup))
+    return Prepared(discovery, judgement, method, goal, setup.seed, asked.provenance(discovery, judgement, setup))
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A discovery that is ready to run, with the record of what it is of."""
+    """A discovery that is ready to run, with the provenance of what it finds."""
 
     discovery: Problem
     judgement: Problem
     method: Method
     goal: Goal
     seed: int
-    record: Mapping[str, Any]
+    origin: Provenance
 
     @property
     def algorithm(self) -> dict[str, Any]:
-        """Method and goal as the record has them."""
+        """Method and goal as a circuit file has them."""
         goal = {"kind": type(self.goal).__name__, **asdict(self.goal)}
         return {"name": self.method.name, "goal": goal, "settings": asdict(self.method)}
 
     @property
     def request(self) -> dict[str, Any]:
         """All that must be the same for another discovery to find the same circuit."""
-        return {**{key: self.record[key] for key in RECORDED}, "algorithm": self.algorithm}
+        return {**self.origin.measurement(), "algorithm": self.algorithm}
 
     def run(
         self,
@@ -124,7 +125,7 @@ class Prepared:
         meaning = {"score": self.method.score, "score_kind": self.method.score_kind}
         found = {"threshold": account.chosen.threshold, **account.figures, **meaning}
         provenance = {
-            **self.record,
+            **self.origin.to_json(),
             "algorithm": {**self.algorithm, **found},
             "curve": [asdict(point) for point in account.curve],
             "faithfulness": judged.to_json(),

@@ -17,8 +17,7 @@ from acdc.judges.stability import Stability, stability
 from acdc.problem import Problem
 from acdc.problems import HELD, problems
 from acdc.progress import Progress
-from acdc.record import RECORDED
-from acdc.recorded import recorded_search, recorded_setup
+from acdc.provenance import Provenance
 from acdc.settings import Goal, Method
 from graphs.circuit import Circuit
 from graphs.model import Model
@@ -64,8 +63,9 @@ class Rediscovery:
         Raises: BadCircuitFile when the circuit's record does not say how it was found; as `discover`; and as
         `acdc.judges.evaluation.subject`, which `tell` is for.
         """
-        setup = replace(recorded_setup(circuit), device=self.device)
-        method, goal = recorded_search(circuit)
+        origin = Provenance.of(circuit)
+        setup = replace(origin.setup(), device=self.device)
+        method, goal = origin.search()
         task, model = subject(circuit, task=self.task, model=self.model, setup=setup, anyway=self.anyway, tell=tell)
         budget = HELD * method.max_bytes
         pool, _ = problems(task, model, setup, budget)
@@ -116,7 +116,7 @@ def rediscover(
 
 def request(circuit: Circuit, resamples: int, seeds: int) -> dict[str, Any]:
     """All that must be the same for a rediscovery that was interrupted to go on."""
-    same = {key: circuit.provenance.get(key) for key in RECORDED}
+    same = Provenance.of(circuit).measurement()
     return {**same, "circuit": [edge.name for edge in circuit.ordered()], "resamples": resamples, "seeds": seeds}
 
 

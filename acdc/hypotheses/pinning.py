@@ -60,7 +60,8 @@ def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path)
     def beside(path: str | Path) -> str:
         return json.dumps(Path(os.path.relpath(path, folder)).as_posix(), ensure_ascii=False)
 
-    setup, is_directory = found.setup, Path(found.model).is_dir()
+    setup, origin = found.setup, found.origin
+    task, model = origin.task_name(), origin.model_name()
     measured = {
         "metric": setup.metric,
         "ablation": Ablation(setup.ablation).value,
@@ -71,8 +72,8 @@ def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path)
     }
     lines = [
         "about: The circuit does what the model does where an attack found that it did not.",
-        f"task: {beside(found.task_file) if found.task_file else found.task}",
-        f"model: {beside(found.model) if is_directory else json.dumps(found.model)}",
+        f"task: {beside(task) if origin.task and origin.task.file else task}",
+        f"model: {beside(model) if Path(model).is_dir() else json.dumps(model)}",
         f"circuit: {beside(found.circuit.file)}",
         f"setup: {{{', '.join(f'{name}: {value}' for name, value in measured.items())}}}",
         "claims:",

@@ -18,7 +18,7 @@ from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, ClaimSubject, Hy
 from acdc.hypotheses.wording import plain, problems
 from acdc.judges.same_subject import Given
 from acdc.models import expanded, name_of, resolve
-from acdc.recorded import recorded_setup
+from acdc.provenance import Provenance
 from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
@@ -67,7 +67,7 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
     usual = Setup()
     if isinstance(named.circuit, Circuit):
         with suppress(BadCircuitFile):  # it need not say how it was found
-            usual = recorded_setup(named.circuit)
+            usual = Provenance.of(named.circuit).setup()
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
     setup = Setup(**{**{name: getattr(usual, name) for name in SetupForm.model_fields}, **given})
     subject = ClaimSubject(named.task, form.task, named.model, setup, named.given)
@@ -161,8 +161,10 @@ class _Named:
 
     def _same_task(self) -> bool:
         """Whether the task is the one that the circuit's record names."""
-        record = self.circuit.provenance.get("task") if isinstance(self.circuit, Circuit) else None
-        return self.task is not None and isinstance(record, dict) and record.get("name") == self.task.name
+        if not isinstance(self.circuit, Circuit) or self.task is None:
+            return False
+        own = Provenance.of(self.circuit).task
+        return own is not None and own.name == self.task.name
 
     def _beside(self, model: str) -> str:
         """A model's name, or its path where it is a checkpoint beside the file."""

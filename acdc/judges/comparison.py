@@ -11,8 +11,7 @@ from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.judges.same_subject import Tell
 from acdc.judges.stability import jaccard
 from acdc.problems import problems
-from acdc.record import RECORDED
-from acdc.recorded import recorded_setup
+from acdc.provenance import Provenance
 from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile, DifferentGraphs
@@ -129,14 +128,15 @@ def compare(
             f"A and B are circuits of different models: A of {first}, B of {second}; give two circuits of the same "
             "model, or say on which one both are to be measured (--model)"
         )
-    if _record(a) == _record(b) and _record(a):
+    measurements = [Provenance.of(circuit).measurement() for circuit in (a, b)]
+    if measurements[0] == measurements[1] and measurements[0]:
         sides: tuple[tuple[Whose, Circuit], ...] = (("A and B", a),)
     else:
         sides = (("A", a), ("B", b))
     measured, reasons = [], []
     for whose, circuit in sides:
         try:
-            setup = replace(recorded_setup(circuit), device=device)
+            setup = replace(Provenance.of(circuit).setup(), device=device)
             of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
         except BadCircuitFile as error:
             reasons.append(f"{whose} has no prompts to measure on: {error}")
@@ -149,20 +149,14 @@ def compare(
 
 def _model(circuit: Circuit) -> str:
     """The model by its name and, as two may have the same name, its weights; empty where the record does not say."""
-    record = circuit.provenance.get("model")
-    return f"{record.get('name')} ({str(record.get('weights'))[:19]})" if isinstance(record, dict) else ""
-
-
-def _record(circuit: Circuit) -> dict[str, Any]:
-    """What a circuit is measured with, as far as its record says."""
-    return {key: circuit.provenance[key] for key in RECORDED if key in circuit.provenance}
+    model = Provenance.of(circuit).model
+    return f"{model.name} ({str(model.weights)[:19]})" if model else ""
 
 
 def _units(circuit: Circuit) -> tuple[object, object]:
     """The metric and the meaning of a circuit's scores."""
-    metric, algorithm = (circuit.provenance.get(key) for key in ("metric", "algorithm"))
-    named = metric.get("name") if isinstance(metric, dict) else None
-    return named, algorithm.get("score") if isinstance(algorithm, dict) else None
+    origin = Provenance.of(circuit)
+    return origin.metric and origin.metric.name, origin.algorithm and origin.algorithm.score
 
 
 def _by_strength(circuit: Circuit) -> tuple[Edge, ...]:

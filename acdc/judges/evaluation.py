@@ -10,11 +10,10 @@ from acdc.judges.same_subject import Given, Tell, differences
 from acdc.models import load_named, name_of
 from acdc.problem import Problem
 from acdc.problems import check_prompts, problems
-from acdc.record import Request
-from acdc.recorded import recorded, recorded_setup
+from acdc.provenance import Provenance
+from acdc.request import Request
 from acdc.settings import Setup
 from graphs.circuit import Circuit
-from graphs.errors import BadCircuitFile
 from graphs.model import Model
 from tasks.task import Task
 
@@ -35,7 +34,7 @@ def evaluate(
     Raises: as `judgement`; UnmeasurableBehaviour.
     """
     circuit = circuit if isinstance(circuit, Circuit) else Circuit.load(circuit)
-    setup = recorded_setup(circuit) if setup is None else setup
+    setup = Provenance.of(circuit).setup() if setup is None else setup
     return faithfulness(judgement(circuit, task=task, model=model, setup=setup, anyway=anyway), circuit, setup.seed)
 
 
@@ -52,7 +51,7 @@ def judgement(
 
     Raises: as `subject`; BadPrompts.
     """
-    setup = recorded_setup(circuit) if setup is None else setup
+    setup = Provenance.of(circuit).setup() if setup is None else setup
     return problems(*subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell), setup)[1]
 
 
@@ -77,12 +76,9 @@ def subject(
     if not circuit.edges:
         raise EmptyCircuit("a circuit of 0 edges does nothing, so there is nothing to measure; give one with edges")
     given = Given(task is not None, model is not None)
-    if task is None:
-        _require_lasting(circuit, "task")
-        task = str(recorded(circuit, "task", "file") or recorded(circuit, "task", "name"))
-    if model is None:
-        _require_lasting(circuit, "model")
-        model = str(recorded(circuit, "model", "name"))
+    origin = Provenance.of(circuit)
+    task = origin.task_name() if task is None else task
+    model = origin.model_name() if model is None else model
     asked = Request.of(task, model)
     task = asked.task
     if asked.file is not None and not isinstance(model, Model):
@@ -103,14 +99,4 @@ def require_graph(circuit: Circuit, model: Model) -> None:
             f"the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, but "
             f"{name_of(model)} has {model.graph.describe()} and width {model.graph.d_model}; give the circuit's own "
             "model (--model)"
-        )
-
-
-def _require_lasting(circuit: Circuit, part: str) -> None:
-    """Refuse to look for what the record names but nothing can find again, as it was made in Python."""
-    record = circuit.provenance.get(part)
-    if isinstance(record, dict) and record.get("in_memory"):
-        raise BadCircuitFile(
-            f"the circuit was found with a {part} made in Python, {record.get('name')!r}, which cannot be found by its "
-            f"name; give the {part} itself: {part}=... in Python, or one that can be loaded (--{part})"
         )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from acdc.judges.answer_form import AnswerForm
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
+from acdc.provenance import AlgorithmOrigin, MetricOrigin, Provenance, not_understood
 from graphs.circuit import Circuit
-from graphs.errors import BadCircuitFile
 
 TOLERANCE = 0.25
 """Integrated gradients that miss more than this part of what the metric gains are poor estimates of effects."""
@@ -25,92 +26,6 @@ ANSWERS_LOST = 0.8
 """A circuit with less than this part of the model's accuracy keeps the metric by other means than the answers."""
 INCOMPLETE = 0.2
 """A completeness gap wider than this part of the behaviour means that something outside the circuit does the same."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ModelOrigin:
-    """The model a circuit is of: by what name, in what precision."""
-
-    name: str
-    revision: str | None = None
-    dtype: str = ""
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """The task a circuit was found for: by what name, in one sentence."""
-
-    name: str
-    about: str = ""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """How many prompts there are on one side of the split, and how many the model gets right; None: not said."""
-
-    count: int
-    right: int | None = None
-
-
-@dataclass(frozen=True)
-class PromptsOrigin:
-    """The prompts a circuit was found and judged on: the seed they were drawn with, and how many there were.
-
-    `only_correct` says that prompts which the model gets wrong were left out.
-    """
-
-    seed: int
-    discovery: Drawn
-    judgement: Drawn
-    only_correct: bool = False
-
-
-@dataclass(frozen=True)
-class Metric:
-    """The metric a circuit was found with."""
-
-    name: str
-    meaning: str = ""
-
-    @property
-    def words(self) -> str:
-        """The name as people write it, such as `logit difference` or `KL`."""
-        return self.name.upper() if self.name in ("kl", "nll", "l2") else self.name.replace("_", " ")
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """The method that found a circuit, the threshold it was pruned at, and what the edges' scores mean.
-
-    `steps_taken` and `missed` are of integrated gradients: how many points a path had at most, and the part of what the
-    metric gains on the way that the gradients there do not add up to.
-    """
-
-    name: str
-    threshold: float | None = None
-    score: str = ""
-    steps_taken: int | None = None
-    missed: float | None = None
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a circuit was looked for with; None where its file does not say."""
-
-    model: ModelOrigin | None = None
-    task: Behaviour | None = None
-    prompts: PromptsOrigin | None = None
-    ablation: str | None = None
-    metric: Metric | None = None
-    algorithm: Algorithm | None = None
-
-    @property
-    def title(self) -> str:
-        """Behaviour and model in a few words."""
-        behaviour = self.task.name if self.task else "a behaviour its file does not name"
-        return f"{behaviour} on {self.model.name}" if self.model else behaviour
 
 
 @dataclass(frozen=True)
@@ -141,7 +56,7 @@ class Findings:
     """A circuit with everything its file says about it."""
 
     circuit: Circuit
-    origin: Origin
+    origin: Provenance
     outcome: RecordedResults
 
     @classmethod
@@ -150,10 +65,14 @@ class Findings:
 
         Raises: BadCircuitFile when something it says is not of the kind it must be.
         """
-        return cls(circuit, _read(Origin, circuit.provenance, where), _read(RecordedResults, circuit.provenance, where))
+        origin = Provenance.of(circuit, where)
+        try:
+            return cls(circuit, origin, TypeAdapter(RecordedResults).validate_python(dict(circuit.provenance)))
+        except ValidationError as error:
+            raise not_understood(error, where) from error
 
 
-def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
+def warnings(judged: Faithfulness, metric: MetricOrigin | None) -> tuple[str, ...]:
     """What a reader should know before believing a circuit of this faithfulness by this metric."""
     by_kl = "" if metric and metric.name == "kl" else ", or find the circuit with --metric kl"
     found = []
@@ -177,11 +96,10 @@ def warnings(judged: Faithfulness, metric: Metric | None) -> tuple[str, ...]:
 
 def nothing_found(circuit: Circuit) -> str:
     """Why a discovery ended with a circuit of no edges, and what to do about it."""
-    algorithm = circuit.provenance.get("algorithm", {})
-    threshold, largest = algorithm.get("goal", {}).get("value"), algorithm.get("largest")
-    closest = algorithm.get("closest_decision")
+    algorithm = Provenance.of(circuit).algorithm or AlgorithmOrigin(name="")
+    threshold, largest, closest = (algorithm.goal or {}).get("value"), algorithm.largest, algorithm.closest_decision
     if largest is not None:
-        why = f"the largest score is {largest['score']:.3g}, of {largest['edge']}"
+        why = f"the largest score is {largest.score:.3g}, of {largest.edge}"
     elif threshold is not None and closest is not None and math.isfinite(closest):
         why = f"no removal cost more than {threshold - closest:.3g}"
     else:
@@ -193,7 +111,7 @@ def nothing_found(circuit: Circuit) -> str:
     )
 
 
-def doubts(algorithm: Algorithm | None) -> tuple[str, ...]:
+def doubts(algorithm: AlgorithmOrigin | None) -> tuple[str, ...]:
     """What a reader should know before believing the scores of a circuit's edges."""
     if algorithm is None or algorithm.missed is None or algorithm.missed <= TOLERANCE:
         return ()
@@ -244,17 +162,3 @@ def _listed(names: tuple[str, ...]) -> str:
     if len(names) > 6:
         return f"{len(names)} nodes"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def _read(kind: type[T], data: Mapping[str, Any], where: str) -> T:
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind).validate_python(dict(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadCircuitFile(
-            f"what {where} says under {place!r} cannot be understood: {first['msg'].lower()}, got "
-            f"{str(first['input'])[:60]!r}; discover the circuit again or remove that entry"
-        ) from error

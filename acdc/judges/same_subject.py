@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from acdc.errors import ChangedSubject
 from acdc.hashes import tokenizer_hash, weights_hash
-from acdc.recorded import recorded_setup
+from acdc.provenance import Provenance
 from acdc.settings import Setup
 from graphs.errors import BadCircuitFile
 
@@ -69,13 +69,13 @@ def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given:
 
     Raises: BadPrompts when the tokenizer cannot express the prompts.
     """
-    record = circuit.provenance
+    origin = Provenance.of(circuit)
+    if origin.model is None and origin.task is None and origin.prompts is None:
+        return Differences()
     try:
-        recorded = recorded_setup(circuit)
+        recorded = origin.setup()
     except BadCircuitFile:
         recorded = None
-    if not {"model", "task", "prompts"} & record.keys():
-        return Differences()
     asked: list[str] = []
     unasked: list[str] = []
     unknown: list[str] = []
@@ -88,16 +88,15 @@ def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given:
             (asked if because else unasked).append(f"{told}, as asked ({because})" if because else told)
 
     by_model = "--model" if given.model else ""
-    same_weights = _same_weights(record, model, recorded)
+    was, tokenizer = (origin.model.weights, origin.model.tokenizer) if origin.model else (None, None)
+    same_weights = _same_weights(was, model, recorded)
     no_hash = "its record does not hold their hash"
-    was = _text(record, "model", "weights")
     narrower = f"the record's hash is of {recorded.dtype} weights" if recorded and was else no_hash
     note("the weights are", same_weights, narrower if same_weights is None else by_model)
-    tokenizer = _text(record, "model", "tokenizer")
     same_tokenizer = tokenizer_hash(model.tokenizer) == tokenizer if tokenizer else None
     note("the tokenizer and its special tokens are", same_tokenizer, no_hash if same_tokenizer is None else by_model)
-    wanted = _text(record, "prompts", "judgement", "hash")
-    if not wanted or recorded is None:
+    judgement = origin.prompts and origin.prompts.judgement
+    if not judgement or not judgement.hash or recorded is None:
         note("the prompts are", None, no_hash)
         return Differences(tuple(asked), tuple(unasked), tuple(unknown))
     other = [
@@ -108,19 +107,18 @@ def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given:
     of_other_tokenizer = bool(by_model) and not same_tokenizer
     if given.task or of_other_tokenizer:
         because = ", ".join((["--task"] if given.task else []) + ([by_model] if of_other_tokenizer else []) + other)
-        note("the prompts are", _same_prompts(record, task, model, setup), because)
+        note("the prompts are", _same_prompts(circuit, task, model, setup), because)
     else:  # whatever others are asked for: is the behaviour still what it was?
-        same = _same_prompts(record, task, model, recorded)
+        same = _same_prompts(circuit, task, model, recorded)
         note("the prompts are", same, "")
         if same and other:
-            note("the prompts are", _same_prompts(record, task, model, setup), ", ".join(other))
+            note("the prompts are", _same_prompts(circuit, task, model, setup), ", ".join(other))
     return Differences(tuple(asked), tuple(unasked), tuple(unknown))
 
 
-def _same_weights(record: Mapping[str, Any], model: Model, recorded: Setup | None) -> bool | None:
+def _same_weights(was: str | None, model: Model, recorded: Setup | None) -> bool | None:
     import torch
 
-    was = _text(record, "model", "weights")
     if not was or recorded is None:
         return None
     dtype = recorded.torch_dtype
@@ -129,21 +127,15 @@ def _same_weights(record: Mapping[str, Any], model: Model, recorded: Setup | Non
     return None if torch.promote_types(model.dtype, dtype) != model.dtype else False  # rounding may be all it is
 
 
-def _same_prompts(record: Mapping[str, Any], task: Task, model: Model, setup: Setup) -> bool:
+def _same_prompts(circuit: Circuit, task: Task, model: Model, setup: Setup) -> bool:
     from acdc.problems import problems  # and torch, which reading a circuit does without
 
-    discovery, judgement = problems(task, model, setup)
-    sides = {"judgement": judgement}
-    if "robust" not in record:  # which has added to those it was found with
-        sides["discovery"] = discovery
+    said, sides = Provenance.of(circuit).prompts, list(problems(task, model, setup))
+    assert said is not None
+    found_with = [said.discovery, said.judgement]
+    if "robust" in circuit.provenance:  # prompts have been added to those it was found with
+        found_with[0] = None
     return all(
-        _text(record, "prompts", side, "hash") in ("", f"sha256:{problem.pairs.fingerprint()}")
-        for side, problem in sides.items()
+        not (side and side.hash) or side.hash == f"sha256:{problem.pairs.fingerprint()}"
+        for side, problem in zip(found_with, sides, strict=True)
     )
-
-
-def _text(record: Mapping[str, Any], *keys: str) -> str:
-    value: Any = record
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) else ""

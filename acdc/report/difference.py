@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.judges.faithfulness import Faithfulness
-from acdc.judges.findings import Findings, Metric
+from acdc.judges.findings import Findings
+from acdc.provenance import MetricOrigin
 from acdc.report.table import size
 from graphs.ablation import Ablation
 
@@ -59,7 +60,7 @@ def _faithfulness(found: Difference) -> RenderableType:
     for name in ("circuit A keeps", "circuit B keeps"):
         table.add_column(name, justify="right")
     for one in found.measured:
-        how = f"{Metric(one.setup.metric or '').words}, {Ablation(one.setup.ablation).value}"
+        how = f"{MetricOrigin(name=one.setup.metric or '').words}, {Ablation(one.setup.ablation).value}"
         table.add_row(f"{_owner(one.prompts)} ({one.task})", how, _kept(one.a), _kept(one.b))
     return Group(Text("How faithful, on judgement prompts (95% CI)", style="bold"), table)
 

@@ -13,9 +13,10 @@ from rich.text import Text
 
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
-from acdc.judges.findings import Findings, Metric, Origin, Repeated, reading
+from acdc.judges.findings import Findings, Repeated, reading
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
+from acdc.provenance import MetricOrigin, Provenance
 from acdc.settings import PRUNING
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
@@ -60,7 +61,7 @@ def price(cost: Forecast, method: str) -> Table:
     )
 
 
-def headline(origin: Origin) -> Text:
+def headline(origin: Provenance) -> Text:
     """Behaviour and model in one line, and what the behaviour is in another."""
     text = Text(origin.title, style="bold")
     if origin.task and origin.task.about:
@@ -75,7 +76,7 @@ def facts(findings: Findings) -> Table:
         "circuit": size(findings.circuit),
         "faithfulness": keeps(judged, origin.metric) if judged else "not measured; `acdc evaluate` does that",
     }
-    if origin.prompts:
+    if origin.prompts and origin.prompts.discovery and origin.prompts.judgement:
         seen, new = origin.prompts.discovery, origin.prompts.judgement
         drawn = f"drawn with seed {origin.prompts.seed}{_only_correct(origin.prompts.only_correct)}"
         rows["prompts"] = f"{seen.count:,} to find it and {new.count:,} others to judge it, {drawn}"
@@ -91,7 +92,7 @@ def verdict(
     judged: Faithfulness,
     complete: Completeness | None,
     setup: Setup,
-    metric: Metric | None,
+    metric: MetricOrigin | None,
     right: Right,
 ) -> Table:
     """A faithfulness just measured, beside the one that the circuit was found with; on how many the model is right."""
@@ -157,7 +158,7 @@ def stability(findings: Findings, top: int) -> Iterator[RenderableType]:
         yield outsiders(outcome.stability.found_often_outside)
 
 
-def keeps(judged: Faithfulness, metric: Metric | None) -> str:
+def keeps(judged: Faithfulness, metric: MetricOrigin | None) -> str:
     """How much of the behaviour a circuit keeps, with the confidence interval and the metric that says so."""
     kept, by = judged.normalised, f", by {metric.words}" if metric else ""
     return f"keeps {kept.value:.1%} (95% CI {kept.low:.1%} to {kept.high:.1%}){by}"
@@ -175,7 +176,7 @@ def misses(complete: Completeness) -> str:
     return f"widest gap {gap.size:.1%} in {complete.tried} ablations of parts of the circuit in both: {kept}"
 
 
-def levels(judged: Faithfulness, metric: Metric | None) -> Table:
+def levels(judged: Faithfulness, metric: MetricOrigin | None) -> Table:
     """The metric, KL and accuracy of the full model, the circuit, and the model with every edge ablated."""
     table = _table()
     table.add_column("", no_wrap=True)
@@ -283,7 +284,7 @@ def _pairs(rows: Mapping[str, str]) -> Table:
     return table
 
 
-def _method(origin: Origin) -> str:
+def _method(origin: Provenance) -> str:
     """How the circuit was found, as far as it is known."""
     told = []
     if method := origin.algorithm:

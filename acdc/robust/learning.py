@@ -29,7 +29,7 @@ from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import HELD, problems
 from acdc.progress import CurvePoint, Progress, SearchSummary
-from acdc.record import side
+from acdc.request import side
 from acdc.robust.frequent_words import typical
 from acdc.robust.rounds import CircuitFigures, RobustPlan, RobustResult, Round, Stop
 from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, as_goal
@@ -331,7 +331,7 @@ class _Course:
         pairs = self._joint(lessons[: found.lessons])
         record["prompts"] = {
             **record["prompts"],
-            "discovery": side(self.discovery.on(pairs)),
+            "discovery": side(self.discovery.on(pairs)).to_json(),
         }
         record["algorithm"] = {
             **{key: record["algorithm"][key] for key in ("name", "settings", "score")},

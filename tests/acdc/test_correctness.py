@@ -14,9 +14,9 @@ import graphs
 import tasks
 from acdc.correctness import Right, correct, drawn
 from acdc.errors import UnmeasurableBehaviour
-from acdc.judges.evaluation import recorded_setup
 from acdc.problem import Problem
 from acdc.problems import problems
+from acdc.provenance import Provenance
 from acdc.settings import Edges, Setup
 from graphs.model import Model
 from tasks.errors import BadPrompts
@@ -143,7 +143,7 @@ def test_the_record_says_how_many_are_right_and_evaluation_leaves_the_others_out
     only = acdc.discover(mixed, llama, method="exact", goal=Edges(20), setup=setup)
     said = only.circuit.provenance["prompts"]
     assert (said["only_correct"], said["discovery"]["right"], said["judgement"]["right"]) == (True, 2, 2)
-    assert recorded_setup(only.circuit).only_correct
-    assert not recorded_setup(every.circuit).only_correct
-    again = problems(mixed, llama, recorded_setup(only.circuit))[1]
+    assert Provenance.of(only.circuit).setup().only_correct
+    assert not Provenance.of(every.circuit).setup().only_correct
+    again = problems(mixed, llama, Provenance.of(only.circuit).setup())[1]
     assert f"sha256:{again.pairs.fingerprint()}" == said["judgement"]["hash"]

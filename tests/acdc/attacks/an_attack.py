@@ -13,6 +13,7 @@ from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import KLSpread, Varied
 from acdc.judges.faithfulness import Interval
 from acdc.judges.necessity import Necessity
+from acdc.provenance import Provenance
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.nodes import Edge
@@ -20,14 +21,21 @@ from tasks.tokenisation import TextPair
 
 CIRCUIT = Circuit.from_names(ComputationalGraph(1, 2, 8), ["input->a0.h0<v>", "a0.h0->logits", "input->m0"])
 PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q",), -1, "plain", (("first", "A"), ("second", "B")))
-ORIGIN = {
-    "model": {"name": "periodic-2l", "revision": None, "weights": "sha256:0", "dtype": "float32"},
-    "task": {"name": "periodic", "about": "Goes on.", "source": "", "file": None},
-    "prompts": {"count": 4, "seed": 3, "discovery": {"count": 4, "hash": "a"}, "judgement": {"count": 4, "hash": "b"}},
-    "ablation": "resample",
-    "metric": {"name": "logit_difference", "meaning": "higher: more of it"},
-    "versions": {"python": "3.11", "torch": None},
-}
+ORIGIN = Provenance.model_validate(
+    {
+        "model": {"name": "periodic-2l", "revision": None, "weights": "sha256:0", "dtype": "float32"},
+        "task": {"name": "periodic", "about": "Goes on.", "source": "", "file": None},
+        "prompts": {
+            "count": 4,
+            "seed": 3,
+            "discovery": {"count": 4, "hash": "a"},
+            "judgement": {"count": 4, "hash": "b"},
+        },
+        "ablation": "resample",
+        "metric": {"name": "logit_difference", "meaning": "higher: more of it"},
+        "versions": {"python": "3.11", "torch": None},
+    }
+)
 
 
 def case(clean: str, kl: float, found_by: str, *, model_right: bool = True, circuit_right: bool = False) -> Case:

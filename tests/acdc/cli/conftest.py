@@ -12,7 +12,7 @@ import pytest
 from acdc.attacks.file import circuit_hash
 from acdc.attacks.measuring import cases
 from acdc.judges.evaluation import judgement
-from acdc.recorded import recorded_setup
+from acdc.provenance import Provenance
 from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, acdc
 
@@ -50,7 +50,7 @@ def attacked(found: Path) -> Path:
     gone = [edge for edge in whole.ordered() if edge.receiver.name == "logits"]
     broken = Circuit(whole.graph, whole.edges - {*gone}, {}, whole.provenance)
     broken.save(found / "circuit.json")
-    problem = judgement(broken, task=None, model=None, setup=recorded_setup(broken))
+    problem = judgement(broken, task=None, model=None, setup=Provenance.of(broken).setup())
     worst = sorted(cases(problem, broken, "search"), key=lambda case: -case.kl)
     record = {key: whole.provenance[key] for key in ("model", "task", "prompts", "ablation", "metric")}
     data = {

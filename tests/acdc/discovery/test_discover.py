@@ -20,7 +20,7 @@ from acdc.judges.findings import Findings
 from acdc.models import load_named
 from acdc.problems import problems
 from acdc.progress import Progress
-from acdc.recorded import recorded_search
+from acdc.provenance import Provenance
 from acdc.report.table import account
 from acdc.settings import METHODS, Goal, Setup, Threshold
 from graphs.ablation import Ablation
@@ -187,7 +187,7 @@ def test_pruning_to_a_level_measures_by_kl_unless_told_otherwise(goal: Goal, met
 @pytest.mark.parametrize("goal", [acdc.MeanKL(0.2), acdc.KeptAccuracy(0.75)])
 def test_a_goal_is_recorded_and_read_back(goal: Goal) -> None:
     found = acdc.discover("periodic", method="eap", goal=goal, setup=Setup(prompts=4)).circuit
-    assert recorded_search(found) == (acdc.Method("eap"), goal)
+    assert Provenance.of(found).search() == (acdc.Method("eap"), goal)
 
 
 def test_what_is_public_says_what_it_is_in_a_few_words(found: acdc.Result) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from acdc.discovery.rediscover import Rediscovery, rediscover
 from acdc.errors import BadCheckpoint, BadSetting, UnreachableGoal
 from acdc.judges.stability import Stability
 from acdc.progress import Progress
-from acdc.recorded import recorded_search
+from acdc.provenance import Provenance
 from acdc.settings import Method, Threshold
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
@@ -34,7 +35,7 @@ def walked(found: acdc.Result) -> tuple[list[Progress], Stability]:
 
 
 def test_method_and_goal_are_those_of_the_record(found: acdc.Result) -> None:
-    assert recorded_search(found.circuit) == (Method(), Threshold(0.4))
+    assert Provenance.of(found.circuit).search() == (Method(), Threshold(0.4))
 
 
 def test_another_seed_is_a_discovery_with_that_seed(walked: tuple[list[Progress], Stability]) -> None:
@@ -125,7 +126,7 @@ def test_no_discovery_says_nothing(counts: tuple[int, int]) -> None:
         {"settings": {}},
     ],
 )
-def test_a_record_that_does_not_say_how_it_was_found_is_refused(found: acdc.Result, damage: object) -> None:
-    circuit = replace(found.circuit, provenance={**found.circuit.provenance, "algorithm": damage})
-    with pytest.raises(BadCircuitFile, match=r"record (is damaged|lacks algorithm\.goal)"):
-        recorded_search(circuit)
+def test_a_record_that_does_not_say_how_it_was_found_is_refused(found: acdc.Result, damage: dict[str, Any]) -> None:
+    circuit = replace(found.circuit, provenance={**found.circuit.provenance, "algorithm": {"name": "acdc", **damage}})
+    with pytest.raises(BadCircuitFile, match=r"is damaged|lacks algorithm\.goal|under 'algorithm\.settings' cannot"):
+        Provenance.of(circuit).search()

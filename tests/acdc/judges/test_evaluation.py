@@ -13,7 +13,7 @@ import pytest
 import acdc
 import tasks
 from acdc.errors import WrongModel
-from acdc.recorded import recorded_setup
+from acdc.provenance import Provenance
 from acdc.settings import Setup, Threshold
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
@@ -40,10 +40,10 @@ def test_a_saved_circuit_is_exactly_as_faithful_as_its_file_says(path: Path, fou
 
 
 def test_the_recorded_setup_is_the_one_asked_for(path: Path) -> None:
-    assert recorded_setup(Circuit.load(path)) == replace(SETUP, metric="logit_difference")
+    assert Provenance.of(Circuit.load(path)).setup() == replace(SETUP, metric="logit_difference")
     setup = Setup("kl", "zero", prompts=4, seed=1, dtype="float64")
     result = acdc.discover("periodic", goal=Threshold(0.5), setup=setup)
-    assert recorded_setup(result.circuit) == setup
+    assert Provenance.of(result.circuit).setup() == setup
     assert acdc.evaluate(result.circuit) == result.faithfulness
 
 
@@ -98,8 +98,11 @@ def drop(key: str) -> Callable[[dict[str, Any]], object]:
         (drop("prompts"), "lacks prompts.count"),
         (drop("model"), "lacks model.dtype"),
         (drop("ablation"), "lacks ablation"),
-        (lambda data: data.update(metric="kl"), "lacks metric.name"),
-        (lambda data: data["prompts"].update(count="many"), "record is damaged: .*'many'"),
+        (lambda data: data.update(metric="kl"), "says under 'metric' cannot be understood: .*'kl'"),
+        (
+            lambda data: data["prompts"].update(count="many"),
+            "under 'prompts.count' cannot be understood: .*'many'",
+        ),
         (lambda data: data["prompts"].update(count=1), "record is damaged: 1 prompts are too few"),
         (lambda data: data.update(ablation="median"), "record is damaged: unknown ablation 'median'"),
         (lambda data: data["metric"].update(name="los"), "record is damaged: unknown metric"),

@@ -9,8 +9,9 @@ import pytest
 
 from acdc.judges.completeness import Completeness, Gap
 from acdc.judges.faithfulness import Faithfulness, Interval, Levels, Size, Tail
-from acdc.judges.findings import Algorithm, Findings, Metric, doubts, incompleteness, warnings
+from acdc.judges.findings import Findings, doubts, incompleteness, warnings
 from acdc.progress import CurvePoint
+from acdc.provenance import AlgorithmOrigin, MetricOrigin
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.errors import BadCircuitFile
@@ -100,19 +101,19 @@ def test_a_wide_gap_is_a_warning_and_a_narrow_one_is_not() -> None:
 
 
 def test_nobody_is_sent_to_the_metric_they_have_used() -> None:
-    (told,) = warnings(judged(accuracy=(1.0, 0.4)), Metric("logit_difference"))
+    (told,) = warnings(judged(accuracy=(1.0, 0.4)), MetricOrigin(name="logit_difference"))
     assert told.endswith(", or find the circuit with --metric kl")
-    (told,) = warnings(judged(accuracy=(1.0, 0.4)), Metric("kl"))
+    (told,) = warnings(judged(accuracy=(1.0, 0.4)), MetricOrigin(name="kl"))
     assert "kl" not in told
 
 
 @pytest.mark.parametrize(("name", "words"), [("logit_difference", "logit difference"), ("kl", "KL"), ("l2", "L2")])
 def test_a_metric_is_called_as_people_call_it(name: str, words: str) -> None:
-    assert Metric(name).words == words
+    assert MetricOrigin(name=name).words == words
 
 
 @pytest.mark.parametrize(("missed", "doubtful"), [(None, False), (0.25, False), (0.26, True), (1.5, True)])
 def test_scores_that_do_not_add_up_are_doubted(missed: float | None, doubtful: bool) -> None:
-    told = doubts(Algorithm("eap-ig", steps_taken=80, missed=missed))
+    told = doubts(AlgorithmOrigin(name="eap-ig", steps_taken=80, missed=missed))
     assert len(told) == doubtful
     assert all(f"miss {missed:.0%} of it at 80 points" in doubt for doubt in told)

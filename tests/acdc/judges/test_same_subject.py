@@ -21,7 +21,7 @@ from acdc.hashes import NO_TOKENIZER, tokenizer_hash, weights_hash
 from acdc.judges.evaluation import subject
 from acdc.judges.same_subject import Differences
 from acdc.models import load_named
-from acdc.recorded import recorded_setup
+from acdc.provenance import Provenance
 from acdc.settings import Setup
 from graphs.circuit import Circuit
 from graphs.errors import BadCircuitFile
@@ -202,5 +202,5 @@ def test_a_loaded_model_is_recorded_by_the_name_that_loads_it(found: acdc.Result
     model = graphs.load(tasks.shipped_model("periodic-2l"), dtype=torch.float64)
     again = acdc.discover("periodic", model, goal=acdc.Threshold(0.4), setup=SETUP)
     assert again.circuit.provenance["model"]["name"] == "periodic-2l"
-    assert recorded_setup(again.circuit).dtype == "float64"  # its own, whatever the setup says
+    assert Provenance.of(again.circuit).setup().dtype == "float64"  # its own, whatever the setup says
     assert acdc.evaluate(again.circuit) == again.faithfulness

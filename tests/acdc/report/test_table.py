@@ -8,26 +8,25 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from acdc.judges.findings import (
-    Algorithm,
-    Behaviour,
-    Drawn,
-    Findings,
-    Metric,
-    ModelOrigin,
-    Origin,
-    PromptsOrigin,
-    RecordedResults,
-)
+from acdc.judges.findings import Findings, RecordedResults
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
+from acdc.provenance import (
+    AlgorithmOrigin,
+    MetricOrigin,
+    ModelOrigin,
+    PromptsOrigin,
+    PromptsSide,
+    Provenance,
+    TaskOrigin,
+)
 from acdc.report import table
 from graphs.circuit import Circuit
 from graphs.computation import ComputationalGraph
 from graphs.nodes import Edge
 from tests.acdc.judges.test_findings import GRAPH, JUDGED
 
-LOGIT = Metric("logit_difference", "a - b; higher: more of the behaviour")
+LOGIT = MetricOrigin(name="logit_difference", meaning="a - b; higher: more of the behaviour")
 
 
 def lines(part: RenderableType) -> list[str]:
@@ -43,13 +42,15 @@ def scored(**scores: float) -> Circuit:
 
 
 def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
-    origin = Origin(
-        ModelOrigin("toy", dtype="float64"),
-        Behaviour("echo", "Says it again."),
-        PromptsOrigin(3, Drawn(64, 60), Drawn(63, 62)),
-        "mean",
-        LOGIT,
-        Algorithm("acdc", 0.25, "how much worse"),
+    origin = Provenance(
+        model=ModelOrigin(name="toy", dtype="float64"),
+        task=TaskOrigin(name="echo", about="Says it again."),
+        prompts=PromptsOrigin(
+            seed=3, discovery=PromptsSide(count=64, right=60), judgement=PromptsSide(count=63, right=62)
+        ),
+        ablation="mean",
+        metric=LOGIT,
+        algorithm=AlgorithmOrigin(name="acdc", threshold=0.25, score="how much worse"),
     )
     points = (CurvePoint(1.0, 1, 0.5, 6), CurvePoint(0.25, 2, 0.9375, 6))
     findings = Findings(scored(input=1.5, m0=-0.25), origin, RecordedResults(JUDGED, points, ("a norm is frozen",)))
@@ -86,14 +87,15 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
 
 
 def test_prompts_without_those_that_the_model_gets_wrong_say_so() -> None:
-    prompts = PromptsOrigin(3, Drawn(64, 64), Drawn(64, 64), only_correct=True)
-    findings = Findings(Circuit.empty(GRAPH), Origin(prompts=prompts), RecordedResults())
+    side = PromptsSide(count=64, right=64)
+    prompts = PromptsOrigin(seed=3, discovery=side, judgement=side, only_correct=True)
+    findings = Findings(Circuit.empty(GRAPH), Provenance(prompts=prompts), RecordedResults())
     told = " ".join(" ".join(lines(table.facts(findings))).split())
     assert "drawn with seed 3, those left out that the model gets wrong model right on 64 of 64 and on" in told
 
 
 def test_only_what_is_known_is_told() -> None:
-    findings = Findings(Circuit.empty(GRAPH), Origin(), RecordedResults())
+    findings = Findings(Circuit.empty(GRAPH), Provenance(), RecordedResults())
     assert [lines(part) for part in table.account(findings, 10)] == [
         ["a behaviour its file does not name"],
         [
@@ -104,13 +106,13 @@ def test_only_what_is_known_is_told() -> None:
 
 
 def test_a_metric_of_which_less_is_better_says_so() -> None:
-    shown = lines(table.levels(JUDGED, Metric("nll", "nats; lower: more of the behaviour")))
+    shown = lines(table.levels(JUDGED, MetricOrigin(name="nll", meaning="nats; lower: more of the behaviour")))
     assert shown[1].split("  ")[-1] == "lower is better"
 
 
 @pytest.mark.parametrize("name", ["kl", "accuracy"])
 def test_a_metric_that_has_a_row_of_its_own_has_no_second_one(name: str) -> None:
-    assert len(lines(table.levels(JUDGED, Metric(name)))) == 3
+    assert len(lines(table.levels(JUDGED, MetricOrigin(name=name)))) == 3
 
 
 def test_runs_that_met_the_same_circuit_are_one_line_and_empty_circuits_none() -> None:
@@ -141,7 +143,7 @@ def test_kl_and_accuracy_stand_in_the_curve_where_they_are_known() -> None:
     ],
 )
 def test_a_circuit_that_feeds_no_query_and_no_key_is_told(names: list[str], told: bool) -> None:
-    parts = table.account(Findings(Circuit.from_names(GRAPH, names), Origin(), RecordedResults()), 10)
+    parts = table.account(Findings(Circuit.from_names(GRAPH, names), Provenance(), RecordedResults()), 10)
     shown = " ".join(line for part in parts for line in lines(part))
     assert ("Note: no edge of this circuit feeds a query or a key" in shown) == told
 

@@ -16,7 +16,7 @@ import tasks
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
-from acdc.record import Request, record
+from acdc.request import Request
 from acdc.settings import Setup
 from tasks.metrics import KLDivergence
 from tests.acdc.behaviours import behaviour
@@ -96,7 +96,7 @@ def test_only_a_model_with_frozen_scales_says_so(checkpoints: Checkpoints) -> No
         model = graphs.load(checkpoints.path(architecture))
         problem = Problem(model, behaviour(model, (5, 5)), KLDivergence())
         asked = Request(tasks.get("periodic"), "/somewhere/mine.yaml", "mine")
-        made = record(asked, problem, problem, Setup())
+        made = asked.provenance(problem, problem, Setup()).to_json()
         assert (made["task"]["file"], made["model"]["name"]) == ("/somewhere/mine.yaml", "mine")
         notes[architecture] = made.get("notes", [])
     assert notes["llama"] == []

@@ -1,0 +1,244 @@
+"""What a circuit file says of its circuit's origin: the one value that is written there and read back."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from acdc.settings import GOALS, Goal, Method, Setup
+from graphs.errors import BadCircuitFile
+
+if TYPE_CHECKING:
+    from graphs.circuit import Circuit
+
+MEASUREMENT = ("model", "task", "prompts", "ablation", "metric")
+"""The parts of a provenance that say what a circuit is measured with."""
+_PACKAGES = ("acdc-circuits", "torch", "transformer-lens", "transformers", "numpy")
+
+
+class _Part(BaseModel):
+    """What is said besides is kept: later versions may say more."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """All that is said, as plain JSON data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class ModelOrigin(_Part):
+    """The model a circuit is of: its name, its precision, and hashes of its weights and tokenizer.
+
+    One that was made in Python and goes by no name that finds it again is `in_memory`.
+    """
+
+    name: str
+    revision: str | None = None
+    weights: str | None = None
+    tokenizer: str | None = None
+    dtype: str = ""
+    in_memory: bool = False
+
+
+class TaskOrigin(_Part):
+    """The task a circuit was found for: its name, what it is in one sentence, where it is from, and its file if any."""
+
+    name: str
+    about: str = ""
+    source: str = ""
+    file: str | None = None
+    in_memory: bool = False
+
+
+class PromptsSide(_Part):
+    """The prompts on one side of the split: how many, how many the model gets right (None: not said), their hash."""
+
+    count: int
+    right: int | None = None
+    hash: str | None = None
+
+
+class PromptsOrigin(_Part):
+    """The prompts a circuit was found and judged on: how many were asked for at most, and the seed they are drawn with.
+
+    `only_correct` says that prompts which the model gets wrong were left out.
+    """
+
+    count: int | None = None
+    seed: int | None = None
+    only_correct: bool = False
+    discovery: PromptsSide | None = None
+    judgement: PromptsSide | None = None
+
+
+class MetricOrigin(_Part):
+    """The metric a circuit was found with."""
+
+    name: str
+    meaning: str = ""
+
+    @property
+    def words(self) -> str:
+        """The name as people write it, such as `logit difference` or `KL`."""
+        return self.name.upper() if self.name in ("kl", "nll", "l2") else self.name.replace("_", " ")
+
+
+class Scored(_Part):
+    """An edge and its score."""
+
+    edge: str
+    score: float
+
+
+class AlgorithmOrigin(_Part):
+    """The method that found a circuit, its goal and settings, and what it says of how it went.
+
+    `score` is what the edges' scores mean. `steps_taken` and `missed` are of integrated gradients: how many points a
+    path had at most, and the part of what the metric gains on the way that the gradients there do not add up to.
+    `closest_decision` is how far the threshold may move before pruning decides otherwise.
+    """
+
+    name: str
+    goal: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
+    threshold: float | None = None
+    score: str = ""
+    steps_taken: int | None = None
+    missed: float | None = None
+    largest: Scored | None = None
+    closest_decision: float | None = None
+
+
+class Provenance(_Part):
+    """What a circuit was found with; None where its file does not say."""
+
+    created: str | None = None
+    model: ModelOrigin | None = None
+    task: TaskOrigin | None = None
+    prompts: PromptsOrigin | None = None
+    ablation: str | None = None
+    metric: MetricOrigin | None = None
+    versions: Mapping[str, str | None] | None = None
+    notes: list[str] | None = None
+    algorithm: AlgorithmOrigin | None = None
+
+    @classmethod
+    def of(cls, circuit: Circuit, where: str = "the circuit") -> Provenance:
+        """Read what a circuit says; what it does not say, or says besides, is no mistake.
+
+        Raises: BadCircuitFile when something it says is not of the kind it must be.
+        """
+        try:
+            return cls.model_validate(dict(circuit.provenance))
+        except ValidationError as error:
+            raise not_understood(error, where) from error
+
+    def measurement(self) -> dict[str, Any]:
+        """What a circuit is measured with, as far as it is said, as plain JSON data."""
+        return self.model_dump(mode="json", exclude_unset=True, include=set(MEASUREMENT))
+
+    @property
+    def title(self) -> str:
+        """Behaviour and model in a few words."""
+        behaviour = self.task.name if self.task else "a behaviour its file does not name"
+        return f"{behaviour} on {self.model.name}" if self.model else behaviour
+
+    def setup(self) -> Setup:
+        """The setup that a circuit was found with, on the CPU.
+
+        Raises: BadCircuitFile when it is not said.
+        """
+        metric, ablation, prompts, seed, dtype = (
+            self._said(*keys)
+            for keys in (
+                *(("metric", "name"), ("ablation",), ("prompts", "count"), ("prompts", "seed")),
+                ("model", "dtype"),
+            )
+        )
+        only_correct = self.prompts is not None and self.prompts.only_correct
+        try:
+            return Setup(metric, ablation, prompts, seed, dtype=dtype, only_correct=only_correct)
+        except ValueError as error:
+            raise _damaged(str(error)) from error
+
+    def search(self) -> tuple[Method, Goal]:
+        """The method and the goal that a circuit was found with.
+
+        Raises: BadCircuitFile when they are not said.
+        """
+        goal, settings = (dict(self._said("algorithm", key)) for key in ("goal", "settings"))
+        try:
+            return Method(**settings), GOALS[goal.pop("kind")](**goal)
+        except (ValueError, TypeError, KeyError) as error:
+            raise _damaged(repr(error)) from error
+
+    def task_name(self) -> str:
+        """The name that finds its task again: its behaviour file's path, or the name of a registered one.
+
+        Raises: BadCircuitFile when it is not said, or the task was made in Python.
+        """
+        name = str(self._said("task", "name"))
+        assert self.task is not None
+        if self.task.in_memory:
+            raise _not_lasting("task", name)
+        return self.task.file or name
+
+    def model_name(self) -> str:
+        """The name that finds its model again.
+
+        Raises: BadCircuitFile when it is not said, or the model was made in Python.
+        """
+        name = str(self._said("model", "name"))
+        assert self.model is not None
+        if self.model.in_memory:
+            raise _not_lasting("model", name)
+        return name
+
+    def _said(self, *keys: str) -> Any:
+        value: Any = self
+        for key in keys:
+            value = getattr(value, key)
+            if value is None or value == "":
+                raise BadCircuitFile(
+                    f"the circuit's record lacks {'.'.join(keys)}, so it does not say what to measure it with; "
+                    "give --task and --model, and in Python a Setup"
+                )
+        return value
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of Python and of the packages that results depend on; None for what is not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
+
+
+def not_understood(error: ValidationError, where: str) -> BadCircuitFile:
+    """The error for what a circuit file says, but not as it must be said."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return BadCircuitFile(
+        f"what {where} says under {place!r} cannot be understood: {first['msg'].lower()}, got "
+        f"{str(first['input'])[:60]!r}; discover the circuit again or remove that entry"
+    )
+
+
+def _damaged(how: str) -> BadCircuitFile:
+    return BadCircuitFile(f"the circuit's record is damaged: {how}; discover the circuit again")
+
+
+def _not_lasting(part: str, name: str) -> BadCircuitFile:
+    """The error for what the file names but nothing can find again, as it was made in Python."""
+    return BadCircuitFile(
+        f"the circuit was found with a {part} made in Python, {name!r}, which cannot be found by its "
+        f"name; give the {part} itself: {part}=... in Python, or one that can be loaded (--{part})"
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,124 @@
+"""What is asked for, in the words that would ask for it again, and the provenance of what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import tasks
+from acdc.correctness import Right
+from acdc.errors import BadSetting
+from acdc.hashes import tokenizer_hash, weights_hash
+from acdc.models import expanded, is_directory, is_known, name_of
+from acdc.problem import Problem
+from acdc.provenance import MetricOrigin, ModelOrigin, PromptsOrigin, PromptsSide, Provenance, TaskOrigin, versions
+from acdc.settings import Setup
+from graphs.model import Model
+from tasks.errors import lone_surrogates
+from tasks.task import Task
+
+_OF_SEVERAL_TOKENS = {
+    "first-token": "Answers and distractors of several tokens are measured by their first token; what follows it is "
+    "not looked at.",
+    "whole": "Answers and distractors are measured whole: by all their tokens, each after the prompt and the tokens "
+    "before it.",
+}
+_FROZEN_SCALE = (
+    "A norm follows the sum of this model's heads; its scale is frozen per prompt and position, at the clean run for "
+    "what edges carry and at the corrupt run for what missing edges carry."
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, in the words that would ask for it again: task, its file if it has one, the model's name.
+
+    What was made in Python and goes by no name that finds it again is `in_memory`: "task", "model" or both.
+    """
+
+    task: Task
+    file: str | None
+    model: str
+    in_memory: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, task: str | Path | Task, model: str | Model | None) -> Request:
+        """What was asked for by a task, its name or file, and a model or its name (None: the task's own).
+
+        Raises: BadSetting for a path that cannot be recorded; as `tasks.get`.
+        """
+        file, in_memory = None, []
+        if not isinstance(task, Task):
+            if task not in tasks.names():  # a name is a name even where a file is called the same
+                file = recordable(str(Path(expanded(str(task))).resolve()))
+            task = tasks.get(task)
+        elif task.name not in tasks.names():
+            in_memory.append("task")
+        name = name_of(model) if isinstance(model, Model) else model or task.model
+        if isinstance(model, Model) and not is_known(name):
+            in_memory.append("model")
+        where = recordable(str(Path(expanded(name)).resolve())) if is_directory(name) else name
+        return cls(task, file, where, tuple(in_memory))
+
+    def provenance(self, discovery: Problem, judgement: Problem, setup: Setup) -> Provenance:
+        """What a circuit file says of model, task, prompts, ablation, metric and software."""
+        task, model = self.task, discovery.model
+        notes = self._notes(discovery)
+        noted: dict[str, Any] = {"notes": notes} if notes else {}
+        return Provenance(
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            model=ModelOrigin(
+                name=self.model,
+                revision=model.identity.revision,
+                weights=weights_hash(model),
+                tokenizer=tokenizer_hash(model.tokenizer),
+                dtype=str(model.dtype).removeprefix("torch."),
+                **self._made_in_python("model"),
+            ),
+            task=TaskOrigin(
+                name=task.name,
+                about=task.about.sentence,
+                source=task.about.source,
+                file=self.file,
+                **self._made_in_python("task"),
+            ),
+            prompts=PromptsOrigin(
+                count=setup.prompts,
+                seed=setup.seed,
+                only_correct=setup.only_correct,
+                discovery=side(discovery),
+                judgement=side(judgement),
+            ),
+            ablation=discovery.ablation.value,
+            metric=MetricOrigin(name=discovery.metric.name, meaning=discovery.metric.meaning),
+            versions=versions(),
+            **noted,
+        )
+
+    def _made_in_python(self, part: str) -> dict[str, Any]:
+        return {"in_memory": True} if part in self.in_memory else {}
+
+    def _notes(self, problem: Problem) -> list[str]:
+        answers_as = {pair.text.answers_as for pair in problem.pairs.pairs}
+        notes = [note for way, note in _OF_SEVERAL_TOKENS.items() if way in answers_as]
+        return [*notes, _FROZEN_SCALE] if problem.graph.frozen_scale else notes
+
+
+def side(problem: Problem) -> PromptsSide:
+    """The prompts of one side: how many, how many of them the model gets right, and their hash."""
+    return PromptsSide(**Right.on(problem).to_json(), hash=f"sha256:{problem.pairs.fingerprint()}")
+
+
+def recordable(path: str) -> str:
+    """The path itself, if it can stand in a file: one that is no text would make a result that cannot be read.
+
+    Raises: BadSetting.
+    """
+    if lone_surrogates(path):
+        raise BadSetting(
+            f"the path {path!a} cannot be recorded in a result: it has bytes that are no UTF-8 text; "
+            "rename the directory or file, or work in another directory"
+        )
+    return path
