@@ -24,6 +24,8 @@ from tests.acdc.hypotheses.files import claiming, write
 from tests.checkpoints import Checkpoints
 from tests.native_bridges import native_bridge
 
+collect_ignore = ["files_of_0_1"]  # which are read by a test of their own
+
 
 def untouched(model: Model) -> bool:
     """Whether nobody has edited its weights, hooked it or switched dropout on."""
