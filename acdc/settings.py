@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from acdc.errors import BadSetting
+from acdc.methods import METHODS, MethodEntry, method_name, taking
 from graphs.ablation import Ablation
 from tasks.known_metrics import metric_name
 
@@ -40,11 +41,11 @@ class Setup:
     only_correct: bool = False
 
     def __post_init__(self) -> None:
-        kinds = [kind.value for kind in Ablation]
-        if not isinstance(self.ablation, Ablation):
-            if self.ablation not in kinds:
-                raise BadSetting(f"unknown ablation {self.ablation!r}; wanted one of {', '.join(kinds)}")
+        try:
             object.__setattr__(self, "ablation", Ablation(self.ablation))
+        except ValueError as error:
+            kinds = ", ".join(kind.value for kind in Ablation)
+            raise BadSetting(f"unknown ablation {self.ablation!r}; wanted one of {kinds}") from error
         if self.dtype not in DTYPES:
             raise BadSetting(f"unknown dtype {self.dtype!r}; wanted one of {', '.join(DTYPES)}")
         if self.prompts < 2:
@@ -68,54 +69,22 @@ class Setup:
         return dtype
 
 
-PRUNING = {
-    "acdc": "greedy pruning from the logits back, every removal measured (Conmy et al. 2023)",
-    "eap+acdc": "groups of the edges that attribution ranks lowest, every removal measured, halved where it fails",
-}
-SCORING = {
-    "eap": "edge attribution patching: one gradient, first order (Nanda 2023; Syed et al. 2023)",
-    "eap-ig": "the same, averaged along the way from corrupt to clean inputs (Hanna et al. 2024)",
-    "eap-ig-activations": "the same, along each layer's activations; slower",
-    "exact": "the exact effect of each edge alone (path patching); slowest",
-    "hisp": "head importance: one gradient per node, an edge as its lesser end (Michel et al. 2019)",
-    "masks": "learned edge masks, hard-concrete with L0 (Cao et al. 2021; Bhaskar et al. 2024)",
-    "information-flow": "shares in what each receiver reads; no metric, no corrupt prompts (Ferrando and Voita 2024)",
-    "random": "scores by chance, to compare with",
-}
-ScoreKind: TypeAlias = Literal["effect", "estimate", "other"]
-METHODS = (*PRUNING, *SCORING)
 SELECTIONS = ("top", "greedy")
-FIRST_ORDER = ("eap", "eap-ig", "eap-ig-activations", "hisp")
-"""The methods whose scores are computed from gradients: no removal is measured."""
-TAKEN_BY = {
-    "refine": tuple(PRUNING),
-    "select": tuple(SCORING),
-    "steps": ("eap+acdc", "eap-ig", "eap-ig-activations"),
-    "batch": ("acdc",),
-}
-"""The settings that not every method looks at, and the methods that do."""
 MOST_STEPS = 10_000
-_WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
-_SCORES = {
-    **dict.fromkeys(FIRST_ORDER, f"estimate, to first order and measured by no removal, of {_WORTH}"),
-    "hisp": "estimate, to first order and measured by no removal, of how much ablating the lesser of its two nodes "
-    "changes the metric, in its units; never negative, so it does not tell help from harm",
-    "masks": "the learned probability that the edge is kept, from 0 to 1",
-    "information-flow": "the sender's share in what the receiver reads, from 0 to 1; it knows nothing of the behaviour",
-    "random": "drawn by chance from 0 to 1",
-}
+OPTIONAL = ("refine", "select", "steps", "batch")
+"""The settings of a method that not every method looks at."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """One of `METHODS` with its settings.
+    """One of `acdc.methods.METHODS` with its settings.
 
     `refine` sweeps a pruned circuit until it is one-minimal; `select` is how scored edges are chosen, the highest
     anywhere ("top") or from the logits back ("greedy"); `steps` is the number of points on a path of integrated
     gradients; `batch` how many candidates are tried together at most (0: as many as pays); `max_bytes` about how much
     memory a batch of trials may take.
 
-    Raises: BadSetting when a value is none of these, or does not go with the method.
+    Raises: BadSetting when a value is none of these, or the method does not look at it.
     """
 
     name: str = "acdc"
@@ -126,14 +95,16 @@ class Method:
     max_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
-        if self.name not in METHODS:
+        own = method_name(self.name)
+        if own is None:
             close = get_close_matches(self.name, METHODS, n=2)
             hint = f"did you mean {' or '.join(close)}?" if close else f"wanted one of {', '.join(METHODS)}"
             raise BadSetting(f"unknown method {self.name!r}; {hint}")
+        object.__setattr__(self, "name", own)
         if self.select not in SELECTIONS:
             raise BadSetting(f"unknown selection {self.select!r}; wanted {' or '.join(SELECTIONS)}")
         for setting in fields(self):
-            if setting.name in TAKEN_BY and getattr(self, setting.name) != setting.default:
+            if setting.name in OPTIONAL and getattr(self, setting.name) != setting.default:
                 self.require_taken(setting.name)
         if not 1 <= self.steps <= MOST_STEPS:
             raise BadSetting(
@@ -147,23 +118,16 @@ class Method:
 
         Raises: BadSetting.
         """
-        if self.name not in TAKEN_BY[setting]:
+        if setting not in self.entry.takes:
             raise BadSetting(
-                f"{self.name} does not look at {setting} (--{setting}), which is for {', '.join(TAKEN_BY[setting])}; "
+                f"{self.name} does not look at {setting} (--{setting}), which is for {', '.join(taking(setting))}; "
                 "leave it out, or give another method (--method)"
             )
 
     @property
-    def score(self) -> str:
-        """What the scores of this method's edges mean, and their sign."""
-        return _SCORES.get(self.name, _WORTH)
-
-    @property
-    def score_kind(self) -> ScoreKind:
-        """Whether its scores are measured effects of removals, estimates of these, or something else."""
-        if self.name in FIRST_ORDER:
-            return "estimate"
-        return "other" if self.name in _SCORES else "effect"
+    def entry(self) -> MethodEntry:
+        """What there is to know of the method."""
+        return METHODS[self.name]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,54 @@
-"""What a missing edge carries."""
+"""What a missing edge carries: every ablation there is, what it is called and where it is from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 
 
 class Ablation(Enum):
-    """What a receiver reads from a sender when the edge between them is not in the circuit."""
+    """What a receiver reads from a sender when the edge between them is not in the circuit.
+
+    `Ablation(name)` knows each by its value and by its other names.
+    """
 
     RESAMPLE = "resample"
-    """The sender's own output on the corrupt prompt (interchange intervention; Geiger et al. 2021)."""
+    """The sender's own output on the corrupt prompt."""
     MEAN = "mean"
-    """The mean of the sender's output over all corrupt prompts and positions (Wang et al. 2022, section 2.1)."""
+    """The mean of the sender's output over all corrupt prompts and positions."""
     MEAN_POSITIONAL = "mean-positional"
     """The mean of the sender's output over the corrupt prompts, position by position."""
     ZERO = "zero"
     """Nothing."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Ablation | None:
+        return next((kind for kind, entry in ABLATIONS.items() if value in entry.aliases), None)
+
+
+@dataclass(frozen=True)
+class AblationEntry:
+    """An ablation: one line on what a missing edge carries, its other names, and its source."""
+
+    help: str
+    aliases: tuple[str, ...] = ()
+    source: str = ""
+
+
+ABLATIONS: Mapping[Ablation, AblationEntry] = MappingProxyType(
+    {
+        Ablation.RESAMPLE: AblationEntry(
+            "what its sender writes on the corrupt prompt",
+            ("interchange",),
+            "interchange intervention; Geiger et al. 2021, arXiv:2106.02997",
+        ),
+        Ablation.MEAN: AblationEntry(
+            "its mean over all corrupt prompts and positions",
+            source="Wang et al. 2022, arXiv:2211.00593, section 2.1",
+        ),
+        Ablation.MEAN_POSITIONAL: AblationEntry("its mean over the corrupt prompts, by position"),
+        Ablation.ZERO: AblationEntry("nothing"),
+    }
+)

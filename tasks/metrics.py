@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tasks.continuations import Continuations, Way
 from tasks.errors import BadPrompts, PromptProblem, TaskError
-from tasks.known_metrics import metric_name
+from tasks.known_metrics import METRICS, metric_name
 from tasks.known_metrics import metric_names as metric_names
 
 
@@ -61,7 +61,11 @@ class AbstractMetric(ABC):
     whole: ClassVar[Way | None] = None
     """How it is measured of whole answers, from what it is of each token; None: it is not."""
     only_whole: ClassVar[bool] = False
-    meaning: ClassVar[str]
+
+    @property
+    def meaning(self) -> str:
+        """What its numbers mean, and which sign means a stronger behaviour."""
+        return METRICS[self.name].meaning
 
     def goes_with(self, *, whole: bool) -> bool:
         """Whether it measures answers of one token, or whole answers."""
@@ -74,7 +78,7 @@ class AbstractMetric(ABC):
         """
         if self.goes_with(whole=whole):
             return
-        fitting = [kind.name for kind in _METRICS if kind().goes_with(whole=whole)]
+        fitting = [name for name, kind in _kinds().items() if kind().goes_with(whole=whole)]
         what = "whole answers cannot be measured by this metric" if whole else "this metric is of whole answers only"
         remedy = "choose one of these (--metric)"
         if not whole:
@@ -110,7 +114,6 @@ class LogitDifference(AbstractMetric):
     sign = 1
     needs_vocabulary = False
     differentiable = True
-    meaning = "mean logit of the answers minus that of the distractors; higher: more of the behaviour"
 
     def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -132,7 +135,6 @@ class ProbabilityDifference(AbstractMetric):
     sign = 1
     needs_vocabulary = True
     differentiable = True
-    meaning = "probability of all answers minus that of all distractors; higher: more of the behaviour"
 
     def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -156,7 +158,6 @@ class LogProbabilityDifference(AbstractMetric):
     differentiable = True
     whole = "difference"
     only_whole = True
-    meaning = "mean log probability of the whole answers minus that of the distractors; higher: more of the behaviour"
 
     def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -177,7 +178,6 @@ class KLDivergence(AbstractMetric):
     differentiable = True
     stationary = True
     whole = "mean"
-    meaning = "KL(full model || circuit) of the next token, in nats; lower: closer to the full model, 0 at best"
 
     def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -198,7 +198,6 @@ class NegativeLogLikelihood(AbstractMetric):
     needs_vocabulary = True
     differentiable = True
     whole = "sum"
-    meaning = "negative log probability of all answers, in nats; lower: more of the behaviour, 0 at best"
 
     def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -220,7 +219,6 @@ class Accuracy(AbstractMetric):
     needs_vocabulary = True
     differentiable = False
     whole = "every"
-    meaning = "1 where the most likely token is an answer, else 0; higher: more of the behaviour"
 
     def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -240,7 +238,6 @@ class L2(AbstractMetric):
     needs_vocabulary = True
     differentiable = True
     stationary = True
-    meaning = "Euclidean distance of the logits from the full model's; lower: closer to the full model, 0 at best"
 
     def of_rows(
         self, logits: Float[Tensor, "*circuit batch vocab"], targets: Targets
@@ -252,24 +249,18 @@ class L2(AbstractMetric):
         return distance
 
 
-_METRICS: tuple[type[AbstractMetric], ...] = (
-    LogitDifference,
-    ProbabilityDifference,
-    LogProbabilityDifference,
-    KLDivergence,
-    NegativeLogLikelihood,
-    Accuracy,
-    L2,
-)
-
-
 def metric(name: str) -> AbstractMetric:
     """Return the metric of this name, or of this alias of a name.
 
     Raises: UnknownMetric, with the nearest names.
     """
-    own = metric_name(name)
-    return next(kind for kind in _METRICS if kind.name == own)()
+    return _kinds()[metric_name(name)]()
+
+
+def _kinds() -> dict[str, type[AbstractMetric]]:
+    """The metrics by their names, in the order in which these are known."""
+    named = {kind.name: kind for kind in AbstractMetric.__subclasses__() if kind.__module__ == __name__}
+    return {name: named[name] for name in METRICS}
 
 
 def _wide(logits: Float[Tensor, "*circuit batch vocab"]) -> Float[Tensor, "*circuit batch vocab"]:

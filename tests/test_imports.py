@@ -18,7 +18,7 @@ OURS = {*MAY_IMPORT, "tests"}
 HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
-    {"errors", "progress", "hashes"},
+    {"errors", "progress", "hashes", "methods"},
     {"drain", "precision", "settings"},
     {"problem", "provenance", "ground_truth"},
     {"algorithms", "correctness", "models"},

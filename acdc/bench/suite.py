@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.errors import AcdcError, BadSetting
 from acdc.ground_truth import subjects
-from acdc.settings import METHODS, MOST_PROMPTS, Method
+from acdc.methods import METHODS
+from acdc.settings import MOST_PROMPTS, Method
 from graphs.ablation import Ablation
 from graphs.files import write_atomically
 
@@ -76,13 +77,12 @@ class Suite:
     thresholds: int = 17
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "methods", tuple(Method(name).name for name in self.methods))
         for what in ("methods", "models", "ablations"):
             given = getattr(self, what)
             if not given or len(set(given)) < len(given):
                 got = "one of them twice" if given else "none"
                 raise BadSetting(f"a table needs {what}: got {got}, wanted at least one, and each once (--{what})")
-        for name in self.methods:
-            Method(name)
         for name in self.models:
             subjects.check(name)
         for what, least, most in (("seeds", 1, MOST_SEEDS), ("prompts", 2, MOST_PROMPTS), ("thresholds", 1, 1000)):
@@ -142,7 +142,7 @@ def default(*, quick: bool = False) -> Suite:
     if quick:
         methods = tuple(name for name in METHODS if name not in SLOW)
         return Suite(methods, names, seeds=1, ablations=(Ablation.RESAMPLE,), prompts=16, thresholds=7)
-    return Suite(METHODS, names)
+    return Suite(tuple(METHODS), names)
 
 
 def account(results: list[dict[str, Any]]) -> dict[str, Any]:

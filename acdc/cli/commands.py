@@ -14,7 +14,7 @@ from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
 from acdc.cli.models import models
-from acdc.cli.options import CHOICES, option
+from acdc.cli.options import choices_help, methods_help, option
 from acdc.cli.pin import pin
 from acdc.cli.schema import schema
 from acdc.cli.show import show
@@ -35,42 +35,22 @@ A behaviour of your own:
 \b
 Exit codes: 0 done, 1 failed check, 2 bad input, 3 environment."""
 
-_METHODS = """\b
-Methods:
-  acdc                greedy pruning, removals measured (Conmy et al. 2023)
-  eap+acdc            groups that attribution ranks lowest, removals measured
-  eap                 effects estimated by one gradient (Syed et al. 2023)
-  eap-ig              the same, averaged from corrupt to clean inputs
-  eap-ig-activations  the same, along each layer's activations; slower
-  exact               scores are the exact effect of each edge alone; slowest
-  hisp                head importance: node estimates (Michel et al. 2019)
-  masks               learned edge masks, hard-concrete with L0; minutes
-  information-flow    shares in what is read (Ferrando and Voita 2024)
-  random              scores by chance, to compare with
-"""
-
-_DISCOVER = (
-    _METHODS
-    + CHOICES
-    + """
+_DISCOVER = f"""{methods_help()}
+{choices_help()}
 \b
 Examples:
   acdc discover periodic
   acdc discover ioi --edges 40 --ablation mean
   acdc discover my_behaviour.yaml --model gpt2 --prompts 32 --out found
   acdc discover periodic --json --quiet > circuit.json"""
-)
 
-_EVALUATE = (
-    CHOICES
-    + """
+_EVALUATE = f"""{choices_help()}
 \b
 Examples:
   acdc evaluate runs/periodic-periodic-2l --prompts 256
   acdc evaluate runs/periodic-periodic-2l --full
   acdc evaluate circuit.json --at-least 0.85 || echo "the circuit broke"
   acdc evaluate circuit.json --model path/to/other/checkpoint"""
-)
 
 _SHOW = """\b
 Examples:
@@ -127,15 +107,12 @@ Examples:
 With this first line of a file, many editors complete and check it:
   # yaml-language-server: $schema=acdc.schema.json"""
 
-_BENCH = (
-    _METHODS
-    + """
+_BENCH = f"""{methods_help()}
 \b
 Examples:
   acdc bench --quick
   acdc bench --models planted-or,planted-and --seeds 20 --out runs/planted
   acdc bench --methods acdc,exact --ablations resample,zero --json"""
-)
 
 
 def command() -> Any:

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-CHOICES = """\b
-Ablations, what an edge outside the circuit carries:
-  resample         what its sender writes on the corrupt prompt
-  mean             the mean of that over all corrupt prompts and positions
-  mean-positional  the mean of that over the corrupt prompts, by position
-  zero             nothing
-\b
-Metrics (and their other names):
-  logit_difference (logit_diff)            mean logit: answers - distractors
-  probability_difference (prob_diff)       probability: answers - distractors
-  log_probability_difference (log_prob_diff)
-                                           log p: whole answers - distractors
-  kl (kl_div)                              KL from the full model, in nats
-  nll                                      -log p of the answers, in nats
-  accuracy                                 how often an answer is likeliest
-  l2                                       distance from the model's logits"""
+from acdc.methods import METHODS
+from graphs.ablation import ABLATIONS
+from tasks.known_metrics import METRICS
+
+
+def methods_help() -> str:
+    """What methods there are, a line each."""
+    lines = {
+        _names(name, entry.aliases): f"{entry.help} ({entry.source})" if entry.source else entry.help
+        for name, entry in METHODS.items()
+    }
+    return _paragraph("Methods:", lines, 22)
+
+
+def choices_help() -> str:
+    """What ablations and metrics there are, a line each."""
+    ablations = {_names(kind.value, entry.aliases): entry.help for kind, entry in ABLATIONS.items()}
+    metrics = {_names(name, entry.aliases): entry.help for name, entry in METRICS.items()}
+    return "\n".join(
+        (
+            _paragraph("Ablations, what an edge outside the circuit carries:", ablations, 22),
+            _paragraph("Metrics (and their other names):", metrics, 38),
+        )
+    )
+
+
+def _names(name: str, aliases: Sequence[str]) -> str:
+    return f"{name} ({', '.join(aliases)})" if aliases else name
+
+
+def _paragraph(title: str, lines: Mapping[str, str], width: int) -> str:
+    """Names beside what they are, which stands below a name that is longer."""
+    rows = []
+    for name, is_ in lines.items():
+        if len(name) > width:
+            rows.append(f"  {name}")
+        rows.append(f"  {name if len(name) <= width else '':<{width}} {is_}")
+    return "\n".join(("\b", title, *rows))
 
 
 def option(*names: str, takes: str, is_: str) -> Any:

@@ -18,7 +18,7 @@ from acdc.problems import HELD, check_prompts, problems
 from acdc.progress import CurvePoint, Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
-from acdc.settings import PRUNING, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
+from acdc.settings import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
 from graphs.circuit import Circuit
 from graphs.model import Model
 from tasks.task import Task
@@ -122,8 +122,13 @@ class Prepared:
         if watch is not None:
             watch(Progress(f"judging the circuit on {len(self.judgement.pairs):,} prompts", 0, 1))
         judged = faithfulness(self.judgement, circuit, self.seed)
-        meaning = {"score": self.method.score, "score_kind": self.method.score_kind}
-        found = {"threshold": account.chosen.threshold, **account.figures, **meaning}
+        scores = self.method.entry.scores
+        found = {
+            "threshold": account.chosen.threshold,
+            **account.figures,
+            "score": scores.meaning,
+            "score_kind": scores.kind,
+        }
         provenance = {
             **self.origin.to_json(),
             "algorithm": {**self.algorithm, **found},
@@ -141,7 +146,7 @@ def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
     A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
     behaviour are always dropped.
     """
-    if setup.metric is None and method.name in PRUNING and isinstance(goal, (MeanKL, KeptAccuracy)):
+    if setup.metric is None and method.entry.prunes and isinstance(goal, (MeanKL, KeptAccuracy)):
         return replace(setup, metric="kl")
     return setup
 

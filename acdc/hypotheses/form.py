@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tasks.known_metrics import ALIASES
+from acdc.settings import DTYPES
+from graphs.ablation import ABLATIONS
+from tasks.known_metrics import METRICS
 
 
-def _own_name(metric: object) -> object:
+def _own_metric(name: object) -> object:
     """A metric's own name, where one of its other names stands."""
-    return ALIASES.get(metric, metric) if isinstance(metric, str) else metric
+    return next((own for own, entry in METRICS.items() if name in entry.aliases), name)
 
 
-# Literals, so that editors complete them; a test compares them with what there is.
-MetricName = Literal[
-    "logit_difference", "probability_difference", "log_probability_difference", "kl", "nll", "accuracy", "l2"
-]
-Metric = Annotated[MetricName, BeforeValidator(_own_name)]
-Kind = Literal["resample", "mean", "mean-positional", "zero"]
-Dtype = Literal["float64", "float32", "bfloat16", "float16"]
+def _own_ablation(name: object) -> object:
+    """An ablation's own name, where one of its other names stands."""
+    return next((kind.value for kind, entry in ABLATIONS.items() if name in entry.aliases), name)
+
+
+if TYPE_CHECKING:
+    Metric: TypeAlias = str
+    AblationName: TypeAlias = str
+    Dtype: TypeAlias = str
+else:  # all there are, so that editors complete them
+    Metric = Annotated[Literal[tuple(METRICS)], BeforeValidator(_own_metric)]
+    AblationName = Annotated[Literal[tuple(kind.value for kind in ABLATIONS)], BeforeValidator(_own_ablation)]
+    Dtype = Literal[DTYPES]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -165,7 +173,7 @@ class SetupForm(AbstractForm):
 
     metric: Metric | None = None
     """What is measured [the task's]."""
-    ablation: Kind | None = None
+    ablation: AblationName | None = None
     """What edges outside the circuit carry [resample]."""
     prompts: Annotated[int, Field(ge=2)] | None = None
     """On how many prompts [64]."""

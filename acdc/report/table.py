@@ -15,9 +15,9 @@ from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
 from acdc.judges.findings import Findings, Repeated, reading
 from acdc.judges.stability import Agreement
+from acdc.methods import PRUNING
 from acdc.progress import CurvePoint
 from acdc.provenance import MetricOrigin, Provenance
-from acdc.settings import PRUNING
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 

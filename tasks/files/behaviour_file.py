@@ -12,7 +12,7 @@ from string import Template
 from tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem, nearest
 from tasks.files.behaviour_slots import FileSlots, filled, read_slots
 from tasks.files.records import Field, Keys, Record, describe, read_table, read_yaml
-from tasks.known_metrics import ALIASES, metric_names
+from tasks.known_metrics import METRICS, metric_names
 from tasks.pairs import AnswersAs
 from tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
 from tasks.slots import Slots
@@ -102,7 +102,7 @@ def load_behaviour_file(path: str | Path) -> Task:
         )
     model = _beside(_text(record, "model", problems), path)
     measured = _text(record, "metric", problems)
-    if measured and measured not in (*metric_names(), *ALIASES):
+    if measured and not any(measured == own or measured in entry.aliases for own, entry in METRICS.items()):
         place = record.fields["metric"].place
         remedy = nearest(measured, metric_names())
         problems.append(PromptProblem("unknown metric", repr(measured), "a metric's name", remedy, place))

@@ -19,11 +19,12 @@ from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import NotFinite
 from acdc.ground_truth.planted import known
+from acdc.methods import METHODS, PRUNING, SCORING
 from acdc.models import load_named
 from acdc.precision import finite, finite_metric, require_finite, wide
 from acdc.problem import Problem
 from acdc.problems import problems
-from acdc.settings import METHODS, PRUNING, SCORING, TAKEN_BY, Edges, Method, Setup, Threshold
+from acdc.settings import Edges, Method, Setup, Threshold
 from graphs.ablation import Ablation
 from graphs.circuit import Circuit
 from graphs.model import Model
@@ -47,7 +48,7 @@ def periodic(dtype: str) -> Problem:
 
 def quick(method: str) -> Method:
     """The method with few steps, if it takes any."""
-    return Method(method, steps=2) if method in TAKEN_BY["steps"] else Method(method)
+    return Method(method, steps=2) if "steps" in METHODS[method].takes else Method(method)
 
 
 @cache

@@ -8,8 +8,9 @@ from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.bench.answer import Family, Ranking
 from acdc.bench.run_method import LOWEST, answer
+from acdc.methods import PRUNING, SCORING
 from acdc.problem import Problem
-from acdc.settings import PRUNING, SCORING, Method
+from acdc.settings import Method
 from graphs.model.loading import from_bridge
 from tasks.metrics import LogitDifference
 from tests.acdc.algorithms.walks import ended

@@ -13,7 +13,7 @@ from acdc.bench.answer import AbstractAnswer
 from acdc.bench.suite import SLOW, Suite, account, default
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.ground_truth import subjects
-from acdc.settings import METHODS
+from acdc.methods import METHODS
 from graphs.ablation import Ablation
 from tests.acdc.algorithms.walks import finished
 from tests.acdc.known_subjects import TRUE, only_periodic
@@ -128,7 +128,7 @@ def test_the_account_adds_versions_and_machine() -> None:
 
 
 def test_without_a_choice_all_methods_meet_all_models() -> None:
-    assert default().methods == METHODS
+    assert default().methods == tuple(METHODS)
     assert default().models == default(quick=True).models == ("stand-in", "other")
     assert set(METHODS) - set(default(quick=True).methods) <= set(SLOW)
 

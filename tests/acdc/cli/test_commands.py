@@ -14,9 +14,10 @@ import pytest
 
 import acdc as package
 from acdc.cli.commands import command
-from acdc.settings import DTYPES, METHODS
+from acdc.methods import METHODS
+from acdc.settings import DTYPES
 from graphs.ablation import Ablation
-from tasks.known_metrics import ALIASES, metric_names
+from tasks.known_metrics import METRICS, metric_names
 from tests.acdc.cli.command_line import acdc
 
 COMMANDS = (
@@ -82,14 +83,16 @@ def test_every_metric_ablation_and_precision_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", ["discover", "evaluate"])
 def test_every_other_name_of_a_metric_is_named(name: str) -> None:
     shown = acdc(name, "--help").out
-    for alias, metric in ALIASES.items():
-        assert re.search(rf"^    {metric} \({alias}\)", shown, re.MULTILINE)
+    for metric, entry in METRICS.items():
+        for alias in entry.aliases:
+            assert re.search(rf"^    {metric} \({alias}\)", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["discover", "bench"])
 def test_every_method_is_named(name: str) -> None:
-    shown = acdc(name, "--help").out
-    assert tuple(re.findall(r"^    (\S+)", shown.partition("Methods:")[2], re.MULTILINE))[: len(METHODS)] == METHODS
+    shown = acdc(name, "--help").out.partition("Methods:")[2]
+    assert re.findall(r"^    (\S+)", shown, re.MULTILINE)[: len(METHODS)] == list(METHODS)
+    assert all(entry.help in shown and entry.source in shown for entry in METHODS.values())
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])

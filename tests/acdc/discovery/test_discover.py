@@ -17,12 +17,13 @@ from acdc.discovery.search import search
 from acdc.errors import BadSetting, UnknownModel
 from acdc.judges.faithfulness import faithfulness
 from acdc.judges.findings import Findings
+from acdc.methods import METHODS
 from acdc.models import load_named
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.report.table import account
-from acdc.settings import METHODS, Goal, Setup, Threshold
+from acdc.settings import Goal, Setup, Threshold
 from graphs.ablation import Ablation
 from graphs.model import Model
 from tasks.errors import BadPrompts, UnknownTask
@@ -148,7 +149,11 @@ def test_a_method_says_what_its_scores_are(method: str) -> None:
     setup = Setup(prompts=4)
     found = acdc.discover("periodic", method=method, goal=acdc.Edges(30), setup=setup)
     assert 0 < len(found.circuit) <= 30
-    assert found.circuit.provenance["algorithm"]["score"] == acdc.Method(method).score != acdc.Method("acdc").score
+    assert (
+        found.circuit.provenance["algorithm"]["score"]
+        == acdc.Method(method).entry.scores.meaning
+        != acdc.Method("acdc").score
+    )
 
 
 @pytest.mark.parametrize(("method", "kind"), [("exact", "effect"), ("eap", "estimate"), ("hisp", "estimate")])
@@ -166,7 +171,10 @@ def test_what_no_removal_measured_is_called_an_estimate(method: str, kind: str, 
 
 @pytest.mark.parametrize("method", ["eap", "eap-ig", "eap-ig-activations", "hisp"])
 def test_no_first_order_method_claims_to_know_an_effect(method: str) -> None:
-    assert (acdc.Method(method).score_kind, acdc.Method(method).score[:8]) == ("estimate", "estimate")
+    assert (acdc.Method(method).entry.scores.kind, acdc.Method(method).entry.scores.meaning[:8]) == (
+        "estimate",
+        "estimate",
+    )
 
 
 @pytest.mark.parametrize(

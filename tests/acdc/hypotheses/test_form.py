@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from acdc.hypotheses.form import ClaimsForm, Dtype, HypothesisForm, Kind, MetricName, schema
+from acdc.hypotheses.form import ClaimsForm, HypothesisForm, SetupForm, schema
 from acdc.hypotheses.hypothesis import ClaimKind
 from acdc.hypotheses.verdict import MEANINGS
 from acdc.settings import DTYPES
@@ -15,9 +15,11 @@ from tasks.metrics import metric_names
 
 
 def test_the_choices_are_all_there_are() -> None:
-    assert get_args(MetricName) == metric_names()
-    assert set(get_args(Kind)) == {kind.value for kind in Ablation}
-    assert get_args(Dtype) == DTYPES
+    made = SetupForm.model_json_schema()["properties"]
+    offered = {key: made[key]["anyOf"][0]["enum"] for key in ("metric", "ablation", "dtype")}
+    assert offered["metric"] == list(metric_names())
+    assert offered["ablation"] == [kind.value for kind in Ablation]
+    assert offered["dtype"] == list(DTYPES)
     assert tuple(ClaimsForm.model_fields) == get_args(ClaimKind) == tuple(MEANINGS)
 
 

@@ -1,0 +1,144 @@
+"""Every method there is: what it is called, what it does, where it is from, what its scores mean and what it takes.
+
+Whatever names methods or says what they do derives from here: dispatch, help, forms and what circuit files say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+ScoreKind: TypeAlias = Literal["effect", "estimate", "other"]
+_WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the scores of a method's edges mean, and their sign.
+
+    They are measured effects of removals, estimates of these that no removal measures, or something else.
+    """
+
+    meaning: str
+    kind: ScoreKind
+
+
+_MEASURED = Scores(_WORTH, "effect")
+_ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_WORTH}", "estimate")
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method.
+
+    `algorithm` is the class that it is, as "module:Class", and `fixed` what that is always made with; `takes` are the
+    settings it looks at: those of `acdc.settings.Method`, and `seed`.
+    """
+
+    algorithm: str
+    help: str
+    source: str = ""
+    scores: Scores = _MEASURED
+    takes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def prunes(self) -> bool:
+        """Whether it decides edge by edge what stays, instead of scoring all of them."""
+        return "refine" in self.takes
+
+
+_OF = "acdc.algorithms."
+METHODS: Mapping[str, MethodEntry] = MappingProxyType(
+    {
+        "acdc": MethodEntry(
+            f"{_OF}greedy:GreedyPruning",
+            "greedy, every removal measured",
+            "Conmy et al. 2023",
+            takes=("refine", "batch", "max_bytes"),
+        ),
+        "eap+acdc": MethodEntry(
+            f"{_OF}grouped:GroupedPruning",
+            "groups that eap ranks lowest, removals measured",
+            takes=("refine", "steps", "max_bytes"),
+        ),
+        "eap": MethodEntry(
+            f"{_OF}attribution:Attribution",
+            "effects estimated by one gradient",
+            "Syed et al. 2023",
+            _ESTIMATED,
+            takes=("select",),
+        ),
+        "eap-ig": MethodEntry(
+            f"{_OF}attribution:IntegratedGradients",
+            "the same, averaged over inputs",
+            "Hanna et al. 2024",
+            _ESTIMATED,
+            takes=("select", "steps"),
+            aliases=("eap-ig-inputs",),
+            fixed={"path": "inputs"},
+        ),
+        "eap-ig-activations": MethodEntry(
+            f"{_OF}attribution:IntegratedGradients",
+            "the same, layer by layer; slower",
+            "Hanna et al. 2024",
+            _ESTIMATED,
+            takes=("select", "steps"),
+            fixed={"path": "activations"},
+        ),
+        "exact": MethodEntry(
+            f"{_OF}exact:ExactPatching",
+            "the exact effect of each edge alone; slowest",
+            takes=("select", "max_bytes"),
+            aliases=("path-patching",),
+        ),
+        "hisp": MethodEntry(
+            f"{_OF}importance:HeadImportance",
+            "head importance: node estimates",
+            "Michel et al. 2019",
+            Scores(
+                "estimate, to first order and measured by no removal, of how much ablating the lesser of its two nodes "
+                "changes the metric, in its units; never negative, so it does not tell help from harm",
+                "estimate",
+            ),
+            takes=("select",),
+        ),
+        "masks": MethodEntry(
+            f"{_OF}masks:LearnedMasks",
+            "learned edge masks; minutes",
+            "Cao et al. 2021",
+            Scores("the learned probability that the edge is kept, from 0 to 1", "other"),
+            takes=("select", "seed", "max_bytes"),
+        ),
+        "information-flow": MethodEntry(
+            f"{_OF}information_flow:InformationFlow",
+            "shares in what is read",
+            "Ferrando and Voita 2024",
+            Scores(
+                "the sender's share in what the receiver reads, from 0 to 1; it knows nothing of the behaviour", "other"
+            ),
+            takes=("select",),
+        ),
+        "random": MethodEntry(
+            f"{_OF}random_scores:Chance",
+            "scores by chance, to compare with",
+            scores=Scores("drawn by chance from 0 to 1", "other"),
+            takes=("select", "seed"),
+        ),
+    }
+)
+PRUNING = tuple(name for name, entry in METHODS.items() if entry.prunes)
+SCORING = tuple(name for name, entry in METHODS.items() if not entry.prunes)
+
+
+def method_name(name: str) -> str | None:
+    """The own name of the method of this name or alias; None where there is none."""
+    return next((own for own, entry in METHODS.items() if name == own or name in entry.aliases), None)
+
+
+def taking(setting: str) -> tuple[str, ...]:
+    """The methods that look at a setting."""
+    return tuple(name for name, entry in METHODS.items() if setting in entry.takes)

@@ -1,0 +1,61 @@
+"""What is known of every method holds of what it does: names, settings and the algorithm that is dispatched to."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pkgutil import resolve_name
+from typing import get_type_hints
+
+import pytest
+
+from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.masks import LearnedMasks
+from acdc.discovery.search import search
+from acdc.errors import BadSetting
+from acdc.methods import METHODS, taking
+from acdc.settings import OPTIONAL, Edges, Method
+
+
+def test_no_name_means_two_methods() -> None:
+    names = [name for own, entry in METHODS.items() for name in (own, *entry.aliases)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_takes_what_its_algorithm_has_fields_for(name: str) -> None:
+    entry = METHODS[name]
+    algorithm = resolve_name(entry.algorithm)
+    has = {field.name for field in fields(algorithm)}
+    assert {*entry.takes, *entry.fixed} - {"select"} <= has
+    assert set(entry.takes) <= {field.name for field in fields(Method)} | {"seed"}
+    assert entry.prunes == ("threshold" in has) == ("select" not in entry.takes)
+    assert "return" in get_type_hints(algorithm.walk)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("setting", OPTIONAL)
+def test_a_setting_that_a_method_does_not_take_is_refused(name: str, setting: str) -> None:
+    other = {"refine": True, "select": "greedy", "steps": 7, "batch": 3}[setting]
+    if name in taking(setting):
+        assert getattr(Method(name, **{setting: other}), setting) == other  # type: ignore[arg-type]
+    else:
+        with pytest.raises(
+            BadSetting, match=f"{setting}.*which is for {', '.join(taking(setting))}".replace("+", r"\+")
+        ):
+            Method(name, **{setting: other})  # type: ignore[arg-type]
+
+
+def test_settings_reach_the_algorithm() -> None:
+    greedy = search(Method("acdc", refine=True, batch=3, max_bytes=1 << 21), Edges(5))
+    assert greedy.pruning == GreedyPruning(1.0, 3, 1 << 21, True)  # type: ignore[union-attr]
+    gradients = search(Method("eap-ig-activations", steps=9, select="greedy"), Edges(5))
+    assert gradients.scorer == IntegratedGradients("activations", 9)  # type: ignore[union-attr]
+    assert gradients.rule.value == "greedy"  # type: ignore[union-attr]
+    masks = search(Method("masks", max_bytes=1 << 22), Edges(5), seed=4)
+    assert masks.scorer == LearnedMasks(seed=4, max_bytes=1 << 22)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("alias", "own"), [("eap-ig-inputs", "eap-ig"), ("path-patching", "exact")])
+def test_another_name_is_stored_as_the_methods_own(alias: str, own: str) -> None:
+    assert Method(alias) == Method(own)
