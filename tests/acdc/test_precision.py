@@ -37,7 +37,7 @@ HALF = ("bfloat16", "float16")
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks that are trained for a few steps."""
-    monkeypatch.setattr("acdc.discovery.search.LearnedMasks", partial(LearnedMasks, steps=8))
+    monkeypatch.setattr("acdc.algorithms.masks.LearnedMasks", partial(LearnedMasks, steps=8))
 
 
 @cache

@@ -149,11 +149,8 @@ def test_a_method_says_what_its_scores_are(method: str) -> None:
     setup = Setup(prompts=4)
     found = acdc.discover("periodic", method=method, goal=acdc.Edges(30), setup=setup)
     assert 0 < len(found.circuit) <= 30
-    assert (
-        found.circuit.provenance["algorithm"]["score"]
-        == acdc.Method(method).entry.scores.meaning
-        != acdc.Method("acdc").score
-    )
+    said = found.circuit.provenance["algorithm"]["score"]
+    assert said == METHODS[method].scores.meaning != METHODS["acdc"].scores.meaning
 
 
 @pytest.mark.parametrize(("method", "kind"), [("exact", "effect"), ("eap", "estimate"), ("hisp", "estimate")])
@@ -171,10 +168,8 @@ def test_what_no_removal_measured_is_called_an_estimate(method: str, kind: str, 
 
 @pytest.mark.parametrize("method", ["eap", "eap-ig", "eap-ig-activations", "hisp"])
 def test_no_first_order_method_claims_to_know_an_effect(method: str) -> None:
-    assert (acdc.Method(method).entry.scores.kind, acdc.Method(method).entry.scores.meaning[:8]) == (
-        "estimate",
-        "estimate",
-    )
+    scores = METHODS[method].scores
+    assert (scores.kind, scores.meaning[:8]) == ("estimate", "estimate")
 
 
 @pytest.mark.parametrize(
