@@ -103,6 +103,7 @@ Examples:
 _SCHEMA = """\b
 Examples:
   acdc schema > acdc.schema.json
+  acdc schema --behaviour > behaviour.schema.json
 \b
 With this first line of a file, many editors complete and check it:
   # yaml-language-server: $schema=acdc.schema.json"""

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from acdc.settings import DTYPES
 from graphs.ablation import ABLATIONS
-from tasks.known_metrics import METRICS
-
-
-def _own_metric(name: object) -> object:
-    """A metric's own name, where one of its other names stands."""
-    return next((own for own, entry in METRICS.items() if name in entry.aliases), name)
+from tasks.files.forms import AbstractForm, MetricName, Name, wrong
 
 
 def _own_ablation(name: object) -> object:
@@ -25,21 +18,24 @@ def _own_ablation(name: object) -> object:
 
 
 if TYPE_CHECKING:
-    Metric: TypeAlias = str
     AblationName: TypeAlias = str
     Dtype: TypeAlias = str
 else:  # all there are, so that editors complete them
-    Metric = Annotated[Literal[tuple(METRICS)], BeforeValidator(_own_metric)]
     AblationName = Annotated[Literal[tuple(kind.value for kind in ABLATIONS)], BeforeValidator(_own_ablation)]
     Dtype = Literal[DTYPES]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1)]
 
 
-class AbstractForm(BaseModel):
-    """A part of the file: nothing but its own keys may stand in it."""
+def _by_task(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    raise wrong("'claims.specificity' is wrong", "a mapping", "write for each task its bound, as `induction: {...}`")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+def _path_or_names(value: object) -> object:
+    if isinstance(value, (str, list)):
+        return value
+    raise wrong("{key} is wrong", "a path or a list of edges and nodes", "write it in quotes")
 
 
 _ONE_BOUND: dict[str, Any] = {
@@ -98,11 +94,11 @@ class EdgesForm(BoundForm):
 class OtherTaskForm(BoundForm):
     """How little of another task the circuit may keep."""
 
-    metric: Metric | None = None
+    metric: MetricName | None = None
     """What is measured [the other task's]."""
 
 
-class PromptForm(AbstractForm):
+class CounterexampleForm(AbstractForm):
     """A prompt pair on which a circuit has failed, in the words of a behaviour file."""
 
     clean: Name
@@ -122,7 +118,7 @@ class PromptForm(AbstractForm):
 class CounterexamplesForm(BoundForm):
     """How far circuit and model may be apart on prompts that an attack has found."""
 
-    prompts: Annotated[list[PromptForm], Field(min_length=1)]
+    prompts: Annotated[list[CounterexampleForm], Field(min_length=1)]
     """The prompts; `acdc pin` adds them."""
 
 
@@ -148,7 +144,7 @@ class ClaimsForm(AbstractForm):
     edges between it and the other nodes listed, `input` and `logits`."""
     edges: EdgesForm | None = None
     """How like a baseline the circuit is."""
-    specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1)] | None = None
+    specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1), BeforeValidator(_by_task)] | None = None
     """What the circuit keeps of other tasks, each by its name or behaviour file: 0 where it does none of it."""
     counterexamples: CounterexamplesForm | None = None
     """The KL divergence from the model to the circuit on the worst of these prompts, in nats: 0 at best."""
@@ -171,7 +167,7 @@ class ClaimsForm(AbstractForm):
 class SetupForm(AbstractForm):
     """What the claims are measured with; what is left out is as the circuit's own file says, or as usual."""
 
-    metric: Metric | None = None
+    metric: MetricName | None = None
     """What is measured [the task's]."""
     ablation: AblationName | None = None
     """What edges outside the circuit carry [resample]."""
@@ -197,18 +193,10 @@ class HypothesisForm(AbstractForm):
     model: Name | None = None
     """A shipped model, a hub name with its revision (`owner/name@revision`), or a checkpoint's path from the folder of
     this file [the task's]."""
-    circuit: Name | Annotated[list[Name], Field(min_length=1)]
+    circuit: Annotated[Name | Annotated[list[Name], Field(min_length=1)], BeforeValidator(_path_or_names)]
     """A circuit.json's path from the folder of this file; or a list of edges (`a9.h9->a10.*<q>`) and nodes (`a9.h9`),
     which stand for all edges between them, `input` and `logits`."""
     setup: SetupForm = SetupForm()
     """What the claims are measured with."""
     claims: ClaimsForm
     """What is claimed of the circuit."""
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a hypothesis file."""
-    made: dict[str, Any] = HypothesisForm.model_json_schema()
-    # descriptions are wrapped to fit this file, not an editor's window
-    unwrapped: dict[str, Any] = json.loads(re.sub(r"\\n *", " ", json.dumps(made)))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **unwrapped}

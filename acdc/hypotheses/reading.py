@@ -13,9 +13,8 @@ import tasks
 from acdc.errors import AcdcError, BadBaseline, BadHypothesisFile
 from acdc.hypotheses import baselines
 from acdc.hypotheses.baselines import Baseline
-from acdc.hypotheses.form import BoundForm, CounterexamplesForm, HypothesisForm, PromptForm, SetupForm
+from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm, SetupForm
 from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, ClaimSubject, Hypothesis, Listed, require_graph
-from acdc.hypotheses.wording import plain, problems
 from acdc.judges.same_subject import Given
 from acdc.models import expanded, name_of, resolve
 from acdc.provenance import Provenance
@@ -26,6 +25,7 @@ from graphs.configuration import graph_of_checkpoint
 from graphs.errors import BadCircuitFile, GraphsError
 from tasks.errors import PromptProblem, TaskError
 from tasks.files.records import Field, Record, Value, read_yaml
+from tasks.files.wording import plain, problems
 from tasks.prompts import ListedPrompts
 from tasks.task import Task
 from tasks.tokenisation import TextPair
@@ -223,7 +223,7 @@ def _bound(form: BoundForm) -> Bound:
     return Bound(form.at_least, form.at_most, form.tolerance)
 
 
-def _pair(form: PromptForm) -> TextPair:
+def _pair(form: CounterexampleForm) -> TextPair:
     answers, distractors = (
         (words,) if isinstance(words, str) else tuple(words) for words in (form.answer, form.distractor)
     )

@@ -9,20 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 from string import Template
 
-from tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem, nearest
+from pydantic import ValidationError
+
+from tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
+from tasks.files.behaviour_form import BehaviourForm, PromptForm
 from tasks.files.behaviour_slots import FileSlots, filled, read_slots
-from tasks.files.records import Field, Keys, Record, describe, read_table, read_yaml
-from tasks.known_metrics import METRICS, metric_names
+from tasks.files.forms import AbstractForm
+from tasks.files.records import Columns, Field, Record, read_table, read_yaml
+from tasks.files.wording import plain
+from tasks.files.wording import problems as wrong_by_form
 from tasks.pairs import AnswersAs
 from tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
 from tasks.slots import Slots
-from tasks.task import NAME, About, Task, Variation
+from tasks.task import About, Task, Variation
 from tasks.tokenisation import TextPair
 
-_FILE_KEYS = Keys(required=("name", "model", "metric", "prompts"), optional=("about", "answers", "slots", "variations"))
-_VARIATION_KEYS = Keys(required=("about", "prompts"))
-_PROMPT_KEYS = Keys(required=("clean", "corrupt", "answer", "distractor"), optional=("position", "template"))
-
+_COLUMNS = Columns(
+    tuple(name for name, field in PromptForm.model_fields.items() if field.is_required()),
+    tuple(name for name, field in PromptForm.model_fields.items() if not field.is_required()),
+)
 
 _EXAMPLE = Template("""\
 # A behaviour, shown by pairs of prompts. Find its circuit with `acdc discover` and this file's path.
@@ -92,24 +97,11 @@ def load_behaviour_file(path: str | Path) -> Task:
     record = read_yaml(path, problems)
     if record is None:
         raise BadBehaviourFile(*problems)
-    problems.extend(_FILE_KEYS.check(record))
-    name = _text(record, "name", problems)
-    if name and not re.fullmatch(NAME, name):
-        wanted = "letters, digits, '_', '-' and '.', the first a letter or digit"
-        place = record.fields["name"].place
-        problems.append(
-            PromptProblem("this name cannot be part of a folder's name", repr(name), wanted, "rename it", place)
-        )
-    model = _beside(_text(record, "model", problems), path)
-    measured = _text(record, "metric", problems)
-    if measured and not any(measured == own or measured in entry.aliases for own, entry in METRICS.items()):
-        place = record.fields["metric"].place
-        remedy = nearest(measured, metric_names())
-        problems.append(PromptProblem("unknown metric", repr(measured), "a metric's name", remedy, place))
-    sentence = _text(record, "about", problems) or f"The behaviour described in {path.name}."
+    problems += wrong_in(BehaviourForm, record)
+    name, model, about = (_text(record, key) for key in ("name", "model", "about"))
     slots = read_slots(record.fields.get("slots"), problems)
-    answers_as = _answers_as(record.fields.get("answers"), problems)
-    if measured and not problems:
+    measured, answers_as = _text(record, "metric"), _answers_as(record)
+    if not problems:
         _check_metric(measured, answers_as, record.fields["metric"].place, problems)
     prompts = _prompts(record.fields.get("prompts"), path, slots, 4, problems)
     variations = _variations(record.fields.get("variations"), path, slots, problems)
@@ -118,22 +110,25 @@ def load_behaviour_file(path: str | Path) -> Task:
     if answers_as != "one-token":
         prompts = _measured(prompts, answers_as)
         variations = tuple(replace(each, prompts=_measured(each.prompts, answers_as)) for each in variations)
-    return Task(name, About(sentence), model, measured, prompts, variations=variations)
+    sentence = about or f"The behaviour described in {path.name}."
+    return Task(name, About(sentence), _beside(model, path), measured, prompts, variations=variations)
 
 
-def _answers_as(field: Field | None, problems: list[PromptProblem]) -> AnswersAs:
-    match field:
-        case None:
-            return "one-token"
-        case Field("one-token" | "first-token" | "whole" as known):
+def wrong_in(form: type[AbstractForm], record: Record, *, keys: bool = True) -> list[PromptProblem]:
+    """Everything in a record that a form does not allow, with its line; without `keys` not which keys there are."""
+    try:
+        form.model_validate(plain(record))
+    except ValidationError as error:
+        return wrong_by_form(form, record, error, keys=keys)
+    return []
+
+
+def _answers_as(record: Record) -> AnswersAs:
+    match _text(record, "answers"):
+        case "first-token" | "whole" as known:
             return known
-    wanted = (
-        "one-token (each is one token), first-token (of several tokens the first is measured) or whole (by the log "
-        "probability of all their tokens)"
-    )
-    what, remedy = "'answers' says nothing known", "leave it out where every answer is one token"
-    problems.append(PromptProblem(what, describe(field.value), wanted, remedy, field.place))
-    return "one-token"
+        case _:
+            return "one-token"
 
 
 def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[PromptProblem]) -> None:
@@ -182,51 +177,32 @@ def _reading_order(problem: PromptProblem, path: Path) -> tuple[bool, int]:
 def _variations(
     field: Field | None, path: Path, slots: FileSlots, problems: list[PromptProblem]
 ) -> tuple[Variation, ...]:
-    """Return the edge cases that a file names."""
-    match field:
-        case None:
-            return ()
-        case Field(Record(fields)):
-            return tuple(_variation(name, each, path, slots, problems) for name, each in fields.items())
-        case Field(value, place):
-            wanted, remedy = "a mapping of names to edge cases", "write `NAME: {about: ..., prompts: [...]}`"
-            problems.append(PromptProblem("'variations' is of the wrong kind", describe(value), wanted, remedy, place))
-            return ()
-
-
-def _variation(name: str, field: Field, path: Path, slots: FileSlots, problems: list[PromptProblem]) -> Variation:
-    record = field.value
-    if not isinstance(record, Record):
-        what, wanted = f"the variation {name!r} is of the wrong kind", "a mapping with about, prompts"
-        problems.append(PromptProblem(what, describe(record), wanted, "name its fields", field.place))
-        return Variation(name, "", ListedPrompts((), ()))
-    problems.extend(_VARIATION_KEYS.check(record))
-    about = _text(record, "about", problems)
-    return Variation(name, about, _prompts(record.fields.get("prompts"), path, slots, 2, problems))
+    """The edge cases that a file names, as far as they are written as they must be."""
+    if field is None or not isinstance(field.value, Record):
+        return ()
+    named = [(name, each.value) for name, each in field.value.fields.items() if isinstance(each.value, Record)]
+    return tuple(
+        Variation(name, _text(record, "about"), _prompts(record.fields.get("prompts"), path, slots, 2, problems))
+        for name, record in named
+    )
 
 
 def _prompts(
     field: Field | None, path: Path, slots: FileSlots, fewest: int, problems: list[PromptProblem]
 ) -> AbstractPromptSource:
-    """Return the usable prompts of a list or a table, and add a problem for each of the others.
+    """The usable prompts of a list or a table; a problem is added for each of the others.
 
     With slots they are templates, of which one is enough.
     """
     told = len(problems)
     match field:
-        case None:
-            return ListedPrompts((), ())
         case Field(str(table), place) if table:
-            rows = read_table(path.parent / os.path.expanduser(table), _PROMPT_KEYS, problems)
+            rows = read_table(path.parent / os.path.expanduser(table), _COLUMNS, problems)
+            in_header = table.lower().endswith(".csv")
+            problems += [each for row in rows for each in wrong_in(PromptForm, row, keys=not in_header)]
         case Field(list(items), place):
-            rows = [row for item in items if (row := _inline(item, problems))]
-        case Field(value, place):
-            wanted = "a list of prompts or the path of a .jsonl or .csv file"
-            problems.append(
-                PromptProblem(
-                    "'prompts' is of the wrong kind", describe(value), wanted, f"list at least {fewest}", place
-                )
-            )
+            rows = [item.value for item in items if isinstance(item.value, Record)]
+        case _:  # which the form has told
             return ListedPrompts((), ())
     pairs = [(pair, row.place) for row in rows if (pair := _pair(row, problems))]
     first: dict[str, str] = {}
@@ -245,82 +221,36 @@ def _prompts(
     return ListedPrompts(tuple(pair for pair, _ in pairs), tuple(here for _, here in pairs))
 
 
-def _inline(item: Field, problems: list[PromptProblem]) -> Record | None:
-    if isinstance(item.value, Record):
-        problems.extend(_PROMPT_KEYS.check(item.value))
-        return item.value
-    wanted = "a mapping with " + ", ".join(_PROMPT_KEYS.required)
-    problems.append(
-        PromptProblem("this prompt is of the wrong kind", describe(item.value), wanted, "name its fields", item.place)
-    )
-    return None
-
-
 def _pair(row: Record, problems: list[PromptProblem]) -> TextPair | None:
-    """Return the prompt that a row describes, or None and add every problem that needs no tokenizer to be seen."""
+    """The prompt that a row describes, None where it describes none; its texts are checked against each other."""
     told = len(problems)
-    clean, corrupt = _text(row, "clean", problems), _text(row, "corrupt", problems)
-    answers, distractors = _words(row, "answer", problems), _words(row, "distractor", problems)
-    position = _position(row, problems)
-    template = _text(row, "template", problems)
+    clean, corrupt = _text(row, "clean"), _text(row, "corrupt")
     if clean and clean == corrupt:
         wanted, remedy = "prompts that differ", "change what the behaviour depends on in the corrupt prompt"
         problems.append(PromptProblem("clean and corrupt prompt are identical", repr(clean), wanted, remedy, row.place))
+    answers, distractors = _words(row, "answer"), _words(row, "distractor")
     if both := sorted(set(answers) & set(distractors)):
         wanted, remedy = "answers that differ from the distractors", "remove it from one of the two"
         problems.append(PromptProblem("an answer is a distractor too", f"{both} in both", wanted, remedy, row.place))
-    if len(problems) > told or not (clean and corrupt and answers and distractors):
+    try:
+        form = PromptForm.model_validate(plain(row))
+    except ValidationError:  # what is wrong has been told
         return None
-    return TextPair(clean, corrupt, answers, distractors, position, template)
+    if len(problems) > told:
+        return None
+    return TextPair(clean, corrupt, answers, distractors, form.position, form.template or "")
 
 
-def _text(record: Record, key: str, problems: list[PromptProblem]) -> str:
-    """Return a field's text; "" where it is not given (which the keys' check tells) or is no text (told here)."""
+def _text(record: Record, key: str) -> str:
+    """A field's text; "" where it is none."""
     field = record.fields.get(key)
-    if field is None:
-        return ""
-    return _checked_text(key, field, problems)
+    return field.value if field is not None and isinstance(field.value, str) else ""
 
 
-def _words(record: Record, key: str, problems: list[PromptProblem]) -> tuple[str, ...]:
-    """Return a field that holds one text or a list of texts."""
-    match record.fields.get(key):
-        case None:
-            return ()
-        case Field(list(items), place) if not items:
-            problems.append(
-                PromptProblem(f"{key!r} holds nothing", "an empty list", "at least one text", "write one", place)
-            )
-            return ()
-        case Field(list(items)):
-            return tuple(_checked_text(key, item, problems) for item in items)
-        case field:
-            return (_checked_text(key, field, problems),)
-
-
-def _checked_text(key: str, field: Field, problems: list[PromptProblem]) -> str:
-    if isinstance(field.value, str) and field.value:
-        return field.value
-    got = describe(field.value)
-    problems.append(
-        PromptProblem(
-            f"{key!r} is not a text", got, "a text of at least one character", "write it in quotes", field.place
-        )
+def _words(record: Record, key: str) -> tuple[str, ...]:
+    """The texts of a field that holds one or a list of them."""
+    field = record.fields.get(key)
+    values = (
+        [] if field is None else [one.value for one in field.value] if isinstance(field.value, list) else [field.value]
     )
-    return ""
-
-
-def _position(record: Record, problems: list[PromptProblem]) -> int:
-    match record.fields.get("position"):
-        case None:
-            return -1
-        case Field(int(number)) if not isinstance(number, bool):
-            return number
-        case Field(str(text)) if re.fullmatch(r"-?\d{1,9}", text):
-            return int(text)
-        case Field(value, place):
-            remedy = "write -1 for the last token or leave it out"
-            problems.append(
-                PromptProblem("'position' is not a place", describe(value), "a whole number", remedy, place)
-            )
-            return -1
+    return tuple(value for value in values if isinstance(value, str) and value)

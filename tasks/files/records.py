@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, final
@@ -38,26 +38,28 @@ class Record:
 
 @final
 @dataclass(frozen=True)
-class Keys:
-    """The names that a record must have and those it may have."""
+class Columns:
+    """The columns that a table must have and those it may have."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
 
-    def check(self, record: Record) -> list[PromptProblem]:
-        """Return a problem for every unknown and every missing name."""
+    def check(self, header: Sequence[str], place: str) -> list[PromptProblem]:
+        """Return a problem for every unknown, repeated and missing column."""
         known = (*self.required, *self.optional)
-        unknown = [
-            PromptProblem("unknown key", repr(key), "one of the known keys", nearest(key, known), field.place)
-            for key, field in record.fields.items()
-            if key not in known
+        return [
+            *(_twice(name, place) for name, times in Counter(header).items() if times > 1),
+            *(
+                PromptProblem("unknown key", repr(name), "one of the known keys", nearest(name, known), place)
+                for name in dict.fromkeys(header)
+                if name not in known
+            ),
+            *(
+                PromptProblem("missing key", "nothing", repr(name), f"add {name!r}", place)
+                for name in self.required
+                if name not in header
+            ),
         ]
-        missing = [
-            PromptProblem("missing key", "nothing", repr(key), f"add {key!r}", record.place)
-            for key in self.required
-            if key not in record.fields
-        ]
-        return unknown + missing
 
 
 def describe(value: Value) -> str:
@@ -111,8 +113,8 @@ def read_yaml(
     return None
 
 
-def read_table(path: Path, keys: Keys, problems: list[PromptProblem]) -> list[Record]:
-    """Return the rows of a .jsonl or .csv file; add every problem with its form and its keys."""
+def read_table(path: Path, columns: Columns, problems: list[PromptProblem]) -> list[Record]:
+    """Return the rows of a .jsonl or .csv file; add every problem with how it is written, and with a header."""
     match path.suffix.lower():
         case ".jsonl":
             read = _read_jsonl
@@ -126,7 +128,7 @@ def read_table(path: Path, keys: Keys, problems: list[PromptProblem]) -> list[Re
             )
             return []
     text = _read_text(path, "the file of prompts", problems)
-    return [] if text is None else read(text, path, keys, problems)
+    return [] if text is None else read(text, path, columns, problems)
 
 
 def _read_text(path: Path, what: str, problems: list[PromptProblem]) -> str | None:
@@ -161,7 +163,7 @@ def _yaml_field(node: yaml.Node, path: Path, problems: list[PromptProblem]) -> F
     return Field(Record(fields, place), place)
 
 
-def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[PromptProblem]) -> list[Record]:
+def _read_jsonl(text: str, path: Path, columns: Columns, problems: list[PromptProblem]) -> list[Record]:
     rows = []
     for number, line in enumerate(text.split("\n"), start=1):
         place = f"{path}:{number}"
@@ -178,7 +180,6 @@ def _read_jsonl(text: str, path: Path, keys: Keys, problems: list[PromptProblem]
             continue
         row = _json_value(value, place, problems)
         if isinstance(row, Record):
-            problems.extend(keys.check(row))
             rows.append(row)
         else:
             wanted = 'an object such as {"clean": "...", ...}'
@@ -222,7 +223,7 @@ def _whole(text: str, place: str, problems: list[PromptProblem]) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _read_csv(text: str, path: Path, keys: Keys, problems: list[PromptProblem]) -> list[Record]:
+def _read_csv(text: str, path: Path, columns: Columns, problems: list[PromptProblem]) -> list[Record]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Record] = []
     header: list[str] | None = None
@@ -238,12 +239,11 @@ def _read_csv(text: str, path: Path, keys: Keys, problems: list[PromptProblem]) 
             break
         if header is None:
             header = cells
-            problems.extend(_twice(name, place) for name, times in Counter(header).items() if times > 1)
-            problems.extend(keys.check(Record({name: Field(name, place) for name in header}, place)))
+            problems.extend(columns.check(header, place))
         elif len(cells) == len(header):
             # An empty cell of an optional column is a field that is not given.
             named = zip(header, cells, strict=True)
-            fields = {name: Field(cell, place) for name, cell in named if cell or name in keys.required}
+            fields = {name: Field(cell, place) for name, cell in named if cell or name in columns.required}
             rows.append(Record(fields, place))
         elif cells:
             got, wanted = f"{len(cells)} cells", f"{len(header)} as in the header"
@@ -252,6 +252,8 @@ def _read_csv(text: str, path: Path, keys: Keys, problems: list[PromptProblem]) 
             )
     if header is None:
         problems.append(
-            PromptProblem("the file of prompts is empty", "no header", ", ".join(keys.required), "write one", str(path))
+            PromptProblem(
+                "the file of prompts is empty", "no header", ", ".join(columns.required), "write one", str(path)
+            )
         )
     return rows

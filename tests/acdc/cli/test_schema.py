@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from acdc.hypotheses.form import schema
+import pytest
+
+from acdc.hypotheses.form import HypothesisForm
+from tasks.files.behaviour_form import BehaviourForm
+from tasks.files.forms import AbstractForm, schema_of
 from tests.acdc.cli.command_line import acdc
 
 
-def test_the_schema_is_printed_and_nothing_else() -> None:
-    ran = acdc("schema")
+@pytest.mark.parametrize(("options", "form"), [((), HypothesisForm), (("--behaviour",), BehaviourForm)])
+def test_the_schema_is_printed_and_nothing_else(options: tuple[str, ...], form: type[AbstractForm]) -> None:
+    ran = acdc("schema", *options)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.json == schema()
+    assert ran.json == schema_of(form)

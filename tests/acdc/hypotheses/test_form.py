@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from acdc.hypotheses.form import ClaimsForm, HypothesisForm, SetupForm, schema
+from acdc.hypotheses.form import ClaimsForm, HypothesisForm, SetupForm
 from acdc.hypotheses.hypothesis import ClaimKind
 from acdc.hypotheses.verdict import MEANINGS
 from acdc.settings import DTYPES
 from graphs.ablation import Ablation
+from tasks.files.forms import schema_of
 from tasks.metrics import metric_names
 
 
@@ -24,7 +25,7 @@ def test_the_choices_are_all_there_are() -> None:
 
 
 def test_every_key_of_the_schema_is_described_and_no_other_is_allowed() -> None:
-    made = schema()
+    made = schema_of(HypothesisForm)
     forms: list[dict[str, Any]] = [made, *made["$defs"].values()]
     assert made["$schema"].startswith("https://json-schema.org/")
     assert set(made["required"]) == {"task", "circuit", "claims"}
@@ -37,11 +38,11 @@ def test_every_key_of_the_schema_is_described_and_no_other_is_allowed() -> None:
 
 
 def test_the_schema_is_the_golden_file() -> None:
-    assert schema() == json.loads(Path(__file__).with_name("golden_schema.json").read_text())
+    assert schema_of(HypothesisForm) == json.loads(Path(__file__).with_name("golden_schema.json").read_text())
 
 
 def test_the_schema_asks_for_one_kind_of_bound() -> None:
-    bounds, others = schema()["$defs"]["BoundForm"]["oneOf"]
+    bounds, others = schema_of(HypothesisForm)["$defs"]["BoundForm"]["oneOf"]
     assert bounds["required"] == ["tolerance"]
     assert others["not"] == {"required": ["tolerance"]}
 

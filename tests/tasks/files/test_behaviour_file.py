@@ -128,12 +128,13 @@ prompts:
   - {clean: a b, corrupt: c d, answer: " c", distractor: " x"}
 """
     assert told(tmp_path, text) == [
-        "mine.yaml:1: missing key: got nothing, wanted 'model'; add 'model'.",
         "mine.yaml:1: this name cannot be part of a folder's name: got 'my task', wanted letters, digits, '_', '-' "
         "and '.', the first a letter or digit; rename it.",
+        "mine.yaml:1: missing key: got nothing, wanted 'model'; add 'model'.",
         "mine.yaml:2: unknown key: got 'modell', wanted one of the known keys; did you mean 'model'?",
         "mine.yaml:4: a key is given twice: got 'metric', wanted every key once; remove one of the two.",
-        "mine.yaml:4: unknown metric: got 'kl2', wanted a metric's name; did you mean 'l2' or 'kl'?",
+        "mine.yaml:4: 'metric' is wrong: got 'kl2', wanted 'logit_difference', 'probability_difference', "
+        "'log_probability_difference', 'kl', 'nll', 'accuracy' or 'l2'; did you mean 'l2' or 'kl'?",
         "mine.yaml:5: 'about' is not a text: got a mapping, wanted a text of at least one character; write it in "
         "quotes.",
         "mine.yaml:7: 'distractor' is not a text: got an empty text, wanted a text of at least one character; write "
@@ -142,11 +143,11 @@ prompts:
         "the behaviour depends on in the corrupt prompt.",
         "mine.yaml:7: an answer is a distractor too: got [' c'] in both, wanted answers that differ from the "
         "distractors; remove it from one of the two.",
-        "mine.yaml:8: this prompt is of the wrong kind: got 'just text', wanted a mapping with clean, corrupt, "
-        "answer, distractor; name its fields.",
-        "mine.yaml:9: missing key: got nothing, wanted 'corrupt'; add 'corrupt'.",
+        "mine.yaml:8: 'prompts.1' is wrong: got 'just text', wanted a mapping with some of clean, corrupt, answer, "
+        "distractor, position, template; write it as `{...}`.",
+        "mine.yaml:9: missing key in 'prompts.2': got nothing, wanted 'corrupt'; add 'corrupt'.",
         "mine.yaml:10: unknown key: got 'corupt', wanted one of the known keys; did you mean 'corrupt'?",
-        "mine.yaml:11: 'answer' holds nothing: got an empty list, wanted at least one text; write one.",
+        "mine.yaml:11: 'answer' holds nothing: got a list of 0, wanted at least one text; write one.",
         "mine.yaml:12: 'distractor' is not a text: got nothing, wanted a text of at least one character; write it "
         "in quotes.",
         "mine.yaml:13: 'position' is not a place: got '1.5', wanted a whole number; write -1 for the last token or "
@@ -238,12 +239,12 @@ def test_everything_wrong_with_a_jsonl_is_told_with_its_line(tmp_path: Path) -> 
         "JSON object per line; correct the row.",
         'rows.jsonl:4: this row is not an object: got a list of 2, wanted an object such as {"clean": "...", ...}; '
         "name its fields.",
-        "rows.jsonl:5: unknown key: got 'distractors', wanted one of the known keys; did you mean 'distractor'?",
-        "rows.jsonl:5: missing key: got nothing, wanted 'distractor'; add 'distractor'.",
         "rows.jsonl:5: 'answer' is not a text: got nothing, wanted a text of at least one character; write it in "
         "quotes.",
+        "rows.jsonl:5: missing key: got nothing, wanted 'distractor'; add 'distractor'.",
         "rows.jsonl:5: 'position' is not a place: got true, wanted a whole number; write -1 for the last token or "
         "leave it out.",
+        "rows.jsonl:5: unknown key: got 'distractors', wanted one of the known keys; did you mean 'distractor'?",
         "rows.jsonl:6: 'clean' is not a text: got a mapping, wanted a text of at least one character; write it in "
         "quotes.",
         "rows.jsonl:6: 'corrupt' is not a text: got an empty text, wanted a text of at least one character; write "
@@ -447,10 +448,10 @@ def test_everything_wrong_with_edge_cases_is_told_with_its_line(tmp_path: Path) 
     )
     assert told(tmp_path, text, rows_jsonl=ROWS) == [
         "mine.yaml:10: there are too few prompts: got 1, wanted at least 2; write more.",
-        "mine.yaml:11: the variation 'two' is of the wrong kind: got 'far', wanted a mapping with about, prompts; "
-        "name its fields.",
+        "mine.yaml:11: 'variations.two' is wrong: got 'far', wanted a mapping with some of about, prompts; write it "
+        "as `two: {...}`.",
+        "mine.yaml:12: missing key in 'variations.three': got nothing, wanted 'about'; add 'about'.",
         "mine.yaml:12: unknown key: got 'abuot', wanted one of the known keys; did you mean 'about'?",
-        "mine.yaml:12: missing key: got nothing, wanted 'about'; add 'about'.",
         "mine.yaml:13: 'about' is not a text: got an empty text, wanted a text of at least one character; write it in "
         "quotes.",
         "mine.yaml:13: 'prompts' is of the wrong kind: got a mapping, wanted a list of prompts or the path of a .jsonl "

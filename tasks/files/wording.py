@@ -25,10 +25,14 @@ def plain(value: Value) -> Any:
             return value
 
 
-def problems(form: type[BaseModel], record: Record, error: ValidationError) -> list[PromptProblem]:
-    """Every mistake with its line; of one value, the first."""
+def problems(
+    form: type[BaseModel], record: Record, error: ValidationError, *, keys: bool = True
+) -> list[PromptProblem]:
+    """Every mistake with its line; of one value, the first. Without `keys` none in which keys there are."""
     found: dict[str, PromptProblem] = {}
     for detail in error.errors():
+        if not keys and detail["type"] in ("missing", "extra_forbidden"):
+            continue
         path, field = _find(record, detail["loc"])
         absent = [str(detail["loc"][-1])] if detail["type"] == "missing" else []
         found.setdefault(".".join([*path, *absent]), _problem(form, detail, path, field))
@@ -66,6 +70,10 @@ def _problem(form: type[BaseModel], detail: ErrorDetails, path: list[str], field
         case "literal_error":
             wanted, remedy = context["expected"], nearest(str(field.value), _choices(context["expected"]))
             return PromptProblem(what, got, wanted, remedy, field.place)
+        case "wrong":
+            named = repr(next((part for part in reversed(path) if not part.isdecimal()), ""))
+            what = context["what"].replace("{key}", named)
+            return PromptProblem(what, got, context["wanted"], context["remedy"], field.place)
         case "bound" | "nothing":
             return PromptProblem(
                 context["what"], _keys_of(field.value), context["wanted"], context["remedy"], field.place
@@ -74,15 +82,10 @@ def _problem(form: type[BaseModel], detail: ErrorDetails, path: list[str], field
             wanted = f"a mapping with some of {', '.join(_keys(form, path))}"
             written = "{...}" if path[-1].isdecimal() else f"{path[-1]}: {{...}}"
             return PromptProblem(what, got, wanted, f"write it as `{written}`", field.place)
-        case "dict_type":
-            return PromptProblem(
-                what, got, "a mapping", "write for each task its bound, as `induction: {...}`", field.place
-            )
-        case "list_type" if path != ["circuit"]:
+        case "list_type":
             return PromptProblem(what, got, "a list", "write it as `[...]`, or each item after a dash", field.place)
-        case "string_type" | "list_type":
-            known_as = "a path or a list of edges and nodes" if path == ["circuit"] else "a text"
-            return PromptProblem(what, got, known_as, "write it in quotes", field.place)
+        case "string_type":
+            return PromptProblem(what, got, "a text", "write it in quotes", field.place)
         case _:
             wanted = detail["msg"].removeprefix("Input should ").removeprefix("be ").split(", unable")[0]
             return PromptProblem(what, got, wanted, "correct it", field.place)
