@@ -82,6 +82,49 @@ ItsDtype = Annotated[
 ]
 
 
+# What a discovery is asked for.
+Behaviour = Annotated[str, argument("TASK_OR_FILE", is_="A task's name (see `acdc tasks`) or a behaviour file.")]
+OnModel = Annotated[
+    str | None, option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the task's]")
+]
+How = Annotated[str, option("--method", takes="NAME", is_="How to search, see below [acdc]")]
+Faithful = Annotated[
+    float | None, option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]")
+]
+WithinKL = Annotated[
+    float | None, option("--kl", takes="NATS", is_="Goal: the smallest within this mean KL of the model")
+]
+Accurate = Annotated[
+    float | None, option("--accuracy", takes="F", is_="Goal: the smallest that keeps this part of the accuracy")
+]
+AtMost = Annotated[int | None, option("--edges", takes="N", is_="Goal: the most faithful circuit of at most N edges")]
+Worth = Annotated[float | None, option("--threshold", takes="X", is_="Goal: every edge is worth X units of the metric")]
+Measured = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")]
+Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")]
+Refine = Annotated[bool, flag("--refine", is_="Then go on until no single edge can be dropped")]
+Select = Annotated[
+    str | None, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
+]
+Robust = Annotated[bool, flag("--robust", is_="Then attack it and learn from what makes it fail")]
+Budget = Annotated[int | None, option("--budget", takes="N", is_="Robust: prompts that each attack tests [1000]")]
+Bound = Annotated[
+    float | None, option("--bound", takes="NATS", is_="Robust: learn from prompts of a higher KL than this [0.1]")
+]
+Growth = Annotated[
+    float | None, option("--growth", takes="X", is_="Robust: at most X times the edges it had before [1.5]")
+]
+Steps = Annotated[int | None, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")]
+Prompts = Annotated[int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")]
+Seed = Annotated[int, option("--seed", takes="N", is_="Seed of the prompts, and of masks and random [0]")]
+OnlyCorrect = Annotated[bool, flag("--only-correct", is_="Leave out prompts that the model gets wrong")]
+Precision = Annotated[str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")]
+MaxMemory = Annotated[float, option("--max-memory", takes="GB", is_="About how much a batch of trials may take [1.0]")]
+DryRun = Annotated[bool, flag("--dry-run", is_="Only tell what it would cost, from half a minute of it")]
+Resume = Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")]
+Out = Annotated[Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [runs/<task>-<model>]")]
+Quiet = Annotated[bool, flag("--quiet", "-q", is_="No progress, and only the essential lines")]
+
+
 def circuit_file(given: Path) -> Path:
     """The circuit's file, where its directory may have been given."""
     return given / "circuit.json" if given.is_dir() else given
