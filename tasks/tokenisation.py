@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -45,42 +45,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     corrupt = _Encoded.of(text.corrupt, tokenizer)
     problems = [*clean.problems("clean", tokenizer), *corrupt.problems("corrupt", tokenizer)]
 
-    def shown(ids: Sequence[int]) -> str:
-        return f"{len(ids)} tokens {tokenizer.convert_ids_to_tokens(list(ids))}"
-
-    if clean.ids == corrupt.ids:
-        problems.append(
-            PromptProblem(
-                "clean and corrupt prompt are identical",
-                f"{shown(clean.ids)} for both",
-                "prompts that differ",
-                "change what the behaviour depends on in the corrupt prompt",
-            )
-        )
-    elif len(clean.ids) != len(corrupt.ids):
-        problems.append(
-            PromptProblem(
-                "clean and corrupt prompt differ in length",
-                f"{shown(clean.ids)} and {shown(corrupt.ids)}",
-                "as many tokens in both",
-                "replace words only by words of as many tokens",
-            )
-        )
-    own = len(clean.ids) - clean.start
-    if not -own <= text.position < own:
-        problems.append(
-            PromptProblem(
-                "the scored position is outside the prompt",
-                f"{text.position} in {shown(clean.ids[clean.start :])}",
-                f"{-own} to {own - 1}" if own else "a prompt with tokens",
-                "use -1 for the last token",
-            )
-        )
-    elif text.answers_as == "whole" and text.position % own != own - 1:
-        wanted, remedy = "-1, the last", "end the prompt where its answer begins"
-        problems.append(
-            PromptProblem("a whole answer can only follow the end of its prompt", str(text.position), wanted, remedy)
-        )
+    problems += [*_unlike(clean, corrupt, tokenizer), *_misplaced(text, clean, tokenizer)]
     measured = text
     if text.answers_as == "first-token":
         cut = [_first_tokens(words, clean, tokenizer, problems) for words in (text.answers, text.distractors)]
@@ -95,7 +60,44 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     if text.answers_as == "whole":
         return of_whole(text, clean.ids, corrupt.ids, answers, distractors), ()
     right, wrong = (tuple(token for (token,) in words) for words in (answers, distractors))
-    return TokenPair(clean.ids, corrupt.ids, clean.start + text.position % own, right, wrong, measured), ()
+    return TokenPair(clean.ids, corrupt.ids, clean.start + text.position % clean.own, right, wrong, measured), ()
+
+
+def _unlike(clean: _Encoded, corrupt: _Encoded, tokenizer: Tokenizer) -> Iterator[PromptProblem]:
+    """Why two prompts do not make a pair."""
+    if clean.ids == corrupt.ids:
+        yield PromptProblem(
+            "clean and corrupt prompt are identical",
+            f"{_shown(clean.ids, tokenizer)} for both",
+            "prompts that differ",
+            "change what the behaviour depends on in the corrupt prompt",
+        )
+    elif len(clean.ids) != len(corrupt.ids):
+        yield PromptProblem(
+            "clean and corrupt prompt differ in length",
+            f"{_shown(clean.ids, tokenizer)} and {_shown(corrupt.ids, tokenizer)}",
+            "as many tokens in both",
+            "replace words only by words of as many tokens",
+        )
+
+
+def _misplaced(text: TextPair, clean: _Encoded, tokenizer: Tokenizer) -> Iterator[PromptProblem]:
+    """Why a prompt cannot be scored where it is to be."""
+    own = clean.own
+    if not -own <= text.position < own:
+        yield PromptProblem(
+            "the scored position is outside the prompt",
+            f"{text.position} in {_shown(clean.ids[clean.start :], tokenizer)}",
+            f"{-own} to {own - 1}" if own else "a prompt with tokens",
+            "use -1 for the last token",
+        )
+    elif text.answers_as == "whole" and text.position % own != own - 1:
+        wanted, remedy = "-1, the last", "end the prompt where its answer begins"
+        yield PromptProblem("a whole answer can only follow the end of its prompt", str(text.position), wanted, remedy)
+
+
+def _shown(ids: Sequence[int], tokenizer: Tokenizer) -> str:
+    return f"{len(ids)} tokens {tokenizer.convert_ids_to_tokens(list(ids))}"
 
 
 @final
@@ -107,6 +109,11 @@ class _Encoded:
     ids: tuple[int, ...]
     start: int
     tail: int
+
+    @property
+    def own(self) -> int:
+        """How many tokens are the text's own."""
+        return len(self.ids) - self.start
 
     @staticmethod
     def of(text: str, tokenizer: Tokenizer) -> _Encoded:

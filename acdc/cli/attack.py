@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import json as jsons
 import os
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from acdc.cli import options as given
 from acdc.cli import terminal
 from acdc.cli.exits import Exit, report
-from acdc.cli.options import (
-    Anyway,
-    AsJson,
-    CircuitPath,
-    Device,
-    ItsAblation,
-    ItsDtype,
-    ItsModel,
-    ItsTask,
-    circuit_file,
-    flag,
-    option,
-)
+from acdc.cli.options import circuit_file
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from acdc.attacks.found import Attack
+    from acdc.attacks.plan import AttackPlan
     from acdc.cli.destination import WrittenFiles
     from acdc.settings import Setup
     from graphs.circuit import Circuit
@@ -37,47 +28,32 @@ _CHECKPOINT = "attack-checkpoint.json"
 
 
 def attack(
-    circuit: CircuitPath,
-    task: ItsTask = None,
-    model: ItsModel = None,
-    ablation: ItsAblation = None,
-    only: Annotated[
-        str | None, option("--only", takes="PARTS", is_="Only these parts, see below, with commas between [all]")
-    ] = None,
-    prompts: Annotated[int, option("--prompts", takes="N", is_="Prompts of every variation [64]")] = 64,
-    cross: Annotated[
-        int | None, option("--cross", takes="N", is_="Cross N clean with N corrupt prompts [those that judge it]")
-    ] = None,
-    budget: Annotated[int, option("--budget", takes="N", is_="Prompts that the search tests [1000]")] = 1000,
-    seed: Annotated[int, option("--seed", takes="N", is_="Seed of the search and of the intervals [0]")] = 0,
-    diagnose: Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [3]")] = 3,
-    device: Device = "cpu",
-    dtype: ItsDtype = None,
-    anyway: Anyway = False,
-    fail_above: Annotated[
-        float | None, option("--fail-above", takes="KL", is_="Exit with 1 if the worst KL found is above this")
-    ] = None,
-    resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
-    out: Annotated[
-        Path | None, option("--out", "-o", takes="DIR", is_="Where attack.json goes [the circuit's directory]")
-    ] = None,
-    json: AsJson = False,
+    circuit: given.CircuitPath,
+    task: given.ItsTask = None,
+    model: given.ItsModel = None,
+    ablation: given.ItsAblation = None,
+    only: given.OnlyParts = None,
+    prompts: given.VariationPrompts = 64,
+    cross: given.Cross = None,
+    budget: given.SearchBudget = 1000,
+    seed: given.SearchSeed = 0,
+    diagnose: given.Diagnose = 3,
+    device: given.Device = "cpu",
+    dtype: given.ItsDtype = None,
+    anyway: given.Anyway = False,
+    fail_above: given.FailAbove = None,
+    resume: given.Resume = False,
+    out: given.AttackOut = None,
+    json: given.AsJson = False,
 ) -> None:
     """Look for prompts on which the model is right and a circuit is not.
 
     What is found is written to attack.json, and the edges that would repair it are drawn into repair.svg and .png. The
     same seed and budget find the same again. A part that fails is left out, told, and tried again with --resume.
     """
-    from acdc.attacks.attack import attack_circuit
-    from acdc.attacks.file import circuit_hash
     from acdc.attacks.plan import PARTS, AttackPlan, parts
-    from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.evaluate import setup_of
-    from acdc.cli.interruption import interruptible
-    from acdc.cli.progress import watching
-    from acdc.cli.runs import interrupted, of_attack, room
     from acdc.report.attack import tables
-    from acdc.request import recordable
     from graphs.circuit import Circuit
 
     if fail_above is not None and not 0 <= fail_above < float("inf"):
@@ -86,48 +62,15 @@ def attack(
     plan = AttackPlan(seed, budget, cross, prompts, diagnose, tried)
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
-    given = {"ablation": ablation, "dtype": dtype}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen = {"ablation": ablation, "dtype": dtype}
+    changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
-    directory, further = out if out is not None else file.parent, None if out is not None else file.parent / "attack"
-    recordable(os.path.relpath(file, directory))
-    kept = {"circuit": [edge.name for edge in loaded.ordered()], "plan": plan.to_json()}
-    if resume:
-        directory = interrupted(directory, kept, _CHECKPOINT, further=further)
-    Destination(directory).check((ATTACK, *REPAIR))
-    wanted = {"circuit": {"hash": circuit_hash(loaded)}, "plan": plan.to_json(), **_named(loaded, task, model, setup)}
-    if anyway:
-        wanted["model"]["weights"] = None  # it is not known yet whether they are those of the attack there
-    foreign = of_attack(wanted, None if resume else kept, _CHECKPOINT)
-    place = room(directory, foreign, named=resume or out is not None, further=further)
-    with watching(quiet=False) as watch, place as destination:
-        checkpoint = destination.directory / _CHECKPOINT
-        watch.stage("loading the model")
-        with interruptible(checkpoint):
-            found = attack_circuit(
-                loaded,
-                task=task,
-                model=model,
-                setup=setup,
-                plan=plan,
-                anyway=anyway,
-                watch=watch.pruning,
-                tell=terminal.note,
-                checkpoint=checkpoint,
-                resume=resume,
-            )
-        about = found.origin.title
-        watch.stage("drawing what repairs it")
-        data = found.to_json()
-        data["circuit"] = {"file": os.path.relpath(file, destination.directory), **data["circuit"]}
-        text = jsons.dumps(data, indent=1, allow_nan=False) + "\n"
-        written = destination.write_attack(text, loaded, found.repaired, f"What repairs {about}")
-        if not found.left_out.failed:
-            checkpoint.unlink(missing_ok=True)
+    on = _On(file, loaded, task, model, setup, anyway)
+    found, data, written = _attacked(on, plan, out, resume=resume)
     if json:
         terminal.write_json(data)
     else:
-        terminal.parts(tables(found, about))
+        terminal.parts(tables(found, found.origin.title))
         _say_where(found, written)
     if code := _exit_code(found, fail_above):
         raise typer.Exit(code)
@@ -135,15 +78,69 @@ def attack(
         raise written.undrawn
 
 
+@dataclass(frozen=True)
+class _On:
+    """What is attacked: a circuit from a file, on its own task and model unless others are named."""
+
+    file: Path
+    circuit: Circuit
+    task: str | None
+    model: str | None
+    setup: Setup
+    anyway: bool
+
+
+def _attacked(
+    on: _On, plan: AttackPlan, out: Path | None, *, resume: bool
+) -> tuple[Attack, dict[str, Any], WrittenFiles]:
+    """The attack, its file's content and what was written; `out` is the directory that the user named."""
+    from acdc.attacks.attack import attack_circuit
+    from acdc.cli.destination import ATTACK, REPAIR, Destination
+    from acdc.cli.interruption import interruptible
+    from acdc.cli.progress import watching
+    from acdc.cli.runs import interrupted, of_attack, room
+    from acdc.request import recordable
+
+    directory, further = (on.file.parent, on.file.parent / "attack") if out is None else (out, None)
+    recordable(os.path.relpath(on.file, directory))
+    kept = {"circuit": [edge.name for edge in on.circuit.ordered()], "plan": plan.to_json()}
+    if resume:
+        directory = interrupted(directory, kept, _CHECKPOINT, further=further)
+    Destination(directory).check((ATTACK, *REPAIR))
+    foreign = of_attack(_wanted(on, plan), None if resume else kept, _CHECKPOINT)
+    place = room(directory, foreign, named=resume or out is not None, further=further)
+    with watching(quiet=False) as watch, place as destination:
+        checkpoint = destination.directory / _CHECKPOINT
+        watch.stage("loading the model")
+        with interruptible(checkpoint):
+            found = attack_circuit(
+                on.circuit,
+                task=on.task,
+                model=on.model,
+                setup=on.setup,
+                plan=plan,
+                anyway=on.anyway,
+                watch=watch.pruning,
+                tell=terminal.note,
+                checkpoint=checkpoint,
+                resume=resume,
+            )
+        watch.stage("drawing what repairs it")
+        data = found.to_json()
+        data["circuit"] = {"file": os.path.relpath(on.file, destination.directory), **data["circuit"]}
+        text = jsons.dumps(data, indent=1, allow_nan=False) + "\n"
+        written = destination.write_attack(text, on.circuit, found.repaired, f"What repairs {found.origin.title}")
+        if not found.left_out.failed:
+            checkpoint.unlink(missing_ok=True)
+    return found, data, written
+
+
 def _say_where(found: Attack, written: WrittenFiles) -> None:
     """The files written, and what can be done with the worst case."""
-    file = written.files[0]
-    names = ", ".join(path.name for path in written.files)
-    out = terminal.results()
-    out.print(f"\nWritten to {file.parent}: {names}", soft_wrap=True)
+    terminal.written(written.files)
     if found.found.worst:
         pinned = f"test_{found.origin.task.name if found.origin.task else 'circuit'}.acdc.yaml"
-        out.print(f"Next: acdc pin {terminal.quoted(file)} {pinned}", soft_wrap=True)
+        terminal.results().print(f"Next: acdc pin {terminal.quoted(written.files[0])} {pinned}", soft_wrap=True)
 
 
 def _exit_code(found: Attack, fail_above: float | None) -> int:
@@ -159,19 +156,25 @@ def _exit_code(found: Attack, fail_above: float | None) -> int:
     return code
 
 
-def _named(circuit: Circuit, task: str | None, model: str | None, setup: Setup) -> dict[str, Any]:
-    """What an attack's file will say of what it was measured with, as far as that is known before anything is loaded.
+def _wanted(on: _On, plan: AttackPlan) -> dict[str, Any]:
+    """What the attack's file will say of what it is of, as far as that is known before anything is loaded.
 
     Where task or model are given, another attack on them is one on other prompts or weights, for all that is known.
     """
+    from acdc.attacks.file import circuit_hash
     from acdc.provenance import Provenance
     from graphs.ablation import Ablation
 
-    own = Provenance.of(circuit).measurement()
+    own, setup = Provenance.of(on.circuit).measurement(), on.setup
+    model = {**own.get("model", {}), "dtype": setup.dtype} if on.model is None else {"weights": None}
+    if on.anyway:
+        model["weights"] = None  # it is not known yet whether they are those of the attack there
     return {
+        "circuit": {"hash": circuit_hash(on.circuit)},
+        "plan": plan.to_json(),
         "ablation": Ablation(setup.ablation).value,
         "prompts": {"count": setup.prompts, "seed": setup.seed},
-        "task": own.get("task", {}) if task is None else {"file": None, "name": None},
-        "model": {**own.get("model", {}), "dtype": setup.dtype} if model is None else {"weights": None},
+        "task": own.get("task", {}) if on.task is None else {"file": None, "name": None},
+        "model": model,
         **({"metric": {"name": setup.metric}} if setup.metric is not None else {}),
     }

@@ -267,14 +267,8 @@ def _show(findings: Findings, files: tuple[Path, ...]) -> None:
     from acdc.report.table import account
 
     terminal.parts(account(findings, _SHOWN_EDGES))
-    directory = files[0].parent
-    again = terminal.quoted(directory)
-    terminal.results().print(
-        f"\nWritten to {directory}: {', '.join(file.name for file in files)}\n"
-        f"Next: acdc show {again} --top 50\n"
-        f"      acdc evaluate {again} --prompts 256",
-        soft_wrap=True,
-    )
+    again = terminal.quoted(files[0].parent)
+    terminal.written(files, f"\nNext: acdc show {again} --top 50\n      acdc evaluate {again} --prompts 256")
 
 
 def _show_essentials(findings: Findings, file: Path) -> None:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from acdc.cli import options as given
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
-from acdc.cli.options import (
-    Anyway,
-    AsJson,
-    CircuitPath,
-    Device,
-    ItsAblation,
-    ItsDtype,
-    ItsModel,
-    ItsTask,
-    circuit_file,
-    flag,
-    option,
-)
+from acdc.cli.options import circuit_file
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -39,25 +28,19 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    circuit: CircuitPath,
-    task: ItsTask = None,
-    model: ItsModel = None,
-    metric: Annotated[
-        str | None, option("--metric", takes="NAME", is_="What is measured, see below [the circuit's]")
-    ] = None,
-    ablation: ItsAblation = None,
-    prompts: Annotated[int | None, option("--prompts", takes="N", is_="Prompts to judge it on [the circuit's]")] = None,
-    seed: Annotated[
-        int | None, option("--seed", takes="N", is_="Seed that the prompts are drawn with [the circuit's]")
-    ] = None,
-    device: Device = "cpu",
-    dtype: ItsDtype = None,
-    at_least: Annotated[
-        float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")
-    ] = None,
-    anyway: Anyway = False,
-    full: Annotated[bool, flag("--full", is_="Ask everything, by all ablations and metrics; a verdict")] = False,
-    json: AsJson = False,
+    circuit: given.CircuitPath,
+    task: given.ItsTask = None,
+    model: given.ItsModel = None,
+    metric: given.ItsMetric = None,
+    ablation: given.ItsAblation = None,
+    prompts: given.ItsPrompts = None,
+    seed: given.ItsSeed = None,
+    device: given.Device = "cpu",
+    dtype: given.ItsDtype = None,
+    at_least: given.AtLeast = None,
+    anyway: given.Anyway = False,
+    full: given.Full = False,
+    json: given.AsJson = False,
 ) -> None:
     """Measure how faithful and how complete a circuit is.
 
@@ -79,8 +62,8 @@ def evaluate(
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     findings = Findings.of(loaded, str(file))
-    given = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
+    changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
     with watching(quiet=not full) as watch:
         watch.stage("loading the model")
@@ -88,25 +71,42 @@ def evaluate(
         watch.stage("measuring how faithful it is")
         judged, right = faithfulness(problem, loaded, setup.seed), Right.on(problem)
         complete = completeness(problem, loaded, watch=watch.pruning) if loaded.edges else None
-        case = AssessmentSubject(
-            problem, findings, judged, complete, at_least or AT_LEAST, setup.seed, watch=watch.pruning
-        )
+        wanted = at_least or AT_LEAST
+        case = AssessmentSubject(problem, findings, judged, complete, wanted, setup.seed, watch=watch.pruning)
         sections = _asked(case, watch) if full else []
-    measured_on = _measured_on(findings.origin, setup, task, model)
+    measured = _Measured(judged, complete, right, setup, sections)
+    on = _measured_on(findings.origin, setup, task, model)
     passed = at_least is None or judged.normalised.value >= at_least
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
-        gaps = {"completeness": complete.to_json() if complete else None}
-        told = _assessed(sections) if full else {}
-        on = {"prompts": {**right.to_json(), "only_correct": setup.only_correct}}
-        terminal.write_json({"circuit": str(file), "faithfulness": judged.to_json(), **on, **gaps, **told, **check})
+        terminal.write_json({"circuit": str(file), **measured.to_json(), **check})
     else:
-        _show(findings, judged, complete, setup, measured_on, sections, right)
-    for warning in (*warnings(judged, measured_on.metric), *incompleteness(complete)):
+        _show(findings, measured, on)
+    for warning in (*warnings(judged, on.metric), *incompleteness(complete)):
         terminal.warn(warning)
     if not passed:
         terminal.fail(f"the circuit keeps {judged.normalised.value:.1%}, less than the {at_least:.1%} of --at-least")
         raise typer.Exit(Exit.FAILED_CHECK)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured, with what; `sections` are there where everything was asked."""
+
+    judged: Faithfulness
+    complete: Completeness | None
+    right: Right
+    setup: Setup
+    sections: Sequence[Section]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return {
+            "faithfulness": self.judged.to_json(),
+            "prompts": {**self.right.to_json(), "only_correct": self.setup.only_correct},
+            "completeness": self.complete.to_json() if self.complete else None,
+            **(_assessed(self.sections) if self.sections else {}),
+        }
 
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
@@ -130,11 +130,11 @@ def _measured_on(found: Provenance, setup: Setup, task: str | None, model: str |
     from acdc.provenance import MetricOrigin, ModelOrigin, TaskOrigin
     from tasks.metrics import metric
 
-    given = tasks.get(task) if task else None
-    name = setup.metric or (given.metric if given else None)
+    named = tasks.get(task) if task else None
+    name = setup.metric or (named.metric if named else None)
     chosen = metric(name) if name else None
     anew = {
-        "task": TaskOrigin(name=given.name, about=given.about.sentence) if given else None,
+        "task": TaskOrigin(name=named.name, about=named.about.sentence) if named else None,
         "model": ModelOrigin(name=model, dtype=setup.dtype) if model else None,
         "metric": MetricOrigin(name=chosen.name, meaning=chosen.meaning) if chosen else None,
     }
@@ -157,24 +157,17 @@ def _assessed(sections: Sequence[Section]) -> dict[str, Any]:
     return {"verdict": verdict(sections), "sections": [section.to_json() for section in sections]}
 
 
-def _show(
-    findings: Findings,
-    judged: Faithfulness,
-    complete: Completeness | None,
-    setup: Setup,
-    measured_on: Provenance,
-    sections: Sequence[Section],
-    right: Right,
-) -> None:
+def _show(findings: Findings, measured: _Measured, on: Provenance) -> None:
     from acdc.judges.assessment import verdict as over_all
     from acdc.report.assessment import tables
     from acdc.report.table import headline, levels, verdict
 
+    judged, sections = measured.judged, measured.sections
     terminal.parts(
         (
-            headline(measured_on),
-            verdict(findings, judged, complete, setup, measured_on.metric, right),
-            levels(judged, measured_on.metric),
+            headline(on),
+            verdict(findings, judged, measured.complete, measured.setup, on.metric, measured.right),
+            levels(judged, on.metric),
             *(tables(sections, over_all(sections)) if sections else ()),
         )
     )

@@ -125,6 +125,40 @@ Out = Annotated[Path | None, option("--out", "-o", takes="DIR", is_="Where the f
 Quiet = Annotated[bool, flag("--quiet", "-q", is_="No progress, and only the essential lines")]
 
 
+# What is asked of a circuit that is there.
+ItsMetric = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the circuit's]")]
+ItsPrompts = Annotated[int | None, option("--prompts", takes="N", is_="Prompts to judge it on [the circuit's]")]
+ItsSeed = Annotated[int | None, option("--seed", takes="N", is_="Seed that the prompts are drawn with [the circuit's]")]
+AtLeast = Annotated[float | None, option("--at-least", takes="F", is_="Exit with 1 if less than this fraction is kept")]
+Full = Annotated[bool, flag("--full", is_="Ask everything, by all ablations and metrics; a verdict")]
+Resamples = Annotated[int, option("--resamples", takes="N", is_="Discoveries on resampled prompts [20]")]
+Seeds = Annotated[int, option("--seeds", takes="N", is_="Discoveries with other seeds: new prompts [5]")]
+BesideCircuit = Annotated[
+    Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [where the circuit is]")
+]
+AttackPath = Annotated[Path, argument("ATTACK", is_="An attack.json, or the directory that holds one.")]
+HypothesisPath = Annotated[Path, argument("FILE", is_="A hypothesis file, test_*.acdc.yaml; a new one is written.")]
+CaseNumber = Annotated[int, option("--case", takes="N", is_="Which of the worst cases, counted from 1 [1]")]
+PinAnyway = Annotated[bool, flag("--anyway", is_="Pin it though the circuit is not the attacked one")]
+AtMostKL = Annotated[float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or 1]")]
+OnlyParts = Annotated[
+    str | None, option("--only", takes="PARTS", is_="Only these parts, see below, with commas between [all]")
+]
+VariationPrompts = Annotated[int, option("--prompts", takes="N", is_="Prompts of every variation [64]")]
+Cross = Annotated[
+    int | None, option("--cross", takes="N", is_="Cross N clean with N corrupt prompts [those that judge it]")
+]
+SearchBudget = Annotated[int, option("--budget", takes="N", is_="Prompts that the search tests [1000]")]
+SearchSeed = Annotated[int, option("--seed", takes="N", is_="Seed of the search and of the intervals [0]")]
+Diagnose = Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [3]")]
+FailAbove = Annotated[
+    float | None, option("--fail-above", takes="KL", is_="Exit with 1 if the worst KL found is above this")
+]
+AttackOut = Annotated[
+    Path | None, option("--out", "-o", takes="DIR", is_="Where attack.json goes [the circuit's directory]")
+]
+
+
 def circuit_file(given: Path) -> Path:
     """The circuit's file, where its directory may have been given."""
     return given / "circuit.json" if given.is_dir() else given

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
+from acdc.cli import options as given
 from acdc.cli import terminal
-from acdc.cli.options import argument, flag, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def pin(
-    attack: Annotated[Path, argument("ATTACK", is_="An attack.json, or the directory that holds one.")],
-    file: Annotated[Path, argument("FILE", is_="A hypothesis file, test_*.acdc.yaml; a new one is written.")],
-    case: Annotated[int, option("--case", takes="N", is_="Which of the worst cases, counted from 1 [1]")] = 1,
-    anyway: Annotated[bool, flag("--anyway", is_="Pin it though the circuit is not the attacked one")] = False,
-    at_most: Annotated[float | None, option("--at-most", takes="KL", is_="Bound, in nats [the file's, or 1]")] = None,
+    attack: given.AttackPath,
+    file: given.HypothesisPath,
+    case: given.CaseNumber = 1,
+    anyway: given.PinAnyway = False,
+    at_most: given.AtMostKL = None,
 ) -> None:
     """Claim that a circuit does right what an attack found it doing wrong.
 
@@ -67,14 +67,19 @@ def pin(
     if after.encode() != before:
         with writing(file):
             write_atomically(file, after.encode())
+    _tell(case, worst.kl, file, bound, changed=after.encode() != before)
+
+
+def _tell(case: int, kl: float, file: Path, bound: float | None, *, changed: bool) -> None:
+    """Say what was pinned and what is claimed of it (None: what the file says)."""
     out = terminal.results()
-    what = f"case {case} (KL {worst.kl:.3g})"
-    if after.encode() == before:
+    what = f"case {case} (KL {kl:.3g})"
+    if not changed:
         out.print(f"{file} has {what} already; nothing was changed", soft_wrap=True)
         return
     claim = f"at most {bound:.3g} is claimed" if bound is not None else "its bound is the file's"
     if bound is not None:  # the file's circuit may be another one
-        claim += f", which the attacked circuit {'fails' if worst.kl > bound else 'keeps to'}"
+        claim += f", which the attacked circuit {'fails' if kl > bound else 'keeps to'}"
     out.print(f"Pinned {what} in {file}: {claim}", soft_wrap=True)
     out.print(f"Next: acdc test {terminal.quoted(file)}", soft_wrap=True)
 

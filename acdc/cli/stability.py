@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
+from acdc.cli import options as given
 from acdc.cli import terminal
-from acdc.cli.options import Anyway, AsJson, CircuitPath, Device, circuit_file, flag, option
+from acdc.cli.options import circuit_file
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -17,16 +17,14 @@ _SHOWN_EDGES = 20
 
 
 def stability(
-    circuit: CircuitPath,
-    resamples: Annotated[int, option("--resamples", takes="N", is_="Discoveries on resampled prompts [20]")] = 20,
-    seeds: Annotated[int, option("--seeds", takes="N", is_="Discoveries with other seeds: new prompts [5]")] = 5,
-    device: Device = "cpu",
-    anyway: Anyway = False,
-    resume: Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")] = False,
-    out: Annotated[
-        Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [where the circuit is]")
-    ] = None,
-    json: AsJson = False,
+    circuit: given.CircuitPath,
+    resamples: given.Resamples = 20,
+    seeds: given.Seeds = 5,
+    device: given.Device = "cpu",
+    anyway: given.Anyway = False,
+    resume: given.Resume = False,
+    out: given.BesideCircuit = None,
+    json: given.AsJson = False,
 ) -> None:
     """Say how often repeated discoveries find each edge.
 
@@ -75,8 +73,7 @@ def stability(
         terminal.write_json(found.to_json())
     else:
         terminal.parts(table(findings, _SHOWN_EDGES))
-        names = ", ".join(path.name for path in written.files)
-        terminal.results().print(f"\nWritten to {destination.directory}: {names}", soft_wrap=True)
+        terminal.written(written.files)
     if written.undrawn:
         raise written.undrawn
 

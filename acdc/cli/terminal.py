@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -50,6 +50,11 @@ def note(message: str) -> None:
 def quoted(path: Path) -> str:
     """A path as it can be pasted into a shell."""
     return shlex.quote(str(path))
+
+
+def written(files: Sequence[Path], then: str = "") -> None:
+    """Say which files were written to which directory, and what one may do with them."""
+    results().print(f"\nWritten to {files[0].parent}: {', '.join(file.name for file in files)}{then}", soft_wrap=True)
 
 
 def write_json(data: object) -> None:
