@@ -34,8 +34,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     import acdc.attacks.attack
-    import graphs.model
-    import tasks.registry
+    import acdc.graphs.model
+    import acdc.tasks.registry
     from acdc.algorithms.attribution import Attribution as Attribution
     from acdc.algorithms.attribution import IntegratedGradients as IntegratedGradients
     from acdc.algorithms.exact import ExactPatching as ExactPatching
@@ -48,6 +48,13 @@ if TYPE_CHECKING:
     from acdc.discovery.discover import Result as Result
     from acdc.discovery.discover import discover as discover
     from acdc.discovery.rediscover import rediscover as rediscover
+    from acdc.graphs.ablation import Ablation as Ablation
+    from acdc.graphs.circuit import Circuit as Circuit
+    from acdc.graphs.computation import ComputationalGraph as ComputationalGraph
+    from acdc.graphs.drawing.render import render as render
+    from acdc.graphs.execution.executor import Executor as Executor
+    from acdc.graphs.nodes import Edge as Edge
+    from acdc.graphs.nodes import Node as Node
     from acdc.ground_truth.tracr import tracr_task as tracr_task
     from acdc.judges.comparison import compare as compare
     from acdc.judges.completeness import completeness as completeness
@@ -73,33 +80,26 @@ if TYPE_CHECKING:
     from acdc.settings import Method as Method
     from acdc.settings import Setup as Setup
     from acdc.settings import Threshold as Threshold
-    from graphs.ablation import Ablation as Ablation
-    from graphs.circuit import Circuit as Circuit
-    from graphs.computation import ComputationalGraph as ComputationalGraph
-    from graphs.drawing.render import render as render
-    from graphs.execution.executor import Executor as Executor
-    from graphs.nodes import Edge as Edge
-    from graphs.nodes import Node as Node
-    from tasks import metrics as metrics
-    from tasks.prompts import PromptPairs as PromptPairs
-    from tasks.task import Task as Task
-    from tasks.tokenisation import TextPair as TextPair
+    from acdc.tasks import metrics as metrics
+    from acdc.tasks.prompts import PromptPairs as PromptPairs
+    from acdc.tasks.task import Task as Task
+    from acdc.tasks.tokenisation import TextPair as TextPair
 
     attack = acdc.attacks.attack.attack_circuit
-    get_task = tasks.registry.get
-    model_from_bridge = graphs.model.from_bridge
+    get_task = acdc.tasks.registry.get
+    model_from_bridge = acdc.graphs.model.from_bridge
 else:  # unseen by type checkers, which would otherwise let every misspelt name pass
     # name here -> its module and, after the colon, its name there
     _HOMES = {
-        "Ablation": "graphs.ablation:Ablation",
+        "Ablation": "acdc.graphs.ablation:Ablation",
         "Attribution": "acdc.algorithms.attribution:Attribution",
         "Chance": "acdc.algorithms.random_scores:Chance",
-        "Circuit": "graphs.circuit:Circuit",
-        "ComputationalGraph": "graphs.computation:ComputationalGraph",
-        "Edge": "graphs.nodes:Edge",
+        "Circuit": "acdc.graphs.circuit:Circuit",
+        "ComputationalGraph": "acdc.graphs.computation:ComputationalGraph",
+        "Edge": "acdc.graphs.nodes:Edge",
         "Edges": "acdc.settings:Edges",
         "ExactPatching": "acdc.algorithms.exact:ExactPatching",
-        "Executor": "graphs.execution.executor:Executor",
+        "Executor": "acdc.graphs.execution.executor:Executor",
         "Faithfulness": "acdc.judges.faithfulness:Faithfulness",
         "GreedyPruning": "acdc.algorithms.greedy:GreedyPruning",
         "GroupedPruning": "acdc.algorithms.grouped:GroupedPruning",
@@ -111,13 +111,13 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "LearnedMasks": "acdc.algorithms.masks:LearnedMasks",
         "MeanKL": "acdc.settings:MeanKL",
         "Method": "acdc.settings:Method",
-        "Node": "graphs.nodes:Node",
+        "Node": "acdc.graphs.nodes:Node",
         "Problem": "acdc.problem:Problem",
-        "PromptPairs": "tasks.prompts:PromptPairs",
+        "PromptPairs": "acdc.tasks.prompts:PromptPairs",
         "Result": "acdc.discovery.discover:Result",
         "Setup": "acdc.settings:Setup",
-        "Task": "tasks.task:Task",
-        "TextPair": "tasks.tokenisation:TextPair",
+        "Task": "acdc.tasks.task:Task",
+        "TextPair": "acdc.tasks.tokenisation:TextPair",
         "Threshold": "acdc.settings:Threshold",
         "attack": "acdc.attacks.attack:attack_circuit",
         "compare": "acdc.judges.comparison:compare",
@@ -126,18 +126,18 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "equivalence": "acdc.judges.equivalence:equivalence",
         "evaluate": "acdc.judges.evaluation:evaluate",
         "faithfulness": "acdc.judges.faithfulness:faithfulness",
-        "get_task": "tasks.registry:get",
+        "get_task": "acdc.tasks.registry:get",
         "independence": "acdc.judges.independence:independence",
         "judgement": "acdc.judges.evaluation:judgement",
         "load_model": "acdc.models:load_model",
-        "metrics": "tasks.metrics",
+        "metrics": "acdc.tasks.metrics",
         "minimality": "acdc.judges.minimality:minimality",
-        "model_from_bridge": "graphs.model:from_bridge",
+        "model_from_bridge": "acdc.graphs.model:from_bridge",
         "necessity": "acdc.judges.necessity:necessity",
         "partial_necessity": "acdc.judges.necessity:partial_necessity",
         "rediscover": "acdc.discovery.rediscover:rediscover",
         "discover_robust": "acdc.robust.learning:discover_robust",
-        "render": "graphs.drawing.render:render",
+        "render": "acdc.graphs.drawing.render:render",
         "sensitivity": "acdc.judges.sensitivity:sensitivity",
         "stability": "acdc.judges.stability:stability",
         "sufficiency": "acdc.judges.sufficiency:sufficiency",

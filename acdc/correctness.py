@@ -11,14 +11,14 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.model import Model
-from tasks.errors import BadPrompts, PromptProblem
-from tasks.metrics import Accuracy
-from tasks.prompts import PromptPairs
-from tasks.task import Prompts, Task
+from acdc.tasks.errors import BadPrompts, PromptProblem
+from acdc.tasks.metrics import Accuracy
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.task import Prompts, Task
 
 _MOST = 16
 """How many times as many prompts as are wanted are drawn at most to find enough that the model gets right."""

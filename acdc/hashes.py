@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from graphs.model import Model
+    from acdc.graphs.model import Model
 
 NO_TOKENIZER = "none"
 _PROBES = ("", "a", " a", "A b, c.\n", " The 1234 quick-brown foxes", "café Ω 東京")

@@ -10,15 +10,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tasks
+from acdc import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
 from acdc.ground_truth import programs
 
 if TYPE_CHECKING:
     import torch
 
+    from acdc.graphs.model import Model
     from acdc.settings import Setup
-    from graphs.model import Model
 
 # a hub name is `owner/name`, or one of the few that the hub knows without an owner; each with `@revision` if wanted
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -134,8 +134,8 @@ def load_model(
     """
     import torch
 
+    from acdc.graphs.model import load
     from acdc.settings import Setup
-    from graphs.model import load
 
     precision = dtype if isinstance(dtype, torch.dtype) else Setup(dtype=dtype).torch_dtype
     named = os.fspath(name)

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.errors import NotFinite
-from graphs.model import Model
-from graphs.nodes import Edge
-from tasks.metrics import AbstractMetric, Targets
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
+from acdc.tasks.metrics import AbstractMetric, Targets
 
 
 def wide(values: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:

@@ -11,19 +11,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import ModelChanged
+from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.runs import Runs, TokenPairs, mean_outputs, prepare
+from acdc.graphs.model import Model
 from acdc.precision import finite_metric
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import ModelChanged
-from graphs.execution.allocation import freed_memory_kept
-from graphs.execution.executor import Executor
-from graphs.execution.runs import Runs, TokenPairs, mean_outputs, prepare
-from graphs.model import Model
-from tasks.batches import PromptBatch
-from tasks.errors import BadPrompts, PromptProblem
-from tasks.metrics import AbstractMetric, Targets
-from tasks.prompts import PromptPairs
+from acdc.tasks.batches import PromptBatch
+from acdc.tasks.errors import BadPrompts, PromptProblem
+from acdc.tasks.metrics import AbstractMetric, Targets
+from acdc.tasks.prompts import PromptPairs
 
 _LOGITS = 1 << 26
 """How many logits are held at once when many circuits are measured."""

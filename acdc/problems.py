@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from acdc.correctness import drawn
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.model import Model
 from acdc.models import tokenizer_of
 from acdc.problem import Problem
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.model import Model
-from tasks.metrics import metric
-from tasks.task import Task
+from acdc.tasks.metrics import metric
+from acdc.tasks.task import Task
 
 HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from acdc.graphs.errors import BadCircuitFile
 from acdc.settings import GOALS, Goal, Method, Setup
-from graphs.errors import BadCircuitFile
 
 if TYPE_CHECKING:
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
 MEASUREMENT = ("model", "task", "prompts", "ablation", "metric")
 """The parts of a provenance that say what a circuit is measured with."""

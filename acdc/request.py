@@ -7,17 +7,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import tasks
+from acdc import tasks
 from acdc.correctness import Right
 from acdc.errors import BadSetting
+from acdc.graphs.model import Model
 from acdc.hashes import tokenizer_hash, weights_hash
 from acdc.models import expanded, is_directory, is_known, name_of
 from acdc.problem import Problem
 from acdc.provenance import MetricOrigin, ModelOrigin, PromptsOrigin, PromptsSide, Provenance, TaskOrigin, versions
 from acdc.settings import Setup
-from graphs.model import Model
-from tasks.errors import lone_surrogates
-from tasks.task import Task
+from acdc.tasks.errors import lone_surrogates
+from acdc.tasks.task import Task
 
 _OF_SEVERAL_TOKENS = {
     "first-token": "Answers and distractors of several tokens are measured by their first token; what follows it is "

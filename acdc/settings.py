@@ -9,9 +9,9 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
 from acdc.methods import METHODS, MethodEntry, method_name, taking
-from graphs.ablation import Ablation
-from tasks.known_metrics import metric_name
+from acdc.tasks.known_metrics import metric_name
 
 if TYPE_CHECKING:
     import torch

@@ -5,28 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphs.ablation import Ablation as Ablation
-    from graphs.circuit import Circuit as Circuit
-    from graphs.computation import ComputationalGraph as ComputationalGraph
-    from graphs.drawing.render import dot as dot
-    from graphs.errors import GraphsError as GraphsError
-    from graphs.execution.executor import Executor as Executor
-    from graphs.model import Model as Model
-    from graphs.model import load as load
-    from graphs.nodes import Edge as Edge
-    from graphs.nodes import Node as Node
-    from graphs.nodes import Receiver as Receiver
+    from acdc.graphs.ablation import Ablation as Ablation
+    from acdc.graphs.circuit import Circuit as Circuit
+    from acdc.graphs.computation import ComputationalGraph as ComputationalGraph
+    from acdc.graphs.drawing.render import dot as dot
+    from acdc.graphs.errors import GraphsError as GraphsError
+    from acdc.graphs.execution.executor import Executor as Executor
+    from acdc.graphs.model import Model as Model
+    from acdc.graphs.model import load as load
+    from acdc.graphs.nodes import Edge as Edge
+    from acdc.graphs.nodes import Node as Node
+    from acdc.graphs.nodes import Receiver as Receiver
 else:  # unseen by type checkers, which would otherwise let every misspelt name pass
     _HOMES = {
-        "graphs.ablation": ("Ablation",),
-        "graphs.circuit": ("Circuit",),
-        "graphs.computation": ("ComputationalGraph",),
-        "graphs.errors": ("GraphsError",),
-        "graphs.execution.executor": ("Executor",),
-        "graphs.model": ("Model", "load"),
-        "graphs.nodes": ("Edge", "Node", "Receiver"),
+        "acdc.graphs.ablation": ("Ablation",),
+        "acdc.graphs.circuit": ("Circuit",),
+        "acdc.graphs.computation": ("ComputationalGraph",),
+        "acdc.graphs.errors": ("GraphsError",),
+        "acdc.graphs.execution.executor": ("Executor",),
+        "acdc.graphs.model": ("Model", "load"),
+        "acdc.graphs.nodes": ("Edge", "Node", "Receiver"),
         # without `render`: `graphs.drawing.render` is the module, and one name cannot be both
-        "graphs.drawing.render": ("dot",),
+        "acdc.graphs.drawing.render": ("dot",),
     }
 
     def __getattr__(name: str) -> object:

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphs import mib_form
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
-from graphs.files import finite_numbers, read, write_atomically
-from graphs.nodes import INPUT, LOGITS, Edge, Node
+from acdc.graphs import mib_form
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
+from acdc.graphs.files import finite_numbers, read, write_atomically
+from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
 
 if TYPE_CHECKING:
     import networkx

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from graphs.errors import NotInGraph
-from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot
+from acdc.graphs.errors import NotInGraph
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot
 
 if TYPE_CHECKING:
     import networkx

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph
 
 _LAYERS, _HEADS, _WIDTH = ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads"), ("n_embd", "hidden_size")
 

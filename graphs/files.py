@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from graphs import strict_json
-from graphs.errors import BadCircuitFile
-from graphs.nodes import Edge
+from acdc.graphs import strict_json
+from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.nodes import Edge
 
 _OTHERS = {
     "<": "XML, such as GraphML and SVG",

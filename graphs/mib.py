@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from graphs import mib_form
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.files import write_atomically
-from graphs.mib_form import MATRIX as MATRIX
-from graphs.mib_form import is_mib as is_mib
-from graphs.nodes import LOGITS, Edge
+from acdc.graphs import mib_form
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.files import write_atomically
+from acdc.graphs.mib_form import MATRIX as MATRIX
+from acdc.graphs.mib_form import is_mib as is_mib
+from acdc.graphs.nodes import LOGITS, Edge
 
 
 def to_mib(circuit: Circuit, scores: Mapping[Edge, float] | None = None) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from graphs import strict_json
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile
-from graphs.files import finite_numbers
-from graphs.nodes import Edge
+from acdc.graphs import strict_json
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.files import finite_numbers
+from acdc.graphs.nodes import Edge
 
 MATRIX = ".safetensors"
 """The ending of files that hold a score matrix."""

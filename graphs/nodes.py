@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from graphs.errors import BadName
+from acdc.graphs.errors import BadName
 
 Kind = Literal["input", "head", "mlp", "logits"]
 Slot = Literal["q", "k", "v"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadName, NotInGraph
-from graphs.nodes import INPUT, LOGITS, Edge, Node
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadName, NotInGraph
+from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
 
 _NODE = r"input|logits|a(\d+|\*)\.(h(\d+|\*)|\*)|a\*|m(\d+|\*)|\*"
 _NODES = re.compile(_NODE)

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tasks.continuations import Continuations
-from tasks.metrics import Targets
-from tasks.pairs import TokenPair
+from acdc.tasks.continuations import Continuations
+from acdc.tasks.metrics import Targets
+from acdc.tasks.pairs import TokenPair
 
 
 @final

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tasks.errors import UnknownMetric
+from acdc.tasks.errors import UnknownMetric
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tasks.continuations import Continuations, Way
-from tasks.errors import BadPrompts, PromptProblem, TaskError
-from tasks.known_metrics import METRICS, metric_name
-from tasks.known_metrics import metric_names as metric_names
+from acdc.tasks.continuations import Continuations, Way
+from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError
+from acdc.tasks.known_metrics import METRICS, metric_name
+from acdc.tasks.known_metrics import metric_names as metric_names
 
 
 @final

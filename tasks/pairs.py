@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
 
-from tasks.errors import BadPrompts, PromptProblem, halves_of_characters, lone_surrogates
+from acdc.tasks.errors import BadPrompts, PromptProblem, halves_of_characters, lone_surrogates
 
 AnswersAs: TypeAlias = Literal["one-token", "first-token", "whole"]
 """How answers and distractors are measured: each is one token; by the first of several; or whole, by all of them."""

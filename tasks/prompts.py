@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from tasks.errors import BadPrompts, PromptProblem, TaskError
-from tasks.pairs import TextPair as TextPair
-from tasks.pairs import Tokenizer as Tokenizer
-from tasks.pairs import TokenPair
-from tasks.slots import Slots
-from tasks.tokenisation import tokenise
+from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError
+from acdc.tasks.pairs import TextPair as TextPair
+from acdc.tasks.pairs import Tokenizer as Tokenizer
+from acdc.tasks.pairs import TokenPair
+from acdc.tasks.slots import Slots
+from acdc.tasks.tokenisation import tokenise
 
 if TYPE_CHECKING:
-    from tasks.batches import PromptBatch
+    from acdc.tasks.batches import PromptBatch
 
 _PADDING = 1.3
 """How many times as many tokens as there are a batch may hold for the sake of fewer batches."""
@@ -85,7 +85,7 @@ class PromptPairs:
 
         Raises: TaskError if `size` is less than 1.
         """
-        from tasks.batches import PromptBatch  # it needs torch, which prompts that are not run do not
+        from acdc.tasks.batches import PromptBatch  # it needs torch, which prompts that are not run do not
 
         if size is not None and size < 1:
             raise TaskError(f"a batch cannot be that small: got {size}, wanted at least 1; leave it out for no limit.")

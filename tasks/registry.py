@@ -7,12 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import BrokenPlugin, TaskError, UnknownTask, halves_of_characters, lone_surrogates
+from acdc.tasks.errors import BrokenPlugin, TaskError, UnknownTask, halves_of_characters, lone_surrogates
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from tasks.task import Task
+    from acdc.tasks.task import Task
 
 BUILTIN = (
     "periodic",
@@ -48,12 +48,12 @@ def get(name_or_path: str | Path) -> Task:
     if halves := lone_surrogates(str(name_or_path)):
         raise TaskError(str(halves_of_characters(halves, "the task's name")))
     if _is_path(name_or_path):
-        from tasks.files.behaviour_file import load_behaviour_file
+        from acdc.tasks.files.behaviour_file import load_behaviour_file
 
         return load_behaviour_file(os.path.expanduser(name_or_path))
     name = str(name_or_path)
     if name in BUILTIN:
-        task: Task = import_module(f"tasks.builtin.{name}").task()
+        task: Task = import_module(f"acdc.tasks.builtin.{name}").task()
         return task
     match [offer for offer in _offers() if offer.name == name]:
         case []:
@@ -81,7 +81,7 @@ def _distribution(offer: EntryPoint) -> str:
 
 
 def _load(offer: EntryPoint) -> Task:
-    from tasks.task import Task
+    from acdc.tasks.task import Task
 
     def broken(got: str) -> BrokenPlugin:
         return BrokenPlugin(offer.name, _distribution(offer), got)

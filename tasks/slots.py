@@ -10,8 +10,8 @@ from typing import TypeVar, final
 
 import numpy as np
 
-from tasks.errors import TaskError
-from tasks.pairs import TextPair
+from acdc.tasks.errors import TaskError
+from acdc.tasks.pairs import TextPair
 
 _PATIENCE = 10_000
 """Random fillings in a row that make no prompt after which slots are taken to make none."""

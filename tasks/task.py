@@ -8,10 +8,10 @@ from typing import final
 
 import numpy as np
 
-from tasks.errors import BadPrompts, PromptProblem, TaskError
-from tasks.known_metrics import metric_name
-from tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts, Tokenizer
-from tasks.slots import Slots
+from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError
+from acdc.tasks.known_metrics import metric_name
+from acdc.tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts, Tokenizer
+from acdc.tasks.slots import Slots
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 """What a task may be called: its name becomes part of a folder's name."""

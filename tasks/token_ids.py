@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tasks.errors import PromptProblem
-from tasks.pairs import ScoredPosition, TextPair, TokenPair
-from tasks.whole import of_whole, overlaps
+from acdc.tasks.errors import PromptProblem
+from acdc.tasks.pairs import ScoredPosition, TextPair, TokenPair
+from acdc.tasks.whole import of_whole, overlaps
 
 _MARK = "token ids: "
 _IDS = re.compile(re.escape(_MARK) + r"\d{1,9}( \d{1,9})*")

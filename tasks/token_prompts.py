@@ -10,11 +10,11 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from tasks.errors import BadPrompts, PromptProblem
-from tasks.pairs import ScoredPosition, TextPair, Tokenizer
-from tasks.prompts import AbstractPromptSource, ListedPrompts, PromptPairs
-from tasks.token_ids import write
-from tasks.tokenisation import tokenise
+from acdc.tasks.errors import BadPrompts, PromptProblem
+from acdc.tasks.pairs import ScoredPosition, TextPair, Tokenizer
+from acdc.tasks.prompts import AbstractPromptSource, ListedPrompts, PromptPairs
+from acdc.tasks.token_ids import write
+from acdc.tasks.tokenisation import tokenise
 
 Ids: TypeAlias = "int | Sequence[int]"
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
-from tasks.errors import BadPrompts, PromptProblem
-from tasks.pairs import AnswersAs
-from tasks.pairs import TextPair as TextPair
-from tasks.pairs import Tokenizer as Tokenizer
-from tasks.pairs import TokenPair as TokenPair
-from tasks.token_ids import is_token_ids, read
-from tasks.whole import of_whole, overlaps
+from acdc.tasks.errors import BadPrompts, PromptProblem
+from acdc.tasks.pairs import AnswersAs
+from acdc.tasks.pairs import TextPair as TextPair
+from acdc.tasks.pairs import Tokenizer as Tokenizer
+from acdc.tasks.pairs import TokenPair as TokenPair
+from acdc.tasks.token_ids import is_token_ids, read
+from acdc.tasks.whole import of_whole, overlaps
 
 _OTHER_WORDS = (
     "use a word that this tokenizer writes as one token, or measure first tokens (answers: first-token) or whole "

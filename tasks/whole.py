@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from tasks.errors import PromptProblem
-from tasks.pairs import ScoredPosition, TextPair, TokenPair
+from acdc.tasks.errors import PromptProblem
+from acdc.tasks.pairs import ScoredPosition, TextPair, TokenPair
 
 
 def of_whole(

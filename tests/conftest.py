@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 os.environ.update(
     HF_HUB_OFFLINE="1",
@@ -19,12 +18,13 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-ROOT = Path(__file__).parent.parent
+from tests.layout import PACKAGES, module_name, modules
+
 # Checking costs more than running where values are many and small; it is there for tensors, so where there are some.
 WITH_TENSORS = [
-    ".".join(file.relative_to(ROOT).with_suffix("").parts)
-    for package in ("acdc", "graphs", "tasks")
-    for file in sorted((ROOT / package).rglob("*.py"))
+    module_name(file)
+    for package in PACKAGES
+    for file in modules(package)
     if "from jaxtyping import" in file.read_text("utf-8")
 ]
 install_import_hook(WITH_TENSORS, "tests.shape_checks.first_calls")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.layout import PACKAGES, ROOT, modules
 
 
 def test_no_two_classes_have_one_name() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
-    for package in ("acdc", "graphs", "tasks"):
-        for path in sorted((ROOT / package).rglob("*.py")):
+    for package in PACKAGES:
+        for path in modules(package):
             if path.name == "train.py":  # a script of its own beside each shipped model
                 continue
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acdc.hypotheses.reading import load
-from tasks.registry import BUILTIN
+from acdc.tasks.registry import BUILTIN
 
 HYPOTHESES = Path(__file__).parent / "hypotheses"
 

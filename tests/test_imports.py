@@ -12,9 +12,11 @@ from pathlib import Path
 import networkx
 import pytest
 
-ROOT = Path(__file__).parent.parent
-MAY_IMPORT = {"tasks": {"tasks"}, "graphs": {"graphs"}, "acdc": {"acdc", "graphs", "tasks"}}
-OURS = {*MAY_IMPORT, "tests"}
+from tests.layout import PACKAGES, ROOT, module_name, modules
+
+MAY_IMPORT = {"tasks": {"acdc.tasks"}, "graphs": {"acdc.graphs"}, "acdc": {"acdc", "acdc.graphs", "acdc.tasks"}}
+OURS = {*PACKAGES.values(), "tests", "graphs", "tasks"}
+"""The last two are a user's own: nothing of ours is called so where it is installed."""
 HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
@@ -38,6 +40,8 @@ def imported(source: str, package: str) -> Iterator[str]:
         match node:
             case ast.Import():
                 yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module="acdc", level=0):
+                yield from (f"acdc.{alias.name}" for alias in node.names)
             case ast.ImportFrom(module=str() as module, level=0):
                 yield module
             case ast.ImportFrom():
@@ -46,14 +50,17 @@ def imported(source: str, package: str) -> Iterator[str]:
                 yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str))
 
 
+def root(name: str) -> str:
+    """The package of ours, or the top-level one of others, that a dotted name is in."""
+    first, *rest = re.split("[.:]", name)
+    inner = f"{first}.{rest[0]}" if rest else first
+    return inner if inner in PACKAGES.values() else first
+
+
 def roots(path: Path) -> set[str]:
-    """The top-level packages that a module of ours imports."""
-    package = path.relative_to(ROOT).parts[0]
-    return {re.split("[.:]", name)[0] for name in imported(path.read_text(encoding="utf-8"), package)}
-
-
-def modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+    """The packages that a module of ours imports."""
+    folder = path.relative_to(ROOT).parts[0]
+    return {root(name) for name in imported(path.read_text(encoding="utf-8"), PACKAGES[folder])}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -67,17 +74,18 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     "source",
     [
-        "import graphs",
-        "import graphs.nodes as n",
-        "from graphs.nodes import Node",
-        "def f():\n    from graphs import Node",
-        "if TYPE_CHECKING:\n    import graphs",
-        "importlib.import_module('graphs.model')",
-        "resolve_name('graphs:Node')",
+        "import acdc.graphs",
+        "import acdc.graphs.nodes as n",
+        "from acdc import graphs",
+        "from acdc.graphs.nodes import Node",
+        "def f():\n    from acdc.graphs import Node",
+        "if TYPE_CHECKING:\n    from acdc import graphs",
+        "importlib.import_module('acdc.graphs.model')",
+        "resolve_name('acdc.graphs:Node')",
     ],
 )
 def test_every_way_of_importing_is_seen(source: str) -> None:
-    assert {re.split("[.:]", name)[0] for name in imported(source, "tasks")} == {"graphs"}
+    assert {root(name) for name in imported(source, "acdc.tasks")} == {"acdc.graphs"}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -87,11 +95,6 @@ def test_imports_go_in_one_direction(package: str) -> None:
     forbidden = OURS - MAY_IMPORT[package]
     wrong = {path.relative_to(ROOT).as_posix(): roots(path) & forbidden for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def import_graph() -> networkx.DiGraph[str]:
@@ -126,7 +129,7 @@ def test_nothing_imports_from_a_higher_floor() -> None:
         parts = module.split(".")
         return floor[parts[1] if len(parts) > 1 else "__init__"]
 
-    ours = [edge for edge in import_graph().edges if all(name.split(".")[0] == "acdc" for name in edge)]
+    ours = [edge for edge in import_graph().edges if all(root(name) == "acdc" for name in edge)]
     assert [(one, other) for one, other in ours if level(one) < level(other)] == []
 
 

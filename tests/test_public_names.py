@@ -12,8 +12,7 @@ from types import ModuleType
 import pytest
 
 import acdc
-import graphs
-import tasks
+from acdc import graphs, tasks
 
 PUBLIC = {
     acdc: [

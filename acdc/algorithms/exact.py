@@ -9,9 +9,9 @@ import torch
 
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.algorithms.trials import Trials
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.allocation import freed_memory_kept
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from acdc.algorithms.one_minimal import Refinement, Swept
 from acdc.algorithms.trials import Trials
 from acdc.drain import drain, translated
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.nodes import Edge, Receiver
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.allocation import freed_memory_kept
-from graphs.nodes import Edge, Receiver
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from acdc.algorithms.one_minimal import Refinement, Swept
 from acdc.algorithms.scores import ScoringStep
 from acdc.drain import drain
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 
 from acdc.algorithms.metric_gradient import gradient, require_nonzero
 from acdc.algorithms.scores import ScoringStep, score_graph
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.gradients import Linearisation
+from acdc.graphs.nodes import LOGITS
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.gradients import Linearisation
-from graphs.nodes import LOGITS
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.algorithms.scores import ScoringStep, score_graph
+from acdc.graphs.circuit import Circuit
 from acdc.precision import wide
 from acdc.problem import Batch, Problem
-from graphs.circuit import Circuit
 
 
 @dataclass(frozen=True)

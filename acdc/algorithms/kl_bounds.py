@@ -33,9 +33,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.graphs.model.parts import RowSpread, Unembedding
 from acdc.problem import Problem
-from graphs.model.parts import RowSpread, Unembedding
-from tasks.metrics import KLDivergence, Targets
+from acdc.tasks.metrics import KLDivergence, Targets
 
 _LEAST = 1e-300  # no probability counts as less, in a bound from above; float64 has such numbers in full precision
 _ROWS = 1024  # of the unembedding in one sum; a sum of n terms is off by n roundings of their magnitude at most

@@ -13,10 +13,10 @@ from torch import Tensor
 from acdc.algorithms.metric_gradient import differentiable
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
 from acdc.precision import finite, wide
 from acdc.problem import Batch, Problem
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
 
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
 _OPEN = 3.0  # log alpha to begin with: an edge is then kept with a probability of 99%

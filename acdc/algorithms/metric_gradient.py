@@ -9,7 +9,7 @@ from torch import Tensor
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.precision import finite, wide
 from acdc.problem import Problem
-from tasks.metrics import AbstractMetric, Targets
+from acdc.tasks.metrics import AbstractMetric, Targets
 
 
 def differentiable(metric: AbstractMetric) -> AbstractMetric:

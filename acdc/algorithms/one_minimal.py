@@ -9,10 +9,10 @@ import torch
 
 from acdc.algorithms.trials import Trials
 from acdc.drain import drain
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.nodes import Edge
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.allocation import freed_memory_kept
-from graphs.nodes import Edge
 
 
 @dataclass(frozen=True)

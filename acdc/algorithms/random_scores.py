@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from acdc.algorithms.scores import ScoringStep, score_graph
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
-from graphs.circuit import Circuit
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from acdc.graphs.circuit import Circuit
 from acdc.precision import finite_scores
 from acdc.problem import Problem
-from graphs.circuit import Circuit
 
 
 @dataclass(frozen=True)

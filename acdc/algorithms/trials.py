@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.algorithms.kl_bounds import Anchor, KLScreen
+from acdc.graphs.execution.incremental import IncrementalExecutor
+from acdc.graphs.nodes import Receiver
 from acdc.precision import finite_metric
 from acdc.problem import Problem
-from graphs.execution.incremental import IncrementalExecutor
-from graphs.nodes import Receiver
 
 _CACHE = 1 << 23
 

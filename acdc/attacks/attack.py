@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from typing_extensions import assert_never
 
-import tasks
+from acdc import tasks
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
@@ -23,6 +23,9 @@ from acdc.attacks.specificity import specificity
 from acdc.attacks.variations import variations
 from acdc.discovery.checkpoint import Checkpoint
 from acdc.errors import AcdcError, BadCheckpoint, UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import GraphsError
 from acdc.judges.evaluation import subject
 from acdc.judges.necessity import necessity
 from acdc.judges.same_subject import Tell
@@ -30,18 +33,15 @@ from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.errors import GraphsError
-from tasks.errors import BrokenPlugin, TaskError
-from tasks.prompts import PromptPairs
-from tasks.task import Task
-from tasks.tokenisation import tokenise
+from acdc.tasks.errors import BrokenPlugin, TaskError
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.task import Task
+from acdc.tasks.tokenisation import tokenise
 
 if TYPE_CHECKING:
+    from acdc.graphs.model import Model
     from acdc.problem import Problem
     from acdc.settings import Setup
-    from graphs.model import Model
 
 Watcher = Callable[[Progress], None]
 

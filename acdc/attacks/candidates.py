@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.attacks.word_tokenizer import WordTokenizer
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.runs import TokenPairs
+from acdc.graphs.execution.token_gradients import token_gradients
 from acdc.precision import wide
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.runs import TokenPairs
-from graphs.execution.token_gradients import token_gradients
-from tasks.prompts import PromptPairs, TextPair
-from tasks.tokenisation import TokenPair
+from acdc.tasks.prompts import PromptPairs, TextPair
+from acdc.tasks.tokenisation import TokenPair
 
 _DIGITS = 4
 """To how many decimals estimates are told apart, so that rounding does not decide what is tried."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.pairs import TextPair
+from acdc.tasks.pairs import TextPair
 
 BOUND = 1.0
 """The KL(model || circuit), in nats, up to which a case counts as repaired."""

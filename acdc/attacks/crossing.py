@@ -13,17 +13,17 @@ from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
 from acdc.attacks.pair_statistics import SIDES, Crossed, Percentile, Stratum
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.execution.crossing import CrossedRun
 from acdc.judges.faithfulness import Interval
 from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.allocation import freed_memory_kept
-from graphs.execution.crossing import CrossedRun
-from tasks.metrics import KLDivergence, Targets
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import TokenPair
+from acdc.tasks.metrics import KLDivergence, Targets
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import TokenPair
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 

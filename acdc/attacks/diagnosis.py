@@ -13,13 +13,13 @@ from acdc.attacks.candidates import divergence
 from acdc.attacks.case import BOUND, Case
 from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.nodes import Edge
 from acdc.precision import finite
 from acdc.problem import Batch, Problem
-from graphs.circuit import Circuit
-from graphs.execution.allocation import freed_memory_kept
-from graphs.execution.executor import Executor
-from graphs.nodes import Edge
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 
 MOST = 12
 _SHOWN = 10

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from acdc.attacks.case import Case
 from acdc.errors import BadAttackFile
+from acdc.graphs import strict_json
+from acdc.graphs.circuit import Circuit
 from acdc.provenance import Provenance
 from acdc.settings import Setup
-from graphs import strict_json
-from graphs.circuit import Circuit
 
 SCHEMA = "acdc.attack/1"
 _OF_ORIGIN = Provenance.model_fields.keys()

@@ -14,9 +14,9 @@ from acdc.attacks.plan import PARTS, AttackPlan, Part
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import Varied
+from acdc.graphs.circuit import Circuit
 from acdc.judges.necessity import Necessity
 from acdc.provenance import Provenance
-from graphs.circuit import Circuit
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from acdc.attacks.case import Case
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.model import Model
 from acdc.precision import finite_metric
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.model import Model
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 
 
 def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]:

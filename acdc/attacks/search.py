@@ -23,17 +23,17 @@ from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
 from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.errors import BadPrompts
-from tasks.prompts import PromptPairs
-from tasks.slots import Slots
-from tasks.task import Task
-from tasks.tokenisation import TextPair, TokenPair, tokenise
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.slots import Slots
+from acdc.tasks.task import Task
+from acdc.tasks.tokenisation import TextPair, TokenPair, tokenise
 
 SEARCH = "search"
 """What its cases are found by."""

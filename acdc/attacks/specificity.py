@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from acdc.errors import UnmeasurableBehaviour
 from acdc.judges.faithfulness import Interval
-from tasks.errors import BadPrompts
+from acdc.tasks.errors import BadPrompts
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.model import Model
     from acdc.settings import Setup
-    from graphs.circuit import Circuit
-    from graphs.model import Model
-    from tasks.task import Task
+    from acdc.tasks.task import Task
 
 SHOWN = 0.8
 """A model less accurate than this does not do a task."""

@@ -11,12 +11,12 @@ from acdc.attacks.measuring import cases
 from acdc.problems import problems
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.model import Model
     from acdc.problem import Problem
     from acdc.settings import Setup
-    from graphs.circuit import Circuit
-    from graphs.model import Model
-    from tasks.prompts import PromptPairs
-    from tasks.task import Task, Variation
+    from acdc.tasks.prompts import PromptPairs
+    from acdc.tasks.task import Task, Variation
 
 Verdict = Literal["holds", "breaks", "model's limit", "not expressible"]
 
@@ -122,7 +122,7 @@ def prompts_of(
     """
     import numpy
 
-    from tasks.errors import BadPrompts
+    from acdc.tasks.errors import BadPrompts
 
     pairs, reason = None, ""
     while pairs is None and count >= _FEWEST:

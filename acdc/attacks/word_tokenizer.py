@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import final
 
-from tasks.tokenisation import Tokenizer
+from acdc.tasks.tokenisation import Tokenizer
 
 _PIECE = re.compile(r"\s*\S+|\s+")
 

@@ -10,11 +10,11 @@ from typing import final
 from acdc.bench import roc
 from acdc.bench.roc import Roc
 from acdc.discovery.selection import Rule, Selection
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import NotInGraph
+from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
 from acdc.precision import require_finite
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import NotInGraph
-from graphs.nodes import INPUT, LOGITS, Edge, Node
 
 
 class AbstractAnswer(ABC):

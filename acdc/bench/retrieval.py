@@ -7,8 +7,8 @@ from typing import Any
 
 from acdc.bench.answer import AbstractAnswer, inner_nodes
 from acdc.bench.roc import Roc
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 
 
 @dataclass(frozen=True)

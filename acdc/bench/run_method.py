@@ -12,9 +12,9 @@ from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.search import search
 from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.drain import drain
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.settings import KeptFaithfulness, Method
-from graphs.circuit import Circuit
 
 LOWEST = 1e-5
 """The lowest threshold that pruning is run at, as a part of what ablating the whole model costs."""

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import AcdcError, BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.files import write_atomically
 from acdc.ground_truth import subjects
 from acdc.methods import METHODS
 from acdc.settings import MOST_PROMPTS, Method
-from graphs.ablation import Ablation
-from graphs.files import write_atomically
 
 if TYPE_CHECKING:
     from acdc.ground_truth.known import Known

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from acdc.attacks.found import Attack
     from acdc.attacks.plan import AttackPlan
     from acdc.cli.destination import WrittenFiles
+    from acdc.graphs.circuit import Circuit
     from acdc.settings import Setup
-    from graphs.circuit import Circuit
 
 _CHECKPOINT = "attack-checkpoint.json"
 
@@ -53,8 +53,8 @@ def attack(
     """
     from acdc.attacks.plan import PARTS, AttackPlan, parts
     from acdc.cli.evaluate import setup_of
+    from acdc.graphs.circuit import Circuit
     from acdc.report.attack import tables
-    from graphs.circuit import Circuit
 
     if fail_above is not None and not 0 <= fail_above < float("inf"):
         raise BadSetting(f"--fail-above is {fail_above:g}; wanted a KL divergence in nats, such as 1.0")
@@ -162,8 +162,8 @@ def _wanted(on: _On, plan: AttackPlan) -> dict[str, Any]:
     Where task or model are given, another attack on them is one on other prompts or weights, for all that is known.
     """
     from acdc.attacks.file import circuit_hash
+    from acdc.graphs.ablation import Ablation
     from acdc.provenance import Provenance
-    from graphs.ablation import Ablation
 
     own, setup = Provenance.of(on.circuit).measurement(), on.setup
     model = {**own.get("model", {}), "dtype": setup.dtype} if on.model is None else {"weights": None}

@@ -62,7 +62,7 @@ def bench(
 def _chosen(
     suite: Suite, methods: str | None, models: str | None, seeds: int | None, ablations: str | None, prompts: int | None
 ) -> Suite:
-    from graphs.ablation import Ablation
+    from acdc.graphs.ablation import Ablation
 
     changes: dict[str, Any] = {"seeds": seeds, "prompts": prompts}
     changes |= {name: given and _names(given) for name, given in (("methods", methods), ("models", models))}
@@ -94,8 +94,8 @@ def _measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
 
 
 def _written(data: dict[str, Any], out: Path) -> list[str]:
+    from acdc.graphs.files import write_atomically
     from acdc.report.bench_picture import pictures
-    from graphs.files import write_atomically
 
     files = {"bench.json": (encoding.dumps(data, indent=1, allow_nan=False) + "\n").encode()}
     files |= {f"bench-{ablation}.png": picture for ablation, picture in pictures(data["cells"])}

@@ -13,8 +13,8 @@ from acdc.discovery.checkpoint import ROUNDS
 from acdc.errors import UnwritableOutput
 
 if TYPE_CHECKING:
-    from graphs.circuit import Circuit
-    from graphs.errors import RenderError
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.errors import RenderError
 
 TEXTS = ("circuit.json", "circuit.dot")
 PICTURES = ("circuit.svg", "circuit.png")
@@ -69,7 +69,7 @@ class Destination:
 
         Raises: UnwritableOutput.
         """
-        from graphs.drawing.render import render
+        from acdc.graphs.drawing.render import render
 
         def drawn(path: Path) -> None:
             render(circuit, path, title=title)
@@ -82,7 +82,7 @@ class Destination:
 
         Raises: UnwritableOutput.
         """
-        from graphs.drawing.render import render_difference
+        from acdc.graphs.drawing.render import render_difference
 
         def drawn(path: Path) -> None:
             render_difference(circuit, repaired, path, names=("the circuit", "its repair"), title=title)
@@ -94,7 +94,7 @@ class Destination:
 
     def _write(self, texts: Mapping[str, Writer], pictures: Mapping[str, Writer | None]) -> WrittenFiles:
         """Write all texts and, if they can be drawn, all pictures; one that there is none of now is removed."""
-        from graphs.errors import RenderError
+        from acdc.graphs.errors import RenderError
 
         drawable = {name: draw for name, draw in pictures.items() if draw is not None}
         undrawn, names = None, list(texts)

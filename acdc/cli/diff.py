@@ -32,11 +32,11 @@ def diff(
     Each is measured on the judgement prompts of both, by metric and ablation of whoever's prompts they are.
     """
     from acdc.cli.progress import watching
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.drawing.render import render_difference
     from acdc.judges.comparison import compare
     from acdc.judges.findings import Findings
     from acdc.report.difference import tables
-    from graphs.circuit import Circuit
-    from graphs.drawing.render import render_difference
 
     if top is not None and top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")

@@ -103,7 +103,7 @@ class _Found:
 
 def _directory(wanted: _Wanted, out: Path | None) -> Path:
     """Where the result goes; what is misspelt or cannot be written is told before anything is loaded."""
-    import tasks
+    from acdc import tasks
     from acdc.cli.destination import Destination
     from acdc.discovery.discover import default_directory
     from acdc.models import resolve
@@ -153,7 +153,7 @@ def _find(wanted: _Wanted, directory: Path, *, named: bool, resume: bool, quiet:
 
 def _on(wanted: _Wanted) -> str:
     """The model by name."""
-    import tasks
+    from acdc import tasks
 
     return wanted.model or tasks.get(wanted.task).model
 
@@ -222,7 +222,7 @@ def _plan(robust: bool, dry_run: bool, chosen: Mapping[str, float | None]) -> Ro
 
 def _cost(wanted: _Wanted, *, quiet: bool) -> Forecast:
     """What it would cost, measured on a part of it."""
-    import tasks
+    from acdc import tasks
     from acdc.cli.progress import watching
     from acdc.discovery.cost import forecast
     from acdc.discovery.discover import measured_for

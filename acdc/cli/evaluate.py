@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from acdc.cli.progress import ProgressDisplay
     from acdc.correctness import Right
+    from acdc.graphs.circuit import Circuit
     from acdc.judges.assessment import AssessmentSubject, Section
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.judges.findings import Findings
     from acdc.provenance import Provenance
     from acdc.settings import Setup
-    from graphs.circuit import Circuit
 
 
 def evaluate(
@@ -49,13 +49,13 @@ def evaluate(
     """
     from acdc.cli.progress import watching
     from acdc.correctness import Right
+    from acdc.graphs.circuit import Circuit
     from acdc.judges.assessment import AssessmentSubject
     from acdc.judges.completeness import completeness
     from acdc.judges.evaluation import judgement
     from acdc.judges.faithfulness import faithfulness
     from acdc.judges.findings import Findings, incompleteness, warnings
     from acdc.judges.sensitivity import AT_LEAST
-    from graphs.circuit import Circuit
 
     if at_least is not None and not 0 < at_least <= 1:
         raise BadSetting(f"--at-least is {at_least:g}; wanted a fraction above 0 and at most 1, such as 0.9")
@@ -111,9 +111,9 @@ class _Measured:
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
+    from acdc.graphs.errors import BadCircuitFile
     from acdc.provenance import Provenance
     from acdc.settings import Setup
-    from graphs.errors import BadCircuitFile
 
     try:
         return Provenance.of(circuit).setup()
@@ -126,9 +126,9 @@ def setup_of(circuit: Circuit, *, named: bool) -> Setup:
 
 def _measured_on(found: Provenance, setup: Setup, task: str | None, model: str | None) -> Provenance:
     """What the circuit has been measured on: what it was found on, less what has been given anew."""
-    import tasks
+    from acdc import tasks
     from acdc.provenance import MetricOrigin, ModelOrigin, TaskOrigin
-    from tasks.metrics import metric
+    from acdc.tasks.metrics import metric
 
     named = tasks.get(task) if task else None
     name = setup.metric or (named.metric if named else None)

@@ -12,10 +12,10 @@ from enum import IntEnum
 
 from acdc.cli.terminal import fail
 from acdc.errors import AcdcError
-from graphs.errors import GraphsError, ModelUnreachable, RenderError
-from tasks.errors import TaskError
+from acdc.graphs.errors import GraphsError, ModelUnreachable, RenderError
+from acdc.tasks.errors import TaskError
 
-OURS = ("acdc", "graphs", "tasks")
+OURS = ("acdc",)
 
 
 class Exit(IntEnum):

@@ -15,8 +15,8 @@ def init(
     force: Annotated[bool, flag("--force", is_="Overwrite the file if it is there")] = False,
 ) -> None:
     """Write a behaviour file to start from; it runs as it is."""
-    from graphs.files import write_atomically
-    from tasks.files.behaviour_file import example
+    from acdc.graphs.files import write_atomically
+    from acdc.tasks.files.behaviour_file import example
 
     if file.suffix not in (".yaml", ".yml"):
         raise BadSetting(

@@ -10,8 +10,8 @@ from pathlib import Path
 from acdc.cli import terminal
 from acdc.discovery.checkpoint import ROUNDS
 from acdc.errors import AcdcError, BadCheckpoint
-from graphs.errors import GraphsError
-from tasks.errors import TaskError
+from acdc.graphs.errors import GraphsError
+from acdc.tasks.errors import TaskError
 
 
 @contextmanager

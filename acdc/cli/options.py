@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from acdc.graphs.ablation import ABLATIONS
 from acdc.methods import METHODS
-from graphs.ablation import ABLATIONS
-from tasks.known_metrics import METRICS
+from acdc.tasks.known_metrics import METRICS
 
 
 def methods_help() -> str:

@@ -11,8 +11,8 @@ from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
     from acdc.attacks.file import RecordedAttack
+    from acdc.graphs.circuit import Circuit
     from acdc.hypotheses.hypothesis import Listed
-    from graphs.circuit import Circuit
 
 
 def pin(
@@ -30,10 +30,10 @@ def pin(
     from acdc.attacks.case import BOUND
     from acdc.attacks.file import RecordedAttack
     from acdc.cli.export import check, writing
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.files import write_atomically
     from acdc.hypotheses.pinning import pinned, started
     from acdc.hypotheses.reading import NAMES, load
-    from graphs.circuit import Circuit
-    from graphs.files import write_atomically
 
     if not file.match(NAMES):
         raise BadSetting(f"a hypothesis file is known by its name: got {file.name!r}, wanted {NAMES}; rename it")
@@ -99,8 +99,8 @@ def _require_fit(task: str, ablation: object, found: RecordedAttack, file: Path)
 def _require_attacked(circuit: Circuit | Listed, where: Path, found: RecordedAttack, *, anyway: bool) -> None:
     """Refuse a circuit that is not the attacked one, unless it is wanted `anyway`; tell where that cannot be known."""
     from acdc.attacks.file import circuit_hash
-    from graphs.circuit import Circuit
-    from graphs.errors import GraphsError
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.errors import GraphsError
 
     try:
         if not isinstance(circuit, Circuit):  # names, which stand for edges of the attacked circuit's graph

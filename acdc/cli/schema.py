@@ -13,7 +13,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of hypothesis files, for editors."""
     from acdc.hypotheses.form import HypothesisForm
-    from tasks.files.behaviour_form import BehaviourForm
-    from tasks.files.forms import schema_of
+    from acdc.tasks.files.behaviour_form import BehaviourForm
+    from acdc.tasks.files.forms import schema_of
 
     terminal.write_json(schema_of(BehaviourForm if behaviour else HypothesisForm))

@@ -10,7 +10,7 @@ from acdc.cli.options import AsJson, CircuitPath, circuit_file, option
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
 _LISTED = 20
 _FORMS = (".svg", ".png", ".pdf", ".dot", ".graphml")
@@ -31,9 +31,9 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
+    from acdc.graphs.circuit import Circuit
     from acdc.judges.findings import Findings, doubts, other_form, warnings
     from acdc.report.table import account
-    from graphs.circuit import Circuit
 
     if top is not None and top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
@@ -72,8 +72,8 @@ def _export(circuit: Circuit, file: Path, title: str) -> None:
 
     Raises: UnwritableOutput; RenderError when no picture can be drawn.
     """
-    from graphs.drawing.render import render
-    from graphs.files import write_atomically
+    from acdc.graphs.drawing.render import render
+    from acdc.graphs.files import write_atomically
 
     with export.writing(file):
         if file.suffix.lower() != ".graphml":
@@ -87,7 +87,7 @@ def _export_mib(circuit: Circuit, file: Path) -> None:
 
     Raises: UnwritableOutput.
     """
-    from graphs.mib import save
+    from acdc.graphs.mib import save
 
     with export.writing(file):
         save(circuit, file)

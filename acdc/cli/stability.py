@@ -36,9 +36,9 @@ def stability(
     from acdc.cli.progress import watching
     from acdc.cli.runs import of_stability, room
     from acdc.discovery.rediscover import rediscover, request
+    from acdc.graphs.circuit import Circuit
     from acdc.judges.findings import Findings
     from acdc.report.table import stability as table
-    from graphs.circuit import Circuit
 
     file = circuit_file(circuit)
     loaded = Circuit.load(file)

@@ -8,7 +8,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from acdc.errors import BadSetting
-from tasks.errors import lone_surrogates
+from acdc.tasks.errors import lone_surrogates
 
 
 class StrictCommand(TyperCommand):

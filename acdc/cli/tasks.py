@@ -8,7 +8,7 @@ from acdc.cli import terminal
 from acdc.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from tasks.task import Task
+    from acdc.tasks.task import Task
 
 
 def tasks(json: AsJson = False) -> None:
@@ -27,8 +27,8 @@ def tasks(json: AsJson = False) -> None:
 
 def _usable() -> list[Task]:
     """The tasks that load; a broken plugin is told of and does not hide the others."""
-    from tasks.errors import BrokenPlugin
-    from tasks.registry import get, names
+    from acdc.tasks.errors import BrokenPlugin
+    from acdc.tasks.registry import get, names
 
     found = []
     for name in names():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acdc.errors import BadCheckpoint
-from graphs.files import write_atomically
+from acdc.graphs.files import write_atomically
 
 SCHEMA = "acdc.checkpoint/1"
 ROUNDS = "rounds.json"

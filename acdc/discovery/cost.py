@@ -27,9 +27,9 @@ from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import drain
 from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.graphs.nodes import LOGITS
 from acdc.problem import Problem
 from acdc.settings import Goal, Method, Threshold
-from graphs.nodes import LOGITS
 
 _BUDGET = 30.0
 """Seconds that a run is sampled for."""

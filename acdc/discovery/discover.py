@@ -10,6 +10,8 @@ from typing import Any
 from acdc.discovery.checkpoint import Checkpoint
 from acdc.discovery.search import search
 from acdc.drain import drain
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.models import expanded, load_named
@@ -19,9 +21,7 @@ from acdc.progress import CurvePoint, Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
 from acdc.settings import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.task import Task
+from acdc.tasks.task import Task
 
 
 @dataclass(frozen=True)

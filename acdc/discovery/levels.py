@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing_extensions import assert_never
 
 from acdc.errors import UnreachableGoal
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import CurvePoint
 from acdc.settings import KeptAccuracy, KeptFaithfulness, Level, MeanKL
-from graphs.circuit import Circuit
-from tasks.metrics import Accuracy, KLDivergence
+from acdc.tasks.metrics import Accuracy, KLDivergence
 
 
 def measured(problem: Problem, circuit: Circuit, threshold: float, tested: int = 0) -> CurvePoint:

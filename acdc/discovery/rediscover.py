@@ -11,6 +11,9 @@ from acdc.discovery.checkpoint import Checkpoint
 from acdc.discovery.search import search
 from acdc.drain import drain
 from acdc.errors import BadSetting, UnmeasurableBehaviour, UnreachableGoal
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
 from acdc.judges.evaluation import subject
 from acdc.judges.same_subject import Tell
 from acdc.judges.stability import Stability, stability
@@ -19,10 +22,7 @@ from acdc.problems import HELD, problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.settings import Goal, Method
-from graphs.circuit import Circuit
-from graphs.model import Model
-from graphs.nodes import Edge
-from tasks.task import Task
+from acdc.tasks.task import Task
 
 MOST_RUNS = 10_000
 

@@ -13,10 +13,10 @@ from acdc.discovery.levels import LevelCheck, measured
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import translated
 from acdc.errors import UnreachableGoal
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
-from graphs.circuit import Circuit
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from enum import Enum
 
 from typing_extensions import assert_never
 
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import LOGITS, Edge, Node
 from acdc.precision import finite_scores
-from graphs.circuit import Circuit
-from graphs.nodes import LOGITS, Edge, Node
 
 
 class Rule(Enum):

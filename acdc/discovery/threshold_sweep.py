@@ -16,11 +16,11 @@ from acdc.algorithms.scores import ScoringStep
 from acdc.discovery.levels import LevelCheck, measured
 from acdc.drain import translated
 from acdc.errors import UnreachableGoal
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, Goal, Threshold
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
 
 _HALVINGS = 24
 _REFINEMENTS = 3

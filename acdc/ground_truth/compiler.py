@@ -10,7 +10,7 @@ from acdc.errors import BadProgram, MissingExtra
 if TYPE_CHECKING:
     import torch
 
-    from graphs.model import Model
+    from acdc.graphs.model import Model
 
 BOS, PAD, NUMBER = "compiler_bos", "compiler_pad", "<number>"
 """The token every prompt starts with, the one that is never used, and the one whose logit a numerical output is."""
@@ -43,7 +43,7 @@ def load_compiled(assembled: Any, name: str, *, device: str | torch.device = "cp
     """
     import torch
 
-    from graphs.model.weights import BareLayer, BareWeights, from_weights
+    from acdc.graphs.model.weights import BareLayer, BareWeights, from_weights
 
     parameters, config, width = assembled.params, assembled.model_config, len(assembled.residual_labels)
 

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.execution.incremental import IncrementalExecutor
+from acdc.graphs.execution.runs import TokenPairs, mean_outputs, prepare
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
 from acdc.precision import finite
-from graphs.ablation import Ablation
-from graphs.execution.incremental import IncrementalExecutor
-from graphs.execution.runs import TokenPairs, mean_outputs, prepare
-from graphs.model import Model
-from graphs.nodes import Edge
 
 
 def single_edge_effects(

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.errors import BadProgram
+from acdc.graphs.execution.runs import TokenPairs
+from acdc.graphs.model import Model
 from acdc.ground_truth.compiler import BOS, NUMBER
 from acdc.precision import finite
-from graphs.execution.runs import TokenPairs
-from graphs.model import Model
-from tasks.tokenisation import TextPair
+from acdc.tasks.tokenisation import TextPair
 
 _DIFFERENT = 0.01
 """How far outputs of different inputs are apart at least: more than the attention that leaks past a finite softmax."""

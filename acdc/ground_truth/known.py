@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from acdc.errors import AcdcError
-from graphs.ablation import Ablation
-from graphs.model import Model
-from graphs.nodes import Edge
-from tasks.task import Task
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
+from acdc.tasks.task import Task
 
 
 @dataclass(frozen=True)

@@ -27,18 +27,18 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import assert_never
 
-import tasks
+from acdc import tasks
 from acdc.errors import UnknownModel
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.wiring import Board, Shape
-from graphs.ablation import Ablation
-from graphs.nodes import Edge
-from tasks.builtin.planted_copy import FILLERS, LETTERS
-from tasks.builtin.planted_detour import COMMON, RARE
-from tasks.builtin.planted_sum import SIZE
+from acdc.tasks.builtin.planted_copy import FILLERS, LETTERS
+from acdc.tasks.builtin.planted_detour import COMMON, RARE
+from acdc.tasks.builtin.planted_sum import SIZE
 
 if TYPE_CHECKING:
-    from graphs.model.weights import BareWeights
+    from acdc.graphs.model.weights import BareWeights
 
 Motif = Literal["chain", "and", "or", "backup", "hidden"]
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
@@ -69,7 +69,7 @@ def control(seed: int, *, device: str | torch.device = "cpu", dtype: torch.dtype
 
     It has the size and the distribution of weights of the planted one, and does not do the task; no edge is true.
     """
-    from graphs.model.weights import BareWeights
+    from acdc.graphs.model.weights import BareWeights
 
     generator = torch.Generator().manual_seed(seed)
 
@@ -122,8 +122,8 @@ def _known(
     device: str | torch.device,
     dtype: torch.dtype,
 ) -> Known:
-    from graphs.model.weights import from_weights
-    from tasks.models.training.word_level import word_level_tokenizer
+    from acdc.graphs.model.weights import from_weights
+    from acdc.tasks.models.training.word_level import word_level_tokenizer
 
     match motif:
         case "chain":

@@ -42,7 +42,7 @@ def program(name: str) -> RaspProgram:
     Raises: UnknownModel, MissingExtra.
     """
     from acdc.ground_truth.compiler import tracr_module
-    from tasks.builtin import tracr_proportion, tracr_reverse
+    from acdc.tasks.builtin import tracr_proportion, tracr_reverse
 
     check_program(name)
     library, rasp = tracr_module("tracr.compiler.lib"), tracr_module("tracr.rasp.rasp")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-import tasks
+from acdc import tasks
 from acdc.errors import BadSetting
 
 if TYPE_CHECKING:

@@ -7,18 +7,18 @@ from typing import Any
 
 import torch
 
-import tasks
+from acdc import tasks
 from acdc.errors import BadProgram
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.compiler import compile_program, load_compiled
 from acdc.ground_truth.derivation import true_edges
 from acdc.ground_truth.inputs import TokenSequences
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.programs import PREFIX, RaspProgram, program
-from graphs.ablation import Ablation
-from graphs.model import Model
-from graphs.nodes import Edge
-from tasks.prompts import TemplatePrompts
-from tasks.task import About, Task
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.task import About, Task
 
 TOLERANCE = 1e-3
 """What an edge must move an output by to be true. Outputs are 0, 1 or fractions of small numbers; a compiled attention

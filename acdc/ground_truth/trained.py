@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import tasks
+from acdc import tasks
 from acdc.errors import AcdcError
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import load
 from acdc.ground_truth.known import Known
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.model import load
 
 TRUTH = "truth.json"
 

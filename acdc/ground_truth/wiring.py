@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import assert_never
 
-from graphs.ablation import Ablation
-from graphs.computation import ComputationalGraph
-from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
 
 if TYPE_CHECKING:
-    from graphs.model.weights import BareWeights
+    from acdc.graphs.model.weights import BareWeights
 
 SHARP = 12.0
 """The attention score of what a head looks for; that of anything else is 0."""
@@ -155,7 +155,7 @@ class Board:
 
     def finish(self) -> BareWeights:
         """The weights, distractors included, in a random basis of the residual stream."""
-        from graphs.model.weights import BareLayer, BareWeights
+        from acdc.graphs.model.weights import BareLayer, BareWeights
 
         self._distract()
         basis, _ = torch.linalg.qr(self._normal(self.d_model, self.d_model))

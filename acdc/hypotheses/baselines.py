@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from acdc.errors import BadBaseline, UnwritableOutput
-from graphs import strict_json
-from graphs.files import write_atomically
+from acdc.graphs import strict_json
+from acdc.graphs.files import write_atomically
 
 SCHEMA = "acdc.baseline/1"
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 from acdc.errors import AcdcError, BadHypothesisFile
+from acdc.graphs.errors import GraphsError
 from acdc.hypotheses import recording
 from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import load
 from acdc.hypotheses.verdict import judge
-from graphs.errors import GraphsError
-from tasks.errors import TaskError
+from acdc.tasks.errors import TaskError
 
 if TYPE_CHECKING:
     from acdc.hypotheses.hypothesis import Claim, Hypothesis

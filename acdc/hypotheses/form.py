@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from acdc.graphs.ablation import ABLATIONS
 from acdc.settings import DTYPES
-from graphs.ablation import ABLATIONS
-from tasks.files.forms import AbstractForm, MetricName, Name, wrong
+from acdc.tasks.files.forms import AbstractForm, MetricName, Name, wrong
 
 
 def _own_ablation(name: object) -> object:

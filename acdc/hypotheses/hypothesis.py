@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from acdc.errors import BadHypothesisFile
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import GraphsError
+from acdc.graphs.patterns import check_form, expand
 from acdc.judges.same_subject import Given
-from graphs.circuit import Circuit
-from graphs.errors import GraphsError
-from graphs.patterns import check_form, expand
 
 if TYPE_CHECKING:
+    from acdc.graphs.computation import ComputationalGraph
     from acdc.hypotheses.baselines import Baseline
     from acdc.settings import Setup
-    from graphs.computation import ComputationalGraph
-    from tasks.prompts import ListedPrompts
-    from tasks.task import Task
+    from acdc.tasks.prompts import ListedPrompts
+    from acdc.tasks.task import Task
 
 ClaimKind = Literal[
     "behaviour",

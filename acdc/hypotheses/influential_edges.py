@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.nodes import Edge
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
-    from graphs.nodes import Edge
 
 TRIED = 24
 """How many edges are tried in each direction: those that attribution puts first."""
@@ -76,7 +76,7 @@ def _effects(problem: Problem) -> dict[Edge, float]:
     """How much each edge helps the behaviour in the whole model, to first order."""
     from acdc.algorithms.attribution import IntegratedGradients
     from acdc.drain import drain
-    from tasks.metrics import LogitDifference
+    from acdc.tasks.metrics import LogitDifference
 
     if not problem.metric.differentiable:
         problem = replace(problem, metric=LogitDifference())

@@ -16,10 +16,10 @@ from acdc.judges.faithfulness import CONFIDENCE, RESAMPLES, Interval, faithfulne
 if TYPE_CHECKING:
     import torch
 
+    from acdc.graphs.circuit import Circuit
     from acdc.hypotheses.model_cache import ModelCache
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
-    from tasks.prompts import ListedPrompts
+    from acdc.tasks.prompts import ListedPrompts
 
 _NAMED = 6
 """How many nodes are told by name."""
@@ -102,8 +102,8 @@ def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> Measure
 def _behaviour(problem: Problem) -> MeasuredClaim:
     from scipy.stats import binomtest
 
-    from graphs.circuit import Circuit
-    from tasks.metrics import Accuracy
+    from acdc.graphs.circuit import Circuit
+    from acdc.tasks.metrics import Accuracy
 
     def accuracies(circuits: Sequence[Circuit]) -> list[float]:
         found: list[float] = problem.measure(circuits, [Accuracy()])[0].mean(-1).tolist()
@@ -122,7 +122,7 @@ def _faithfulness(problem: Problem, circuit: Circuit) -> MeasuredClaim:
 
 
 def _kl(problem: Problem, circuit: Circuit) -> MeasuredClaim:
-    from tasks.metrics import KLDivergence
+    from acdc.tasks.metrics import KLDivergence
 
     def divergences(circuits: Sequence[Circuit]) -> list[float]:
         found: list[float] = problem.measure(circuits, [KLDivergence()])[0].mean(-1).tolist()
@@ -134,10 +134,10 @@ def _kl(problem: Problem, circuit: Circuit) -> MeasuredClaim:
 
 def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts) -> MeasuredClaim:
     """The worst divergence on these prompts; a missing edge carries what it does on the problem's own."""
-    from tasks.errors import BadPrompts
-    from tasks.metrics import KLDivergence
-    from tasks.prompts import PromptPairs
-    from tasks.tokenisation import tokenise
+    from acdc.tasks.errors import BadPrompts
+    from acdc.tasks.metrics import KLDivergence
+    from acdc.tasks.prompts import PromptPairs
+    from acdc.tasks.tokenisation import tokenise
 
     pairs, problems = [], []
     for text, place in zip(prompts.texts, prompts.places, strict=True):

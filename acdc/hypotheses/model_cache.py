@@ -9,11 +9,11 @@ from acdc.models import name_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from acdc.graphs.model import Model
     from acdc.hypotheses.hypothesis import ClaimSubject, Hypothesis
     from acdc.judges.same_subject import Differences, Tell
     from acdc.problem import Problem
     from acdc.settings import Setup
-    from graphs.model import Model
 
 
 @final
@@ -32,8 +32,8 @@ class ModelCache:
 
         Raises: ChangedSubject when they are none that file or user ask about, and not `anyway`; as `problem`.
         """
+        from acdc.graphs.circuit import Circuit
         from acdc.judges.same_subject import differences
-        from graphs.circuit import Circuit
 
         circuit, subject = hypothesis.circuit, hypothesis.subject
         if not isinstance(circuit, Circuit):

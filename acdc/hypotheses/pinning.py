@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from acdc.errors import UnwritableOutput
-from graphs.ablation import Ablation
-from tasks.tokenisation import TextPair
+from acdc.graphs.ablation import Ablation
+from acdc.tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:
     from acdc.attacks.file import RecordedAttack

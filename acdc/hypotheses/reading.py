@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, get_args
 
 from pydantic import ValidationError
 
-import tasks
+from acdc import tasks
 from acdc.errors import AcdcError, BadBaseline, BadHypothesisFile
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.configuration import graph_of_checkpoint
+from acdc.graphs.errors import BadCircuitFile, GraphsError
 from acdc.hypotheses import baselines
 from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm, SetupForm
@@ -19,19 +23,15 @@ from acdc.judges.same_subject import Given
 from acdc.models import expanded, name_of, resolve
 from acdc.provenance import Provenance
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.configuration import graph_of_checkpoint
-from graphs.errors import BadCircuitFile, GraphsError
-from tasks.errors import PromptProblem, TaskError
-from tasks.files.records import Field, Record, Value, read_yaml
-from tasks.files.wording import plain, problems
-from tasks.prompts import ListedPrompts
-from tasks.task import Task
-from tasks.tokenisation import TextPair
+from acdc.tasks.errors import PromptProblem, TaskError
+from acdc.tasks.files.records import Field, Record, Value, read_yaml
+from acdc.tasks.files.wording import plain, problems
+from acdc.tasks.prompts import ListedPrompts
+from acdc.tasks.task import Task
+from acdc.tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:
-    from graphs.model import Model
+    from acdc.graphs.model import Model
 
 NAMES = "test_*.acdc.yaml"
 """What a hypothesis file is called."""

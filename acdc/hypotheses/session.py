@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acdc.errors import AcdcError, BadSetting
+from acdc.graphs.errors import GraphsError
 from acdc.hypotheses import baselines
 from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import NAMES, load
 from acdc.hypotheses.verdict import Verdict, judge
-from graphs.errors import GraphsError
-from tasks.errors import TaskError
+from acdc.tasks.errors import TaskError
 
 if TYPE_CHECKING:
+    from acdc.graphs.model import Model
     from acdc.hypotheses.hypothesis import Claim
     from acdc.judges.same_subject import Tell
-    from graphs.model import Model
 
 
 @dataclass(frozen=True)

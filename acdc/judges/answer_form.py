@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
-    from tasks.pairs import TextPair, Tokenizer
+    from acdc.tasks.pairs import TextPair, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def answer_form(problem: Problem) -> AnswerForm | None:
 
     Answers that are measured whole are left out.
     """
-    from tasks.token_ids import is_token_ids
+    from acdc.tasks.token_ids import is_token_ids
 
     tokenizer = problem.model.tokenizer
     if tokenizer is None:
@@ -67,7 +67,7 @@ def _other_forms(text: TextPair, length: int, tokenizer: Tokenizer) -> list[tupl
     """The answers whose other form is one known token after the clean prompt: both forms, and the token."""
     from dataclasses import replace
 
-    from tasks.tokenisation import tokenise
+    from acdc.tasks.tokenisation import tokenise
 
     found = []
     for word in text.answers:

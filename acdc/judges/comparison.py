@@ -6,6 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from acdc.errors import WrongModel
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadCircuitFile, DifferentGraphs
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
 from acdc.judges.evaluation import subject
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.judges.same_subject import Tell
@@ -13,11 +17,7 @@ from acdc.judges.stability import jaccard
 from acdc.problems import problems
 from acdc.provenance import Provenance
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.errors import BadCircuitFile, DifferentGraphs
-from graphs.model import Model
-from graphs.nodes import Edge
-from tasks.task import Task
+from acdc.tasks.task import Task
 
 Whose = Literal["A", "B", "A and B"]
 

@@ -11,9 +11,9 @@ from acdc.judges.distance import Watch
 from acdc.progress import Progress
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.nodes import Node
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
-    from graphs.nodes import Node
 
 NOTABLE = 0.01
 """By how much a union's gap must be wider than that of its part to be worth naming."""
@@ -123,7 +123,7 @@ def _strongest(circuit: Circuit, count: int) -> tuple[Node, ...]:
 
 def _gaps(problem: Problem, circuit: Circuit, without: Sequence[tuple[Node, ...]]) -> list[Gap]:
     """What circuit and model keep without the circuit's edges into each of these sets of nodes."""
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
     model = Circuit.full(circuit.graph)
     taken = [[edge for edge in circuit.edges if edge.receiver in nodes] for nodes in without]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.progress import Progress
-from graphs.execution.allocation import freed_memory_kept
 
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
 
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 Watch = Callable[[Progress], None]
 """What hears of each piece of work done."""

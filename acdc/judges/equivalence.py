@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy
     import numpy.typing
 
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 SLACK = 0.1
 """How far the part of prompts on which the circuit scores higher may be from a half."""
@@ -53,7 +53,7 @@ def equivalence(problem: Problem, circuit: Circuit, seed: int = 0, *, margin: fl
     Raises: BadSetting when there are fewer than two prompts or the margin is not positive; UnmeasurableBehaviour,
     DifferentGraphs.
     """
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
     full, none = problem.bounds
     values = problem.measure([Circuit.full(problem.graph), circuit])[0].numpy()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from acdc.errors import EmptyCircuit, WrongModel
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.judges.same_subject import Given, Tell, differences
 from acdc.models import load_named, name_of
@@ -13,9 +15,7 @@ from acdc.problems import check_prompts, problems
 from acdc.provenance import Provenance
 from acdc.request import Request
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.task import Task
+from acdc.tasks.task import Task
 
 
 def evaluate(

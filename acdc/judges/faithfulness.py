@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import numpy
     import numpy.typing
 
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -91,8 +91,8 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     """
     import numpy
 
-    from graphs.circuit import Circuit
-    from tasks.metrics import Accuracy, KLDivergence
+    from acdc.graphs.circuit import Circuit
+    from acdc.tasks.metrics import Accuracy, KLDivergence
 
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     circuits = [Circuit.full(problem.graph), circuit, Circuit.empty(problem.graph)]

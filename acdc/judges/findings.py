@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
+from acdc.graphs.circuit import Circuit
 from acdc.judges.answer_form import AnswerForm
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
 from acdc.provenance import AlgorithmOrigin, MetricOrigin, Provenance, not_understood
-from graphs.circuit import Circuit
 
 TOLERANCE = 0.25
 """Integrated gradients that miss more than this part of what the metric gains are poor estimates of effects."""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy
     import numpy.typing
 
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 PERMUTATIONS = 1000
 _ROUNDING = 1e-5
@@ -51,8 +51,8 @@ def independence(
     """
     import numpy
 
-    from graphs.circuit import Circuit
-    from tasks.metrics import LogitDifference
+    from acdc.graphs.circuit import Circuit
+    from acdc.tasks.metrics import LogitDifference
 
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     metrics = [problem.metric, LogitDifference()]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import numpy
     import numpy.typing
 
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.nodes import Edge
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
-    from graphs.nodes import Edge
 
 SHARE = 0.9
 ADDED = 1000
@@ -100,7 +100,7 @@ def minimality(
     Raises: BadSetting when the circuit has no edge or `added` is not positive; UnmeasurableBehaviour, DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, with Holm's for Bonferroni's correction.
     """
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
     if not circuit.edges or added < 1:
         raise BadSetting(
@@ -155,7 +155,7 @@ def holm(p_values: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[
 
 def _addable(circuit: Circuit, count: int, seed: int) -> list[Edge]:
     """Edges outside the circuit that would be live in it; all of them, or so many drawn at random."""
-    from graphs.nodes import INPUT, LOGITS
+    from acdc.graphs.nodes import INPUT, LOGITS
 
     live = circuit.pruned().edges
     read, fed = {edge.sender for edge in live} | {LOGITS}, {edge.receiver for edge in live} | {INPUT}

@@ -12,8 +12,8 @@ from acdc.judges.rank_test import RankTest, rank_test
 from acdc.judges.sufficiency import RANDOM
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def necessity(problem: Problem, circuit: Circuit, seed: int = 0) -> Necessity:
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     full, rest, none = problem.measure([Circuit.full(problem.graph), ~circuit, Circuit.empty(problem.graph)])[0].numpy()
@@ -52,7 +52,7 @@ def partial_necessity(
     DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3.
     """
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
     equal, model = rounding(problem), Circuit.full(problem.graph)
     without = [~other for other in random_circuits(circuit, draws, "uniform", seed, outside=True)]

@@ -15,9 +15,9 @@ from typing import Literal
 from typing_extensions import assert_never
 
 from acdc.errors import BadSetting
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.nodes import INPUT, LOGITS, Edge, Node
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
 
 Draw = Literal["uniform", "layer-stratified"]
 DRAWS: tuple[Draw, ...] = ("uniform", "layer-stratified")

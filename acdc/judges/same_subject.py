@@ -8,15 +8,15 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from acdc.errors import ChangedSubject
+from acdc.graphs.errors import BadCircuitFile
 from acdc.hashes import tokenizer_hash, weights_hash
 from acdc.provenance import Provenance
 from acdc.settings import Setup
-from graphs.errors import BadCircuitFile
 
 if TYPE_CHECKING:
-    from graphs.circuit import Circuit
-    from graphs.model import Model
-    from tasks.task import Task
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.model import Model
+    from acdc.tasks.task import Task
 
 Tell = Callable[[str], None]
 

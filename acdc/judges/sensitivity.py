@@ -11,8 +11,8 @@ from acdc.judges.distance import Watch
 from acdc.progress import Progress
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 AT_LEAST = 0.8
 """The fraction of the behaviour that a circuit is taken to claim to keep, unless it is told."""
@@ -64,10 +64,10 @@ def sensitivity(
 
     Raises: BadSetting when `at_least` is no fraction above 0; DifferentGraphs.
     """
+    from acdc.graphs.ablation import Ablation
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Effect
-    from graphs.ablation import Ablation
-    from graphs.circuit import Circuit
-    from tasks.metrics import metric, metric_names
+    from acdc.tasks.metrics import metric, metric_names
 
     if not 0 < at_least <= 1:
         raise BadSetting(f"the part to keep is {at_least}; wanted a fraction above 0 and at most 1")

@@ -10,8 +10,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphs.circuit import Circuit
-    from graphs.nodes import Edge
+    from acdc.graphs.circuit import Circuit
+    from acdc.graphs.nodes import Edge
 
 OFTEN = 0.5
 """Edges outside the circuit that at least this fraction of the rediscoveries found are told."""

@@ -14,10 +14,10 @@ from acdc.judges.rank_test import RankTest
 from acdc.judges.sufficiency import RANDOM, Sufficiency, sufficiency
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
     from acdc.judges.completeness import Completeness
     from acdc.judges.distance import Watch
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 
 @dataclass(frozen=True)

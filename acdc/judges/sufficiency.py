@@ -10,8 +10,8 @@ from acdc.judges.random_circuits import Draw, random_circuits
 from acdc.judges.rank_test import RankTest, rank_test
 
 if TYPE_CHECKING:
+    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
-    from graphs.circuit import Circuit
 
 RANDOM = 1000
 """How many random circuits of each kind, at least, a claim rests on."""
@@ -48,7 +48,7 @@ def sufficiency(
     Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, with both kinds of random circuits.
     """
-    from graphs.circuit import Circuit
+    from acdc.graphs.circuit import Circuit
 
     equal, model = rounding(problem), Circuit.full(problem.graph)
     own = float(distances(problem, model, [circuit])[0])

@@ -9,15 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from acdc.graphs.ablation import Ablation
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.findings import Findings
 from acdc.provenance import MetricOrigin
 from acdc.report.table import size
-from graphs.ablation import Ablation
 
 if TYPE_CHECKING:
+    from acdc.graphs.nodes import Edge
     from acdc.judges.comparison import Difference
-    from graphs.nodes import Edge
 
 
 def tables(found: Difference, a: Findings, b: Findings, top: int) -> Iterator[RenderableType]:

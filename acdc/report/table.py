@@ -11,6 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
 from acdc.judges.findings import Findings, Repeated, reading
@@ -18,15 +20,13 @@ from acdc.judges.stability import Agreement
 from acdc.methods import PRUNING
 from acdc.progress import CurvePoint
 from acdc.provenance import MetricOrigin, Provenance
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
 
 if TYPE_CHECKING:
     from acdc.correctness import Right
     from acdc.discovery.cost import Forecast
     from acdc.models import Shipped
     from acdc.settings import Setup
-    from tasks.task import Task
+    from acdc.tasks.task import Task
 
 
 def account(findings: Findings, top: int) -> Iterator[RenderableType]:

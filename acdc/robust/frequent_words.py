@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from tasks.tokenisation import TextPair
+from acdc.tasks.tokenisation import TextPair
 
 _EXCESS = 0.1
 """By how much a word's share among the prompts exceeds its share among the others, to be told."""

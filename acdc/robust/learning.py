@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import tasks
+from acdc import tasks
 from acdc.attacks.case import Case
 from acdc.attacks.search import SEARCH, search, searchable
 from acdc.attacks.variations import prompts_of, variations
@@ -24,6 +24,9 @@ from acdc.discovery.discover import Result, discover, measured_for
 from acdc.discovery.search import search as finder
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
 from acdc.problem import Problem
@@ -33,13 +36,10 @@ from acdc.request import side
 from acdc.robust.frequent_words import typical
 from acdc.robust.rounds import CircuitFigures, RobustPlan, RobustResult, Round, Stop
 from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, as_goal
-from graphs.circuit import Circuit
-from graphs.model import Model
-from graphs.nodes import Edge
-from tasks.metrics import KLDivergence
-from tasks.prompts import PromptPairs
-from tasks.task import Task
-from tasks.tokenisation import TokenPair, tokenise
+from acdc.tasks.metrics import KLDivergence
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.task import Task
+from acdc.tasks.tokenisation import TokenPair, tokenise
 
 Watch = Callable[[Progress], None]
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import Literal, NamedTuple
 
-from graphs.errors import RenderError
+from acdc.graphs.errors import RenderError
 
 Form = Literal["svg", "png", "pdf"]
 

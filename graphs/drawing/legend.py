@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from graphs.circuit import Circuit
-from graphs.drawing.strokes import RARE, ROOM, UNSCORED, scored, strongest_score
-from graphs.nodes import SLOTS, Slot
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.drawing.strokes import RARE, ROOM, UNSCORED, scored, strongest_score
+from acdc.graphs.nodes import SLOTS, Slot
 
 INK, FAINT, LINE = "#22303C", "#75828D", "#5D6D7B"
 TINTS: dict[Slot, str] = {"q": "#DCD0F0", "k": "#CDEBD3", "v": "#FBE6A6"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from graphs.circuit import Circuit
-from graphs.nodes import INPUT, LOGITS, Node
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import INPUT, LOGITS, Node
 
 _SWEEPS = 40
 

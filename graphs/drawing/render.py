@@ -7,14 +7,14 @@ from pathlib import Path
 
 import graphviz
 
-from graphs.circuit import Circuit
-from graphs.drawing.graphviz_process import Form, drawn
-from graphs.drawing.legend import FAINT, INK, LINE, TINTS, frequency_rows, heading, line_row, plain, score_rows
-from graphs.drawing.placement import columns, rows
-from graphs.drawing.strokes import Side, of_side, repeated, scored, strongest_score
-from graphs.errors import RenderError
-from graphs.files import write_atomically
-from graphs.nodes import SLOTS, Edge, Node, Slot
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.drawing.graphviz_process import Form, drawn
+from acdc.graphs.drawing.legend import FAINT, INK, LINE, TINTS, frequency_rows, heading, line_row, plain, score_rows
+from acdc.graphs.drawing.placement import columns, rows
+from acdc.graphs.drawing.strokes import Side, of_side, repeated, scored, strongest_score
+from acdc.graphs.errors import RenderError
+from acdc.graphs.files import write_atomically
+from acdc.graphs.nodes import SLOTS, Edge, Node, Slot
 
 _FORMS: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from typing_extensions import assert_never
 
-from graphs.circuit import Circuit
+from acdc.graphs.circuit import Circuit
 
 # Blue and vermilion stay apart under every common colour blindness, and negative edges are dashed besides, so that
 # the sign also survives a grey print. Each pair runs from the weakest score to the strongest.

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.circuit import Circuit
-from graphs.errors import BadTokens, DifferentGraphs
-from graphs.execution.layer import LayerRun, layer_runs
-from graphs.execution.liveness import Liveness, receivers_of
-from graphs.execution.runs import residuals_of
-from graphs.model.transformer import Model
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadTokens, DifferentGraphs
+from acdc.graphs.execution.layer import LayerRun, layer_runs
+from acdc.graphs.execution.liveness import Liveness, receivers_of
+from acdc.graphs.execution.runs import residuals_of
+from acdc.graphs.model.transformer import Model
 
 _TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
 """How many positions of pairs run together: few enough for the processor's cache, and enough to keep it busy."""

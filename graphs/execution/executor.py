@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.errors import DifferentGraphs
-from graphs.execution.liveness import Liveness, connected
-from graphs.execution.runs import Runs, TokenPairs, prepare
-from graphs.execution.sparse_run import AblatedProjections, SparseRun
-from graphs.model.transformer import Model
-from graphs.nodes import SLOTS
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import DifferentGraphs
+from acdc.graphs.execution.liveness import Liveness, connected
+from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
+from acdc.graphs.execution.sparse_run import AblatedProjections, SparseRun
+from acdc.graphs.model.transformer import Model
+from acdc.graphs.nodes import SLOTS
 
 
 class Executor:

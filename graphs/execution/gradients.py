@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.execution.layer import LayerRun
-from graphs.execution.runs import Runs
-from graphs.nodes import SLOTS
+from acdc.graphs.execution.layer import LayerRun
+from acdc.graphs.execution.runs import Runs
+from acdc.graphs.nodes import SLOTS
 
 _WIDENED = 1 << 24
 """How many numbers in half precision are held in single precision at a time."""

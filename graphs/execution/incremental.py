@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from graphs.execution.runs import Runs
-from graphs.execution.stages import AbstractStage, HeadStage, MlpStage, Write
-from graphs.nodes import LOGITS, Node, Receiver
+from acdc.graphs.execution.runs import Runs
+from acdc.graphs.execution.stages import AbstractStage, HeadStage, MlpStage, Write
+from acdc.graphs.nodes import LOGITS, Node, Receiver
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.computation import LayerIndices
-from graphs.model.layer import Layer
-from graphs.model.parts import Place
-from graphs.model.transformer import Model
-from graphs.nodes import Slot
+from acdc.graphs.computation import LayerIndices
+from acdc.graphs.model.layer import Layer
+from acdc.graphs.model.parts import Place
+from acdc.graphs.model.transformer import Model
+from acdc.graphs.nodes import Slot
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from graphs.computation import ComputationalGraph
-from graphs.nodes import SLOTS, Receiver, Slot
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import SLOTS, Receiver, Slot
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import assert_never
 
-from graphs.ablation import Ablation
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadTokens
-from graphs.execution.layer import LayerRun, layer_runs
-from graphs.model.parts import Place
-from graphs.model.transformer import Model
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadTokens
+from acdc.graphs.execution.layer import LayerRun, layer_runs
+from acdc.graphs.model.parts import Place
+from acdc.graphs.model.transformer import Model
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.execution.layer import LayerRun
-from graphs.execution.liveness import Liveness
-from graphs.execution.runs import Runs
-from graphs.nodes import SLOTS, Slot
+from acdc.graphs.execution.layer import LayerRun
+from acdc.graphs.execution.liveness import Liveness
+from acdc.graphs.execution.runs import Runs
+from acdc.graphs.nodes import SLOTS, Slot
 
 
 @dataclass(frozen=True)

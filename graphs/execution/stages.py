@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.execution.runs import Runs
-from graphs.nodes import SLOTS, Slot
+from acdc.graphs.execution.runs import Runs
+from acdc.graphs.nodes import SLOTS, Slot
 
 Arrivals = dict[str, tuple[Tensor, Tensor]]
 """By slot: which rows of a stage read something new, and what, as [row, trial, batch, pos, d_model]."""

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.execution.runs import TokenPairs, between, end
-from graphs.model.transformer import Model
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.runs import TokenPairs, between, end
+from acdc.graphs.model.transformer import Model
 
 Objective = Callable[[Float[Tensor, "batch vocab"], Float[Tensor, "batch vocab"]], Float[Tensor, " batch"]]
 """A number per prompt, made of the logits of the model and of the circuit at the scored positions."""

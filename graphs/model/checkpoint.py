@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from graphs.errors import ModelNotFound, UnsupportedModel
-from graphs.model.extraction import SUPPORTED
+from acdc.graphs.errors import ModelNotFound, UnsupportedModel
+from acdc.graphs.model.extraction import SUPPORTED
 
 # Masks and rotary frequencies that older transformers wrote beside the weights; they follow from config.json.
 _BUFFERS = re.compile(r"(attn|attention)\.(masked_)?bias$|rotary_emb\.(inv_freq|(cos|sin)_cached)$")

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphs.computation import ComputationalGraph
-from graphs.errors import UnsupportedModel
-from graphs.model.layer import Layer
-from graphs.model.native_rotary import half_split_order
-from graphs.model.parts import Attention, Mlp, Norm, Projection, Unembedding
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import UnsupportedModel
+from acdc.graphs.model.layer import Layer
+from acdc.graphs.model.native_rotary import half_split_order
+from acdc.graphs.model.parts import Attention, Mlp, Norm, Projection, Unembedding
 
 NATIVE = "TransformerLensNative"
 SUPPORTED = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", NATIVE)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.model.parts import Attention, Mlp, Place, Projection
-from graphs.nodes import SLOTS, Slot
+from acdc.graphs.model.parts import Attention, Mlp, Place, Projection
+from acdc.graphs.nodes import SLOTS, Slot
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from graphs.errors import GraphsError, ModelNotFound, ModelUnreachable, UnsupportedModel
-from graphs.model import checkpoint, parity
-from graphs.model.extraction import architecture, graph_of, layer_of, unembedding_of
-from graphs.model.recording import Original, record
-from graphs.model.transformer import Identity, Model
+from acdc.graphs.errors import GraphsError, ModelNotFound, ModelUnreachable, UnsupportedModel
+from acdc.graphs.model import checkpoint, parity
+from acdc.graphs.model.extraction import architecture, graph_of, layer_of, unembedding_of
+from acdc.graphs.model.recording import Original, record
+from acdc.graphs.model.transformer import Identity, Model
 
 
 def load(

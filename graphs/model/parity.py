@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from graphs.errors import UnsupportedModel
-from graphs.model.extraction import layer_of, unembedding_of
-from graphs.model.parts import Norm, Place
-from graphs.model.recording import CheckInputs, RecordedOutputs, Recording, widened
-from graphs.model.transformer import Model
+from acdc.graphs.errors import UnsupportedModel
+from acdc.graphs.model.extraction import layer_of, unembedding_of
+from acdc.graphs.model.parts import Norm, Place
+from acdc.graphs.model.recording import CheckInputs, RecordedOutputs, Recording, widened
+from acdc.graphs.model.transformer import Model
 
 _SIZES = (1e-6, 1e-3, 1.0, 1e3)
 """How large the numbers of the residual streams are, one prompt each."""

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from graphs.errors import UnsupportedModel
+from acdc.graphs.errors import UnsupportedModel
 
 _ATTENTION = ("attn", "attention", "self_attn")
 """What layers call their attention."""

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadTokens
-from graphs.model.layer import Layer
-from graphs.model.native_rotary import own_rotation
-from graphs.model.parts import Place, Unembedding
-from graphs.model.unchanged import ChangeWatch
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadTokens
+from acdc.graphs.model.layer import Layer
+from acdc.graphs.model.native_rotary import own_rotation
+from acdc.graphs.model.parts import Place, Unembedding
+from acdc.graphs.model.unchanged import ChangeWatch
 
 _FIXED_ROTATIONS = {"default", "linear", "yarn", "llama3", "proportional"}
 """Rotary embeddings, as transformers names them, whose frequencies do not depend on the length of the prompt."""

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 from torch import Tensor, nn
 
-from graphs.errors import ModelChanged
-from graphs.model.extraction import layer_of, unembedding_of
-from graphs.model.layer import Layer
-from graphs.model.parts import Unembedding
+from acdc.graphs.errors import ModelChanged
+from acdc.graphs.model.extraction import layer_of, unembedding_of
+from acdc.graphs.model.layer import Layer
+from acdc.graphs.model.parts import Unembedding
 
 
 @dataclass

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from graphs.model.loading import from_bridge
-from graphs.model.transformer import Model
+from acdc.graphs.model.loading import from_bridge
+from acdc.graphs.model.transformer import Model
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations, is_held_out
-from tasks.builtin.vocabulary import words
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations, is_held_out
+from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 NUMBERS = words(
     """

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations
-from tasks.builtin.vocabulary import words
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations
+from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 NOUNS = {
     noun: noun + "s"

@@ -11,12 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations
-from tasks.builtin.vocabulary import WORDS, words
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots
-from tasks.task import About, ReferenceCircuit, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations
+from acdc.tasks.builtin.vocabulary import WORDS, words
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots
+from acdc.tasks.task import About, ReferenceCircuit, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 NOUNS = words(
     """

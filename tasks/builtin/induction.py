@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations
-from tasks.builtin.ioi import NAMES
-from tasks.builtin.vocabulary import LETTERS, WORDS
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations
+from acdc.tasks.builtin.ioi import NAMES
+from acdc.tasks.builtin.vocabulary import LETTERS, WORDS
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, listed, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 LONGEST = 8
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations
-from tasks.builtin.vocabulary import DIGITS, LETTERS, WORDS, words
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations
+from acdc.tasks.builtin.vocabulary import DIGITS, LETTERS, WORDS, words
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, listed, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 SYMBOLS = (*LETTERS, *DIGITS, *WORDS)
 _KINDS = {"letters": LETTERS, "digits": DIGITS, "words": WORDS}

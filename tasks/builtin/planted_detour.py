@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.builtin import planted_copy, planted_detour
-from tasks.builtin.planted_copy import LETTERS, SLOTS
-from tasks.prompts import TemplatePrompts
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin import planted_copy, planted_detour
+from acdc.tasks.builtin.planted_copy import LETTERS, SLOTS
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 COMMON, RARE = LETTERS[:6], LETTERS[6:]
 

@@ -12,10 +12,10 @@ from itertools import permutations
 
 import numpy as np
 
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, listed, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 LETTERS = ("A", "B", "C", "D", "E", "F", "G", "H")
 PAIRS = 4

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tasks.builtin.planted_copy import FILLERS
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.planted_copy import FILLERS
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, listed, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 CAPITALS = ("A", "B", "C", "D", "E", "F")
 SIZE = len(CAPITALS)

@@ -12,11 +12,11 @@ from itertools import permutations
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations, is_held_out
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations, is_held_out
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, listed, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 KEYS = ("A", "B", "C", "D")
 PLACES = ("first", "second", "third", "fourth")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tasks.builtin.combinations import Combinations, is_held_out
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations, is_held_out
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, listed, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 PLACES = {"A": "first", "B": "second", "C": "third", "D": "fourth"}
 DIGITS = ("0", "1", "2", "3", "4")

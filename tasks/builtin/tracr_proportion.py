@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Slots, listed, numbered
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Slots, listed, numbered
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 LETTERS = ("w", "x", "y", "z")
 LONGEST = 5

@@ -11,18 +11,18 @@ from string import Template
 
 from pydantic import ValidationError
 
-from tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
-from tasks.files.behaviour_form import BehaviourForm, PromptForm
-from tasks.files.behaviour_slots import FileSlots, filled, read_slots
-from tasks.files.forms import AbstractForm
-from tasks.files.records import Columns, Field, Record, read_table, read_yaml
-from tasks.files.wording import plain
-from tasks.files.wording import problems as wrong_by_form
-from tasks.pairs import AnswersAs
-from tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
-from tasks.slots import Slots
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair
+from acdc.tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
+from acdc.tasks.files.behaviour_form import BehaviourForm, PromptForm
+from acdc.tasks.files.behaviour_slots import FileSlots, filled, read_slots
+from acdc.tasks.files.forms import AbstractForm
+from acdc.tasks.files.records import Columns, Field, Record, read_table, read_yaml
+from acdc.tasks.files.wording import plain
+from acdc.tasks.files.wording import problems as wrong_by_form
+from acdc.tasks.pairs import AnswersAs
+from acdc.tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
+from acdc.tasks.slots import Slots
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair
 
 _COLUMNS = Columns(
     tuple(name for name, field in PromptForm.model_fields.items() if field.is_required()),
@@ -133,7 +133,7 @@ def _answers_as(record: Record) -> AnswersAs:
 
 def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[PromptProblem]) -> None:
     """Add a problem where the metric does not measure such answers."""
-    from tasks.metrics import metric  # it loads torch, which most of what reads behaviour files does without
+    from acdc.tasks.metrics import metric  # it loads torch, which most of what reads behaviour files does without
 
     try:
         metric(name).require(whole=answers_as == "whole")

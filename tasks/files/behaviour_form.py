@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
-from tasks.files.forms import AbstractForm, MetricName, wrong
-from tasks.pairs import AnswersAs
-from tasks.task import NAME
+from acdc.tasks.files.forms import AbstractForm, MetricName, wrong
+from acdc.tasks.pairs import AnswersAs
+from acdc.tasks.task import NAME
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import final
 
-from tasks.errors import PromptProblem, nearest
-from tasks.files.records import Field, Record, describe
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Rows, Slots
-from tasks.tokenisation import TextPair
+from acdc.tasks.errors import PromptProblem, nearest
+from acdc.tasks.files.records import Field, Record, describe
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Rows, Slots
+from acdc.tasks.tokenisation import TextPair
 
 _SLOT = re.compile(r"{([^{}]*)}")
 _TEMPLATE = "template"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from tasks.known_metrics import METRICS
+from acdc.tasks.known_metrics import METRICS
 
 
 class AbstractForm(BaseModel):

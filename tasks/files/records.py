@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, final
 
 import yaml
 
-from tasks.errors import PromptProblem, halves_of_characters, lone_surrogates, nearest
+from acdc.tasks.errors import PromptProblem, halves_of_characters, lone_surrogates, nearest
 
 Value: TypeAlias = "str | int | float | bool | list[Field] | Record | None"
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.errors import PromptProblem, nearest
-from tasks.files.records import Field, Record, Value, describe
+from acdc.tasks.errors import PromptProblem, nearest
+from acdc.tasks.files.records import Field, Record, Value, describe
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

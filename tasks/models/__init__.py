@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.errors import UnknownShippedModel
+from acdc.tasks.errors import UnknownShippedModel
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from graphs.model import Model
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import TextPair, TokenPair
+from acdc.graphs.model import Model
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import TextPair, TokenPair
 
 TEXT = TextPair("clean", "corrupt", (" answer",), (" distractor",))
 """Stands for the words of prompts that were never words."""

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 import acdc
-import graphs
-import graphs.model
-import tasks
+import acdc.graphs.model
+from acdc import graphs, tasks
+from acdc.graphs.errors import ModelChanged
+from acdc.graphs.model import Model, from_bridge
 from acdc.problem import Problem
-from graphs.errors import ModelChanged
-from graphs.model import Model, from_bridge
-from tasks.metrics import LogitDifference
+from acdc.tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour
 from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
@@ -50,7 +49,7 @@ def _shipped_models_once() -> Iterator[None]:
         return known[key]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("graphs.model.load", loaded)
+        patched.setattr("acdc.graphs.model.load", loaded)
         yield
 
 

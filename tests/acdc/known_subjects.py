@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import acdc
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.subjects import KnownSubject
 from acdc.models import load_named
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.nodes import Edge
 
 TRUE = frozenset(
     map(

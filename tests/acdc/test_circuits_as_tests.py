@@ -9,8 +9,8 @@ import numpy
 import pytest
 import torch
 
-import tasks
-from tasks.builtin import ioi
+from acdc import tasks
+from acdc.tasks.builtin import ioi
 from tests.acdc.cli.command_line import acdc
 from tests.acdc.pytest_sessions import run
 

@@ -10,20 +10,19 @@ import pytest
 import torch
 
 import acdc
-import graphs
-import tasks
+from acdc import graphs, tasks
 from acdc.correctness import Right, correct, drawn
 from acdc.errors import UnmeasurableBehaviour
+from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.provenance import Provenance
 from acdc.settings import Edges, Setup
-from graphs.model import Model
-from tasks.errors import BadPrompts
-from tasks.metrics import LogitDifference
-from tasks.pairs import ScoredPosition, TextPair
-from tasks.prompts import AbstractPromptSource, TemplatePrompts
-from tasks.token_ids import write
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.metrics import LogitDifference
+from acdc.tasks.pairs import ScoredPosition, TextPair
+from acdc.tasks.prompts import AbstractPromptSource, TemplatePrompts
+from acdc.tasks.token_ids import write
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Checkpoints
 

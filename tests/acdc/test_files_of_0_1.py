@@ -9,10 +9,10 @@ import pytest
 
 import acdc
 from acdc.attacks.file import RecordedAttack, circuit_hash
+from acdc.graphs.circuit import Circuit
 from acdc.hypotheses import baselines
 from acdc.judges.findings import Findings
 from acdc.provenance import Provenance
-from graphs.circuit import Circuit
 from tests.acdc.cli import command_line
 
 OLD = Path(__file__).parent / "files_of_0_1"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import tasks
+from acdc import tasks
 from acdc.errors import BadSetting, UnknownModel
+from acdc.graphs.errors import ModelNotFound, ModelUnreachable
 from acdc.models import available, is_directory, load_model, load_named, resolve
 from acdc.settings import Setup
-from graphs.errors import ModelNotFound, ModelUnreachable
 from tests.checkpoints import Checkpoints
 
 

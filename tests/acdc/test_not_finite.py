@@ -11,10 +11,10 @@ from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
 from acdc.algorithms.one_minimal import Refinement
 from acdc.errors import NotFinite
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.problem import Effect, Problem
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.metrics import KLDivergence, LogitDifference, ProbabilityDifference
+from acdc.tasks.metrics import KLDivergence, LogitDifference, ProbabilityDifference
 
 
 def broken(problem: Problem) -> Problem:

@@ -18,6 +18,9 @@ from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import NotFinite
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.ground_truth.planted import known
 from acdc.methods import METHODS, PRUNING, SCORING
 from acdc.models import load_named
@@ -25,10 +28,7 @@ from acdc.precision import finite, finite_metric, require_finite, wide
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Edges, Method, Setup, Threshold
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.metrics import KLDivergence, Targets
+from acdc.tasks.metrics import KLDivergence, Targets
 from tests.acdc.algorithms.walks import ended
 
 HALF = ("bfloat16", "float16")

@@ -9,15 +9,15 @@ import torch
 
 from acdc.algorithms.attribution import Attribution
 from acdc.errors import UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import DifferentGraphs
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.model import Model, from_bridge
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.errors import DifferentGraphs
-from graphs.execution.executor import Executor
-from graphs.model import Model, from_bridge
-from tasks.errors import BadPrompts
-from tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets
-from tasks.prompts import PromptPairs
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets
+from acdc.tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.behaviours import behaviour
 from tests.native_bridges import native_bridge

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 import acdc
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadCircuitFile
 from acdc.provenance import MEASUREMENT, Provenance
 from acdc.settings import Edges, Method, Setup
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile
 
 GRAPH = ComputationalGraph(1, 1, 4)
 

@@ -122,7 +122,7 @@ def test_without_hypothesis_files_nothing_is_loaded(pytester: pytest.Pytester) -
         import sys
 
         def test_it():
-            heavy = {"torch", "transformers", "yaml", "pydantic", "tasks", "graphs", "acdc.hypotheses"}
+            heavy = {"torch", "transformers", "yaml", "pydantic", "acdc.tasks", "acdc.graphs", "acdc.hypotheses"}
             assert "acdc.pytest_plugin" in sys.modules
             assert heavy & set(sys.modules) == set()
         """

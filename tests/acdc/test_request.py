@@ -11,14 +11,13 @@ from importlib.metadata import version
 import torch
 
 import acdc
-import graphs
-import tasks
+from acdc import graphs, tasks
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.request import Request
 from acdc.settings import Setup
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 from tests.acdc.behaviours import behaviour
 from tests.acdc.discoveries import SETUP
 from tests.checkpoints import Checkpoints

@@ -17,10 +17,10 @@ import pytest
 import acdc
 from acdc.discovery.checkpoint import Checkpoint
 from acdc.errors import BadCheckpoint
+from acdc.graphs.model import Model
 from acdc.models import load_named
 from acdc.progress import Progress
 from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, Threshold
-from graphs.model import Model
 
 
 @cache

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-import graphs
+from acdc import graphs
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.crossing import CrossedRun
+from acdc.graphs.model import Model
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.crossing import CrossedRun
-from graphs.model import Model
-from tasks.metrics import KLDivergence, LogitDifference
-from tasks.prompts import PromptPairs
+from acdc.tasks.metrics import KLDivergence, LogitDifference
+from acdc.tasks.prompts import PromptPairs
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints, change_config
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
 from acdc.settings import DTYPES, GOALS, Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Setup, Threshold, as_goal
-from graphs.ablation import Ablation
-from tasks.errors import UnknownMetric
+from acdc.tasks.errors import UnknownMetric
 
 
 @pytest.mark.parametrize("ablation", Ablation)

@@ -17,13 +17,13 @@ from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.judges.distance import distances
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from tasks.metrics import Accuracy, KLDivergence, LogitDifference
-from tasks.pairs import ScoredPosition
-from tasks.prompts import PromptPairs
+from acdc.tasks.metrics import Accuracy, KLDivergence, LogitDifference
+from acdc.tasks.pairs import ScoredPosition
+from acdc.tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended
 
 

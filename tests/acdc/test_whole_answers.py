@@ -17,18 +17,18 @@ from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
 from acdc.correctness import correct
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.judges.answer_form import answer_form
 from acdc.judges.distance import distances
 from acdc.judges.sensitivity import sensitivity
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.errors import BadPrompts
-from tasks.metrics import AbstractMetric, Accuracy, KLDivergence, LogitDifference, NegativeLogLikelihood, metric
-from tasks.pairs import TokenPair
-from tasks.prompts import PromptPairs
-from tasks.whole import of_whole
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.metrics import AbstractMetric, Accuracy, KLDivergence, LogitDifference, NegativeLogLikelihood, metric
+from acdc.tasks.pairs import TokenPair
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.whole import of_whole
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.behaviours import TEXT
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
-from graphs.files import write_atomically
+from acdc.graphs.files import write_atomically
 from tests.benchmarks.rows import KINDS, QUICK, SUBJECTS, DifferentDecisions, Effort, Kind, Row, rows
 from tests.benchmarks.subjects import NAMES, Subject, subject
 

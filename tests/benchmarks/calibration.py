@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy
 
-import tasks
+from acdc import tasks
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.ground_truth.planted import Motif, known
 from acdc.judges.equivalence import SLACK, equivalence, sign_test, two_one_sided
 from acdc.judges.independence import independence, permuted
@@ -25,8 +27,6 @@ from acdc.judges.random_circuits import random_circuits
 from acdc.judges.rank_test import SHARE, rank_test
 from acdc.judges.sufficiency import sufficiency
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
 
 LEVEL = 0.05
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-import tasks
+from acdc import tasks
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from tasks.metrics import metric
-from tasks.prompts import PromptPairs
+from acdc.tasks.metrics import metric
+from acdc.tasks.prompts import PromptPairs
 from tests.benchmarks import planted
 from tests.benchmarks.subjects import PLANTED, SHIPPED, Subject
 

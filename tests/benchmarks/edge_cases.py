@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-import tasks
+from acdc import tasks
 from acdc.attacks.variations import Varied, variations
 from acdc.discovery.discover import discover
 from acdc.models import load_named
 from acdc.settings import Setup
-from tasks.registry import BUILTIN
+from acdc.tasks.registry import BUILTIN
 
 
 def table(name: str, setup: Setup) -> Iterator[str]:

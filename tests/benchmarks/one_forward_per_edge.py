@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 
 from acdc.algorithms.greedy import Position, Step
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.nodes import LOGITS, Edge, Receiver
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.execution.executor import Executor
-from graphs.nodes import LOGITS, Edge, Receiver
 from tests.benchmarks.subjects import Subject
 
 

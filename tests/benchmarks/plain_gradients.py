@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tasks.metrics import LogitDifference, Targets
+from acdc.tasks.metrics import LogitDifference, Targets
 from tests.benchmarks.one_forward_per_edge import plain_forward
 from tests.benchmarks.subjects import Subject
 

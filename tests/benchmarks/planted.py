@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import torch
 
-from graphs.model import Model, from_bridge
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import TextPair, TokenPair
+from acdc.graphs.model import Model, from_bridge
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import TextPair, TokenPair
 
 QUIET = 1e-3
 """What output weights of nodes outside the planted circuit are multiplied with."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
-import tasks
+from acdc import tasks
 from acdc.attacks.search import search
 from acdc.discovery.discover import discover
 from acdc.models import load_named

@@ -15,14 +15,14 @@ from typing_extensions import assert_never
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge
 from acdc.judges.random_circuits import DRAWS, Draw, random_circuits
 from acdc.judges.sufficiency import RANDOM
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.execution.executor import Executor
-from graphs.nodes import INPUT, LOGITS, SLOTS, Edge
-from tasks.batches import PromptBatch
-from tasks.metrics import LogitDifference, Targets
+from acdc.tasks.batches import PromptBatch
+from acdc.tasks.metrics import LogitDifference, Targets
 from tests.benchmarks import crossed, memory, planted
 from tests.benchmarks.one_forward_per_edge import OneAtATime, plain_forward, trials
 from tests.benchmarks.plain_gradients import PlainGradients

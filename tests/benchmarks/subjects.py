@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-import graphs
-import tasks
+from acdc import graphs, tasks
+from acdc.graphs.model import Model
 from acdc.problem import Problem
-from graphs.model import Model
-from tasks.metrics import metric
-from tasks.prompts import PromptPairs
+from acdc.tasks.metrics import metric
+from acdc.tasks.prompts import PromptPairs
 from tests.benchmarks import planted
 from tests.benchmarks.planted import Shape
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import tasks
+from acdc import tasks
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.graphs.circuit import Circuit
 from acdc.robust.rounds import RobustPlan
 from acdc.settings import Setup
-from graphs.circuit import Circuit
 from tests.benchmarks import bench, calibration, edge_cases, robustness
 from tests.benchmarks.one_forward_per_edge import OneAtATime, trials
 from tests.benchmarks.rows import KINDS, METRICS, QUICK, DifferentDecisions, check_same

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
 
 SHAPES: tuple[dict[str, bool], ...] = ({}, {"parallel": True}, {"has_mlp": False}, {"frozen_scale": True})
 

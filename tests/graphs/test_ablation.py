@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphs.ablation import Ablation
+from acdc.graphs.ablation import Ablation
 
 
 def test_ablations_go_by_the_names_users_write() -> None:

@@ -19,14 +19,14 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInCircuit, NotInGraph
-from graphs.execution.executor import Executor
-from graphs.files import write_atomically
-from graphs.model import Model, from_bridge
-from graphs.nodes import Edge, Node
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInCircuit, NotInGraph
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.files import write_atomically
+from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.nodes import Edge, Node
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS
 from tests.graphs.recipes import Recipe, recipes
 from tests.native_bridges import native_bridge

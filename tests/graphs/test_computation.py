@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.computation import ComputationalGraph
-from graphs.errors import NotInGraph
-from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import NotInGraph
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
 from tests.graphs.edge_names import Anatomy
 
 GPT2_SMALL = ComputationalGraph(n_layers=12, n_heads=12, d_model=768)

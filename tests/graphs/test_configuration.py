@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import graphs
-import tasks
-from graphs.configuration import graph_of_checkpoint
+from acdc import graphs, tasks
+from acdc.graphs.configuration import graph_of_checkpoint
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from graphs import mib
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile
-from graphs.nodes import Edge
+from acdc.graphs import mib
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.nodes import Edge
 
 EDGES = (Edge.parse("input->m0"), Edge.parse("m0->logits"))
 CIRCUIT = Circuit(ComputationalGraph(1, 1, 4), frozenset(EDGES), {EDGES[0]: 1.0, EDGES[1]: -2.5})

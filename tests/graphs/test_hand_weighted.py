@@ -31,12 +31,12 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import native as _native  # noqa: F401  # it adds boot_native to the class
 
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.execution.incremental import IncrementalExecutor
-from graphs.execution.runs import TokenPairs, prepare
-from graphs.model import Model, from_bridge
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.incremental import IncrementalExecutor
+from acdc.graphs.execution.runs import TokenPairs, prepare
+from acdc.graphs.model import Model, from_bridge
 
 N_TOKENS, N_POSITIONS = 3, 4
 TOKEN, POSITION, PREVIOUS, ANSWER = slice(0, 3), slice(3, 7), slice(7, 10), slice(10, 13)

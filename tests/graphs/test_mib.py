@@ -11,11 +11,11 @@ import numpy
 import pytest
 from hypothesis import assume, given
 
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile
-from graphs.mib import from_mib, load_matrix, save, scored_graph, to_mib
-from graphs.nodes import Edge
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.mib import from_mib, load_matrix, save, scored_graph, to_mib
+from acdc.graphs.nodes import Edge
 from tests.graphs.recipes import Recipe, recipes
 
 TINY = ComputationalGraph(n_layers=1, n_heads=1, d_model=4)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.errors import BadName
-from graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
+from acdc.graphs.errors import BadName
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
 
 indices = st.integers(0, 200)
 heads = st.tuples(indices, indices).map(lambda at: Node("head", *at))

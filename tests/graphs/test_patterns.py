@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadName, NotInGraph
-from graphs.patterns import check_form, expand
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadName, NotInGraph
+from acdc.graphs.patterns import check_form, expand
 
 GRAPH = ComputationalGraph(n_layers=2, n_heads=2, d_model=8)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from graphs.strict_json import NotStrict, loads
+from acdc.graphs.strict_json import NotStrict, loads
 
 
 @pytest.mark.parametrize("data", [{"a": [1, 2.5, None, True, "ü", "\U0001f600"], "b": {"a": {}}}, [], "a\\ud", 1e-300])

@@ -11,11 +11,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-import tasks
-from tasks.builtin import addition
-from tasks.builtin.combinations import Combinations, is_held_out
-from tasks.registry import BUILTIN
-from tasks.tokenisation import TextPair, Tokenizer, tokenise
+from acdc import tasks
+from acdc.tasks.builtin import addition
+from acdc.tasks.builtin.combinations import Combinations, is_held_out
+from acdc.tasks.registry import BUILTIN
+from acdc.tasks.tokenisation import TextPair, Tokenizer, tokenise
 from tests.tasks.tokenizers import tokenizer_for
 
 WORDED = [name for name in BUILTIN if name != "tracr_proportion"]
@@ -24,7 +24,7 @@ WORDED = [name for name in BUILTIN if name != "tracr_proportion"]
 
 def drawn(name: str, among: Combinations = Combinations.ALL, count: int = 200) -> list[TextPair]:
     rng = np.random.default_rng(0)
-    draw = import_module(f"tasks.builtin.{name}").draw
+    draw = import_module(f"acdc.tasks.builtin.{name}").draw
     return [draw(rng) if among is Combinations.ALL else draw(rng, among) for _ in range(count)]
 
 
@@ -107,7 +107,7 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
             before = [place for place, word in enumerate(seen[:-1]) if word == seen[-1]]
             return tuple(" " + seen[place + 1] for place in before)
         case "ioi":
-            names = Counter(word for word in seen if word in import_module("tasks.builtin.ioi").NAMES)
+            names = Counter(word for word in seen if word in import_module("acdc.tasks.builtin.ioi").NAMES)
             once = [word for word, times in names.items() if times == 1]
             return (" " + once[0],) if len(once) == 1 else ()
         case "greater_than":
@@ -120,12 +120,12 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
             )
             return (" " + arguments[len(documented)],) if documented == arguments[: len(documented)] else ()
         case "agreement":
-            nouns = import_module("tasks.builtin.agreement").NOUNS
+            nouns = import_module("acdc.tasks.builtin.agreement").NOUNS
             subject = next(word for word in seen if word in nouns or word in nouns.values())
             singular, plural = ("was", "were") if seen[0] in ("Yesterday", "Last") else ("is", "are")
             return (" " + (singular if subject in nouns else plural),)
         case "addition":
-            spelt = import_module("tasks.builtin.addition").NUMBERS
+            spelt = import_module("acdc.tasks.builtin.addition").NUMBERS
             if "=" in prompt:
                 return (" " + str(sum(int(word) for word in seen if word.isdigit())),)
             return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
@@ -180,7 +180,7 @@ def test_nothing_repeats_in_the_corrupt_prompts_of_induction() -> None:
 
 
 def test_the_corrupt_prompts_of_ioi_name_three_other_people() -> None:
-    names = set(import_module("tasks.builtin.ioi").NAMES)
+    names = set(import_module("acdc.tasks.builtin.ioi").NAMES)
     for pair in drawn("ioi"):
         clean, corrupt = set(words(pair.clean)) & names, set(words(pair.corrupt)) & names
         assert (len(clean), len(corrupt), clean & corrupt) == (2, 3, set())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tasks.batches import PromptBatch
-from tasks.errors import BadPrompts, TaskError
-from tasks.metrics import KLDivergence, LogitDifference, metric
-from tasks.pairs import TextPair
-from tasks.prompts import PromptPairs
-from tasks.whole import of_whole
+from acdc.tasks.batches import PromptBatch
+from acdc.tasks.errors import BadPrompts, TaskError
+from acdc.tasks.metrics import KLDivergence, LogitDifference, metric
+from acdc.tasks.pairs import TextPair
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.whole import of_whole
 
 TEXT = TextPair("a", "b", (" c",), (" d",))
 

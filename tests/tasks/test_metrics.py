@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.batches import PromptBatch
-from tasks.errors import TaskError, UnknownMetric
-from tasks.metrics import AbstractMetric, Targets, metric, metric_names
+from acdc.tasks.batches import PromptBatch
+from acdc.tasks.errors import TaskError, UnknownMetric
+from acdc.tasks.metrics import AbstractMetric, Targets, metric, metric_names
 
 LOGITS = torch.tensor([[0.0, 1.0, 2.0, 3.0], [4.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
 TARGETS = Targets(
@@ -147,7 +147,7 @@ def test_probabilities_stay_finite_at_extreme_logits() -> None:
 
 def test_the_names_that_need_no_torch_are_those_of_the_metrics() -> None:
     assert tuple(metric(name).name for name in metric_names()) == metric_names()
-    ours = [kind.name for kind in AbstractMetric.__subclasses__() if kind.__module__ == "tasks.metrics"]
+    ours = [kind.name for kind in AbstractMetric.__subclasses__() if kind.__module__ == "acdc.tasks.metrics"]
     assert sorted(ours) == sorted(metric_names())
 
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.builtin.combinations import Combinations, is_held_out
-from tasks.builtin.ioi import NAMES
-from tasks.builtin.vocabulary import WORDS
-from tasks.models import shipped_model, shipped_models
-from tasks.models.training.word_level import save_tokenizer, word_level_tokenizer
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.combinations import Combinations, is_held_out
+from acdc.tasks.builtin.ioi import NAMES
+from acdc.tasks.builtin.vocabulary import WORDS
+from acdc.tasks.models import shipped_model, shipped_models
+from acdc.tasks.models.training.word_level import save_tokenizer, word_level_tokenizer
+from acdc.tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -65,7 +65,7 @@ def accuracy(model: str, pairs: list[TextPair]) -> float:
 
 def drawn(behaviour: str, among: Combinations, count: int) -> list[TextPair]:
     rng = np.random.default_rng(7)
-    draw = import_module(f"tasks.builtin.{behaviour}").draw
+    draw = import_module(f"acdc.tasks.builtin.{behaviour}").draw
     return [draw(rng, among) for _ in range(count)]
 
 

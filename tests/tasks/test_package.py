@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-import tasks
+from acdc import tasks
 
 
 def test_importing_tasks_loads_neither_torch_nor_yaml() -> None:

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.batches import PromptBatch
-from tasks.errors import BadPrompts, TaskError
-from tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
-from tasks.tokenisation import TextPair, TokenPair
+from acdc.tasks.batches import PromptBatch
+from acdc.tasks.errors import BadPrompts, TaskError
+from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
+from acdc.tasks.tokenisation import TextPair, TokenPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 LETTERS = tuple("abcdefgh")

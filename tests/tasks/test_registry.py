@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-import tasks
-from tasks.errors import BadBehaviourFile, BrokenPlugin, TaskError, UnknownTask
-from tasks.files.behaviour_file import example
-from tasks.registry import BUILTIN
+from acdc import tasks
+from acdc.tasks.errors import BadBehaviourFile, BrokenPlugin, TaskError, UnknownTask
+from acdc.tasks.files.behaviour_file import example
+from acdc.tasks.registry import BUILTIN
 
 PLUGIN = """
-from tasks.prompts import ListedPrompts
-from tasks.task import About, Task
+from acdc.tasks.prompts import ListedPrompts
+from acdc.tasks.task import About, Task
 
 ready = Task("ready", About("Made on import."), "a-model", "kl", ListedPrompts((), ()))
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from tasks.errors import BadPrompts, TaskError
-from tasks.prompts import TemplatePrompts
-from tasks.slots import Rows, Slots, listed, numbered
-from tasks.tokenisation import TextPair
+from acdc.tasks.errors import BadPrompts, TaskError
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.slots import Rows, Slots, listed, numbered
+from acdc.tasks.tokenisation import TextPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.errors import BadPrompts, TaskError, UnknownMetric
-from tasks.prompts import AbstractPromptSource, ListedPrompts, PromptPairs, TemplatePrompts
-from tasks.task import About, Prompts, ReferenceCircuit, Task
-from tasks.tokenisation import TextPair
+from acdc.tasks.errors import BadPrompts, TaskError, UnknownMetric
+from acdc.tasks.prompts import AbstractPromptSource, ListedPrompts, PromptPairs, TemplatePrompts
+from acdc.tasks.task import About, Prompts, ReferenceCircuit, Task
+from acdc.tasks.tokenisation import TextPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 DIGITS = tuple("0123456789")

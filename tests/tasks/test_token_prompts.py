@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tasks
-from tasks.errors import BadPrompts
-from tasks.pairs import ScoredPosition, TextPair
-from tasks.prompts import ListedPrompts, TemplatePrompts
-from tasks.token_prompts import TokenPrompts
-from tasks.tokenisation import tokenise
+from acdc import tasks
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.pairs import ScoredPosition, TextPair
+from acdc.tasks.prompts import ListedPrompts, TemplatePrompts
+from acdc.tasks.token_prompts import TokenPrompts
+from acdc.tasks.tokenisation import tokenise
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 GOOD: dict[str, Any] = {

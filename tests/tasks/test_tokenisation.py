@@ -12,8 +12,8 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from tasks.errors import BadPrompts
-from tasks.tokenisation import TextPair, TokenPair, tokenise
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.tokenisation import TextPair, TokenPair, tokenise
 from tests.tasks.toy_tokenizer import BOS, ToyTokenizer
 
 WORDS = ("a", " a", " b", " c", " red", "re", "x")

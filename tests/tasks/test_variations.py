@@ -7,14 +7,14 @@ import re
 import numpy as np
 import pytest
 
-import tasks
-from tasks.builtin.addition import NUMBERS
-from tasks.builtin.ioi import NAMES, RARE
-from tasks.errors import BadPrompts
-from tasks.prompts import TemplatePrompts
-from tasks.registry import BUILTIN
-from tasks.task import Variation
-from tasks.tokenisation import TextPair, Tokenizer
+from acdc import tasks
+from acdc.tasks.builtin.addition import NUMBERS
+from acdc.tasks.builtin.ioi import NAMES, RARE
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.registry import BUILTIN
+from acdc.tasks.task import Variation
+from acdc.tasks.tokenisation import TextPair, Tokenizer
 from tests.tasks.test_builtin import WORDED, expected, words
 from tests.tasks.tokenizers import tokenizer_for
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.errors import BadBehaviourFile, BadPrompts
-from tasks.files.behaviour_file import load_behaviour_file
-from tasks.pairs import ScoredPosition, TextPair
-from tasks.token_prompts import TokenPrompts
-from tasks.tokenisation import tokenise
+from acdc.tasks.errors import BadBehaviourFile, BadPrompts
+from acdc.tasks.files.behaviour_file import load_behaviour_file
+from acdc.tasks.pairs import ScoredPosition, TextPair
+from acdc.tasks.token_prompts import TokenPrompts
+from acdc.tasks.tokenisation import tokenise
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 TOY = ToyTokenizer((" b", " c", " d", " e"), bos=True, pieces=True)

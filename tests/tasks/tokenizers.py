@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tasks
+from acdc import tasks
 from acdc.ground_truth.compiler import BOS, NUMBER, PAD, tokenizer_of
-from tasks.tokenisation import Tokenizer
+from acdc.tasks.tokenisation import Tokenizer
 
 
 def tokenizer_for(task: tasks.Task) -> Tokenizer:

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from tasks.builtin import addition, agreement, docstring, greater_than, induction, ioi
-from tasks.builtin.combinations import Combinations
-from tasks.builtin.vocabulary import DIGITS, LETTERS, WORDS
-from tasks.models.training.word_level import PIECE, save_tokenizer, word_level_tokenizer
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin import addition, agreement, docstring, greater_than, induction, ioi
+from acdc.tasks.builtin.combinations import Combinations
+from acdc.tasks.builtin.vocabulary import DIGITS, LETTERS, WORDS
+from acdc.tasks.models.training.word_level import PIECE, save_tokenizer, word_level_tokenizer
+from acdc.tasks.tokenisation import TextPair
 
 POSITIONS, STEPS, RATE, DECAY = 64, 6000, 2e-3, 0.1
 END = 0  # the end-of-text token, which some libraries put before every prompt

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from tasks.builtin.combinations import is_held_out
-from tasks.builtin.periodic import SYMBOLS
-from tasks.models.training.word_level import save_tokenizer
+from acdc.tasks.builtin.combinations import is_held_out
+from acdc.tasks.builtin.periodic import SYMBOLS
+from acdc.tasks.models.training.word_level import save_tokenizer
 
 POSITIONS, SPECIAL = 48, 2  # the tokenizer's two special tokens come before the symbols
 BATCH, RATE, DECAY = 64, 4e-3, 0.1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tasks.builtin.siit_pick import PLACES, pick
-from tasks.builtin.vocabulary import DIGITS
-from tasks.models.training.lesson import Lesson
-from tasks.models.training.program import Program, Variable
+from acdc.tasks.builtin.siit_pick import PLACES, pick
+from acdc.tasks.builtin.vocabulary import DIGITS
+from acdc.tasks.models.training.lesson import Lesson
+from acdc.tasks.models.training.program import Program, Variable
 
 ZERO, FIRST = (
     2,

@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasks.models.training.edgewise import Interchange, places, run
-from tasks.models.training.program import Program
+from acdc.tasks.models.training.edgewise import Interchange, places, run
+from acdc.tasks.models.training.program import Program
 
 if TYPE_CHECKING:
     from transformers import GPT2Config, GPT2LMHeadModel

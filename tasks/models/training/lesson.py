@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tasks.builtin.combinations import Combinations
-from tasks.models.training.interchange import Training, untrained
-from tasks.models.training.program import Program
-from tasks.models.training.word_level import save_tokenizer, word_level_tokenizer
+from acdc.tasks.builtin.combinations import Combinations
+from acdc.tasks.models.training.interchange import Training, untrained
+from acdc.tasks.models.training.program import Program
+from acdc.tasks.models.training.word_level import save_tokenizer, word_level_tokenizer
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.runs import mean_outputs
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.execution.runs import mean_outputs
-from tasks.metrics import Targets
+from acdc.tasks.metrics import Targets
 
 
 def naive_greedy(problem: Problem, threshold: float) -> dict[str, float]:

@@ -12,18 +12,18 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-import graphs
+from acdc import graphs
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.gradients import Linearisation
+from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.nodes import INPUT, LOGITS
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.gradients import Linearisation
-from graphs.model import Model, from_bridge
-from graphs.nodes import INPUT, LOGITS
-from tasks.metrics import AbstractMetric, LogitDifference, Targets, metric
-from tasks.prompts import PromptPairs
+from acdc.tasks.metrics import AbstractMetric, LogitDifference, Targets, metric
+from acdc.tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-import graphs
+from acdc import graphs
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.scores import ScoringStep
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import from_bridge
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.model import from_bridge
-from tasks.metrics import LogitDifference, metric
+from acdc.tasks.metrics import LogitDifference, metric
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Checkpoints

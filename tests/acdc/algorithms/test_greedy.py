@@ -11,20 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
-import graphs
-import tasks
+from acdc import graphs, tasks
 from acdc.algorithms import greedy, trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned, Step
 from acdc.algorithms.trials import Trials
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.incremental import IncrementalExecutor
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge, Receiver
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.execution.incremental import IncrementalExecutor
-from graphs.model import Model
-from graphs.nodes import Edge, Receiver
-from tasks.metrics import KLDivergence, metric
+from acdc.tasks.metrics import KLDivergence, metric
 from tests.acdc.algorithms.naive_greedy import naive_greedy
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints

@@ -14,11 +14,11 @@ from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
-from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
+from acdc.tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 

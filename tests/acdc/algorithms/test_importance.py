@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-import graphs
+from acdc import graphs
 from acdc.algorithms.importance import HeadImportance
 from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from tasks.metrics import metric
+from acdc.tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints

@@ -11,22 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import tasks
+from acdc import tasks
 from acdc.algorithms import greedy, trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.kl_bounds import KLScreen
 from acdc.algorithms.trials import Trials
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.incremental import IncrementalExecutor
+from acdc.graphs.model.parts import Norm, Unembedding
+from acdc.graphs.nodes import LOGITS, Receiver
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.execution.incremental import IncrementalExecutor
-from graphs.model.parts import Norm, Unembedding
-from graphs.nodes import LOGITS, Receiver
-from tasks.metrics import KLDivergence, LogitDifference, Targets
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import TextPair, TokenPair
+from acdc.tasks.metrics import KLDivergence, LogitDifference, Targets
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import TextPair, TokenPair
 from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, hand_weighted
 
 

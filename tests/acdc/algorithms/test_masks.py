@@ -17,7 +17,7 @@ from acdc.errors import BadSetting
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
-from tasks.metrics import metric
+from acdc.tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended, finished
 
 

@@ -12,7 +12,7 @@ from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
-from tasks.metrics import Targets, metric
+from acdc.tasks.metrics import Targets, metric
 
 
 def periodic(dtype: str) -> Problem:

@@ -9,11 +9,11 @@ import pytest
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
 from acdc.algorithms.one_minimal import Refinement, Swept
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
-from tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
+from acdc.tasks.metrics import AbstractMetric, KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended, finished
 
 FRACTION = 0.03

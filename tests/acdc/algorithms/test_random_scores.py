@@ -9,9 +9,9 @@ import pytest
 
 from acdc.algorithms.random_scores import Chance
 from acdc.algorithms.scores import ScoringStep
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
 from tests.acdc.algorithms.walks import ended, finished
 
 

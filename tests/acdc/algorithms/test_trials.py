@@ -16,11 +16,11 @@ from acdc.algorithms import trials
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.trials import Trials
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.incremental import IncrementalExecutor
+from acdc.graphs.nodes import Edge, Receiver
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.incremental import IncrementalExecutor
-from graphs.nodes import Edge, Receiver
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 from tests.acdc.algorithms.walks import ended
 
 

@@ -11,13 +11,13 @@ from acdc.attacks.plan import AttackPlan
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import KLSpread, Varied
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import Interval
 from acdc.judges.necessity import Necessity
 from acdc.provenance import Provenance
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.nodes import Edge
-from tasks.tokenisation import TextPair
+from acdc.tasks.tokenisation import TextPair
 
 CIRCUIT = Circuit.from_names(ComputationalGraph(1, 2, 8), ["input->a0.h0<v>", "a0.h0->logits", "input->m0"])
 PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q",), -1, "plain", (("first", "A"), ("second", "B")))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
 
 SETUP = Setup(prompts=8, dtype="float64")
 

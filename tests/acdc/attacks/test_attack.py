@@ -17,18 +17,18 @@ from acdc.attacks.found import Attack, AttackFindings
 from acdc.attacks.plan import PARTS, AttackPlan, Part
 from acdc.attacks.search import search
 from acdc.errors import BadCheckpoint, BadSetting, NotFinite
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadTokens
+from acdc.graphs.model import Model
 from acdc.judges.necessity import necessity
 from acdc.models import load_named
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.errors import BadTokens
-from graphs.model import Model
-from tasks.errors import BadPrompts
-from tasks.prompts import TemplatePrompts
-from tasks.task import About, Task
-from tasks.token_prompts import TokenPrompts
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.prompts import TemplatePrompts
+from acdc.tasks.task import About, Task
+from acdc.tasks.token_prompts import TokenPrompts
 from tests.acdc.attacks import an_attack
 from tests.acdc.attacks.an_attack import CIRCUIT, case
 
@@ -247,7 +247,7 @@ def test_what_was_found_is_read_back_as_it_was() -> None:
 def test_every_part_says_when_it_begins_and_ends(
     model: Model, circuit: Circuit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.names", lambda: ("periodic",))
+    monkeypatch.setattr("acdc.tasks.names", lambda: ("periodic",))
     told: list[Progress] = []
     attack(acdc.get_task("periodic"), model, circuit, SETUP, AttackPlan(0, 20, 3, 6, 1), watch=told.append)
     assert tuple(dict.fromkeys(one.stage for one in told)) == PARTS

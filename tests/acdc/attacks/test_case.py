@@ -8,11 +8,11 @@ from dataclasses import replace
 import acdc
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
+from acdc.graphs.circuit import Circuit
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 from tests.acdc.behaviours import TEXT
 
 

@@ -11,14 +11,14 @@ import pytest
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import crossing
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.progress import Progress
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.metrics import KLDivergence, LogitDifference
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import TextPair
+from acdc.tasks.metrics import KLDivergence, LogitDifference
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import TextPair
 from tests.acdc.behaviours import behaviour
 
 GROUPS = [[0, 2, 4, 5], [1, 3, 6]]

@@ -12,13 +12,13 @@ from acdc.attacks.case import BOUND
 from acdc.attacks.diagnosis import Diagnosis, diagnosis, recurring
 from acdc.attacks.measuring import cases
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import LOGITS, Edge
 from acdc.ground_truth import planted
 from acdc.ground_truth.known import Known
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.nodes import LOGITS, Edge
-from tasks.metrics import KLDivergence
-from tasks.prompts import PromptPairs
+from acdc.tasks.metrics import KLDivergence
+from acdc.tasks.prompts import PromptPairs
 from tests.acdc.attacks.planted_failures import broken, dropped, true
 
 

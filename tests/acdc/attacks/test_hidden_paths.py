@@ -5,12 +5,12 @@ from __future__ import annotations
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.search import search
 from acdc.discovery.discover import discover
+from acdc.graphs.ablation import Ablation
 from acdc.ground_truth.planted import hidden_edges, known
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import tokenise
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import tokenise
 
 SETUP = Setup(prompts=12)
 

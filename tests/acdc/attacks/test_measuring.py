@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from acdc.attacks.measuring import cases, written
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import DifferentGraphs
+from acdc.graphs.execution.executor import Executor
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.errors import DifferentGraphs
-from graphs.execution.executor import Executor
-from tasks.metrics import Accuracy, KLDivergence
+from acdc.tasks.metrics import Accuracy, KLDivergence
 
 
 def test_cases_say_what_is_measured_prompt_by_prompt(measurable: Problem) -> None:

@@ -18,14 +18,14 @@ from acdc.attacks.plan import AttackPlan
 from acdc.attacks.search import search
 from acdc.attacks.variations import variations
 from acdc.errors import NotFinite
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.execution.runs import TokenPairs
 from acdc.ground_truth import planted
 from acdc.ground_truth.derivation import true_edges
 from acdc.ground_truth.known import Known
 from acdc.precision import wide
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.execution.runs import TokenPairs
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 from tests.acdc.attacks.planted_failures import SETUP, broken, dropped
 
 

@@ -15,18 +15,18 @@ from acdc.attacks.measuring import cases
 from acdc.attacks.search import Search, search
 from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.runs import TokenPairs
+from acdc.graphs.execution.token_gradients import token_gradients
 from acdc.ground_truth import planted
 from acdc.ground_truth.known import Known
 from acdc.problem import Problem
 from acdc.progress import Progress
-from graphs.circuit import Circuit
-from graphs.execution.runs import TokenPairs
-from graphs.execution.token_gradients import token_gradients
-from tasks.builtin.planted_copy import LETTERS
-from tasks.metrics import KLDivergence
-from tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
-from tasks.slots import Slots
-from tasks.tokenisation import TextPair, tokenise
+from acdc.tasks.builtin.planted_copy import LETTERS
+from acdc.tasks.metrics import KLDivergence
+from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
+from acdc.tasks.slots import Slots
+from acdc.tasks.tokenisation import TextPair, tokenise
 from tests.acdc.attacks.planted_failures import SETUP, broken, true
 
 

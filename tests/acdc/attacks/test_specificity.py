@@ -6,12 +6,12 @@ import pytest
 
 import acdc
 from acdc.attacks.specificity import specificity
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.model import Model
 
 SETUP = Setup(prompts=8)
 

@@ -9,21 +9,21 @@ from dataclasses import replace
 import pytest
 
 import acdc
-import tasks
+from acdc import tasks
 from acdc.attacks.measuring import cases
 from acdc.attacks.variations import STANDARD, Varied, prompts_of, variations
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
 from acdc.ground_truth import planted
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.model import Model
-from tasks.builtin.planted_sum import CAPITALS, SIZE, SUMMANDS
-from tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
-from tasks.slots import Slots
-from tasks.task import About, Task, Variation
-from tasks.tokenisation import TextPair, tokenise
+from acdc.tasks.builtin.planted_sum import CAPITALS, SIZE, SUMMANDS
+from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
+from acdc.tasks.slots import Slots
+from acdc.tasks.task import About, Task, Variation
+from acdc.tasks.tokenisation import TextPair, tokenise
 
 FEW = Setup(prompts=24)
 

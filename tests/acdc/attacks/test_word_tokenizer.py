@@ -6,7 +6,7 @@ import acdc
 from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.models import load_named
 from acdc.settings import Setup
-from tasks.tokenisation import tokenise
+from acdc.tasks.tokenisation import tokenise
 
 
 class Greedy:

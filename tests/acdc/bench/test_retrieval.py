@@ -8,10 +8,10 @@ import pytest
 
 from acdc.bench.answer import Family, Ranking
 from acdc.bench.retrieval import ground_truth
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import NotInGraph
-from graphs.nodes import Edge
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import NotInGraph
+from acdc.graphs.nodes import Edge
 
 # two heads in one layer and no MLP: 9 edges
 GRAPH = ComputationalGraph(1, 2, 8, has_mlp=False)

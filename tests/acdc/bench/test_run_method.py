@@ -8,11 +8,11 @@ from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.bench.answer import Family, Ranking
 from acdc.bench.run_method import LOWEST, answer
+from acdc.graphs.model.loading import from_bridge
 from acdc.methods import PRUNING, SCORING
 from acdc.problem import Problem
 from acdc.settings import Method
-from graphs.model.loading import from_bridge
-from tasks.metrics import LogitDifference
+from acdc.tasks.metrics import LogitDifference
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.behaviours import behaviour
 from tests.native_bridges import native_bridge

@@ -10,9 +10,9 @@ import torch
 from acdc.algorithms.attribution import Attribution
 from acdc.bench.answer import Family, Ranking
 from acdc.bench.size_curve import SHARES, SizeCurve, SizePoint, area, size_curve
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
 from tests.acdc.algorithms.walks import ended
 
 TOY = (0.0, 0.1, 0.3, 0.4, 0.8, 0.9, 1.2, 1.1, 1.0, 1.0)

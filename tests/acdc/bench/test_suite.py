@@ -12,9 +12,9 @@ import acdc.bench.run_method
 from acdc.bench.answer import AbstractAnswer
 from acdc.bench.suite import SLOW, Suite, account, default
 from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
 from acdc.ground_truth import subjects
 from acdc.methods import METHODS
-from graphs.ablation import Ablation
 from tests.acdc.algorithms.walks import finished
 from tests.acdc.known_subjects import TRUE, only_periodic
 

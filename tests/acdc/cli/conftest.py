@@ -11,9 +11,9 @@ import pytest
 
 from acdc.attacks.file import circuit_hash
 from acdc.attacks.measuring import cases
+from acdc.graphs.circuit import Circuit
 from acdc.judges.evaluation import judgement
 from acdc.provenance import Provenance
-from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, acdc
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from acdc.errors import NotFinite
-from graphs.circuit import Circuit
+from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import Ran, acdc, refused
 
 SMALL = ("--prompts", "6", "--cross", "6", "--budget", "30", "--diagnose", "1")
@@ -115,7 +115,7 @@ def test_under_mean_ablation_nothing_is_crossed_and_it_says_so(found: Path) -> N
 def test_only_what_was_asked_for_is_run_and_specificity_tells_what_says_nothing(
     found: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.names", lambda: ("periodic", "induction", "ioi"))
+    monkeypatch.setattr("acdc.tasks.names", lambda: ("periodic", "induction", "ioi"))
     ran = acdc("attack", found, "--only", "specificity")
     data = written("found")
     assert data["plan"]["parts"] == ["specificity"]

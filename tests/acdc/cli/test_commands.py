@@ -14,10 +14,10 @@ import pytest
 
 import acdc as package
 from acdc.cli.commands import command
+from acdc.graphs.ablation import Ablation
 from acdc.methods import METHODS
 from acdc.settings import DTYPES
-from graphs.ablation import Ablation
-from tasks.known_metrics import METRICS, metric_names
+from acdc.tasks.known_metrics import METRICS, metric_names
 from tests.acdc.cli.command_line import acdc
 
 COMMANDS = (

@@ -10,8 +10,8 @@ import pytest
 
 from acdc.cli.destination import Destination
 from acdc.errors import UnwritableOutput
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
 from tests.acdc.cli.command_line import nothing_written
 
 CIRCUIT = Circuit.from_names(ComputationalGraph(1, 1, 4), ["input->m0", "m0->logits"])
@@ -36,7 +36,6 @@ def test_directories_are_made_as_needed_and_other_files_in_them_stay() -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
 def test_what_goes_wrong_midway_leaves_nothing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    import graphs.drawing.render
 
     draw = graphs.drawing.render.render
 
@@ -45,7 +44,7 @@ def test_what_goes_wrong_midway_leaves_nothing(error: BaseException, monkeypatch
             raise error
         draw(circuit, path, title=title)
 
-    monkeypatch.setattr("graphs.drawing.render.render", render)
+    monkeypatch.setattr("acdc.graphs.drawing.render.render", render)
     wanted = UnwritableOutput if isinstance(error, OSError) else KeyboardInterrupt
     with nothing_written(), pytest.raises(wanted):
         Destination(Path("runs/deep")).write(CIRCUIT, "a title")

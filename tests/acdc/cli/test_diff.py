@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
 from tests.acdc.cli.command_line import acdc, refused
 
 

@@ -11,8 +11,8 @@ import pytest
 import acdc as package
 from acdc.cli.destination import PICTURES, TEXTS
 from acdc.errors import UnreachableGoal
+from acdc.graphs.circuit import Circuit
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Setup, Threshold
-from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, Ran, acdc, nothing_written, refused
 from tests.checkpoints import Checkpoints
 
@@ -145,7 +145,7 @@ def test_the_example_of_init_is_a_behaviour_whose_circuit_can_be_found() -> None
 
 
 def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphs.drawing.graphviz_process.engines", lambda form: [])
+    monkeypatch.setattr("acdc.graphs.drawing.graphviz_process.engines", lambda form: [])
     ran = acdc("discover", "periodic", "--out", found, *QUICK)
     assert ran.code == 3
     assert "Written to found: circuit.json, circuit.dot\n" in ran.out

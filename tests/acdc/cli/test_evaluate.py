@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.ground_truth.planted import known
 from acdc.judges.assessment import AssessmentSubject
 from acdc.judges.findings import INCOMPLETE
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 from tests.checkpoints import Checkpoints
 

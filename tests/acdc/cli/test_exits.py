@@ -7,8 +7,8 @@ import torch
 
 from acdc.cli.exits import Exit, report
 from acdc.errors import AcdcError, UnreachableGoal, UnwritableOutput
-from graphs.errors import BadCircuitFile, GraphsError, ModelUnreachable, RenderError
-from tasks.errors import BadPrompts, PromptProblem, TaskError, UnknownTask
+from acdc.graphs.errors import BadCircuitFile, GraphsError, ModelUnreachable, RenderError
+from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError, UnknownTask
 from tests.acdc.cli.command_line import acdc
 
 
@@ -38,7 +38,7 @@ def test_what_others_can_help_is_told_in_words(error: Exception, code: int, caps
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("x"), RuntimeError("x"), OSError(2, "x"), ModuleNotFoundError("x", name="graphs.nowhere")],
+    [ValueError("x"), RuntimeError("x"), OSError(2, "x"), ModuleNotFoundError("x", name="acdc.graphs.nowhere")],
 )
 def test_a_fault_of_ours_keeps_its_traceback(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     assert report(error) == Exit.FAULT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.files.behaviour_file import load_behaviour_file
+from acdc.tasks.files.behaviour_file import load_behaviour_file
 from tests.acdc.cli.command_line import acdc, refused
 
 

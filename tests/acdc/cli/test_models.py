@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tasks
+from acdc import tasks
 from tests.acdc.cli.command_line import acdc
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from acdc.attacks.case import BOUND
-from graphs.circuit import Circuit
+from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 
 

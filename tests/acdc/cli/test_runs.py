@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from acdc.cli.runs import LOCK, interrupted, of_attack, of_bench, of_discovery, of_stability, room
 from acdc.errors import UnwritableOutput
-from graphs.circuit import Circuit
+from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, acdc, nothing_written, refused
 
 REQUEST = {"model": {"name": "m", "weights": "sha256:1"}, "algorithm": {"goal": {"kind": "Edges", "count": 3}}}
@@ -34,7 +34,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures that take no time."""
     for name in ("render", "render_difference"):
         monkeypatch.setattr(
-            f"graphs.drawing.render.{name}", lambda *given, **_: [g.touch() for g in given if isinstance(g, Path)]
+            f"acdc.graphs.drawing.render.{name}", lambda *given, **_: [g.touch() for g in given if isinstance(g, Path)]
         )
 
 

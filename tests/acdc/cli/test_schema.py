@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from acdc.hypotheses.form import HypothesisForm
-from tasks.files.behaviour_form import BehaviourForm
-from tasks.files.forms import AbstractForm, schema_of
+from acdc.tasks.files.behaviour_form import BehaviourForm
+from acdc.tasks.files.forms import AbstractForm, schema_of
 from tests.acdc.cli.command_line import acdc
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from graphs.circuit import Circuit
+from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 
 
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_written_is_refused(found: Path, file: str, words:
 
 
 def test_a_picture_needs_a_graphviz(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphs.drawing.graphviz_process.engines", lambda form: [])
+    monkeypatch.setattr("acdc.graphs.drawing.graphviz_process.engines", lambda form: [])
     assert "could not be drawn as png" in refused("show", found, "--render", "c.png", code=3)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acdc.discovery import rediscover as rediscovery
-from graphs.circuit import Circuit
+from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
 
 FEW = ("--resamples", "2", "--seeds", "1")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-import tasks
-from tasks.errors import BrokenPlugin
+from acdc import tasks
+from acdc.tasks.errors import BrokenPlugin
 from tests.acdc.cli.command_line import acdc
 
 
@@ -46,7 +46,7 @@ def test_a_broken_plugin_is_told_of_and_hides_no_other_task(monkeypatch: pytest.
             raise BrokenPlugin("ioi", "some-package", "nothing")
         return whole(name)
 
-    monkeypatch.setattr("tasks.registry.get", get)
+    monkeypatch.setattr("acdc.tasks.registry.get", get)
     ran = acdc("tasks", "--json")
     assert ran.err.startswith("warning: the task 'ioi' of the installed package 'some-package' cannot be used")
     assert len(ran.json) == len(tasks.names()) - 1

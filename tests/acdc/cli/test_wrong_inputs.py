@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-import tasks
+from acdc import tasks
 from acdc.cli.commands import command
 from tests.acdc.cli.command_line import acdc, nothing_written, refused
 from tests.checkpoints import change_config, change_weights

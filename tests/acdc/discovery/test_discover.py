@@ -10,11 +10,13 @@ import pytest
 from rich.console import Console
 
 import acdc
-import tasks
+from acdc import tasks
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.discovery.discover import default_directory, measured_for
 from acdc.discovery.search import search
 from acdc.errors import BadSetting, UnknownModel
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.model import Model
 from acdc.judges.faithfulness import faithfulness
 from acdc.judges.findings import Findings
 from acdc.methods import METHODS
@@ -24,10 +26,8 @@ from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.report.table import account
 from acdc.settings import Goal, Setup, Threshold
-from graphs.ablation import Ablation
-from graphs.model import Model
-from tasks.errors import BadPrompts, UnknownTask
-from tasks.files.behaviour_file import example
+from acdc.tasks.errors import BadPrompts, UnknownTask
+from acdc.tasks.files.behaviour_file import example
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.discoveries import SETUP, periodic
 

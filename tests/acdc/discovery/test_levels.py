@@ -13,11 +13,11 @@ from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule
 from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.errors import UnreachableGoal
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import CurvePoint
 from acdc.settings import KeptAccuracy, KeptFaithfulness, Level, MeanKL
-from graphs.circuit import Circuit
-from tasks.metrics import Accuracy, KLDivergence
+from acdc.tasks.metrics import Accuracy, KLDivergence
 from tests.acdc.algorithms.walks import ended
 
 

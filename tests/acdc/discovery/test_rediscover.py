@@ -12,12 +12,12 @@ import pytest
 import acdc
 from acdc.discovery.rediscover import Rediscovery, rediscover
 from acdc.errors import BadCheckpoint, BadSetting, UnreachableGoal
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadCircuitFile
 from acdc.judges.stability import Stability
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.settings import Method, Threshold
-from graphs.circuit import Circuit
-from graphs.errors import BadCircuitFile
 from tests.acdc.discoveries import SETUP, periodic
 
 RUNS = Rediscovery(resamples=2, seeds=1)

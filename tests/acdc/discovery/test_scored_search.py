@@ -11,10 +11,10 @@ from acdc.algorithms.exact import ExactPatching
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.settings import Edges, KeptFaithfulness, Threshold
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
 from tests.acdc.algorithms.walks import ended, finished
 
 Scorer = Attribution | IntegratedGradients | ExactPatching

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acdc.discovery.selection import Rule, Selection
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.nodes import INPUT, LOGITS, Edge
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import INPUT, LOGITS, Edge
 from tests.graphs.recipes import SHAPES
 
 

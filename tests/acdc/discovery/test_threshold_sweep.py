@@ -13,12 +13,12 @@ from acdc.discovery import threshold_sweep as sweep
 from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import Progress, SearchSummary
 from acdc.settings import Edges, Goal, KeptFaithfulness, Threshold
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 
 
 def search(goal: Goal) -> ThresholdSweep:

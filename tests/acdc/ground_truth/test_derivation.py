@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.runs import TokenPairs, mean_outputs
+from acdc.graphs.model import from_bridge
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.derivation import single_edge_effects, true_edges
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.execution.runs import TokenPairs, mean_outputs
-from graphs.model import from_bridge
-from graphs.nodes import Edge
 from tests.native_bridges import native_bridge
 
 BATCHES = (

@@ -6,10 +6,10 @@ import pytest
 
 import acdc
 from acdc.errors import AcdcError
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
-from graphs.ablation import Ablation
-from graphs.model import Model
-from graphs.nodes import Edge
 
 ZERO, MEAN = frozenset({Edge.parse("input->logits")}), frozenset({Edge.parse("a0.h0->logits")})
 

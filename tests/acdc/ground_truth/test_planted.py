@@ -11,19 +11,19 @@ import torch
 
 from acdc.algorithms.exact import ExactPatching
 from acdc.errors import UnknownModel, UnmeasurableBehaviour
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.planted import MOTIFS, Motif, control, hidden_edges, known, named
 from acdc.models import load_named, resolve
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
-from tasks.builtin.planted_detour import RARE
-from tasks.metrics import Accuracy
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import tokenise
+from acdc.tasks.builtin.planted_detour import RARE
+from acdc.tasks.metrics import Accuracy
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import tokenise
 
 TOLERANCE = 0.1
 """What part of the behaviour a change must exceed, to be one that a true edge makes."""

@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import acdc
-import tasks
+from acdc import tasks
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.errors import BadProgram, UnknownModel
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth import tracr
 from acdc.ground_truth.compiler import tracr_module
 from acdc.ground_truth.derivation import single_edge_effects
@@ -25,8 +27,6 @@ from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.nodes import Edge
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.ground_truth.conftest import Compiled
 

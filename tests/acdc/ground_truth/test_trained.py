@@ -6,17 +6,17 @@ from functools import cache
 
 import pytest
 
-import tasks
+from acdc import tasks
 from acdc.algorithms.exact import ExactPatching
 from acdc.errors import AcdcError
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.trained import known, names
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
-from tasks.metrics import metric
+from acdc.tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended
 
 NAMES = ("siit-lookup-3l", "siit-pick-3l")

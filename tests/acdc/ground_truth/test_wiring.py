@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from acdc.graphs.ablation import Ablation
 from acdc.ground_truth.wiring import Board, Shape
-from graphs.ablation import Ablation
 
 POSITIONAL = {"input->a1.h0<q>", "input->a1.h0<k>"}
 BIAS = {"input->m1"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-import tasks
+from acdc import tasks
 
 EDGES = ("input->a0.h0<v>", "input->a0.h2<v>", "input->a1.h0<q>", "a0.h2->a1.h0<k>", "a0.h0->a1.h0<v>", "a1.h0->logits")
 """A circuit for `periodic`, found by `acdc discover`."""

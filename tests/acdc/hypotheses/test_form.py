@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from acdc.graphs.ablation import Ablation
 from acdc.hypotheses.form import ClaimsForm, HypothesisForm, SetupForm
 from acdc.hypotheses.hypothesis import ClaimKind
 from acdc.hypotheses.verdict import MEANINGS
 from acdc.settings import DTYPES
-from graphs.ablation import Ablation
-from tasks.files.forms import schema_of
-from tasks.metrics import metric_names
+from acdc.tasks.files.forms import schema_of
+from acdc.tasks.metrics import metric_names
 
 
 def test_the_choices_are_all_there_are() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from acdc.errors import BadHypothesisFile, UnmeasurableBehaviour
+from acdc.graphs.circuit import Circuit
 from acdc.hypotheses.hypothesis import Hypothesis
 from acdc.hypotheses.measuring import MeasuredClaim, measure
 from acdc.hypotheses.model_cache import ModelCache
@@ -20,11 +21,10 @@ from acdc.judges.faithfulness import faithfulness
 from acdc.judges.minimality import minimality
 from acdc.judges.necessity import necessity
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from tasks.errors import BadPrompts
-from tasks.metrics import KLDivergence
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import tokenise
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.metrics import KLDivergence
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import tokenise
 from tests.acdc.hypotheses.files import EDGES, changed, untrained, write
 
 Made = Callable[..., Hypothesis]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import acdc.models
+from acdc.graphs.model import Model
 from acdc.hypotheses.hypothesis import ClaimSubject
 from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import load
 from acdc.settings import Setup
-from graphs.model import Model
 from tests.acdc.hypotheses.files import write
 
 

@@ -9,7 +9,7 @@ import pytest
 from acdc.errors import UnwritableOutput
 from acdc.hypotheses.pinning import pinned
 from acdc.hypotheses.reading import load
-from tasks.tokenisation import TextPair
+from acdc.tasks.tokenisation import TextPair
 from tests.acdc.hypotheses.files import HOLDS, write
 
 PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q", ' "#: \\'), 3)

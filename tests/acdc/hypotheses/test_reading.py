@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import tasks
+from acdc import tasks
 from acdc.errors import BadHypothesisFile
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.configuration import graph_of_checkpoint
 from acdc.hypotheses.hypothesis import Listed
 from acdc.hypotheses.reading import load
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.configuration import graph_of_checkpoint
 from tests.acdc.hypotheses.files import EDGES, HOLDS, changed, claiming, write
 
 

@@ -9,9 +9,9 @@ import pytest
 
 import acdc
 from acdc.errors import BadHypothesisFile, BadSetting, UnmeasurableBehaviour
+from acdc.graphs.model import Model
 from acdc.hypotheses.session import hypothesis_files, run
 from acdc.models import load_named
-from graphs.model import Model
 from tests.acdc.discoveries import SETUP
 from tests.acdc.hypotheses.files import changed, claiming, untrained, write
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-import graphs
+from acdc import graphs
+from acdc.graphs.model import Model
 from acdc.judges.answer_form import AnswerForm, answer_form
 from acdc.judges.findings import other_form
 from acdc.problem import Problem
-from graphs.model import Model
-from tasks.metrics import LogitDifference
-from tasks.pairs import TextPair
-from tasks.prompts import PromptPairs
-from tasks.tokenisation import tokenise
+from acdc.tasks.metrics import LogitDifference
+from acdc.tasks.pairs import TextPair
+from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.tokenisation import tokenise
 from tests.checkpoints import Checkpoints
 
 

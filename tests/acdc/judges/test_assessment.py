@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 import acdc
+from acdc.graphs.circuit import Circuit
 from acdc.judges.assessment import ASKED, LEVEL, AssessmentSubject, Section, Verdict, assess, verdict
 from acdc.judges.completeness import Completeness, Gap, completeness
 from acdc.judges.evaluation import judgement
@@ -15,7 +16,6 @@ from acdc.judges.findings import Findings, RecordedResults, Repeated
 from acdc.judges.stability import Agreement
 from acdc.judges.statistical_tests import hypotheses
 from acdc.progress import Progress
-from graphs.circuit import Circuit
 from tests.acdc.discoveries import SETUP
 
 QUESTIONS = (

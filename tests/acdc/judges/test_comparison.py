@@ -9,11 +9,11 @@ import pytest
 
 import acdc
 from acdc.errors import WrongModel
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import DifferentGraphs
+from acdc.graphs.nodes import Edge
 from acdc.judges.comparison import Difference, compare
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import DifferentGraphs
-from graphs.nodes import Edge
 from tests.acdc.discoveries import SETUP, periodic
 
 GRAPH = ComputationalGraph(2, 1, 4)

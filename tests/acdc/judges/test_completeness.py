@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.planted import MOTIFS, Motif, known
 from acdc.judges.completeness import Completeness, Gap, completeness
@@ -12,9 +15,6 @@ from acdc.judges.findings import INCOMPLETE
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
 
 
 def judgement(subject: Known) -> Problem:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from acdc.errors import UnmeasurableBehaviour
+from acdc.graphs.circuit import Circuit
 from acdc.judges.distance import distances, rounding
 from acdc.judges.necessity import partial_necessity
 from acdc.judges.random_circuits import random_circuits
 from acdc.judges.sufficiency import sufficiency
 from acdc.problem import Problem
 from acdc.progress import Progress
-from graphs.circuit import Circuit
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_the_watch_hears_of_a_steady_growth_to_the_end(measurable: Problem) -> N
 def test_a_behaviour_that_ablation_does_not_touch_has_no_rounding(measurable: Problem) -> None:
     from dataclasses import replace
 
-    from tasks.prompts import PromptPairs
+    from acdc.tasks.prompts import PromptPairs
 
     same = PromptPairs(tuple(replace(pair, corrupt=pair.clean) for pair in measurable.pairs.pairs))
     with pytest.raises(UnmeasurableBehaviour):

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import binom, t
 
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.judges.equivalence import compare, equivalence, sign_test, two_one_sided
 from acdc.problem import Problem
-from graphs.circuit import Circuit
 
 
 def test_the_sign_test_counts_prompts_and_not_how_far_they_are_apart() -> None:

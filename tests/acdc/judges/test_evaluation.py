@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 import acdc
-import tasks
+from acdc import tasks
 from acdc.errors import WrongModel
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.model import Model
+from acdc.graphs.nodes import LOGITS
 from acdc.provenance import Provenance
 from acdc.settings import Setup, Threshold
-from graphs.circuit import Circuit
-from graphs.errors import BadCircuitFile
-from graphs.model import Model
-from graphs.nodes import LOGITS
-from tasks.errors import BadPrompts
-from tasks.files.behaviour_file import example
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.files.behaviour_file import example
 from tests.acdc.discoveries import SETUP
 from tests.checkpoints import Checkpoints
 

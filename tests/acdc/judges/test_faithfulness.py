@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.model import Model
 from acdc.judges.faithfulness import Faithfulness, Levels, Size, faithfulness
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.model import Model
-from tasks.metrics import AbstractMetric
-from tasks.prompts import PromptPairs
+from acdc.tasks.metrics import AbstractMetric
+from acdc.tasks.prompts import PromptPairs
 
 Given = Callable[..., Faithfulness]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import BadCircuitFile
 from acdc.judges.completeness import Completeness, Gap
 from acdc.judges.faithfulness import Faithfulness, Interval, Levels, Size, Tail
 from acdc.judges.findings import Findings, doubts, incompleteness, warnings
 from acdc.progress import CurvePoint
 from acdc.provenance import AlgorithmOrigin, MetricOrigin
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.errors import BadCircuitFile
 
 GRAPH = ComputationalGraph(1, 1, 4)
 JUDGED = Faithfulness(

@@ -9,10 +9,10 @@ import numpy
 import pytest
 
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.judges.independence import independence, permuted
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence
 
 
 def test_hsic_is_the_trace_of_the_centred_kernels() -> None:

@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import binom
 
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.judges.minimality import beating, holm, minimality
 from acdc.problem import Problem
-from graphs.circuit import Circuit
 
 
 def test_the_binomial_test_is_given_how_many_are_beaten_and_not_by_how_much() -> None:

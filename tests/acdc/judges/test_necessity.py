@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.judges.necessity import necessity, partial_necessity
 from acdc.problem import Problem
-from graphs.circuit import Circuit
 
 
 def test_without_all_edges_nothing_is_kept_and_without_none_everything(measurable: Problem) -> None:

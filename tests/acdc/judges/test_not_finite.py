@@ -10,6 +10,8 @@ import pytest
 from acdc.bench.answer import Ranking
 from acdc.bench.roc import of_ranking
 from acdc.errors import NotFinite
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
 from acdc.judges.completeness import _strongest
 from acdc.judges.equivalence import compare, two_one_sided
 from acdc.judges.faithfulness import ratio_of_means
@@ -17,8 +19,6 @@ from acdc.judges.independence import permuted
 from acdc.judges.minimality import beating, holm
 from acdc.judges.rank_test import rank_test
 from acdc.judges.stability import spearman
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
 
 GOOD = numpy.array([0.25, 0.5, 1.0, 2.0])
 GRAPH = ComputationalGraph(1, 1, 4)

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
 from acdc.judges.random_circuits import DRAWS, Draw, random_circuits
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
 
 GRAPH = ComputationalGraph(3, 4, 8)
 NAMES = ["input->a0.h1<v>", "a0.h1->m1", "m1->a2.h3<k>", "a2.h3->logits", "input->a2.h3<q>", "a0.h1->a2.h3<v>"]

@@ -13,19 +13,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import acdc
-import graphs
-import tasks
+from acdc import graphs, tasks
 from acdc.discovery.rediscover import rediscover
 from acdc.errors import ChangedSubject
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.model import Model
 from acdc.hashes import NO_TOKENIZER, tokenizer_hash, weights_hash
 from acdc.judges.evaluation import subject
 from acdc.judges.same_subject import Differences
 from acdc.models import load_named
 from acdc.provenance import Provenance
 from acdc.settings import Setup
-from graphs.circuit import Circuit
-from graphs.errors import BadCircuitFile
-from graphs.model import Model
 from tests.acdc.discoveries import SETUP
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.judges.sensitivity import ConditionalClaim, sensitivity
 from acdc.problem import Problem
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from tasks.metrics import metric, metric_names
+from acdc.tasks.metrics import metric, metric_names
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import Edge
 from acdc.judges.stability import Agreement, jaccard, spearman, stability
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.nodes import Edge
 
 GRAPH = ComputationalGraph(2, 1, 4)
 

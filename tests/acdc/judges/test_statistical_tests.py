@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
+from acdc.graphs.circuit import Circuit
 from acdc.judges.equivalence import equivalence
 from acdc.judges.necessity import partial_necessity
 from acdc.judges.statistical_tests import hypotheses
 from acdc.problem import Problem
-from graphs.circuit import Circuit
 
 
 def test_each_test_is_that_of_its_judge_and_all_are_json(measurable: Problem) -> None:

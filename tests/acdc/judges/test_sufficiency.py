@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from acdc.graphs.circuit import Circuit
 from acdc.judges.random_circuits import random_circuits
 from acdc.judges.sufficiency import sufficiency
 from acdc.problem import Problem
-from graphs.circuit import Circuit
 
 
 def test_it_compares_distances_from_the_model_prompt_by_prompt(measurable: Problem) -> None:

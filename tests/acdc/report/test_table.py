@@ -8,6 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import Edge
 from acdc.judges.findings import Findings, RecordedResults
 from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
@@ -21,9 +24,6 @@ from acdc.provenance import (
     TaskOrigin,
 )
 from acdc.report import table
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.nodes import Edge
 from tests.acdc.judges.test_findings import GRAPH, JUDGED
 
 LOGIT = MetricOrigin(name="logit_difference", meaning="a - b; higher: more of the behaviour")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acdc.robust.frequent_words import typical
-from tasks.tokenisation import TextPair
+from acdc.tasks.tokenisation import TextPair
 
 
 def prompts(*letters: str) -> list[TextPair]:

@@ -14,6 +14,9 @@ from acdc.attacks.search import search
 from acdc.attacks.variations import prompts_of
 from acdc.discovery.discover import Result, discover
 from acdc.errors import BadCheckpoint, BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.planted import hidden_edges, known
 from acdc.judges.evaluation import evaluate
@@ -22,11 +25,8 @@ from acdc.progress import CurvePoint, SearchSummary
 from acdc.robust.learning import _CandidateCircuit, _Course, discover_robust
 from acdc.robust.rounds import RobustPlan, RobustResult, Round, Stop
 from acdc.settings import Setup, Threshold
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.nodes import Edge
-from tasks.prompts import ListedPrompts, PromptPairs
-from tasks.task import Task
+from acdc.tasks.prompts import ListedPrompts, PromptPairs
+from acdc.tasks.task import Task
 
 SETUP = Setup(prompts=12)
 PLAN = RobustPlan(budget=30, lessons=12, rounds=2)

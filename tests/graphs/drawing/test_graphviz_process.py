@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from graphs.drawing import graphviz_process as drawing
-from graphs.drawing.graphviz_process import Engine, Form, drawn, engines
-from graphs.errors import RenderError
+from acdc.graphs.drawing import graphviz_process as drawing
+from acdc.graphs.drawing.graphviz_process import Engine, Form, drawn, engines
+from acdc.graphs.errors import RenderError
 
 TEXT = 'digraph { layout="neato" a [pos="0,0!"] b [pos="0,1!"] a -> b }'
 MAGIC: dict[Form, bytes] = {"svg": b"<?xml", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}

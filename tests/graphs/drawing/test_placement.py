@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.drawing.placement import columns, rows
-from graphs.nodes import Node
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.drawing.placement import columns, rows
+from acdc.graphs.nodes import Node
 
 SEQUENTIAL = ComputationalGraph(n_layers=3, n_heads=4, d_model=8)
 PARALLEL = ComputationalGraph(n_layers=3, n_heads=4, d_model=8, parallel=True)

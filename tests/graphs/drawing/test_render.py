@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.drawing import graphviz_process as drawing
-from graphs.drawing.graphviz_process import Engine
-from graphs.drawing.render import difference_dot, dot, render, render_difference
-from graphs.errors import DifferentGraphs, RenderError
-from graphs.nodes import Edge
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.drawing import graphviz_process as drawing
+from acdc.graphs.drawing.graphviz_process import Engine
+from acdc.graphs.drawing.render import difference_dot, dot, render, render_difference
+from acdc.graphs.errors import DifferentGraphs, RenderError
+from acdc.graphs.nodes import Edge
 
 GRAPH = ComputationalGraph(n_layers=2, n_heads=4, d_model=8)
 GOLDEN = Path(__file__).with_name("golden_circuit.dot")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.execution.allocation import freed_memory_kept
 
 
 class Library:

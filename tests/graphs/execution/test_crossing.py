@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-import graphs
-from graphs.circuit import Circuit
-from graphs.errors import BadTokens, DifferentGraphs
-from graphs.execution.crossing import CrossedRun
-from graphs.execution.executor import Executor
-from graphs.model import Model, from_bridge
-from graphs.model.parts import Mlp
+from acdc import graphs
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadTokens, DifferentGraphs
+from acdc.graphs.execution.crossing import CrossedRun
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model.parts import Mlp
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, random_circuits
 from tests.native_bridges import NATIVES, Native, native_bridge

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-import graphs
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.errors import BadTokens, DifferentGraphs
-from graphs.execution.executor import Executor
-from graphs.model import Model, from_bridge
-from graphs.nodes import INPUT
+from acdc import graphs
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadTokens, DifferentGraphs
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.nodes import INPUT
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits, native_oracle_outputs
 from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits, oracle_outputs, oracle_weighted_logits

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import graphs
-from graphs.ablation import Ablation
-from graphs.computation import ComputationalGraph
-from graphs.execution.gradients import Linearisation
-from graphs.execution.runs import Runs, TokenPairs, prepare
-from graphs.model import Model, from_bridge
+from acdc import graphs
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.execution.gradients import Linearisation
+from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
+from acdc.graphs.model import Model, from_bridge
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_oracle_outputs, native_oracle_weighted_logits
 from tests.graphs.oracle import Outputs, load_bridge, oracle_outputs, oracle_weighted_logits

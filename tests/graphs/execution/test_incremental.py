@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-import graphs
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.execution.incremental import IncrementalExecutor
-from graphs.execution.runs import Runs, TokenPairs, prepare
-from graphs.model import Model, from_bridge
-from graphs.nodes import LOGITS, Edge, Receiver
+from acdc import graphs
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.incremental import IncrementalExecutor
+from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
+from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.nodes import LOGITS, Edge, Receiver
 from tests.checkpoints import Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS
 from tests.native_bridges import native_bridge

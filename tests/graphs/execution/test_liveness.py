@@ -7,9 +7,9 @@ import random
 import pytest
 import torch
 
-from graphs.circuit import Circuit
-from graphs.computation import ComputationalGraph
-from graphs.execution.liveness import Liveness
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.execution.liveness import Liveness
 
 GRAPHS = [
     ComputationalGraph(3, 2, 4),

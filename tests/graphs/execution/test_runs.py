@@ -6,12 +6,12 @@ import jaxtyping
 import pytest
 import torch
 
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.errors import BadTokens
-from graphs.execution.executor import Executor
-from graphs.execution.runs import TokenPairs, mean_outputs, prepare
-from graphs.model import Model, from_bridge
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadTokens
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.runs import TokenPairs, mean_outputs, prepare
+from acdc.graphs.model import Model, from_bridge
 from tests.graphs.native_oracle import native_oracle_logits
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
 from tests.native_bridges import Native, native_bridge

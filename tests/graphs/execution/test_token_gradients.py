@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-import graphs
-from graphs.ablation import Ablation
-from graphs.circuit import Circuit
-from graphs.execution.executor import Executor
-from graphs.execution.runs import TokenPairs, between, mean_outputs
-from graphs.execution.token_gradients import token_gradients
+from acdc import graphs
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.runs import TokenPairs, between, mean_outputs
+from acdc.graphs.execution.token_gradients import token_gradients
 from tests.checkpoints import Architecture, Checkpoints
 
 STEP = 1e-5

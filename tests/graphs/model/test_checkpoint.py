@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import graphs
-from graphs.errors import ModelNotFound
+from acdc import graphs
+from acdc.graphs.errors import ModelNotFound
 from tests.checkpoints import Architecture, Checkpoints, change_config, change_weights
 from tests.graphs.model.conftest import Copied
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import graphs
-from graphs.circuit import Circuit
-from graphs.errors import BadTokens, ModelNotFound, ModelUnreachable, UnsupportedModel
-from graphs.execution.executor import Executor
-from graphs.model import Model, extraction, from_bridge, parity
-from graphs.model.extraction import layer_of
+from acdc import graphs
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadTokens, ModelNotFound, ModelUnreachable, UnsupportedModel
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.model import Model, extraction, from_bridge, parity
+from acdc.graphs.model.extraction import layer_of
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_config, change_weights
 from tests.graphs.model.conftest import Copied
 from tests.graphs.random_circuits import CLEAN

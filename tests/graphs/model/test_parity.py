@@ -13,12 +13,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import graphs
-from graphs.errors import UnsupportedModel
-from graphs.model import Model, extraction, from_bridge, parity
-from graphs.model.layer import Layer
-from graphs.model.parts import Mlp, Norm, Place, Projection, Unembedding
-from graphs.model.recording import CheckInputs, Original, Recording, record
+from acdc import graphs
+from acdc.graphs.errors import UnsupportedModel
+from acdc.graphs.model import Model, extraction, from_bridge, parity
+from acdc.graphs.model.layer import Layer
+from acdc.graphs.model.parts import Mlp, Norm, Place, Projection, Unembedding
+from acdc.graphs.model.recording import CheckInputs, Original, Recording, record
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_weights
 from tests.native_bridges import NATIVES, Native, native_bridge
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphs.model.parts import Attention, Mlp, Norm, NormKind, Place, Projection, Unembedding
+from acdc.graphs.model.parts import Attention, Mlp, Norm, NormKind, Place, Projection, Unembedding
 
 HEADS, BATCH, POS, D_MODEL, D_HEAD = 3, 2, 5, 8, 4
 NO_NORM = Norm("none")

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-import graphs
+from acdc import graphs
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import ModelChanged
+from acdc.graphs.execution.executor import Executor
+from acdc.graphs.model import Model, from_bridge
 from acdc.problem import Problem
-from graphs.circuit import Circuit
-from graphs.errors import ModelChanged
-from graphs.execution.executor import Executor
-from graphs.model import Model, from_bridge
-from tasks.metrics import LogitDifference
+from acdc.tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphs.model.weights import BareLayer, BareWeights, from_weights
+from acdc.graphs.model.weights import BareLayer, BareWeights, from_weights
 
 CONTEXT, VOCABULARY, D_MODEL, HEADS, D_HEAD, D_MLP = 6, 9, 7, 2, 3, 5
 TOKENS = torch.tensor([[0, 3, 8, 1], [4, 4, 2, 7]])

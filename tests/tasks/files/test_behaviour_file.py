@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.builtin.agreement import NOUNS, PREPOSITIONS
-from tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
-from tasks.files.behaviour_file import example, load_behaviour_file
-from tasks.metrics import metric_names
-from tasks.prompts import ListedPrompts, TemplatePrompts
-from tasks.task import Task
-from tasks.tokenisation import TextPair
+from acdc.tasks.builtin.agreement import NOUNS, PREPOSITIONS
+from acdc.tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
+from acdc.tasks.files.behaviour_file import example, load_behaviour_file
+from acdc.tasks.metrics import metric_names
+from acdc.tasks.prompts import ListedPrompts, TemplatePrompts
+from acdc.tasks.task import Task
+from acdc.tasks.tokenisation import TextPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 HEAD = "name: mine\nmodel: a-model\nmetric: kl\n"

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tasks.files.behaviour_form import BehaviourForm
-from tasks.files.forms import schema_of
-from tasks.metrics import metric_names
+from acdc.tasks.files.behaviour_form import BehaviourForm
+from acdc.tasks.files.forms import schema_of
+from acdc.tasks.metrics import metric_names
 
 
 def test_the_schema_is_the_golden_file() -> None:

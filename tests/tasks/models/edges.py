@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from transformers import GPT2Config
 
-from tasks.models.training.edgewise import places, receivers, senders
+from acdc.tasks.models.training.edgewise import places, receivers, senders
 
 
 def these_edges(config: GPT2Config, names: Iterable[str], rows: int) -> Bool[Tensor, "batch receiver sender"]:

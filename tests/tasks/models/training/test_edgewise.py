@@ -8,8 +8,8 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
-from tasks.models.training.edgewise import Interchange, places, receivers, run, senders
-from tasks.models.training.interchange import untrained
+from acdc.tasks.models.training.edgewise import Interchange, places, receivers, run, senders
+from acdc.tasks.models.training.interchange import untrained
 from tests.tasks.models.edges import one_edge
 
 

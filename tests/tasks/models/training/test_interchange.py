@@ -11,11 +11,11 @@ from jaxtyping import Bool
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
-from tasks.builtin.combinations import Combinations
-from tasks.models import shipped_model
-from tasks.models.training.edgewise import places
-from tasks.models.training.interchange import Interchanges
-from tasks.models.training.lesson import Lesson
+from acdc.tasks.builtin.combinations import Combinations
+from acdc.tasks.models import shipped_model
+from acdc.tasks.models.training.edgewise import places
+from acdc.tasks.models.training.interchange import Interchanges
+from acdc.tasks.models.training.lesson import Lesson
 from tests.tasks.models.edges import these_edges
 
 NAMES = ("siit-lookup-3l", "siit-pick-3l")

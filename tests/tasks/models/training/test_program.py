@@ -6,7 +6,7 @@ import json
 
 import torch
 
-from tasks.models.training.program import Program, Variable
+from acdc.tasks.models.training.program import Program, Variable
 
 # the answer is the last token plus the sum of the first two
 PROGRAM = Program(
