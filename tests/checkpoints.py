@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,8 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tests.shared import SharedModels
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from acdc.graphs.model import Model
 
 Architecture = Literal[
     "gpt2", "gpt_neox", "gpt_neox_sequential", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"
@@ -33,6 +37,13 @@ class Checkpoints:
     """A folder of tiny checkpoints, each built when it is first asked for."""
 
     root: Path
+    _loaded: SharedModels = field(default_factory=SharedModels, compare=False, repr=False)
+
+    def model(self, architecture: Architecture, dtype: torch.dtype = torch.float64) -> Model:
+        """The model of that architecture, for tests that only read it: it is loaded once for all of them."""
+        from acdc import graphs
+
+        return self._loaded.get((architecture, dtype), lambda: graphs.load(self.path(architecture), dtype=dtype))
 
     def path(self, architecture: Architecture) -> Path:
         """The directory of the checkpoint of that architecture."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from typing import TYPE_CHECKING
 
 os.environ.update(
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
     WANDB_MODE="disabled",
     TOKENIZERS_PARALLELISM="false",
-    OMP_NUM_THREADS="1",
+    OMP_NUM_THREADS="1",  # torch reads it when it is imported
     JAX_DISABLE_MOST_OPTIMIZATIONS="1",  # compiling Tracr's models takes longer than running them
 )
 
 import hypothesis
 import pytest
-import torch
 from jaxtyping import install_import_hook
 
 from tests.layout import PACKAGES, module_name, modules
@@ -28,14 +29,22 @@ WITH_TENSORS = [
     if "from jaxtyping import" in file.read_text("utf-8")
 ]
 install_import_hook(WITH_TENSORS, "tests.shape_checks.first_calls")
-torch.set_num_threads(1)
+gc.set_threshold(20_000, 20, 10)  # looking for garbage as often as usual takes as long as a hundred small tests
 hypothesis.settings.register_profile("busy machine", deadline=None)
 hypothesis.settings.load_profile("busy machine")
 
 pytest_plugins = ["pytester"]
 
 from tests import shape_checks  # noqa: E402  # what the tests import must find the hook in place
-from tests.checkpoints import Checkpoints  # noqa: E402
+
+if TYPE_CHECKING:
+    from tests.checkpoints import Checkpoints
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What was imported lives as long as the process, so nobody looks for garbage in it again and again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,4 +56,6 @@ def pytest_runtest_setup() -> None:
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
     """Tiny random checkpoints of every supported architecture, by name."""
+    from tests.checkpoints import Checkpoints  # loads torch, which a process that only hands out tests does without
+
     return Checkpoints(tmp_path_factory.mktemp("checkpoints"))

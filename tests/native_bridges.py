@@ -8,10 +8,21 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import native as _native  # noqa: F401  # it adds boot_native to the class
 
+from acdc.graphs.model import Model, from_bridge
+from tests.shared import SharedModels
+
 Native = Literal[
     "attention_only", "attention_only_bare", "relu", "gelu_bare", "gelu_new", "solu_ln", "bidirectional", "rotary"
 ]
 NATIVES: tuple[Native, ...] = get_args(Native)
+
+_MODELS = SharedModels()
+
+
+def native_model(name: Native, **changes: Any) -> Model:
+    """The model of `native_bridge` with those arguments, for tests that only read it: it is made once."""
+    key = (name, *sorted(changes.items()))
+    return _MODELS.get(key, lambda: from_bridge(native_bridge(name, **changes)))
 
 
 def native_bridge(

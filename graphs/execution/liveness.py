@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -28,21 +30,22 @@ class Liveness:
     def of(cls, graph: ComputationalGraph, mask: Bool[Tensor, "circuit receiver sender"]) -> Liveness:
         """That of the circuits with these edges; the edges kept are those of `Circuit.pruned`."""
         n_circuits, n_receivers, n_senders = mask.shape
+        edges = mask.cpu().numpy()  # the steps are many and small, which costs less outside of torch
         # of receivers: whether what they read matters, and whether at every position; the logits come last
-        matters, read_everywhere = mask.new_zeros(2, n_circuits, n_receivers)
-        live, everywhere = mask.new_zeros(2, n_circuits, n_senders)
+        matters, read_everywhere = np.zeros((2, n_circuits, n_receivers), dtype=bool)
+        live, everywhere = np.zeros((2, n_circuits, n_senders), dtype=bool)
         matters[:, -1] = True
         for sender in range(n_senders - 1, -1, -1):
-            live[:, sender] = (mask[:, :, sender] & matters).any(1)
-            everywhere[:, sender] = (mask[:, :, sender] & read_everywhere).any(1)
+            live[:, sender] = (edges[:, :, sender] & matters).any(1)
+            everywhere[:, sender] = (edges[:, :, sender] & read_everywhere).any(1)
             for row, slot in receivers_of(graph, sender):
                 matters[:, row] = live[:, sender]
                 read_everywhere[:, row] = (everywhere if slot in (None, "q") else live)[:, sender]
-        kept = mask & matters[:, :, None]
-        reachable = connected(graph, kept)
+        kept = edges & matters[:, :, None]
+        reachable = _connected(graph, kept)
         kept, live, everywhere = kept & reachable[:, None], live & reachable, everywhere & reachable
         live[:, 0] = True
-        return cls(kept, live, everywhere)
+        return cls(*(torch.from_numpy(part).to(mask.device) for part in (kept, live, everywhere)))
 
     def distinct(self) -> tuple[Int[Tensor, " distinct"], Int[Tensor, " circuit"]]:
         """Circuits no two of which keep the same edges, and for every circuit which of them keeps the edges it does."""
@@ -61,12 +64,16 @@ def connected(
     graph: ComputationalGraph, kept: Bool[Tensor, "circuit receiver sender"]
 ) -> Bool[Tensor, "circuit sender"]:
     """The senders that a path over kept edges connects with `input`; the others write what the ablated run has."""
-    reachable = kept.new_zeros(len(kept), kept.shape[-1])
+    return torch.from_numpy(_connected(graph, kept.cpu().numpy())).to(kept.device)
+
+
+def _connected(graph: ComputationalGraph, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    reachable = np.zeros((len(kept), kept.shape[-1]), dtype=bool)
     reachable[:, 0] = True
     for sender in range(1, kept.shape[-1]):
         rows = [row for row, _ in receivers_of(graph, sender)]
         read = graph.reads(graph.receivers[rows[0]])
-        reachable[:, sender] = (kept[:, rows, :read] & reachable[:, None, :read]).flatten(1).any(1)
+        reachable[:, sender] = (kept[:, rows, :read] & reachable[:, None, :read]).any((1, 2))
     return reachable
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
-import torch
 
 import acdc
 import acdc.graphs.model
 from acdc import graphs, tasks
-from acdc.graphs.errors import ModelChanged
-from acdc.graphs.model import Model, from_bridge
+from acdc.cli import commands
+from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.tasks.metrics import LogitDifference
 from tests.acdc.behaviours import behaviour
@@ -21,42 +21,40 @@ from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
 from tests.acdc.hypotheses.files import claiming, write
 from tests.checkpoints import Checkpoints
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_model
+from tests.shared import SharedModels
 
 collect_ignore = ["files_of_0_1"]  # which are read by a test of their own
-
-
-def untouched(model: Model) -> bool:
-    """Whether nobody has edited its weights, hooked it or switched dropout on."""
-    try:
-        return model.check_unchanged() == 0
-    except ModelChanged:
-        return False
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _shipped_models_once() -> Iterator[None]:
     """A shipped model that is loaded by name is read once, and again when a test has changed the one before."""
     load, shipped = graphs.model.load, {str(tasks.shipped_model(name)) for name in tasks.shipped_models()}
-    known: dict[tuple[Any, ...], Model] = {}
+    known = SharedModels()
 
     def loaded(name: str | os.PathLike[str], **settings: Any) -> Model:
         if name not in shipped:
             return load(name, **settings)
-        key = (name, *sorted(settings.items()))
-        if key not in known or not untouched(known[key]):
-            known[key] = load(name, **settings)
-        return known[key]
+        return known.get((name, *sorted(settings.items())), lambda: load(name, **settings))
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("acdc.graphs.model.load", loaded)
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _parser_once() -> Iterator[None]:
+    """The command line's parser, which no command changes, is made once: making it takes longer than most commands."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("acdc.cli.commands.command", cache(commands.command))
+        yield
+
+
 @pytest.fixture(scope="module")
 def llama(checkpoints: Checkpoints) -> Model:
     """A model of two layers and 110 edges in float64."""
-    return graphs.load(checkpoints.path("llama"), dtype=torch.float64)
+    return checkpoints.model("llama")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +66,7 @@ def measurable(llama: Model) -> Problem:
 @pytest.fixture(scope="module")
 def two_heads() -> Model:
     """A model of two layers with two heads each."""
-    return from_bridge(native_bridge("relu", n_heads=2))
+    return native_model("relu", n_heads=2)
 
 
 @pytest.fixture(scope="module")

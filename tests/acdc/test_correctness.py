@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import acdc
-from acdc import graphs, tasks
+from acdc import tasks
 from acdc.correctness import Right, correct, drawn
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.model import Model
@@ -59,7 +59,7 @@ def test_a_prompt_is_right_where_the_likeliest_token_is_an_answer_at_every_posit
 
 
 def test_rounding_of_the_shares_of_many_positions_makes_no_prompt_wrong(checkpoints: Checkpoints) -> None:
-    model = graphs.load(checkpoints.path("llama"))
+    model = checkpoints.model("llama", torch.float32)
     clean, corrupt = ((torch.arange(25) * step % 20)[None] for step in (3, 7))
     said = model.logits(clean)[0].argmax(-1).tolist()
     others = [[(token + 1) % 20] for token in said]

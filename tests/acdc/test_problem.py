@@ -13,14 +13,14 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import DifferentGraphs
 from acdc.graphs.execution.executor import Executor
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.tasks.errors import BadPrompts
 from acdc.tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets
 from acdc.tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.behaviours import behaviour
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_model
 
 
 def some_circuits(problem: Problem) -> list[Circuit]:
@@ -172,7 +172,7 @@ def test_prompts_longer_than_those_whose_means_they_need_are_refused(measurable:
 
 
 def test_an_answer_that_the_model_cannot_give_is_refused() -> None:
-    model = from_bridge(native_bridge("relu", d_vocab=64, d_vocab_out=5))
+    model = native_model("relu", d_vocab=64, d_vocab_out=5)
     pairs = behaviour(model, (5, 7))
     Problem(model, pairs, LogitDifference()).measure([Circuit.empty(model.graph)])
     wrong = PromptPairs(tuple(replace(pair, distractors=(9,)) for pair in pairs.pairs))

@@ -107,4 +107,4 @@ def test_crossed_prompts_have_the_rotation_of_their_whole_length(checkpoints: Ch
 def test_positions_that_are_embedded_or_of_two_kinds_may_be_padded(
     checkpoints: Checkpoints, architecture: Architecture, padded: bool
 ) -> None:
-    assert graphs.load(checkpoints.path(architecture)).ignores_padding == padded
+    assert checkpoints.model(architecture, torch.float32).ignores_padding == padded

@@ -25,11 +25,11 @@ from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInCircuit, NotInGraph
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.files import write_atomically
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge, Node
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS
 from tests.graphs.recipes import Recipe, recipes
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_model
 
 GOLDEN = Path(__file__).parent / "golden_circuit.json"
 GRAPH = ComputationalGraph(n_layers=2, n_heads=2, d_model=8)
@@ -346,8 +346,8 @@ def test_under_a_frozen_scale_such_edges_are_dead_too() -> None:
 def models() -> dict[bool, Model]:
     """By whether it has MLPs."""
     return {
-        True: from_bridge(native_bridge("relu", n_heads=2, n_layers=3)),
-        False: from_bridge(native_bridge("attention_only", n_heads=2, n_layers=3)),
+        True: native_model("relu", n_heads=2, n_layers=3),
+        False: native_model("attention_only", n_heads=2, n_layers=3),
     }
 
 

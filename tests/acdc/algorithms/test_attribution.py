@@ -12,14 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from acdc import graphs
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.gradients import Linearisation
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from acdc.graphs.nodes import INPUT, LOGITS
 from acdc.problem import Problem
 from acdc.tasks.metrics import AbstractMetric, LogitDifference, Targets, metric
@@ -28,7 +27,7 @@ from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
 from tests.graphs.oracle import Outputs, ablate, load_bridge, oracle_outputs, oracle_weighted_logits
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_model
 
 Scorer = Attribution | IntegratedGradients
 Scores = dict[str, float]
@@ -137,7 +136,7 @@ def test_a_distance_has_no_share_of_the_clean_end(llama: Model, bridge: Transfor
 
 @pytest.mark.parametrize("name", ["llama", "gpt_neox"])
 def test_activations_move_one_layer_at_a_time_below_what_is_clean(checkpoints: Checkpoints, name: Architecture) -> None:
-    model, bridge = graphs.load(checkpoints.path(name), dtype=torch.float64), load_bridge(checkpoints.ungrouped(name))
+    model, bridge = checkpoints.model(name), load_bridge(checkpoints.ungrouped(name))
     problem = Problem(model, behaviour(model, (5, 6)), LogitDifference())
     groups: list[set[str]] = [{"input"}]
     for layer in range(model.graph.n_layers):
@@ -164,7 +163,7 @@ def test_one_step_is_edge_attribution(measurable: Problem, path: str) -> None:
 
 def test_where_the_model_is_linear_the_score_is_what_removing_the_edge_costs() -> None:
     """Without a final norm the logits are linear in what they read; positive: removal makes the metric worse."""
-    model = from_bridge(native_bridge("gelu_bare"))
+    model = native_model("gelu_bare")
     problem = Problem(model, behaviour(model, (5, 11, 5)), LogitDifference())
     full = Circuit.full(model.graph)
     into_logits = [edge for edge in full.ordered() if edge.receiver == LOGITS]
@@ -205,7 +204,7 @@ def test_prompts_of_two_lengths_count_each_for_one(measurable: Problem, scorer: 
 def test_a_distance_is_refused_where_it_has_no_gradient(
     checkpoints: Checkpoints, measured: str, scorer: Scorer, dtype: torch.dtype
 ) -> None:
-    model = graphs.load(checkpoints.path("llama"), dtype=dtype)
+    model = checkpoints.model("llama", dtype)
     message = f"the gradient of {measured} is 0 at every edge: .* use another metric .* or --method acdc"
     with pytest.raises(UnmeasurableBehaviour, match=message):
         ended(scorer.walk(of_llama(model, measured)))

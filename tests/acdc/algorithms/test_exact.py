@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import torch
 
-from acdc import graphs
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.scores import ScoringStep
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.model import from_bridge
 from acdc.problem import Problem
 from acdc.tasks.metrics import LogitDifference, metric
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Checkpoints
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_model
 
 
 def assert_exact(problem: Problem, exact: ExactPatching) -> None:
@@ -49,13 +46,12 @@ def test_every_effect_is_that_of_the_model_without_the_edge(
 
 @pytest.mark.parametrize("name", ["gpt_neox", "gemma2"])
 def test_also_in_parallel_models_and_with_frozen_scales(checkpoints: Checkpoints, name: str) -> None:
-    path = checkpoints.path("gpt_neox" if name == "gpt_neox" else "gemma2")
-    model = graphs.load(path, dtype=torch.float64)
+    model = checkpoints.model("gpt_neox" if name == "gpt_neox" else "gemma2")
     assert_exact(Problem(model, behaviour(model, (5, 6)), LogitDifference()), ExactPatching())
 
 
 def test_also_without_mlps() -> None:
-    model = from_bridge(native_bridge("attention_only"))
+    model = native_model("attention_only")
     assert_exact(Problem(model, behaviour(model, (5, 6)), LogitDifference()), ExactPatching())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,6 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.incremental import IncrementalExecutor
-from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge, Receiver
 from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence, metric
@@ -29,26 +28,12 @@ from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
 
 TWO_LENGTHS = (4, 11, 4, 11, 11)
-Load = Callable[[Architecture], Model]
-
-
-@pytest.fixture(scope="module")
-def load(checkpoints: Checkpoints) -> Load:
-    """Tiny models in float64, each loaded once."""
-    loaded: dict[Architecture, Model] = {}
-
-    def load(architecture: Architecture) -> Model:
-        if architecture not in loaded:
-            loaded[architecture] = graphs.load(checkpoints.path(architecture), dtype=torch.float64)
-        return loaded[architecture]
-
-    return load
 
 
 @pytest.fixture
-def problem(load: Load) -> Problem:
+def problem(checkpoints: Checkpoints) -> Problem:
     """A small problem whose metric gets worse with every first removal."""
-    model = load("llama")
+    model = checkpoints.model("llama")
     return Problem(model, behaviour(model, (9, 9, 9, 9)), KLDivergence())
 
 
@@ -89,8 +74,8 @@ CASES: dict[Architecture, tuple[Case, ...]] = {
 
 
 @pytest.mark.parametrize("architecture", CASES)
-def test_edges_and_scores_are_those_of_one_run_per_edge(load: Load, architecture: Architecture) -> None:
-    model = load(architecture)
+def test_edges_and_scores_are_those_of_one_run_per_edge(checkpoints: Checkpoints, architecture: Architecture) -> None:
+    model = checkpoints.model(architecture)
     pairs = behaviour(model, TWO_LENGTHS)
     sizes = set()
     for ablation, measured, fraction in CASES[architecture]:
@@ -111,7 +96,7 @@ def test_edges_and_scores_are_those_of_one_run_per_edge(load: Load, architecture
 
 @pytest.mark.parametrize("algorithm", [GreedyPruning(1e-3), GreedyPruning(1e-3, batch=2)])
 def test_the_state_it_ends_in_is_its_circuit_measured_afresh(
-    load: Load, monkeypatch: pytest.MonkeyPatch, algorithm: GreedyPruning
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, algorithm: GreedyPruning
 ) -> None:
     made: list[IncrementalExecutor] = []
 
@@ -121,7 +106,7 @@ def test_the_state_it_ends_in_is_its_circuit_measured_afresh(
             made.append(self)
 
     monkeypatch.setattr(trials, "IncrementalExecutor", Recorded)
-    model = load("gemma2")
+    model = checkpoints.model("gemma2")
     problem = Problem(model, behaviour(model, TWO_LENGTHS), KLDivergence(), Ablation.MEAN_POSITIONAL)
     circuit = algorithm.discover(problem).circuit
     assert 0 < len(circuit) < problem.graph.n_edges
@@ -148,8 +133,8 @@ def test_a_removal_that_costs_just_the_threshold_is_not_made(problem: Problem) -
     assert first not in GreedyPruning(math.nextafter(cost, math.inf), batch=1).discover(problem).circuit
 
 
-def test_a_removal_that_helps_is_made_whatever_the_threshold(load: Load) -> None:
-    model = load("llama")
+def test_a_removal_that_helps_is_made_whatever_the_threshold(checkpoints: Checkpoints) -> None:
+    model = checkpoints.model("llama")
     problem = Problem(model, behaviour(model, TWO_LENGTHS), metric("logit_difference"))
     pruned = GreedyPruning(1e-12).discover(problem)
     assert all(score >= 1e-12 for score in pruned.circuit.scores.values())

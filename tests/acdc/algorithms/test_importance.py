@@ -9,7 +9,6 @@ import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-from acdc import graphs
 from acdc.algorithms.importance import HeadImportance
 from acdc.algorithms.scores import ScoringStep
 from acdc.errors import BadSetting, UnmeasurableBehaviour
@@ -54,7 +53,7 @@ def oracle_importance(problem: Problem, bridge: TransformerBridge) -> dict[str, 
 def test_an_edge_is_worth_the_lesser_of_its_nodes_by_the_oracle(
     checkpoints: Checkpoints, name: Architecture, measured: str, ablation: Ablation
 ) -> None:
-    model = graphs.load(checkpoints.path(name), dtype=torch.float64)
+    model = checkpoints.model(name)
     problem = Problem(model, behaviour(model, (6, 6, 6)), metric(measured), ablation)
     nodes = oracle_importance(problem, load_bridge(checkpoints.ungrouped(name))) | {"logits": math.inf}
     assert min(nodes.values()) > 1e-6

@@ -7,25 +7,23 @@ from dataclasses import replace
 import pytest
 import torch
 
-from acdc import graphs
 from acdc.algorithms.information_flow import InformationFlow
 from acdc.algorithms.scores import ScoringStep
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.model import from_bridge
 from acdc.problem import Problem
 from acdc.tasks.metrics import LogitDifference, metric
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
 from tests.graphs.oracle import load_bridge, oracle_outputs
-from tests.native_bridges import Native, native_bridge
+from tests.native_bridges import Native, native_model
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma2"])
 def test_shares_are_those_computed_by_hand(checkpoints: Checkpoints, architecture: Architecture) -> None:
     """On models whose attention has no output bias, where the stream is just the sum of what was written before."""
-    model = graphs.load(checkpoints.path(architecture), dtype=torch.float64)
+    model = checkpoints.model(architecture)
     bridge = load_bridge(checkpoints.ungrouped(architecture))
     problem = Problem(model, behaviour(model, (5, 7, 5)), LogitDifference())
     wanted: dict[str, float] = dict.fromkeys((edge.name for edge in model.graph.edges()), 0.0)
@@ -52,7 +50,7 @@ def test_shares_are_those_computed_by_hand(checkpoints: Checkpoints, architectur
 
 @pytest.mark.parametrize("name", ["attention_only", "gelu_new", "solu_ln"])
 def test_shares_into_a_receiver_add_up_to_1(name: Native) -> None:
-    model = from_bridge(native_bridge(name))
+    model = native_model(name)
     scores = ended(InformationFlow().walk(Problem(model, behaviour(model, (5, 6)), LogitDifference()))).scores
     for receiver in model.graph.receivers:
         shares = [scores[edge] for edge in model.graph.incoming(receiver)]
@@ -77,7 +75,7 @@ def test_streams_whose_norms_overflow_half_precision_have_shares(checkpoints: Ch
     """Sixteen numbers of thousands add up to more than the 65,504 that float16 can hold."""
     shares = []
     for dtype in (torch.float64, torch.float16):
-        model = graphs.load(checkpoints.path("llama"), dtype=dtype)
+        model = checkpoints.model("llama", dtype)
         with torch.no_grad():
             model.bridge.original_model.model.embed_tokens.weight.mul_(2**14)
         problem = Problem(model, behaviour(model, (5, 5)) if not shares else problem.pairs, LogitDifference())

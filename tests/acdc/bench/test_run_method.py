@@ -8,20 +8,19 @@ from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.bench.answer import Family, Ranking
 from acdc.bench.run_method import LOWEST, answer
-from acdc.graphs.model.loading import from_bridge
 from acdc.methods import PRUNING, SCORING
 from acdc.problem import Problem
 from acdc.settings import Method
 from acdc.tasks.metrics import LogitDifference
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.behaviours import behaviour
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_model
 
 
 @pytest.fixture(scope="module")
 def small() -> Problem:
     """Two prompts on a model of two layers with two heads each."""
-    model = from_bridge(native_bridge("relu", n_heads=2))
+    model = native_model("relu", n_heads=2)
     return Problem(model, behaviour(model, (5, 5)), LogitDifference())
 
 

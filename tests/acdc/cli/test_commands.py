@@ -20,6 +20,7 @@ from acdc.settings import DTYPES
 from acdc.tasks.known_metrics import METRICS, metric_names
 from tests.acdc.cli.command_line import acdc
 
+PARSER = command()
 COMMANDS = (
     "tasks",
     "models",
@@ -47,7 +48,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def options(name: str) -> list[Any]:
-    return [parameter for parameter in command().commands[name].params if parameter.param_type_name == "option"]
+    return [parameter for parameter in PARSER.commands[name].params if parameter.param_type_name == "option"]
 
 
 def test_help_lists_every_command_in_a_line() -> None:
@@ -100,7 +101,7 @@ def test_every_example_is_a_command_line_that_parses(name: str) -> None:
     shown = acdc(*filter(None, [name]), "--help").out
     for line in re.findall(r"^ +acdc (\S.*)$", shown, re.MULTILINE):
         words = shlex.split(re.split(r" [|>]", line)[0])
-        command().commands[words[0]].make_context(words[0], words[1:])
+        PARSER.commands[words[0]].make_context(words[0], words[1:])
 
 
 def test_the_version_is_the_package_s() -> None:

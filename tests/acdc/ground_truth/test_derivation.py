@@ -12,7 +12,7 @@ from acdc.graphs.execution.runs import TokenPairs, mean_outputs
 from acdc.graphs.model import from_bridge
 from acdc.graphs.nodes import Edge
 from acdc.ground_truth.derivation import single_edge_effects, true_edges
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_bridge, native_model
 
 BATCHES = (
     TokenPairs(torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([[7, 8, 3], [4, 9, 1]]), torch.tensor([2, 1])),
@@ -42,7 +42,7 @@ def test_effects_are_those_of_circuits_that_lack_one_edge(ablation: Ablation) ->
 
 
 def test_an_edge_is_true_if_one_prompt_shows_it() -> None:
-    model = from_bridge(native_bridge("relu", n_heads=2))
+    model = native_model("relu", n_heads=2)
     effects = single_edge_effects(model, BATCHES, Ablation.RESAMPLE)
     edge = Edge.parse("a1.h1->logits")
     smallest, largest = sorted(effects[edge].tolist())[0], effects[edge].max().item()

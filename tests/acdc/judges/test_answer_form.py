@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from acdc import graphs
 from acdc.graphs.model import Model
 from acdc.judges.answer_form import AnswerForm, answer_form
 from acdc.judges.findings import other_form
@@ -22,7 +21,7 @@ from tests.checkpoints import Checkpoints
 @pytest.fixture(scope="module")
 def model(checkpoints: Checkpoints) -> Model:
     """A random model which knows the letter `a` with and without a leading space."""
-    return graphs.load(checkpoints.path("gpt2"), dtype=torch.float64)
+    return checkpoints.model("gpt2")
 
 
 def problem(model: Model, answer: str) -> Problem:

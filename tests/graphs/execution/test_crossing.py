@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from functools import lru_cache
 
 import pytest
 import torch
 from torch import Tensor
 
-from acdc import graphs
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadTokens, DifferentGraphs
 from acdc.graphs.execution.crossing import CrossedRun
 from acdc.graphs.execution.executor import Executor
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from acdc.graphs.model.parts import Mlp
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, random_circuits
-from tests.native_bridges import NATIVES, Native, native_bridge
+from tests.native_bridges import NATIVES, Native, native_model
 
 TWO = CORRUPT[:2]
 
@@ -58,27 +56,22 @@ def assert_pairs_agree(model: Model) -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_pair_is_as_an_executor_runs_it(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    assert_pairs_agree(load(checkpoints, architecture))
+    assert_pairs_agree(checkpoints.model(architecture))
 
 
 @pytest.mark.parametrize("name", NATIVES)
 def test_every_pair_on_a_native_bridge_is_as_an_executor_runs_it(name: Native) -> None:
-    assert_pairs_agree(from_bridge(native_bridge(name)))
-
-
-@lru_cache(maxsize=12)
-def load(checkpoints: Checkpoints, architecture: Architecture) -> Model:
-    return graphs.load(checkpoints.path(architecture), dtype=torch.float64)
+    assert_pairs_agree(native_model(name))
 
 
 @pytest.fixture
 def gpt2(checkpoints: Checkpoints) -> Model:
-    return load(checkpoints, "gpt2")
+    return checkpoints.model("gpt2")
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "gemma2"])
 def test_the_reference_is_the_clean_run(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     reference = CrossedRun(model, Circuit.empty(model.graph), CLEAN, TWO, 4).reference()
     torch.testing.assert_close(reference, model.logits(CLEAN)[:, 4], rtol=0, atol=1e-9)
 
@@ -92,7 +85,7 @@ def test_pairs_come_out_alike_in_blocks_of_any_size(gpt2: Model, pairs: int) -> 
 
 
 def test_in_float32_pairs_agree_to_rounding(checkpoints: Checkpoints) -> None:
-    model = graphs.load(checkpoints.path("gpt2"))
+    model = checkpoints.model("gpt2", torch.float32)
     circuit = circuits_of(model, 1)[-1]
     [wanted] = one_by_one(model, [circuit], 6)
     torch.testing.assert_close(crossed(CrossedRun(model, circuit, CLEAN, TWO, 6)), wanted, rtol=1e-5, atol=2e-5)
@@ -129,6 +122,6 @@ def test_prompts_that_do_not_fit_are_refused(gpt2: Model) -> None:
 
 
 def test_a_circuit_of_another_model_is_refused(gpt2: Model, checkpoints: Checkpoints) -> None:
-    other = load(checkpoints, "llama")
+    other = checkpoints.model("llama")
     with pytest.raises(DifferentGraphs, match="cannot run on one with 3 layers"):
         CrossedRun(gpt2, Circuit.full(other.graph), CLEAN, TWO, 3)

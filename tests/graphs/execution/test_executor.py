@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from functools import lru_cache
 
 import jaxtyping
 import pytest
 import torch
 from torch import Tensor
 
-from acdc import graphs
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadTokens, DifferentGraphs
 from acdc.graphs.execution.executor import Executor
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from acdc.graphs.nodes import INPUT
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_anatomy_of, native_oracle_logits, native_oracle_outputs
 from tests.graphs.oracle import anatomy_of, load_bridge, oracle_logits, oracle_outputs, oracle_weighted_logits
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
-from tests.native_bridges import NATIVES, Native, native_bridge
+from tests.native_bridges import NATIVES, Native, native_model
 
 
 def named(model: Model, circuits: Iterable[set[str]]) -> list[Circuit]:
     return [Circuit.from_names(model.graph, names) for names in circuits]
 
 
-@lru_cache(maxsize=12)
-def load(checkpoints: Checkpoints, architecture: Architecture) -> Model:
-    return graphs.load(checkpoints.path(architecture), device="cpu", dtype=torch.float64)
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_random_circuits_agree_with_the_oracle(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     bridge = load_bridge(checkpoints.ungrouped(architecture))
     edges = anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
@@ -51,8 +44,8 @@ def test_random_circuits_agree_with_the_oracle(checkpoints: Checkpoints, archite
 
 @pytest.mark.parametrize("name", NATIVES)
 def test_random_circuits_of_native_bridges_agree_with_the_oracle(name: Native) -> None:
-    bridge = native_bridge(name)
-    model = from_bridge(bridge)
+    model = native_model(name)
+    bridge = model.bridge
     edges = native_anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
     written = native_oracle_outputs(bridge, CORRUPT)
@@ -69,7 +62,7 @@ def test_random_circuits_of_native_bridges_agree_with_the_oracle(name: Native) -
 def test_all_prompts_may_be_scored_at_the_same_position(
     checkpoints: Checkpoints, architecture: Architecture, position: int
 ) -> None:
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     bridge = load_bridge(checkpoints.ungrouped(architecture))
     circuits = random_circuits(anatomy_of(bridge).edges(), 4)
     positions = torch.full((3,), position)
@@ -85,7 +78,7 @@ def test_in_float32_the_full_circuit_gives_the_logits_of_transformers(
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    model = graphs.load(checkpoints.path(architecture))
+    model = checkpoints.model(architecture, torch.float32)
     logits = Executor(model, CLEAN, CORRUPT, POSITIONS).run([Circuit.full(model.graph), Circuit.empty(model.graph)])
     original = AutoModelForCausalLM.from_pretrained(checkpoints.path(architecture), dtype=torch.float32).eval()
     with torch.no_grad():
@@ -97,7 +90,7 @@ def test_in_float32_the_full_circuit_gives_the_logits_of_transformers(
 def test_one_circuit_at_a_time_gives_what_all_at_once_give(
     checkpoints: Checkpoints, architecture: Architecture
 ) -> None:
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     circuits = named(model, random_circuits([edge.name for edge in model.graph.edges()], 6))
     executor = Executor(model, CLEAN, CORRUPT, POSITIONS, Ablation.MEAN)
     together = executor.run(circuits)
@@ -106,7 +99,7 @@ def test_one_circuit_at_a_time_gives_what_all_at_once_give(
 
 
 def test_only_the_asked_columns_of_the_vocabulary_come_back(checkpoints: Checkpoints) -> None:
-    model = load(checkpoints, "gemma2")  # whose logits are capped
+    model = checkpoints.model("gemma2")  # whose logits are capped
     circuits = named(model, random_circuits([edge.name for edge in model.graph.edges()], 3))
     executor = Executor(model, CLEAN, CORRUPT, POSITIONS)
     columns = torch.tensor([[7, 30], [8, 31], [9, 9]])
@@ -116,7 +109,7 @@ def test_only_the_asked_columns_of_the_vocabulary_come_back(checkpoints: Checkpo
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_pruning_dead_edges_changes_no_logits(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     draw = random.Random(0)
     edges = [edge.name for edge in model.graph.edges()]
     circuits = named(model, [set(draw.sample(edges, size)) for size in (3, 6, 10, 15, 20, 30, 40)])
@@ -132,7 +125,7 @@ def test_what_no_path_joins_to_the_input_writes_what_the_ablated_run_has(
     checkpoints: Checkpoints, architecture: Architecture
 ) -> None:
     """Nothing of the clean run enters a circuit but over its edges, frozen scales included."""
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     draw = random.Random(1)
     edges = [edge for edge in model.graph.edges() if edge.sender != INPUT]
     circuits = [Circuit(model.graph, frozenset(draw.sample(edges, size))) for size in (1, 5, 20, len(edges))]
@@ -154,7 +147,7 @@ def drawn_masks(model: Model, count: int) -> Tensor:
 
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "llama", "gemma2"])
 def test_masks_and_their_gradients_agree_with_the_oracle(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     bridge = load_bridge(checkpoints.ungrouped(architecture))
     places = list(model.graph.places.values())
     masks = drawn_masks(model, 2).requires_grad_()
@@ -174,8 +167,8 @@ def test_masks_and_their_gradients_agree_with_the_oracle(checkpoints: Checkpoint
 
 @pytest.mark.parametrize("name", ["attention_only", "bidirectional"])
 def test_a_gradient_is_the_limit_of_differences(name: Native) -> None:
-    model, step = from_bridge(native_bridge(name)), 1e-5
-    executor, masks = Executor(model, CLEAN, CORRUPT, POSITIONS), drawn_masks(from_bridge(native_bridge(name)), 2)
+    model, step = native_model(name), 1e-5
+    executor, masks = Executor(model, CLEAN, CORRUPT, POSITIONS), drawn_masks(model, 2)
     (gradient,) = torch.autograd.grad(executor.run_masks(masks.requires_grad_()).square().sum(), masks)
     masks = masks.detach()
     for place in random.Random(name).sample(list(model.graph.places.values()), 8):
@@ -190,7 +183,7 @@ def test_a_gradient_is_the_limit_of_differences(name: Native) -> None:
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma2"])
 @pytest.mark.parametrize("learning", [False, True])
 def test_masks_of_0_and_1_are_circuits(checkpoints: Checkpoints, architecture: Architecture, learning: bool) -> None:
-    model = load(checkpoints, architecture)
+    model = checkpoints.model(architecture)
     edges = [edge.name for edge in model.graph.edges()]
     circuits = named(model, [set(edges), set(), *random_circuits(edges, 6)])
     masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double().requires_grad_(learning)
@@ -200,7 +193,7 @@ def test_masks_of_0_and_1_are_circuits(checkpoints: Checkpoints, architecture: A
 
 
 def test_a_circuit_of_another_model_is_refused(checkpoints: Checkpoints) -> None:
-    gpt2, llama = load(checkpoints, "gpt2"), load(checkpoints, "llama")
+    gpt2, llama = checkpoints.model("gpt2"), checkpoints.model("llama")
     with pytest.raises(DifferentGraphs):
         Executor(gpt2, CLEAN, CORRUPT, POSITIONS).run([Circuit.full(llama.graph)])
 
@@ -219,7 +212,7 @@ def test_a_circuit_of_another_model_is_refused(checkpoints: Checkpoints) -> None
 def test_prompts_that_do_not_fit_are_refused(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, clean: Tensor, corrupt: Tensor, positions: Tensor
 ) -> None:
-    model = load(checkpoints, "gpt2")
+    model = checkpoints.model("gpt2")
     # Users run without the shape checks of the test run, which would speak first.
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(BadTokens):

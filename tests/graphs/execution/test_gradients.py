@@ -11,17 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from acdc import graphs
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.execution.gradients import Linearisation
 from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_oracle_outputs, native_oracle_weighted_logits
 from tests.graphs.oracle import Outputs, load_bridge, oracle_outputs, oracle_weighted_logits
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS
-from tests.native_bridges import NATIVES, native_bridge
+from tests.native_bridges import NATIVES, native_model
 
 COLUMNS = torch.tensor([[7, 30], [8, 31], [9, 19]])
 
@@ -66,7 +65,7 @@ def load(checkpoints: Checkpoints) -> Load:
     loaded: dict[str, Pair] = {}
 
     def of_architecture(name: Architecture) -> Pair:
-        model = graphs.load(checkpoints.path(name), dtype=torch.float64)
+        model = checkpoints.model(name)
         bridge = load_bridge(checkpoints.ungrouped(name))
         return Pair(model, partial(oracle_weighted_logits, bridge), partial(oracle_outputs, bridge))
 
@@ -74,9 +73,9 @@ def load(checkpoints: Checkpoints) -> Load:
         if name not in loaded:
             for native in NATIVES:
                 if native == name:
-                    bridge = native_bridge(native)
-                    weighted = partial(native_oracle_weighted_logits, bridge)
-                    loaded[name] = Pair(from_bridge(bridge), weighted, partial(native_oracle_outputs, bridge))
+                    model = native_model(native)
+                    weighted = partial(native_oracle_weighted_logits, model.bridge)
+                    loaded[name] = Pair(model, weighted, partial(native_oracle_outputs, model.bridge))
             for architecture in ARCHITECTURES:
                 if architecture == name:
                     loaded[name] = of_architecture(architecture)
@@ -193,14 +192,14 @@ def test_in_half_precision_the_scores_of_a_small_function_are_not_lost(
     checkpoints: Checkpoints, dtype: torch.dtype
 ) -> None:
     """Scaled by a power of two below what float16 can hold, they are the same scores, scaled."""
-    model = graphs.load(checkpoints.path("llama"), dtype=dtype)
+    model = checkpoints.model("llama", dtype)
     runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
     size = (len(CLEAN), model.unembedding.weight.shape[0])
     slopes = torch.randn(size, generator=torch.Generator().manual_seed(5))
     small = Linearisation(runs).edge_scores(slopes * 2.0**-30) * 2.0**30
     scores = Linearisation(runs).edge_scores(slopes)
     assert torch.equal(small, scores)
-    wanted = graphs.load(checkpoints.path("llama"), dtype=torch.float64)
+    wanted = checkpoints.model("llama")
     exact = prepare(wanted, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
     right = Linearisation(exact).edge_scores(slopes.double())
     assert (scores - right).abs().max() < 0.05 * right.abs().max()

@@ -10,17 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from acdc import graphs
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.incremental import IncrementalExecutor
 from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from acdc.graphs.nodes import LOGITS, Edge, Receiver
 from tests.checkpoints import Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS
-from tests.native_bridges import native_bridge
+from tests.native_bridges import native_model
 
 Kind = Literal["gpt2", "parallel", "grouped", "sliding", "frozen scale", "attention only", "solu", "bidirectional"]
 KINDS: tuple[Kind, ...] = (
@@ -43,18 +42,15 @@ COLUMNS = torch.tensor([[7, 30], [8, 31], [9, 9]])
 
 @pytest.fixture(scope="module")
 def models(checkpoints: Checkpoints) -> dict[Kind, Model]:
-    def load(name: Literal["gpt2", "gpt_neox", "qwen3", "mistral", "gemma2"]) -> Model:
-        return graphs.load(checkpoints.path(name), dtype=torch.float64)
-
     return {
-        "gpt2": load("gpt2"),
-        "parallel": load("gpt_neox"),
-        "grouped": load("qwen3"),
-        "sliding": load("mistral"),
-        "frozen scale": load("gemma2"),
-        "attention only": from_bridge(native_bridge("attention_only", n_layers=3)),
-        "solu": from_bridge(native_bridge("solu_ln")),
-        "bidirectional": from_bridge(native_bridge("bidirectional")),
+        "gpt2": checkpoints.model("gpt2"),
+        "parallel": checkpoints.model("gpt_neox"),
+        "grouped": checkpoints.model("qwen3"),
+        "sliding": checkpoints.model("mistral"),
+        "frozen scale": checkpoints.model("gemma2"),
+        "attention only": native_model("attention_only", n_layers=3),
+        "solu": native_model("solu_ln"),
+        "bidirectional": native_model("bidirectional"),
     }
 
 

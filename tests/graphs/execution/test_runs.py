@@ -11,10 +11,10 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.runs import TokenPairs, mean_outputs, prepare
-from acdc.graphs.model import Model, from_bridge
+from acdc.graphs.model import Model
 from tests.graphs.native_oracle import native_oracle_logits
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS, random_circuits
-from tests.native_bridges import Native, native_bridge
+from tests.native_bridges import Native, native_model
 
 SHORT = torch.tensor([[5, 6, 7], [8, 9, 10]])
 LONG = torch.tensor([[11, 12, 13, 14, 15]])
@@ -25,7 +25,7 @@ NOISE = torch.tensor([[0, 1], [2, 3], [4, 5]])
 @pytest.fixture(scope="module", params=["relu", "attention_only", "bidirectional"])
 def model(request: pytest.FixtureRequest) -> Model:
     name: Native = request.param
-    return from_bridge(native_bridge(name))
+    return native_model(name)
 
 
 def outputs(model: Model, tokens: torch.Tensor) -> torch.Tensor:
@@ -105,26 +105,24 @@ def test_a_mean_over_other_prompts_replaces_that_of_the_batch(model: Model, abla
 @pytest.mark.parametrize("ablation", Ablation)
 def test_cutting_off_what_cannot_be_read_changes_no_circuit(name: Native, ablation: Ablation) -> None:
     """The oracle runs whole prompts, and its means are over them, also when the end is never scored."""
-    bridge = native_bridge(name)
-    model = from_bridge(bridge)
+    model = native_model(name)
     circuits = random_circuits([edge.name for edge in model.graph.edges()], 4)
     executor = Executor(model, CLEAN, CORRUPT, EARLY, ablation)
     logits = executor.run([Circuit.from_names(model.graph, names) for names in circuits])
     for got, names in zip(logits, circuits, strict=True):
-        wanted = native_oracle_logits(bridge, CLEAN, CORRUPT, EARLY, names, ablation.value)
+        wanted = native_oracle_logits(model.bridge, CLEAN, CORRUPT, EARLY, names, ablation.value)
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-9)
 
 
 def test_only_a_causal_model_is_cut_off_after_the_last_scored_position() -> None:
-    for bridge, length in ((native_bridge("relu"), 3), (native_bridge("bidirectional"), 7)):
-        runs = prepare(from_bridge(bridge), TokenPairs(CLEAN, CORRUPT, EARLY), Ablation.RESAMPLE)
+    for model, length in ((native_model("relu"), 3), (native_model("bidirectional"), 7)):
+        runs = prepare(model, TokenPairs(CLEAN, CORRUPT, EARLY), Ablation.RESAMPLE)
         assert runs.delta.shape[2] == length
 
 
 def test_tokens_after_the_scored_position_matter_to_a_bidirectional_model_only() -> None:
     changed = torch.cat((CLEAN[:, :5], NOISE), dim=1)
-    for bridge, matters in ((native_bridge("relu"), False), (native_bridge("bidirectional"), True)):
-        model = from_bridge(bridge)
+    for model, matters in ((native_model("relu"), False), (native_model("bidirectional"), True)):
         one, other = (
             Executor(model, clean, CORRUPT, EARLY).run([Circuit.full(model.graph)]) for clean in (CLEAN, changed)
         )
@@ -158,7 +156,7 @@ def test_a_prompt_of_one_token_is_scored_there(model: Model) -> None:
 
 
 def test_prompts_longer_than_the_model_reads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = from_bridge(native_bridge("relu", n_ctx=6))
+    model = native_model("relu", n_ctx=6)
     with pytest.raises(BadTokens, match="a prompt has 7 tokens but the model reads at most 6; shorten it"):
         prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acdc import graphs
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
@@ -28,7 +27,7 @@ def contrast(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batch 
 def test_gradients_are_those_of_finite_differences(
     checkpoints: Checkpoints, name: Architecture, ablation: Ablation
 ) -> None:
-    model = graphs.load(checkpoints.path(name), dtype=torch.float64)
+    model = checkpoints.model(name)
     edges = sorted(edge.name for edge in model.graph.edges())
     circuit = Circuit.from_names(model.graph, edges[::2])
     generator = torch.Generator().manual_seed(0)
@@ -56,7 +55,7 @@ def test_gradients_are_those_of_finite_differences(
 
 
 def test_what_comes_after_the_scored_position_has_no_gradient(checkpoints: Checkpoints) -> None:
-    model = graphs.load(checkpoints.path("gpt2"), dtype=torch.float64)
+    model = checkpoints.model("gpt2")
     prompts = TokenPairs(torch.tensor([[1, 2, 3, 4]]), torch.tensor([[5, 6, 7, 8]]), torch.tensor([1]))
     found = token_gradients(model, prompts, Circuit.full(model.graph), contrast)
     assert found.clean.shape == found.corrupt.shape == (1, 4, model.graph.d_model)
