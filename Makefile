@@ -22,10 +22,12 @@ demo: $(READY) ## install into .venv and find the circuit of a first behaviour
 
 test: $(READY_TO_TEST) check ## install with the test tools into .venv and check everything
 
+# What everything imports is imported once before the tests: else each of their processes would compile it for itself.
 check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint, types and tests (ARGS=--cov for coverage)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy & types=$$!; \
+	$(BIN)/python -c 'import transformer_lens, matplotlib.pyplot, scipy.stats, networkx'; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); tests=$$?; \
 	wait $$types && exit $$tests
 
@@ -48,7 +50,6 @@ define install
 $(PYTHON) -m venv $(VENV)
 $(VENV)/bin/python -m pip install --quiet 'pip>=23.1'
 $(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '$(1)'
-$(VENV)/bin/python -c 'import transformer_lens, matplotlib.pyplot, scipy.stats, networkx' # compiles what is used, not all there is
 @touch $(2) && rm $(VENV)/.unfinished
 endef
 
