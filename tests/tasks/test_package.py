@@ -23,7 +23,7 @@ def test_a_lazy_name_is_the_one_of_its_home(name: str) -> None:
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'tasks' has no attribute 'taks'"):
+    with pytest.raises(AttributeError, match=r"module 'acdc\.tasks' has no attribute 'taks'"):
         _ = tasks.taks
 
 

@@ -12,6 +12,7 @@ from acdc.cli.destination import Destination
 from acdc.errors import UnwritableOutput
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.drawing.render import render as draw
 from tests.acdc.cli.command_line import nothing_written
 
 CIRCUIT = Circuit.from_names(ComputationalGraph(1, 1, 4), ["input->m0", "m0->logits"])
@@ -36,8 +37,6 @@ def test_directories_are_made_as_needed_and_other_files_in_them_stay() -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
 def test_what_goes_wrong_midway_leaves_nothing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    draw = graphs.drawing.render.render
 
     def render(circuit: Circuit, path: Path, title: str) -> None:
         if path.suffix == ".png":
