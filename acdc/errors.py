@@ -15,6 +15,7 @@ AcdcError (ValueError)
 |-- BadBaseline             a file of recorded values that cannot be read
 |-- BadAttackFile           a file that is no attack's
 |-- BadSetting              a setting outside its range
+|   `-- NoRoomBeside        no random circuit of a circuit's size fits beside it
 `-- UnwritableOutput        a file or directory that cannot be written
 """
 
@@ -81,6 +82,10 @@ class BadAttackFile(AcdcError):
 
 class BadSetting(AcdcError):
     """A setting outside its range."""
+
+
+class NoRoomBeside(BadSetting):
+    """No random circuit of a circuit's size fits beside it: there are too few other live edges."""
 
 
 class UnwritableOutput(AcdcError):

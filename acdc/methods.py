@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -30,20 +31,30 @@ _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_
 
 
 @dataclass(frozen=True)
-class MethodEntry:
-    """A method.
+class Made:
+    """The class that a method is, as "module:Class" of `acdc.algorithms`, and what it is always made with."""
 
-    `algorithm` is the class that it is, as "module:Class", and `fixed` what that is always made with; `takes` are the
-    settings it looks at: those of `acdc.settings.Method`, and `seed`.
+    name: str
+    fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def of(self, *leading: Any, **settings: Any) -> Any:
+        """The algorithm with these settings."""
+        return resolve_name(f"acdc.algorithms.{self.name}")(*leading, **self.fixed, **settings)
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method: what it is made of, a line of help, its source, what its scores mean, and its other names.
+
+    `takes` are the settings it looks at: those of `acdc.settings.Method`, and `seed`.
     """
 
-    algorithm: str
+    made: Made
     help: str
     source: str = ""
     scores: Scores = _MEASURED
     takes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
-    fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def prunes(self) -> bool:
@@ -51,52 +62,49 @@ class MethodEntry:
         return "refine" in self.takes
 
 
-_OF = "acdc.algorithms."
 METHODS: Mapping[str, MethodEntry] = MappingProxyType(
     {
         "acdc": MethodEntry(
-            f"{_OF}greedy:GreedyPruning",
+            Made("greedy:GreedyPruning"),
             "greedy, every removal measured",
             "Conmy et al. 2023",
             takes=("refine", "batch", "max_bytes"),
         ),
         "eap+acdc": MethodEntry(
-            f"{_OF}grouped:GroupedPruning",
+            Made("grouped:GroupedPruning"),
             "groups that eap ranks lowest, removals measured",
             takes=("refine", "steps", "max_bytes"),
         ),
         "eap": MethodEntry(
-            f"{_OF}attribution:Attribution",
+            Made("attribution:Attribution"),
             "effects estimated by one gradient",
             "Syed et al. 2023",
             _ESTIMATED,
             takes=("select",),
         ),
         "eap-ig": MethodEntry(
-            f"{_OF}attribution:IntegratedGradients",
+            Made("attribution:IntegratedGradients", {"path": "inputs"}),
             "the same, averaged over inputs",
             "Hanna et al. 2024",
             _ESTIMATED,
             takes=("select", "steps"),
             aliases=("eap-ig-inputs",),
-            fixed={"path": "inputs"},
         ),
         "eap-ig-activations": MethodEntry(
-            f"{_OF}attribution:IntegratedGradients",
+            Made("attribution:IntegratedGradients", {"path": "activations"}),
             "the same, layer by layer; slower",
             "Hanna et al. 2024",
             _ESTIMATED,
             takes=("select", "steps"),
-            fixed={"path": "activations"},
         ),
         "exact": MethodEntry(
-            f"{_OF}exact:ExactPatching",
+            Made("exact:ExactPatching"),
             "the exact effect of each edge alone; slowest",
             takes=("select", "max_bytes"),
             aliases=("path-patching",),
         ),
         "hisp": MethodEntry(
-            f"{_OF}importance:HeadImportance",
+            Made("importance:HeadImportance"),
             "head importance: node estimates",
             "Michel et al. 2019",
             Scores(
@@ -107,14 +115,14 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             takes=("select",),
         ),
         "masks": MethodEntry(
-            f"{_OF}masks:LearnedMasks",
+            Made("masks:LearnedMasks"),
             "learned edge masks; minutes",
             "Cao et al. 2021",
             Scores("the learned probability that the edge is kept, from 0 to 1", "other"),
             takes=("select", "seed", "max_bytes"),
         ),
         "information-flow": MethodEntry(
-            f"{_OF}information_flow:InformationFlow",
+            Made("information_flow:InformationFlow"),
             "shares in what is read",
             "Ferrando and Voita 2024",
             Scores(
@@ -123,7 +131,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             takes=("select",),
         ),
         "random": MethodEntry(
-            f"{_OF}random_scores:Chance",
+            Made("random_scores:Chance"),
             "scores by chance, to compare with",
             scores=Scores("drawn by chance from 0 to 1", "other"),
             takes=("select", "seed"),

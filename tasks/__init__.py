@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from acdc.tasks.slots import Slots as Slots
     from acdc.tasks.task import About as About
     from acdc.tasks.task import Prompts as Prompts
-    from acdc.tasks.task import ReferenceCircuit as ReferenceCircuit
     from acdc.tasks.task import Task as Task
     from acdc.tasks.task import Variation as Variation
     from acdc.tasks.token_prompts import TokenPrompts as TokenPrompts
@@ -48,7 +47,7 @@ _HOMES = {
     "acdc.tasks.pairs": ("TextPair", "Tokenizer"),
     "acdc.tasks.prompts": ("AbstractPromptSource", "ListedPrompts", "PromptPairs", "TemplatePrompts"),
     "acdc.tasks.slots": ("Rows", "Slots"),
-    "acdc.tasks.task": ("About", "Prompts", "ReferenceCircuit", "Task", "Variation"),
+    "acdc.tasks.task": ("About", "Prompts", "Task", "Variation"),
     "acdc.tasks.token_prompts": ("TokenPrompts",),
 }
 

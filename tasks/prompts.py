@@ -43,11 +43,6 @@ class PromptPairs:
         of = f" of {lengths[0]} to {lengths[-1]} tokens" if lengths else ""
         return f"<PromptPairs: {len(self.pairs):,} prompts{of}>"
 
-    @property
-    def templates(self) -> tuple[str, ...]:
-        """The template each prompt was drawn from, one per prompt: the clusters of a cluster bootstrap."""
-        return tuple(pair.text.template for pair in self.pairs)
-
     def texts(self) -> tuple[TextPair, ...]:
         """Return the prompts as they were written."""
         return tuple(pair.text for pair in self.pairs)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count, takewhile
 from math import prod
 from typing import TypeVar, final
@@ -50,17 +50,6 @@ class Slots:
                 "that its task lists for it; correct the slot or the word."
             )
         return self.write(filling | {slot: word})
-
-    def neighbours(self, pair: TextPair) -> Iterator[tuple[str, str, TextPair]]:
-        """Every prompt that differs from the pair in the word of one slot, with this slot and this word.
-
-        A slot whose word the prompt does not show, because it is too short for it, changes nothing and is left out.
-        """
-        for slot, word in pair.filling:
-            for other in self.choices[slot]:
-                changed = self.rewrite(pair, slot, other) if other != word else None
-                if changed is not None and replace(changed, filling=pair.filling) != pair:
-                    yield slot, other, changed
 
     def draw(self, rng: np.random.Generator) -> TextPair:
         """A prompt pair with a random word in every slot, every choice as likely as the others.

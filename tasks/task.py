@@ -16,8 +16,6 @@ from acdc.tasks.slots import Slots
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 """What a task may be called: its name becomes part of a folder's name."""
 
-_EDGE = re.compile(r"(input|a\d+\.h\d+|m\d+)->(a\d+\.h\d+<[qkv]>|m\d+|logits)")
-
 
 @final
 @dataclass(frozen=True)
@@ -26,31 +24,6 @@ class About:
 
     sentence: str
     source: str = ""
-
-
-@final
-@dataclass(frozen=True)
-class ReferenceCircuit:
-    """A published circuit of one model: `a9.h6` for heads, `m0` for MLPs, `a5.h3->a9.h6<q>` for edges."""
-
-    model: str
-    version: str
-    source: str
-    heads: tuple[str, ...] = ()
-    mlps: tuple[str, ...] = ()
-    edges: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for names, pattern, example in (
-            (self.heads, re.compile(r"a\d+\.h\d+"), "a9.h6"),
-            (self.mlps, re.compile(r"m\d+"), "m0"),
-            (self.edges, _EDGE, "a5.h3->a9.h6<q>"),
-        ):
-            if wrong := [name for name in names if not pattern.fullmatch(name)]:
-                raise TaskError(
-                    f"a reference circuit names something unknown: got {wrong}, wanted names such as "
-                    f"{example!r}; correct the reference {self.version!r}."
-                )
 
 
 @final
@@ -119,7 +92,6 @@ class Task:
     model: str
     metric: str
     prompts: AbstractPromptSource
-    references: tuple[ReferenceCircuit, ...] = ()
     variations: tuple[Variation, ...] = ()
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ OURS = {*PACKAGES.values(), "tests", "graphs", "tasks"}
 HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
-    {"errors", "progress", "hashes", "methods"},
+    {"errors", "progress", "hashes", "methods", "streams"},
     {"drain", "precision", "settings"},
     {"problem", "provenance", "ground_truth"},
     {"algorithms", "correctness", "models"},

@@ -93,7 +93,6 @@ PUBLIC = {
         "PromptPairs",
         "PromptProblem",
         "Prompts",
-        "ReferenceCircuit",
         "Rows",
         "Slots",
         "Targets",

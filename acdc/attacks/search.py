@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from acdc.attacks.candidates import Substitution, ranked
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
@@ -29,6 +27,7 @@ from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.settings import Setup
+from acdc.streams import Streams
 from acdc.tasks.errors import BadPrompts
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.slots import Slots
@@ -155,8 +154,7 @@ class _Hunt:
         self, task: Task, slots: Slots, problem: Problem, circuit: Circuit, taken: set[tuple[int, ...]], seed: int
     ) -> None:
         self._task, self._slots, self._problem, self._circuit, self._taken = task, slots, problem, circuit, taken
-        # the stream of the seed alone is the one that the task's own prompts are drawn with
-        self._rng = np.random.default_rng((seed, 1))
+        self._rng = Streams(seed).search()
         texts = problem.pairs.texts()[:_STARTS]
         every = [part for text in texts for part in (text.clean, text.corrupt, text.clean + text.answers[0])]
         self._pieces = WordTokenizer(problem.model.tokenizer, every)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
 from acdc.problems import problems
+from acdc.streams import Streams
 
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
@@ -113,21 +114,19 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
 
 
 def prompts_of(
-    variation: Variation, problem: Problem, seen: PromptPairs, count: int, seed: int, stream: int = 2
+    variation: Variation, problem: Problem, seen: PromptPairs, count: int, seed: int, draw: int = 0
 ) -> PromptPairs | str:
     """At most `count` prompts of a variation without those that were seen; why not, where these are fewer than 2.
 
     They are to be measured as the problem's prompts are.
-    Every `stream` of a seed draws others; from 2 on they are neither the task's own prompts nor those of a search.
+    Every `draw` of a seed gives others, and none of them is a draw of the task's own prompts or of a search.
     """
-    import numpy
-
     from acdc.tasks.errors import BadPrompts
 
     pairs, reason = None, ""
     while pairs is None and count >= _FEWEST:
         try:
-            pairs = variation.prompts.pairs(problem.model.tokenizer, count, numpy.random.default_rng((seed, stream)))
+            pairs = variation.prompts.pairs(problem.model.tokenizer, count, Streams(seed).variations(draw))
         except BadPrompts as error:
             reason, count = f"{error.problems[0].what}: {error.problems[0].got}", count // 2
     if pairs is None:

@@ -26,7 +26,7 @@ from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import drain
-from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.nodes import LOGITS
 from acdc.problem import Problem
 from acdc.settings import Goal, Method, Threshold
@@ -124,11 +124,13 @@ def _reached(problem: Problem, threshold: float) -> tuple[int, int]:
 
     All of them, where the metric has no gradient.
     """
-    graph = problem.graph
+    graph, every = problem.graph, (problem.graph.n_edges, problem.graph.n_edges)
+    if not problem.metric.differentiable:
+        return every
     try:
         scored = drain(IntegratedGradients(tolerance=math.inf).walk(problem))
-    except (BadSetting, UnmeasurableBehaviour):
-        return graph.n_edges, graph.n_edges
+    except UnmeasurableBehaviour:
+        return every
     selection = Selection.of(scored, Rule.TOP)
     counts = []
     for least in (threshold, threshold / 4):

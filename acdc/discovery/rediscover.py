@@ -22,6 +22,7 @@ from acdc.problems import HELD, problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.settings import Goal, Method
+from acdc.streams import resample
 from acdc.tasks.task import Task
 
 MOST_RUNS = 10_000
@@ -74,7 +75,7 @@ class Rediscovery:
         for run in range(len(found), total):
             if run < self.resamples:
                 words, seed = f"resample {run + 1} of {self.resamples}", setup.seed
-                problem = replace(pool, pairs=pool.pairs.select(_draw(len(pool.pairs), setup.seed, run)))
+                problem = replace(pool, pairs=pool.pairs.select(resample(setup.seed, run, len(pool.pairs))))
             else:
                 seed = setup.seed + 1 + run - self.resamples
                 words = f"seed {seed}"
@@ -118,13 +119,6 @@ def request(circuit: Circuit, resamples: int, seeds: int) -> dict[str, Any]:
     """All that must be the same for a rediscovery that was interrupted to go on."""
     same = Provenance.of(circuit).measurement()
     return {**same, "circuit": [edge.name for edge in circuit.ordered()], "resamples": resamples, "seeds": seeds}
-
-
-def _draw(count: int, seed: int, run: int) -> list[int]:
-    import numpy
-
-    drawn: list[int] = numpy.random.default_rng((seed, run)).integers(count, size=count).tolist()
-    return drawn
 
 
 def _discovered(problem: Problem, method: Method, goal: Goal, seed: int) -> Circuit:

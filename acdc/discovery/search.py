@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pkgutil import resolve_name
 
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule
@@ -15,7 +14,6 @@ def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | Scored
     """The search that a method makes for a goal; `seed` is for the methods that draw random numbers."""
     entry, given = method.entry, {**asdict(method), "seed": seed}
     settings = {name: given[name] for name in entry.takes if name != "select"}
-    algorithm = resolve_name(entry.algorithm)
     if entry.prunes:
-        return ThresholdSweep(goal, algorithm(1.0, **settings))
-    return ScoredSearch(goal, algorithm(**entry.fixed, **settings), Rule(method.select))
+        return ThresholdSweep(goal, entry.made.of(1.0, **settings))
+    return ScoredSearch(goal, entry.made.of(**settings), Rule(method.select))

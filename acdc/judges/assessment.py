@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from acdc.errors import BadSetting
+from acdc.errors import NoRoomBeside
 from acdc.judges.completeness import Completeness
 from acdc.judges.distance import Watch
 from acdc.judges.equivalence import equivalence
@@ -186,7 +186,7 @@ def _sufficiency(case: AssessmentSubject) -> Section:
 def _necessity(case: AssessmentSubject) -> Section:
     try:
         needed = partial_necessity(case.problem, case.findings.circuit, case.seed, draws=case.draws, watch=case.watch)
-    except BadSetting:  # some edge is live, so that only this is left
+    except NoRoomBeside:
         return Section("necessity", "not measured", "no random circuit of its size fits beside it")
     words = (
         f"the model loses more without it than without {_beaten(needed)} random circuits of its size "

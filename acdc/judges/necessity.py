@@ -48,8 +48,7 @@ def partial_necessity(
     that share no edge with the circuit: one that holds a part of it may hurt as much, which speaks for the circuit.
     One whose absence hurts more on the first prompts alone than the circuit's on all is not measured on the others.
 
-    Raises: BadSetting when no edge of the circuit is live or no other circuit fits beside it; UnmeasurableBehaviour,
-    DifferentGraphs.
+    Raises: NoRoomBeside; BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3.
     """
     from acdc.graphs.circuit import Circuit

@@ -14,7 +14,7 @@ from typing import Literal
 
 from typing_extensions import assert_never
 
-from acdc.errors import BadSetting
+from acdc.errors import BadSetting, NoRoomBeside
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
@@ -35,7 +35,7 @@ def random_circuits(circuit: Circuit, count: int, kind: Draw, seed: int = 0, *, 
     `layer-stratified`: the heads of each layer change places at random, then edges are exchanged for others between the
     same layers, of nodes of the same kind; so between any two layers there are as many edges as in the circuit.
 
-    Raises: BadSetting when no edge of the circuit is live, none is to be drawn, or no such circuit can be.
+    Raises: NoRoomBeside; BadSetting when no edge of the circuit is live, none is to be drawn or none can be.
     """
     graph, live = circuit.graph, circuit.pruned().edges
     if not live or count < 1:
@@ -48,7 +48,7 @@ def random_circuits(circuit: Circuit, count: int, kind: Draw, seed: int = 0, *, 
         case "uniform":
             allowed = (~circuit if outside else Circuit.full(graph)).pruned().ordered()
             if len(allowed) < len(live):
-                raise BadSetting(
+                raise NoRoomBeside(
                     f"no random circuit of {len(live)} edges fits beside this one: the rest of the model has only "
                     f"{len(allowed)} live edges; give a smaller circuit"
                 )

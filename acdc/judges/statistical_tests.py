@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from acdc.errors import BadSetting
+from acdc.errors import NoRoomBeside
 from acdc.judges.equivalence import Equivalence, equivalence
 from acdc.judges.independence import Independence, independence
 from acdc.judges.minimality import Minimality, minimality
@@ -52,7 +52,7 @@ def hypotheses(
     enough = sufficiency(problem, circuit, seed, draws=draws, watch=watch)
     try:
         needed = partial_necessity(problem, circuit, seed, draws=draws, watch=watch)
-    except BadSetting:  # what else could be wrong with the setting, `sufficiency` has refused
+    except NoRoomBeside:
         needed = None
     return Hypotheses(
         equivalence(problem, circuit, seed),

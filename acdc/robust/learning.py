@@ -268,8 +268,8 @@ class _Course:
         broken = [each for each in self.task.variations if each.name in now.round.breaks]
         for variation in broken:
             share = max(self.plan.lessons // 2 // len(broken), 4)
-            stream = 3 + now.round.number  # another than of those that judge it, and than of any attack
-            drawn = prompts_of(variation, self.discovery, judging, share, self.setup.seed, stream)
+            draw = 1 + now.round.number  # another than of those that judge it, and than of any attack
+            drawn = prompts_of(variation, self.discovery, judging, share, self.setup.seed, draw)
             for pair in () if isinstance(drawn, str) else drawn.pairs:
                 add(pair, f"variation {variation.name}")
         for case in now.cases:

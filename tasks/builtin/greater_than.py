@@ -15,7 +15,7 @@ from acdc.tasks.builtin.combinations import Combinations
 from acdc.tasks.builtin.vocabulary import WORDS, words
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots
-from acdc.tasks.task import About, ReferenceCircuit, Task, Variation
+from acdc.tasks.task import About, Task, Variation
 from acdc.tasks.tokenisation import TextPair
 
 NOUNS = words(
@@ -153,20 +153,4 @@ def task() -> Task:
         metric="probability_difference",
         prompts=TemplatePrompts(draw, SLOTS),
         variations=variations(),
-        references=(
-            ReferenceCircuit(
-                model="gpt2",
-                version="hanna-2023",
-                source=source,
-                heads=("a5.h1", "a5.h5", "a6.h9", "a7.h10", "a8.h8", "a8.h11", "a9.h1"),
-                mlps=("m8", "m9", "m10", "m11"),
-            ),
-            ReferenceCircuit(
-                model="gpt2",
-                version="conmy-2023",
-                source="Conmy et al. 2023, Towards Automated Circuit Discovery, arXiv:2304.14997",
-                heads=("a0.h1", "a0.h3", "a0.h5", "a5.h5", "a6.h1", "a6.h9", "a7.h10", "a8.h11", "a9.h1"),
-                mlps=("m0", "m1", "m2", "m3", "m8", "m9", "m10", "m11"),
-            ),
-        ),
     )

@@ -15,7 +15,7 @@ from acdc.tasks.builtin.combinations import Combinations, is_held_out
 from acdc.tasks.builtin.vocabulary import LETTERS, words
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
-from acdc.tasks.task import About, ReferenceCircuit, Task, Variation
+from acdc.tasks.task import About, Task, Variation
 from acdc.tasks.tokenisation import TextPair
 
 NAMES = words(
@@ -208,22 +208,6 @@ def task() -> Task:
         metric="kl",
         prompts=TemplatePrompts(draw, SLOTS),
         variations=variations(),
-        references=(
-            ReferenceCircuit(
-                model="gpt2",
-                version="wang-2022",
-                source="Wang et al. 2022, Figure 2, arXiv:2211.00593",
-                heads=_heads(
-                    "9.9 10.0 9.6 "  # name movers
-                    "10.10 10.6 10.2 10.1 11.2 9.7 9.0 11.9 "  # backup name movers
-                    "10.7 11.10 "  # negative name movers
-                    "7.3 7.9 8.6 8.10 "  # S-inhibition
-                    "5.5 5.8 5.9 6.9 "  # induction
-                    "0.1 0.10 3.0 "  # duplicate token
-                    "2.2 4.11"  # previous token
-                ),
-            ),
-        ),
     )
 
 

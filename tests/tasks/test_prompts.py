@@ -138,7 +138,7 @@ def test_selection_takes_places_in_the_order_asked_for(drawn: list[Row], data: s
     pairs = built(drawn)
     chosen = pairs.select(places)
     assert chosen.pairs == tuple(pairs.pairs[place] for place in places)
-    assert chosen.templates == tuple(pairs.templates[place] for place in places)
+    assert [pair.text.template for pair in chosen.pairs] == [pairs.pairs[place].text.template for place in places]
     assert chosen.texts() == tuple(pairs.texts()[place] for place in places)
 
 

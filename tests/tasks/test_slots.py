@@ -12,6 +12,7 @@ from acdc.tasks.errors import BadPrompts, TaskError
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Rows, Slots, listed, numbered
 from acdc.tasks.tokenisation import TextPair
+from tests.tasks.neighbours import neighbours_of
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 
@@ -45,14 +46,14 @@ def test_an_unknown_slot_or_word_is_refused(slot: str, word: str) -> None:
 
 
 def test_neighbours_are_all_prompts_one_word_away() -> None:
-    found = [(slot, word, pair.clean) for slot, word, pair in SLOTS.neighbours(LONG)]
+    found = [(slot, word, pair.clean) for slot, word, pair in neighbours_of(SLOTS, LONG)]
     assert found == [("first", "c", "c b"), ("mood", "short", "a")]
 
 
 def test_a_word_that_the_prompt_does_not_show_makes_no_neighbour() -> None:
     short = SLOTS.rewrite(LONG, "mood", "short")
     assert short is not None
-    assert [(slot, word) for slot, word, _ in SLOTS.neighbours(short)] == [("first", "c"), ("mood", "long")]
+    assert [(slot, word) for slot, word, _ in neighbours_of(SLOTS, short)] == [("first", "c"), ("mood", "long")]
 
 
 def test_draws_take_every_filling_that_makes_a_prompt_equally_often() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from acdc.tasks.errors import BadPrompts, TaskError, UnknownMetric
 from acdc.tasks.prompts import AbstractPromptSource, ListedPrompts, PromptPairs, TemplatePrompts
-from acdc.tasks.task import About, Prompts, ReferenceCircuit, Task
+from acdc.tasks.task import About, Prompts, Task
 from acdc.tasks.tokenisation import TextPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
@@ -74,16 +74,3 @@ def test_a_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
 def test_a_task_with_an_unknown_metric_is_refused() -> None:
     with pytest.raises(UnknownMetric, match="got 'kll'"):
         task(listed(4), metric="kll")
-
-
-def test_a_reference_circuit_names_nodes_and_edges() -> None:
-    edges = ("input->a0.h0<v>", "a0.h0->a1.h6<k>", "m0->m1", "a1.h6->logits")
-    assert ReferenceCircuit("gpt2", "1", "me", heads=("a9.h6",), mlps=("m0",), edges=edges).edges == edges
-
-
-@pytest.mark.parametrize(
-    "names", [{"heads": ("9.6",)}, {"mlps": ("mlp0",)}, {"edges": ("a1.h6->a0.h0",)}, {"edges": ("logits->m0",)}]
-)
-def test_a_reference_circuit_with_other_names_is_refused(names: dict[str, tuple[str, ...]]) -> None:
-    with pytest.raises(TaskError, match="a reference circuit names something unknown"):
-        ReferenceCircuit("gpt2", "1", "me", **names)

@@ -28,6 +28,7 @@ from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.tokenisation import TextPair, tokenise
 from tests.acdc.attacks.planted_failures import SETUP, broken, true
+from tests.tasks.neighbours import neighbours_of
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_words_are_ranked_by_the_gradient_slot_by_slot(chain: Known) -> None:
     problem = Problem(chain.model, chain.task.build(chain.model.tokenizer, 2, 0).judgement, KLDivergence())
     slots, parent = chain.task.slots, problem.pairs.pairs[0]
     assert slots is not None
-    every = [Substitution(*changed) for changed in slots.neighbours(parent.text)]
+    every = [Substitution(*changed) for changed in neighbours_of(slots, parent.text)]
     [order] = ranked(problem, broken(chain), WordTokenizer(chain.model.tokenizer, []), [parent], [every])
     assert sorted(each[:2] for each in order) == sorted(each[:2] for each in every), "all are of one length here"
     tokens = [torch.tensor([parent.clean]), torch.tensor([parent.corrupt])]

@@ -160,7 +160,7 @@ def test_fewer_prompts_than_asked_for_will_do(adder: Model) -> None:
 
 def test_every_stream_of_a_seed_has_prompts_of_its_own(adder: Model) -> None:
     case = Variation("case", "A case.", sums("both"))
-    one, two = (prompts_of(case, posed(adder), PromptPairs(()), 16, 0, stream) for stream in (2, 3))
+    one, two = (prompts_of(case, posed(adder), PromptPairs(()), 16, 0, draw) for draw in (0, 1))
     assert one != two
     assert one == prompts_of(case, posed(adder), PromptPairs(()), 16, 0)
 

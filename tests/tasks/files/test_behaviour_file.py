@@ -14,6 +14,7 @@ from acdc.tasks.metrics import metric_names
 from acdc.tasks.prompts import ListedPrompts, TemplatePrompts
 from acdc.tasks.task import Task
 from acdc.tasks.tokenisation import TextPair
+from tests.tasks.neighbours import neighbours_of
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 HEAD = "name: mine\nmodel: a-model\nmetric: kl\n"
@@ -56,7 +57,7 @@ def four(*rows: str) -> str:
 def test_a_file_says_everything_about_a_task(tmp_path: Path) -> None:
     task = load(tmp_path, HEAD + "about: Does a thing.\nprompts: rows.jsonl\n", rows_jsonl=ROWS)
     assert (task.name, task.model, task.metric) == ("mine", "a-model", "kl")
-    assert (task.about.sentence, task.about.source, task.references) == ("Does a thing.", "", ())
+    assert (task.about.sentence, task.about.source) == ("Does a thing.", "")
     assert listed(task).texts == TEXTS
     assert listed(task).places == tuple(f"{tmp_path}/rows.jsonl:{line}" for line in (1, 2, 3, 4))
 
@@ -556,7 +557,7 @@ def test_an_attack_changes_whole_rows(tmp_path: Path) -> None:
     slots = load(tmp_path, inline(FACT) + LINKED).slots
     assert slots is not None
     pair = slots.draw(np.random.default_rng(0))
-    around = [other for _, _, other in slots.neighbours(pair)]
+    around = [other for _, _, other in neighbours_of(slots, pair)]
     assert len(around) == 2, "the third row on either side"
     for other in around:
         assert other.answers == (f" {CAPITALS[other.clean.split()[3]]}",)
