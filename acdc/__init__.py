@@ -20,7 +20,7 @@ A circuit, found here or elsewhere, is judged on prompts, each judge taking a pr
 >>> acdc.attack(circuit).found.worst[0]                # the worst prompt found, on which the model is right
 >>> acdc.rediscover(circuit).frequencies               # how often repeated discoveries find each edge
 
-`acdc.judges.statistical_tests.hypotheses(problem, circuit)` makes all the statistical tests at once; `acdc.stability`
+`acdc.judges.statistical_tests.statistical_tests(problem, circuit)` makes all of them at once; `acdc.stability`
 compares circuits that were discovered in any other way.
 
 Everything a user needs is here by name and loaded when first used, so that `import acdc` stays fast.

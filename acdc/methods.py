@@ -1,6 +1,7 @@
 """Every method there is: what it is called, what it does, where it is from, what its scores mean and what it takes.
 
-Whatever names methods or says what they do derives from here: dispatch, help, forms and what circuit files say.
+Dispatch, help and what circuit files say derive from here. A new method is a class in `acdc.algorithms` and an entry; a
+new setting of one is also a field of `acdc.settings.Method` and an option of `acdc discover`.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_
 
 
 @dataclass(frozen=True)
-class Made:
+class AlgorithmClass:
     """The class that a method is, as "module:Class" of `acdc.algorithms`, and what it is always made with."""
 
     name: str
     fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
-    def of(self, *leading: Any, **settings: Any) -> Any:
+    def build(self, *leading: Any, **settings: Any) -> Any:
         """The algorithm with these settings."""
         return resolve_name(f"acdc.algorithms.{self.name}")(*leading, **self.fixed, **settings)
 
@@ -49,7 +50,7 @@ class MethodEntry:
     `takes` are the settings it looks at: those of `acdc.settings.Method`, and `seed`.
     """
 
-    made: Made
+    algorithm: AlgorithmClass
     help: str
     source: str = ""
     scores: Scores = _MEASURED
@@ -65,25 +66,25 @@ class MethodEntry:
 METHODS: Mapping[str, MethodEntry] = MappingProxyType(
     {
         "acdc": MethodEntry(
-            Made("greedy:GreedyPruning"),
+            AlgorithmClass("greedy:GreedyPruning"),
             "greedy, every removal measured",
             "Conmy et al. 2023",
             takes=("refine", "batch", "max_bytes"),
         ),
         "eap+acdc": MethodEntry(
-            Made("grouped:GroupedPruning"),
+            AlgorithmClass("grouped:GroupedPruning"),
             "groups that eap ranks lowest, removals measured",
             takes=("refine", "steps", "max_bytes"),
         ),
         "eap": MethodEntry(
-            Made("attribution:Attribution"),
+            AlgorithmClass("attribution:Attribution"),
             "effects estimated by one gradient",
             "Syed et al. 2023",
             _ESTIMATED,
             takes=("select",),
         ),
         "eap-ig": MethodEntry(
-            Made("attribution:IntegratedGradients", {"path": "inputs"}),
+            AlgorithmClass("attribution:IntegratedGradients", {"path": "inputs"}),
             "the same, averaged over inputs",
             "Hanna et al. 2024",
             _ESTIMATED,
@@ -91,20 +92,20 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             aliases=("eap-ig-inputs",),
         ),
         "eap-ig-activations": MethodEntry(
-            Made("attribution:IntegratedGradients", {"path": "activations"}),
+            AlgorithmClass("attribution:IntegratedGradients", {"path": "activations"}),
             "the same, layer by layer; slower",
             "Hanna et al. 2024",
             _ESTIMATED,
             takes=("select", "steps"),
         ),
         "exact": MethodEntry(
-            Made("exact:ExactPatching"),
+            AlgorithmClass("exact:ExactPatching"),
             "the exact effect of each edge alone; slowest",
             takes=("select", "max_bytes"),
             aliases=("path-patching",),
         ),
         "hisp": MethodEntry(
-            Made("importance:HeadImportance"),
+            AlgorithmClass("importance:HeadImportance"),
             "head importance: node estimates",
             "Michel et al. 2019",
             Scores(
@@ -115,14 +116,14 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             takes=("select",),
         ),
         "masks": MethodEntry(
-            Made("masks:LearnedMasks"),
+            AlgorithmClass("masks:LearnedMasks"),
             "learned edge masks; minutes",
             "Cao et al. 2021",
             Scores("the learned probability that the edge is kept, from 0 to 1", "other"),
             takes=("select", "seed", "max_bytes"),
         ),
         "information-flow": MethodEntry(
-            Made("information_flow:InformationFlow"),
+            AlgorithmClass("information_flow:InformationFlow"),
             "shares in what is read",
             "Ferrando and Voita 2024",
             Scores(
@@ -131,7 +132,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             takes=("select",),
         ),
         "random": MethodEntry(
-            Made("random_scores:Chance"),
+            AlgorithmClass("random_scores:Chance"),
             "scores by chance, to compare with",
             scores=Scores("drawn by chance from 0 to 1", "other"),
             takes=("select", "seed"),

@@ -11,7 +11,7 @@ from acdc.settings import Setup
 from acdc.tasks.metrics import metric
 from acdc.tasks.task import Task
 
-HELD = 4  # how many times the memory of a batch of trials the runs of all prompts may take
+MEMORY_FACTOR = 4  # how many times the memory of a batch of trials the runs of all prompts may take
 
 
 def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:

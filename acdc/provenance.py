@@ -1,4 +1,8 @@
-"""What a circuit file says of its circuit's origin: the one value that is written there and read back."""
+"""What a circuit file says of its circuit's origin: the one value that is written there and read back.
+
+`acdc.request` fills it in before a search and `acdc.discovery.discover` adds how that went. What was measured of the
+circuit (faithfulness, curve, stability, robust) stands beside it in the file; `acdc.judges.findings` reads that.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The pytest plugin: hypothesis files are collected, one test per claim. Where there are none, nothing is loaded."""
+"""The pytest plugin: hypothesis files are collected, one test per claim. Where there are none, nothing is loaded.
+
+`acdc.hypotheses` does the work: `collecting` finds the files, `reading` reads them, `verdict` judges what `measuring`
+measured.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a missing edge carries: every ablation there is, what it is called and where it is from."""
+"""What a missing edge may carry: every ablation, its names and its paper; `execution.runs` computes what is carried."""
 
 from __future__ import annotations
 

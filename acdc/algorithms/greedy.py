@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from acdc.algorithms.one_minimal import Refinement, Swept
+from acdc.algorithms.one_minimal import OneMinimalSweep, Swept
 from acdc.algorithms.trials import Trials
 from acdc.drain import drain, translated
 from acdc.errors import BadSetting
@@ -113,7 +113,7 @@ class GreedyPruning:
         pruned = yield from self._walk(problem, start or Position(size=self.batch or 16))
         if not self.refine:
             return pruned
-        refined = yield from Refinement(self.threshold, self.max_bytes).walk(problem, pruned.circuit)
+        refined = yield from OneMinimalSweep(self.threshold, self.max_bytes).walk(problem, pruned.circuit)
         tested = pruned.tested + refined.tested
         return Pruned(refined.circuit, tested, pruned.evaluated + refined.evaluated, pruned.closest, one_minimal=True)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import Pruned
-from acdc.algorithms.one_minimal import Refinement, Swept
+from acdc.algorithms.one_minimal import OneMinimalSweep, Swept
 from acdc.algorithms.scores import ScoringStep
 from acdc.drain import drain
 from acdc.errors import BadSetting
@@ -96,7 +96,7 @@ class GroupedPruning:
         circuit = Circuit(problem.graph, circuit.edges, kept)
         if not self.refine:
             return Pruned(circuit, tested, tested, closest)
-        refined = yield from Refinement(self.threshold, self.max_bytes).walk(problem, circuit)
+        refined = yield from OneMinimalSweep(self.threshold, self.max_bytes).walk(problem, circuit)
         return Pruned(refined.circuit, tested + refined.tested, tested + refined.evaluated, closest, one_minimal=True)
 
     def _mean(self, problem: Problem, circuit: Circuit) -> float:

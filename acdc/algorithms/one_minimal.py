@@ -40,7 +40,7 @@ class Swept:
 
 
 @dataclass(frozen=True)
-class Refinement:
+class OneMinimalSweep:
     """Sweep the edges from the logits back, dropping each that costs less than `threshold`, until none is dropped."""
 
     threshold: float

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from acdc.errors import AcdcError, BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.files import write_atomically
-from acdc.ground_truth import subjects
+from acdc.ground_truth import known_models
 from acdc.methods import METHODS
 from acdc.settings import MOST_PROMPTS, Method
 
@@ -84,7 +84,7 @@ class Suite:
                 got = "one of them twice" if given else "none"
                 raise BadSetting(f"a table needs {what}: got {got}, wanted at least one, and each once (--{what})")
         for name in self.models:
-            subjects.check(name)
+            known_models.check(name)
         for what, least, most in (("seeds", 1, MOST_SEEDS), ("prompts", 2, MOST_PROMPTS), ("thresholds", 1, 1000)):
             count = getattr(self, what)
             if not least <= count <= most:
@@ -127,7 +127,7 @@ class Suite:
             if result is None:
                 if at_hand != (cell.model, cell.seed) or opened is None:
                     at_hand = cell.model, cell.seed
-                    opened = _Opened(subjects.known(*at_hand), cell.seed, self)
+                    opened = _Opened(known_models.known(*at_hand), cell.seed, self)
                 result = {"settings": settings, **opened.measure(cell)}
                 content = json.dumps(result, indent=1, allow_nan=False) + "\n"
                 write_atomically(file, content.encode(), durable=False)
@@ -138,7 +138,7 @@ class Suite:
 
 def default(*, quick: bool = False) -> Suite:
     """Every method and every model; `quick` is one seed, one ablation, fewer prompts and thresholds, and no `SLOW`."""
-    names = tuple(subjects.subjects())
+    names = tuple(known_models.subjects())
     if quick:
         methods = tuple(name for name in METHODS if name not in SLOW)
         return Suite(methods, names, seeds=1, ablations=(Ablation.RESAMPLE,), prompts=16, thresholds=7)

@@ -98,7 +98,7 @@ def _attacked(
     from acdc.cli.destination import ATTACK, REPAIR, Destination
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.cli.runs import interrupted, of_attack, room
+    from acdc.cli.run_directory import free_directory, interrupted, of_attack
     from acdc.request import recordable
 
     directory, further = (on.file.parent, on.file.parent / "attack") if out is None else (out, None)
@@ -107,8 +107,8 @@ def _attacked(
     if resume:
         directory = interrupted(directory, kept, _CHECKPOINT, further=further)
     Destination(directory).check((ATTACK, *REPAIR))
-    foreign = of_attack(_wanted(on, plan), None if resume else kept, _CHECKPOINT)
-    place = room(directory, foreign, named=resume or out is not None, further=further)
+    obstacle = of_attack(_wanted(on, plan), None if resume else kept, _CHECKPOINT)
+    place = free_directory(directory, obstacle, named=resume or out is not None, further=further)
     with watching(quiet=False) as watch, place as destination:
         checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")

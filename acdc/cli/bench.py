@@ -39,13 +39,13 @@ def bench(
     measured again as long as its settings are the same; delete the folder to start anew.
     """
     from acdc.bench.suite import account, default
-    from acdc.cli.runs import of_bench, room
+    from acdc.cli.run_directory import free_directory, of_bench
 
     suite = _chosen(default(quick=quick), methods, models, seeds, ablations, prompts)
     cells = list(suite.cells())
-    foreign = of_bench([suite.settings(cell) for cell in cells], [cell.file for cell in cells])
+    obstacle = of_bench([suite.settings(cell) for cell in cells], [cell.file for cell in cells])
     directory = Path("runs/bench") if out is None else out
-    with room(directory, foreign, named=out is not None) as destination:
+    with free_directory(directory, obstacle, named=out is not None) as destination:
         kept_in = destination.directory
         results = _measured(suite, kept_in / "cells")
         data = account(results)

@@ -1,4 +1,4 @@
-"""Where a result is written: tried before the work starts, and each file whole or not at all."""
+"""How result files are written: tried before the work starts, each whole or not at all; `run_directory` says where."""
 
 from __future__ import annotations
 

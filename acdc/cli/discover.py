@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from acdc.cli.destination import WrittenFiles
-    from acdc.discovery.cost import Forecast
     from acdc.discovery.discover import Result
+    from acdc.discovery.forecast import Forecast
     from acdc.judges.findings import Findings
     from acdc.robust.rounds import RobustPlan, RobustResult
     from acdc.settings import Goal, Method, Setup
@@ -120,7 +120,7 @@ def _find(wanted: _Wanted, directory: Path, *, named: bool, resume: bool, quiet:
     """Find the circuit and write it; `named` says that the directory is the user's own choice."""
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.cli.runs import interrupted, of_discovery, room
+    from acdc.cli.run_directory import free_directory, interrupted, of_discovery
     from acdc.discovery.discover import prepare
     from acdc.judges.findings import Findings
     from acdc.robust.learning import discover_robust
@@ -129,11 +129,11 @@ def _find(wanted: _Wanted, directory: Path, *, named: bool, resume: bool, quiet:
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {_on(wanted)}")
         ready = prepare(wanted.task, wanted.model, **settings)
-        foreign = of_discovery(ready.request, asdict(wanted.plan) if wanted.plan else None, resume=resume)
+        obstacle = of_discovery(ready.request, asdict(wanted.plan) if wanted.plan else None, resume=resume)
         if resume and not named:
             directory = interrupted(directory, ready.request)
         with (
-            room(directory, foreign, named=resume or named) as destination,
+            free_directory(directory, obstacle, named=resume or named) as destination,
             interruptible(destination.checkpoint),
         ):
             kept: dict[str, Any] = {"watch": watch.pruning, "checkpoint": destination.checkpoint, "resume": resume}
@@ -224,17 +224,17 @@ def _cost(wanted: _Wanted, *, quiet: bool) -> Forecast:
     """What it would cost, measured on a part of it."""
     from acdc import tasks
     from acdc.cli.progress import watching
-    from acdc.discovery.cost import forecast
     from acdc.discovery.discover import measured_for
+    from acdc.discovery.forecast import forecast
     from acdc.models import load_named
-    from acdc.problems import HELD, check_prompts, problems
+    from acdc.problems import MEMORY_FACTOR, check_prompts, problems
 
     task, on = tasks.get(wanted.task), _on(wanted)
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         setup = measured_for(wanted.goal, wanted.method, wanted.setup)
         check_prompts(task, on, setup)
-        discovery, _ = problems(task, load_named(on, setup), setup, HELD * wanted.method.max_bytes)
+        discovery, _ = problems(task, load_named(on, setup), setup, MEMORY_FACTOR * wanted.method.max_bytes)
         cost = forecast(discovery, wanted.method, wanted.goal)
         watch.stage("measured")
     return cost

@@ -34,7 +34,7 @@ def stability(
     from acdc.cli.destination import Destination
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.cli.runs import of_stability, room
+    from acdc.cli.run_directory import free_directory, of_stability
     from acdc.discovery.rediscover import rediscover, request
     from acdc.graphs.circuit import Circuit
     from acdc.judges.findings import Findings
@@ -48,8 +48,11 @@ def stability(
     directory = out if out is not None else file.parent
     Destination(directory).check()
     asked = request(loaded, resamples, seeds)
-    foreign = of_stability(loaded.to_json(), asked, _CHECKPOINT, resume=resume)
-    with watching(quiet=False) as watch, room(directory, foreign, named=resume or out is not None) as destination:
+    obstacle = of_stability(loaded.to_json(), asked, _CHECKPOINT, resume=resume)
+    with (
+        watching(quiet=False) as watch,
+        free_directory(directory, obstacle, named=resume or out is not None) as destination,
+    ):
         checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")
         with interruptible(checkpoint):

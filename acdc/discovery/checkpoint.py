@@ -1,4 +1,4 @@
-"""A discovery that can be interrupted: what it was asked, and how far it is, in one file."""
+"""A discovery that can be interrupted: what it was asked, and how far it is, in one file that `acdc.drain` writes."""
 
 from __future__ import annotations
 

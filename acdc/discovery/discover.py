@@ -16,7 +16,7 @@ from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.models import expanded, load_named
 from acdc.problem import Problem
-from acdc.problems import HELD, check_prompts, problems
+from acdc.problems import MEMORY_FACTOR, check_prompts, problems
 from acdc.progress import CurvePoint, Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
@@ -79,7 +79,7 @@ def prepare(
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(asked.task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
-    discovery, judgement = problems(asked.task, loaded, setup, HELD * method.max_bytes)
+    discovery, judgement = problems(asked.task, loaded, setup, MEMORY_FACTOR * method.max_bytes)
     return Prepared(discovery, judgement, method, goal, setup.seed, asked.provenance(discovery, judgement, setup))
 
 

@@ -18,7 +18,7 @@ from acdc.judges.evaluation import subject
 from acdc.judges.same_subject import Tell
 from acdc.judges.stability import Stability, stability
 from acdc.problem import Problem
-from acdc.problems import HELD, problems
+from acdc.problems import MEMORY_FACTOR, problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.settings import Goal, Method
@@ -68,7 +68,7 @@ class Rediscovery:
         setup = replace(origin.setup(), device=self.device)
         method, goal = origin.search()
         task, model = subject(circuit, task=self.task, model=self.model, setup=setup, anyway=self.anyway, tell=tell)
-        budget = HELD * method.max_bytes
+        budget = MEMORY_FACTOR * method.max_bytes
         pool, _ = problems(task, model, setup, budget)
         found = [_read(circuit, data) for data in (state or {}).get("found", ())]
         total = self.resamples + self.seeds

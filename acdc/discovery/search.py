@@ -15,5 +15,5 @@ def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | Scored
     entry, given = method.entry, {**asdict(method), "seed": seed}
     settings = {name: given[name] for name in entry.takes if name != "select"}
     if entry.prunes:
-        return ThresholdSweep(goal, entry.made.of(1.0, **settings))
-    return ScoredSearch(goal, entry.made.of(**settings), Rule(method.select))
+        return ThresholdSweep(goal, entry.algorithm.build(1.0, **settings))
+    return ScoredSearch(goal, entry.algorithm.build(**settings), Rule(method.select))

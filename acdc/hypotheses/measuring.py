@@ -204,7 +204,7 @@ def _keeps(problem: Problem) -> Callable[[Sequence[Circuit]], list[float]]:
 def _influential_edges(
     problem: Problem, circuit: Circuit, values: Callable[[Sequence[Circuit]], list[float]], *, stronger: bool
 ) -> FindInfluential:
-    """FindInfluential by measurement; `stronger` says whether a higher value is more of the behaviour."""
+    """Finds the influential edges by measuring; `stronger` says whether a higher value is more of the behaviour."""
 
     def influential(too_low: bool) -> tuple[InfluentialEdge, ...]:
         try:

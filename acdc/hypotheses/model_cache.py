@@ -42,10 +42,10 @@ class ModelCache:
         hypothesis.circuit_in(model.graph)
         key = hypothesis.path, subject.model, subject.setup
         if key in self._compared:
-            self._compared[key].settle(anyway=anyway, tell=lambda line: None)
+            self._compared[key].refuse_or_tell(anyway=anyway, tell=lambda line: None)
             return
         self._compared[key] = differences(circuit, subject.task, model, subject.setup, subject.given)
-        self._compared[key].settle(anyway=anyway, tell=tell)
+        self._compared[key].refuse_or_tell(anyway=anyway, tell=tell)
 
     def problem(self, subject: ClaimSubject) -> Problem:
         """The judgement problem of that subject: the prompts that nothing is found on.

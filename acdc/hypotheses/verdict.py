@@ -31,7 +31,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what was measured, the bounds it was held to, and the edges to influential if it does not hold.
+    """A claim, what was measured, the bounds it was held to, and if it does not hold the edges that most make it so.
 
     `low` and `high` are both None where there is no baseline to hold it to; `recorded` is what can be recorded as one.
     """
@@ -128,9 +128,9 @@ def judge(
 ) -> Verdict:
     """Measure one claim and hold it to its bound; with `update`, to the baseline that it will then have.
 
-    `anyway` and `tell` are as for `Laboratory.check`.
+    `anyway` and `tell` are as for `ModelCache.check`.
 
-    Raises: as `Laboratory.check` and `measure`.
+    Raises: as `ModelCache.check` and `measure`.
     """
     from acdc.hypotheses.measuring import measure
 

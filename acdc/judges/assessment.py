@@ -137,7 +137,7 @@ def _stability(case: AssessmentSubject) -> Iterator[Section]:
     yield Section("stability", "holds" if min(alike.values()) >= STABLE else "fails", words)
 
 
-def _hypotheses(case: AssessmentSubject) -> Iterator[Section]:
+def _statistical_tests(case: AssessmentSubject) -> Iterator[Section]:
     if not case.findings.circuit.pruned().edges:
         words = "no edge of the circuit is on a way from the input to the logits"
         yield Section("hypotheses", "not measured", words)
@@ -219,7 +219,7 @@ def _plain(name: str) -> str:
 ASKED: tuple[Callable[[AssessmentSubject], Iterator[Section]], ...] = (
     _faithfulness,
     _completeness,
-    _hypotheses,
+    _statistical_tests,
     _stability,
     _sensitivity,
 )

@@ -85,7 +85,7 @@ def subject(
         check_prompts(task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(model, setup)
     require_graph(circuit, loaded)
-    differences(circuit, task, loaded, setup, given).settle(anyway=anyway, tell=tell)
+    differences(circuit, task, loaded, setup, given).refuse_or_tell(anyway=anyway, tell=tell)
     return task, loaded
 
 

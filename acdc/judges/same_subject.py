@@ -42,7 +42,7 @@ class Differences:
     unasked: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
-    def settle(self, *, anyway: bool, tell: Tell | None = None) -> None:
+    def refuse_or_tell(self, *, anyway: bool, tell: Tell | None = None) -> None:
         """Tell what is to be told, and go on only if nothing differs unasked, or `anyway`.
 
         Without `tell`, what was asked for is not told, and the rest is a warning of Python's.

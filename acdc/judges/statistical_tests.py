@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hypotheses:
+class StatisticalTests:
     """What each test says of the circuit.
 
     `necessity` is whether the model needs it more than random circuits outside it, None where none fits there.
@@ -40,9 +40,9 @@ class Hypotheses:
         return {name: test and test.to_json() for name, test in found.items()}
 
 
-def hypotheses(
+def statistical_tests(
     problem: Problem, circuit: Circuit, seed: int = 0, *, draws: int = RANDOM, watch: Watch | None = None
-) -> Hypotheses:
+) -> StatisticalTests:
     """Test the circuit, holding it against `draws` random circuits and edges; `watch` hears how many are measured.
 
     Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
@@ -54,7 +54,7 @@ def hypotheses(
         needed = partial_necessity(problem, circuit, seed, draws=draws, watch=watch)
     except NoRoomBeside:
         needed = None
-    return Hypotheses(
+    return StatisticalTests(
         equivalence(problem, circuit, seed),
         independence(problem, circuit, seed),
         minimality(problem, circuit, seed, added=draws, watch=watch),

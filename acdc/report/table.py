@@ -23,7 +23,7 @@ from acdc.provenance import MetricOrigin, Provenance
 
 if TYPE_CHECKING:
     from acdc.correctness import Right
-    from acdc.discovery.cost import Forecast
+    from acdc.discovery.forecast import Forecast
     from acdc.models import Shipped
     from acdc.settings import Setup
     from acdc.tasks.task import Task

@@ -1,4 +1,4 @@
-"""Discovery that learns from counterexamples: discover, attack, add what fails to the prompts, discover again.
+"""Robust discovery, which learns from counterexamples: discover, attack, add what fails to the prompts, discover again.
 
 A new circuit is what KL(model || circuit) or the task's own metric finds within the edge budget, whichever the attack
 hurts less. KL is what an attack raises, and the few prompts that fail weigh heavily in its mean, as it is near 0 on
@@ -30,7 +30,7 @@ from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import faithfulness
 from acdc.models import load_named
 from acdc.problem import Problem
-from acdc.problems import HELD, problems
+from acdc.problems import MEMORY_FACTOR, problems
 from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.request import side
 from acdc.robust.frequent_words import typical
@@ -80,7 +80,7 @@ def discover_robust(
         return _unrefined(first, plan)
     loaded = model if isinstance(model, Model) else load_named(model or task_.model, setup)
     course = _Course(
-        task_, loaded, method, setup, plan, *problems(task_, loaded, setup, HELD * method.max_bytes), watch
+        task_, loaded, method, setup, plan, *problems(task_, loaded, setup, MEMORY_FACTOR * method.max_bytes), watch
     )
     kept = None
     if done is not None:
@@ -169,7 +169,7 @@ class _Course:
                 break
             new = self._lessons(now, lessons)
             if not new:
-                stop = Stop.LEARNED
+                stop = Stop.NOTHING_NEW
                 break
             lessons += new
             candidates = found[number - 1 : number]

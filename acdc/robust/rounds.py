@@ -1,4 +1,4 @@
-"""The rounds of a refinement: what it is asked, what each round came to, and whether it helped."""
+"""The rounds of a robust discovery: what it is asked, what each round came to, and whether it helped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Stop(Enum):
 
     EMPTY = "the first circuit has no edges, so there is nothing to learn from"
     HELD = "an attack of the same budget found nothing above the bound"
-    LEARNED = "whatever an attack found is among the discovery prompts already"
+    NOTHING_NEW = "whatever an attack found is among the discovery prompts already"
     EDGES = "within the edge budget there is nothing more to find"
     ROUNDS = "that was the last round"
 

@@ -1,4 +1,4 @@
-"""The current circuit, and its next candidate removals, run without doing anything twice.
+"""The current circuit, and its next candidate removals, run without doing anything twice; nodes run in `stages`.
 
 Receivers are put on trial from the logits back. Then everything upstream of the one on trial is still the clean run,
 and everything downstream is already decided; so a candidate removal changes what this receiver reads, and through it
@@ -81,11 +81,11 @@ class IncrementalExecutor:
         self._tried: tuple[int, list[int]] = (0, [])
         for receiver in graph.receivers[::-1][:decided]:
             self._enter(receiver.node)
-        self._settle()
+        self._refresh()
 
     def begin(self, receiver: Receiver) -> bool:
         """Put a receiver on trial; False if its node reaches nothing, and then all its edges are dropped untested."""
-        self._settle()
+        self._refresh()
         self._enter(receiver.node)
         if receiver.node == LOGITS or self.runs.graph.sender_index[receiver.node] in self._stage_of:
             return True
@@ -233,7 +233,7 @@ class IncrementalExecutor:
         # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
         return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
 
-    def _settle(self) -> None:
+    def _refresh(self) -> None:
         """Work out the state from the kept edges, where edges were removed and wherever that is felt."""
         if not self._unsettled:
             return
@@ -242,7 +242,7 @@ class IncrementalExecutor:
         for stage in self._stages:
             slots = [slot for slot, rows in stage.receivers.items() if stale[rows].any()]
             if slots:
-                self._settle_stage(stage, slots)
+                self._refresh_stage(stage, slots)
                 stale |= self.kept[:, stage.senders].any(dim=1)
         if stale[-1]:
             row = torch.tensor([len(self.kept) - 1])
@@ -250,9 +250,9 @@ class IncrementalExecutor:
             self._logits = None
         self._unsettled = set()
 
-    def _settle_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
+    def _refresh_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
         graph = self.runs.graph
-        stage.settle(
+        stage.refresh(
             {
                 slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_all_positions(slot))
                 for slot, rows in stage.receivers.items()
@@ -302,7 +302,7 @@ class IncrementalExecutor:
                 self._read_everywhere[rows] = stage.reads_all_positions(slot)
             self._stages.insert(0, stage)
             self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
-            self._settle_stage(stage, tuple(stage.receivers))
+            self._refresh_stage(stage, tuple(stage.receivers))
 
     def _position(self, node: Node) -> int:
         return self._stages.index(self._stage_of[self.runs.graph.sender_index[node]][0])

@@ -47,7 +47,7 @@ class AbstractStage(ABC):
     wrote: Float[Tensor, "row batch pos d_model"]
 
     @abstractmethod
-    def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+    def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
         """Take what all nodes read in these slots (the first time: in all of them), and work out the rest."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ class MlpStage(AbstractStage):
         self.senders, self.all_positions = senders, all_positions
         self.receivers = {"": torch.tensor([mlp.receiver])}
 
-    def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+    def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
         """One MLP, so one row."""
         self.read = read
         self.wrote = self.layer.mlp(read[""])
@@ -109,7 +109,7 @@ class HeadStage(AbstractStage):
         self.read: dict[str, Tensor] = {}
         self.made: dict[str, Tensor] = {}
 
-    def settle(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+    def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
         """All heads at once."""
         every = torch.arange(len(self.senders))
         self.read |= read

@@ -6,7 +6,7 @@ import acdc
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
-from acdc.ground_truth.subjects import KnownSubject
+from acdc.ground_truth.known_models import KnownSubject
 from acdc.models import load_named
 from acdc.settings import Setup
 

@@ -25,9 +25,9 @@ def test_no_name_means_two_methods() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_takes_what_its_algorithm_has_fields_for(name: str) -> None:
     entry = METHODS[name]
-    algorithm = resolve_name(f"acdc.algorithms.{entry.made.name}")
+    algorithm = resolve_name(f"acdc.algorithms.{entry.algorithm.name}")
     has = {field.name for field in fields(algorithm)}
-    assert {*entry.takes, *entry.made.fixed} - {"select"} <= has
+    assert {*entry.takes, *entry.algorithm.fixed} - {"select"} <= has
     assert set(entry.takes) <= {field.name for field in fields(Method)} | {"seed"}
     assert entry.prunes == ("threshold" in has) == ("select" not in entry.takes)
     assert "return" in get_type_hints(algorithm.walk)

@@ -9,7 +9,7 @@ import torch
 
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
-from acdc.algorithms.one_minimal import Refinement
+from acdc.algorithms.one_minimal import OneMinimalSweep
 from acdc.errors import NotFinite
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
@@ -40,7 +40,7 @@ def test_no_algorithm_decides_by_it(measurable: Problem) -> None:
     for run in (
         lambda: GreedyPruning(0.1).discover(problem),
         lambda: GreedyPruning(0.1).discover(replace(problem, metric=KLDivergence())),
-        lambda: Refinement(0.1).refine(problem, Circuit.full(problem.graph)),
+        lambda: OneMinimalSweep(0.1).refine(problem, Circuit.full(problem.graph)),
         lambda: [*GroupedPruning(0.1).walk(problem)],
     ):
         with pytest.raises(NotFinite):

@@ -8,7 +8,7 @@ import pytest
 
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
-from acdc.algorithms.one_minimal import Refinement, Swept
+from acdc.algorithms.one_minimal import OneMinimalSweep, Swept
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
@@ -40,7 +40,7 @@ def test_no_edge_of_a_refined_circuit_can_go_within_the_threshold(
     problem = replace(two_lengths, metric=measured, ablation=ablation)
     threshold = threshold_of(problem)
     pruned = GreedyPruning(threshold).discover(problem)
-    refined = Refinement(threshold).refine(problem, pruned.circuit)
+    refined = OneMinimalSweep(threshold).refine(problem, pruned.circuit)
     assert refined.circuit <= pruned.circuit
     assert len(refined.circuit) > 0
     alone = costs(problem, refined.circuit)
@@ -54,7 +54,7 @@ def test_greedy_pruning_alone_leaves_edges_that_can_go(single_batch: Problem) ->
     problem = replace(single_batch, metric=KLDivergence())
     threshold = threshold_of(problem)
     pruned = GreedyPruning(threshold).discover(problem)
-    refined = Refinement(threshold).refine(problem, pruned.circuit)
+    refined = OneMinimalSweep(threshold).refine(problem, pruned.circuit)
     assert min(costs(problem, pruned.circuit).values()) < threshold
     assert refined.circuit < pruned.circuit
     assert refined.sweeps > 1
@@ -65,8 +65,8 @@ def test_greedy_pruning_alone_leaves_edges_that_can_go(single_batch: Problem) ->
 def test_refining_again_changes_nothing_and_takes_one_sweep(two_lengths: Problem) -> None:
     problem = replace(two_lengths, metric=KLDivergence())
     threshold = threshold_of(problem)
-    once = Refinement(threshold).refine(problem, GreedyPruning(threshold).discover(problem).circuit)
-    twice = Refinement(threshold).refine(problem, once.circuit)
+    once = OneMinimalSweep(threshold).refine(problem, GreedyPruning(threshold).discover(problem).circuit)
+    twice = OneMinimalSweep(threshold).refine(problem, once.circuit)
     assert twice.circuit == once.circuit
     assert twice.circuit.scores == once.circuit.scores
     assert twice.sweeps == 1
@@ -77,8 +77,8 @@ def test_memory_and_batches_change_no_decision(two_lengths: Problem) -> None:
     problem = replace(two_lengths, metric=KLDivergence())
     threshold = threshold_of(problem)
     circuit = GreedyPruning(threshold).discover(problem).circuit
-    roomy = Refinement(threshold).refine(problem, circuit)
-    cramped = Refinement(threshold, max_bytes=1).refine(replace(problem, batch_size=2), circuit)
+    roomy = OneMinimalSweep(threshold).refine(problem, circuit)
+    cramped = OneMinimalSweep(threshold, max_bytes=1).refine(replace(problem, batch_size=2), circuit)
     assert cramped.circuit == roomy.circuit
     assert dict(cramped.circuit.scores) == pytest.approx(dict(roomy.circuit.scores), rel=0, abs=1e-9)
     assert cramped.tested == roomy.tested
@@ -88,7 +88,7 @@ def test_dead_edges_are_no_part_of_the_certificate(measurable: Problem) -> None:
     """A circuit that is dead throughout is refined to none, untested."""
     edge = next(edge for edge in measurable.graph.edges() if edge.receiver.kind == "mlp")
     dead = Circuit(measurable.graph, frozenset({edge}))
-    refined = Refinement(0.1).refine(measurable, dead)
+    refined = OneMinimalSweep(0.1).refine(measurable, dead)
     assert (len(refined.circuit), refined.tested, refined.sweeps) == (0, 0, 1)
 
 
@@ -102,7 +102,7 @@ def test_pruning_that_refines_ends_in_the_refined_circuit_and_says_so(single_bat
     sweeps = [step for step in steps if isinstance(step, Swept)]
     assert [step.done for step in sweeps if step.sweep == 1] == list(range(1, len(problem.graph.receivers) + 1))
     assert sweeps[-1].kept == len(pruned.circuit)
-    refined = Refinement(threshold).refine(problem, plain.circuit)
+    refined = OneMinimalSweep(threshold).refine(problem, plain.circuit)
     assert pruned.circuit == refined.circuit
     assert pruned.circuit.scores == refined.circuit.scores
     assert pruned.tested == plain.tested + refined.tested

@@ -13,7 +13,7 @@ from acdc.bench.answer import AbstractAnswer
 from acdc.bench.suite import SLOW, Suite, account, default
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
-from acdc.ground_truth import subjects
+from acdc.ground_truth import known_models
 from acdc.methods import METHODS
 from tests.acdc.algorithms.walks import finished
 from tests.acdc.known_subjects import TRUE, only_periodic
@@ -26,7 +26,7 @@ def small() -> Suite:
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subjects, "subjects", only_periodic)
+    monkeypatch.setattr(known_models, "subjects", only_periodic)
 
 
 def run(suite: Suite, folder: Path) -> tuple[list[dict[str, Any]], list[bool]]:
@@ -41,7 +41,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
     """A folder with the results of `small`, and these."""
     folder = tmp_path_factory.mktemp("cells")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subjects, "subjects", only_periodic)
+        patch.setattr(known_models, "subjects", only_periodic)
         results, kept = run(small(), folder)
     assert kept == [False] * 4
     return folder, results
@@ -76,7 +76,7 @@ def test_what_is_there_is_not_measured_again(
     def never(name: str, seed: int) -> None:
         raise AssertionError("a model was made though every result was there")
 
-    monkeypatch.setattr(subjects, "known", never)
+    monkeypatch.setattr(known_models, "known", never)
     assert run(small(), measured[0]) == (json.loads(json.dumps(measured[1])), [True] * 4)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from acdc.ground_truth import subjects
+from acdc.ground_truth import known_models
 from tests.acdc.cli.command_line import acdc, refused
 from tests.acdc.known_subjects import only_periodic
 
@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden_bench.json"
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subjects, "subjects", only_periodic)
+    monkeypatch.setattr(known_models, "subjects", only_periodic)
 
 
 def layout(data: Any) -> Any:

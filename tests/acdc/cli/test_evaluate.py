@@ -126,11 +126,11 @@ def test_a_circuit_of_another_model_is_refused(found: Path, checkpoints: Checkpo
 def test_a_missing_truncated_or_foreign_file_is_refused(found: Path) -> None:
     whole = (found / "circuit.json").read_text()
     Path("truncated.json").write_text(whole[: len(whole) // 2])
-    Path("foreign.json").write_text('{"nodes": []}')
+    Path("obstacle.json").write_text('{"nodes": []}')
     for name, words in {
         "nowhere.json": "no circuit can be read from nowhere.json: No such file or directory",
         "truncated.json": "truncated.json is not JSON (",
-        "foreign.json": "foreign.json is no circuit file: got 'no schema', wanted schema 'acdc.circuit/1'",
+        "obstacle.json": "obstacle.json is no circuit file: got 'no schema', wanted schema 'acdc.circuit/1'",
     }.items():
         for command in ("evaluate", "show"):
             assert refused(command, name).startswith(words)

@@ -52,10 +52,10 @@ def test_what_does_not_fit_is_refused(attacked: Path) -> None:
     Path("test_ioi.acdc.yaml").write_text("task: ioi\ncircuit: [m0]\nclaims: {size: {at_most: 1}}\n")
     zero = "task: periodic\ncircuit: found/circuit.json\nsetup: {ablation: zero}\nclaims: {size: {at_most: 1}}\n"
     Path("test_zero.acdc.yaml").write_text(zero)
-    Path("foreign.json").write_text("{}")
+    Path("obstacle.json").write_text("{}")
     for arguments, words in (
         (("nowhere", "test_new.acdc.yaml"), "no attack can be read from nowhere: got No such file or directory"),
-        (("foreign.json", "test_new.acdc.yaml"), "no attack can be read from foreign.json: got KeyError"),
+        (("obstacle.json", "test_new.acdc.yaml"), "no attack can be read from obstacle.json: got KeyError"),
         ((attacked, "new.yaml"), "got 'new.yaml', wanted test_*.acdc.yaml"),
         ((attacked, "nowhere/test_new.acdc.yaml"), "there is no directory"),
         ((attacked, "test_new.acdc.yaml", "--case", "0"), "--case is 0; wanted 1 to 16"),

@@ -14,7 +14,7 @@ from acdc.judges.completeness import Completeness, Gap, completeness
 from acdc.judges.evaluation import judgement
 from acdc.judges.findings import Findings, RecordedResults, Repeated
 from acdc.judges.stability import Agreement
-from acdc.judges.statistical_tests import hypotheses
+from acdc.judges.statistical_tests import statistical_tests
 from acdc.progress import Progress
 from tests.acdc.discoveries import SETUP
 
@@ -32,7 +32,7 @@ QUESTIONS = (
 )
 
 
-LONG = ("_hypotheses", "_sensitivity")
+LONG = ("_statistical_tests", "_sensitivity")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_every_question_is_asked_in_order(case: AssessmentSubject) -> None:
 def test_every_hypothesis_is_judged_by_its_own_test(case: AssessmentSubject) -> None:
     circuit = case.findings.circuit
     told = by_question(case)
-    tests = hypotheses(case.problem, circuit, case.seed, draws=case.draws)
+    tests = statistical_tests(case.problem, circuit, case.seed, draws=case.draws)
     holds = {
         "equivalence": tests.equivalence.p_alike <= LEVEL,
         "independence": tests.independence.p_value > LEVEL,
@@ -77,7 +77,7 @@ def test_every_hypothesis_is_judged_by_its_own_test(case: AssessmentSubject) -> 
     assert told["sufficiency"].data == tests.sufficiency.to_json()
 
 
-def test_a_circuit_without_edges_has_no_hypotheses(case: AssessmentSubject) -> None:
+def test_a_circuit_without_edges_has_no_statistical_tests(case: AssessmentSubject) -> None:
     empty = replace(case, findings=Findings.of(Circuit.empty(case.problem.graph)), completeness=None)
     told = by_question(empty)
     assert told["hypotheses"].verdict == told["completeness"].verdict == "not measured"

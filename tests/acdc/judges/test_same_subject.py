@@ -171,8 +171,8 @@ def test_a_tokenizer_is_told_by_what_it_does(directory: Path, with_bos: Path) ->
 
 def test_what_differs_unasked_is_all_told_at_once() -> None:
     with pytest.raises(ChangedSubject, match=r"^one; two; give back"):
-        Differences(unasked=("one", "two")).settle(anyway=False)
-    Differences(asked=("one",)).settle(anyway=False)
+        Differences(unasked=("one", "two")).refuse_or_tell(anyway=False)
+    Differences(asked=("one",)).refuse_or_tell(anyway=False)
 
 
 @pytest.fixture(scope="module")

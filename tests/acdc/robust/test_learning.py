@@ -221,7 +221,7 @@ def test_what_needs_no_lesson_is_not_put_down_to_learning(monkeypatch: pytest.Mo
 def test_what_is_among_the_prompts_already_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acdc.robust.learning._Course._lessons", lambda *_: [])
     kept = refined()
-    assert (kept.stop, len(kept.rounds)) == (Stop.LEARNED, 1)
+    assert (kept.stop, len(kept.rounds)) == (Stop.NOTHING_NEW, 1)
 
 
 def test_the_same_seeds_find_the_same_again_and_an_interrupted_refinement_goes_on_to_it(

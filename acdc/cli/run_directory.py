@@ -1,4 +1,4 @@
-"""One run, one directory: none writes over, or beside, what another has left there, nor at the same time."""
+"""Which directory a result goes to: none that holds what another run has left, or that one is writing to."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from acdc.errors import UnwritableOutput
 
 LOCK = ".acdc.lock"
 
-Foreign = Callable[[Path], str]
+Obstacle = Callable[[Path], str]
 """What of another run is in a directory, in words; "" where there is nothing."""
 
 
 @contextmanager
-def room(directory: Path, foreign: Foreign, *, named: bool, further: Path | None = None) -> Iterator[Destination]:
+def free_directory(
+    directory: Path, obstacle: Obstacle, *, named: bool, further: Path | None = None
+) -> Iterator[Destination]:
     """A directory with nothing of another run in it, held for this run alone until its end.
 
     It is this one or, unless that was `named` by the user, the first that is free of `<further>-2`, `<further>-3`, ...
@@ -31,7 +33,7 @@ def room(directory: Path, foreign: Foreign, *, named: bool, further: Path | None
     further = further or directory
     numbered = (further.with_name(f"{further.name}-{number}") for number in count(2))
     for place in (directory,) if named else chain((directory,), numbered):
-        there = foreign(place)
+        there = obstacle(place)
         if not there:
             with _held(place) as held:
                 if held:
@@ -72,10 +74,10 @@ def _held(place: Path) -> Iterator[bool]:
                 path.rmdir()
 
 
-def of_discovery(request: Mapping[str, Any], plan: Mapping[str, Any] | None, *, resume: bool) -> Foreign:
+def of_discovery(request: Mapping[str, Any], plan: Mapping[str, Any] | None, *, resume: bool) -> Obstacle:
     """What keeps a discovery of this request out, a refinement where there is a `plan`; `resume` goes on anywhere."""
 
-    def foreign(place: Path) -> str:
+    def obstacle(place: Path) -> str:
         if (place / "circuit.json").exists():
             there = _read(place / "circuit.json")
             if plan is not None or not _is_result_of(there, request):
@@ -91,7 +93,7 @@ def of_discovery(request: Mapping[str, Any], plan: Mapping[str, Any] | None, *, 
             return f"what an interrupted run of other settings can go on from ({ROUNDS})"
         return ""
 
-    return foreign
+    return obstacle
 
 
 def interrupted(
@@ -112,10 +114,10 @@ def interrupted(
     return directory
 
 
-def of_stability(circuit: Mapping[str, Any], request: Mapping[str, Any], name: str, *, resume: bool) -> Foreign:
+def of_stability(circuit: Mapping[str, Any], request: Mapping[str, Any], name: str, *, resume: bool) -> Obstacle:
     """What keeps the stability of a circuit out; `name` is its checkpoint's."""
 
-    def foreign(place: Path) -> str:
+    def obstacle(place: Path) -> str:
         there = _read(place / "circuit.json")
         if there is not None:
             before = there.get("stability")
@@ -128,16 +130,16 @@ def of_stability(circuit: Mapping[str, Any], request: Mapping[str, Any], name: s
             return f"what an interrupted run of other settings can go on from ({name})"
         return ""
 
-    return foreign
+    return obstacle
 
 
-def of_attack(wanted: Mapping[str, Any], request: Mapping[str, Any] | None, name: str) -> Foreign:
+def of_attack(wanted: Mapping[str, Any], request: Mapping[str, Any] | None, name: str) -> Obstacle:
     """What keeps an attack out that is to hold these settings, as far as they are known.
 
     `name` is its checkpoint's, and `request` what that must say (None: it is gone on from).
     """
 
-    def foreign(place: Path) -> str:
+    def obstacle(place: Path) -> str:
         there, checkpoint = _read(place / ATTACK), _read(place / name)
         if there is not None and not _holds(there, _json(wanted)):
             return f"another attack ({ATTACK})"
@@ -145,13 +147,13 @@ def of_attack(wanted: Mapping[str, Any], request: Mapping[str, Any] | None, name
             return f"what an interrupted attack of other settings can go on from ({name})"
         return ""
 
-    return foreign
+    return obstacle
 
 
-def of_bench(settings: list[dict[str, Any]], files: list[str]) -> Foreign:
+def of_bench(settings: list[dict[str, Any]], files: list[str]) -> Obstacle:
     """What keeps a table of these cells out, whose results are in these files."""
 
-    def foreign(place: Path) -> str:
+    def obstacle(place: Path) -> str:
         table = _read(place / "bench.json")
         if table is not None and any(cell.get("settings") not in settings for cell in table.get("cells", ())):
             return "the table of other cells (bench.json)"
@@ -161,7 +163,7 @@ def of_bench(settings: list[dict[str, Any]], files: list[str]) -> Foreign:
                 return f"a result of other settings (cells/{file})"
         return ""
 
-    return foreign
+    return obstacle
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from acdc.cli.runs import LOCK, interrupted, of_attack, of_bench, of_discovery, of_stability, room
+from acdc.cli.run_directory import LOCK, free_directory, interrupted, of_attack, of_bench, of_discovery, of_stability
 from acdc.errors import UnwritableOutput
 from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import QUICK, acdc, nothing_written, refused
@@ -43,10 +43,10 @@ def nothing(place: Path) -> str:
 
 
 def test_a_free_directory_is_the_one_and_leaves_no_trace_unless_used() -> None:
-    with nothing_written(), room(Path("runs/a"), nothing, named=False) as destination:
+    with nothing_written(), free_directory(Path("runs/a"), nothing, named=False) as destination:
         assert destination.directory == Path("runs/a")
         assert Path("runs/a", LOCK).exists()
-    with room(Path("runs/a"), nothing, named=True) as destination:
+    with free_directory(Path("runs/a"), nothing, named=True) as destination:
         (destination.directory / "result").touch()
     assert [path.name for path in Path("runs/a").iterdir()] == ["result"]
 
@@ -54,29 +54,32 @@ def test_a_free_directory_is_the_one_and_leaves_no_trace_unless_used() -> None:
 def test_a_directory_of_another_run_is_passed_over_or_refused_where_it_was_named() -> None:
     taken = {Path("a"): "mine", Path("a-2"): "mine too"}
 
-    def foreign(place: Path) -> str:
+    def obstacle(place: Path) -> str:
         return taken.get(place, "")
 
-    with room(Path("a"), foreign, named=False) as destination:
+    with free_directory(Path("a"), obstacle, named=False) as destination:
         assert destination.directory == Path("a-3")
-    with room(Path("a"), foreign, named=False, further=Path("a/b")) as destination:
+    with free_directory(Path("a"), obstacle, named=False, further=Path("a/b")) as destination:
         assert destination.directory == Path("a/b-2")
     with pytest.raises(UnwritableOutput, match=r"^a holds mine; give another directory with --out, or move away"):
-        room(Path("a"), foreign, named=True).__enter__()
+        free_directory(Path("a"), obstacle, named=True).__enter__()
 
 
 def test_two_runs_at_once_are_kept_apart() -> None:
-    with room(Path("a"), nothing, named=False) as first, room(Path("a"), nothing, named=False) as second:
+    with (
+        free_directory(Path("a"), nothing, named=False) as first,
+        free_directory(Path("a"), nothing, named=False) as second,
+    ):
         assert (first.directory, second.directory) == (Path("a"), Path("a-2"))
         with pytest.raises(UnwritableOutput, match=r"^a holds another run that is still going on"):
-            room(Path("a"), nothing, named=True).__enter__()
+            free_directory(Path("a"), nothing, named=True).__enter__()
     assert not Path("a").exists()
 
 
 def test_what_ends_in_an_error_lets_go() -> None:
-    with pytest.raises(KeyboardInterrupt), room(Path("a"), nothing, named=False):
+    with pytest.raises(KeyboardInterrupt), free_directory(Path("a"), nothing, named=False):
         raise KeyboardInterrupt
-    with nothing_written(), room(Path("a"), nothing, named=True):
+    with nothing_written(), free_directory(Path("a"), nothing, named=True):
         pass
 
 

@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import acdc
 from acdc.algorithms.greedy import GreedyPruning, Step, Tried
-from acdc.discovery import cost as subject
-from acdc.discovery.cost import forecast
+from acdc.discovery import forecast as subject
+from acdc.discovery.forecast import forecast
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from acdc.errors import BadSetting
-from acdc.ground_truth import subjects
-from acdc.ground_truth.subjects import KnownSubject
+from acdc.ground_truth import known_models
+from acdc.ground_truth.known_models import KnownSubject
 from tests.acdc import known_subjects
 
 
 def test_the_names_are_those_of_programs_motifs_and_trained_models() -> None:
     planted = [f"planted-{motif}" for motif in ("chain", "and", "or", "backup", "hidden")]
-    assert list(subjects.subjects())[:7] == ["tracr-reverse", "tracr-proportion", *planted]
+    assert list(known_models.subjects())[:7] == ["tracr-reverse", "tracr-proportion", *planted]
 
 
 def test_only_planted_models_depend_on_the_seed() -> None:
-    seeded = {name for name, subject in subjects.subjects().items() if subject.seeded}
+    seeded = {name for name, subject in known_models.subjects().items() if subject.seeded}
     assert seeded == {f"planted-{motif}" for motif in ("chain", "and", "or", "backup", "hidden")}
 
 
@@ -34,14 +34,14 @@ def test_a_maker_is_given_the_name_and_the_seed_where_it_takes_one(monkeypatch: 
 
 
 def test_a_name_leads_to_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subjects, "subjects", known_subjects.only_periodic)
-    assert subjects.known("stand-in", 0).name == "stand-in"
+    monkeypatch.setattr(known_models, "subjects", known_subjects.only_periodic)
+    assert known_models.known("stand-in", 0).name == "stand-in"
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         BadSetting, match=r"no model with a known circuit is called 'planted-nor'; did you mean planted-or"
     ):
-        subjects.known("planted-nor", 0)
+        known_models.known("planted-nor", 0)
     with pytest.raises(BadSetting, match="wanted one of tracr-reverse"):
-        subjects.check("xyz")
+        known_models.check("xyz")
