@@ -47,15 +47,13 @@ def stability(
         raise BadSetting(f"{file} is not called circuit.json, as the result will be; say where it goes with --out")
     directory = out if out is not None else file.parent
     Destination(directory).check()
-    asked = request(loaded, resamples, seeds)
-    obstacle = of_stability(loaded.to_json(), asked, _CHECKPOINT, resume=resume)
+    obstacle = of_stability(loaded.to_json(), request(loaded, resamples, seeds), _CHECKPOINT, resume=resume)
     with (
         watching(quiet=False) as watch,
         free_directory(directory, obstacle, named=resume or out is not None) as destination,
     ):
-        checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")
-        with interruptible(checkpoint):
+        with interruptible(checkpoint := destination.directory / _CHECKPOINT):
             found = rediscover(
                 loaded,
                 resamples=resamples,
@@ -68,9 +66,8 @@ def stability(
                 resume=resume,
             )
         watch.stage("drawing the circuit")
-        noted = found.noted_in(loaded)
-        findings = Findings.of(noted, str(file))
-        written = destination.write(noted, findings.origin.title)
+        findings = Findings.of(found.noted_in(loaded), str(file))
+        written = destination.write(findings.circuit, findings.origin.title)
         checkpoint.unlink(missing_ok=True)
     if json:
         terminal.write_json(found.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,8 +38,10 @@ NAMES = "test_*.acdc.yaml"
 """What a hypothesis file is called."""
 
 
-def load(path: Path, model: str | Model | None = None) -> Hypothesis:
+def load(path: Path, model: str | Model | None = None, in_memory: Sequence[Task] = ()) -> Hypothesis:
     """The hypothesis in that file, about another model where one is given, loaded or by its name.
+
+    A task made in Python, one of those `in_memory`, is meant where the file names it, before any other of that name.
 
     Where the model's graph can be told from its configuration alone, the circuit is checked against it.
 
@@ -53,7 +56,7 @@ def load(path: Path, model: str | Model | None = None) -> Hypothesis:
         form = HypothesisForm.model_validate(plain(record))
     except ValidationError as error:
         found += problems(HypothesisForm, record, error)
-    named = _Named(path, record, model)
+    named = _Named(path, record, model, in_memory)
     wrong = [(_line(problem.place), str(problem)) for problem in found] + named.wrong
     if wrong or form is None:
         raise BadHypothesisFile(*(text for _, text in sorted(wrong)))
@@ -96,8 +99,8 @@ class _Named:
     It goes by the record, not by the form, so that a mistake in one place hides none in another.
     """
 
-    def __init__(self, path: Path, record: Record, model: str | Model | None) -> None:
-        self.path = path
+    def __init__(self, path: Path, record: Record, model: str | Model | None, in_memory: Sequence[Task] = ()) -> None:
+        self.path, self._in_memory = path, {task.name: task for task in in_memory}
         self._loaded = None if isinstance(model, str) else model
         self.wrong: list[tuple[int, str]] = []
         self._record = record
@@ -152,6 +155,8 @@ class _Named:
         """The task of that name, or in that behaviour file."""
         if not name:
             return None
+        if name in self._in_memory:
+            return self._in_memory[name]
         try:
             near = self.path.parent / expanded(name)
             return tasks.get(near if name not in tasks.names() and near.is_file() else name)

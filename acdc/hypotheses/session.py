@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from acdc.graphs.model import Model
     from acdc.hypotheses.hypothesis import Claim
     from acdc.judges.same_subject import Tell
+    from acdc.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,17 @@ def run(
     files: Sequence[Path],
     model: str | Model | None = None,
     *,
+    in_memory: Sequence[Task] = (),
     update: bool = False,
     anyway: bool = False,
     tell: Tell | None = None,
 ) -> Iterator[ClaimOutcome]:
     """The outcome of every claim, as it is known; a file or a claim with an error keeps no other from being tested.
 
-    With `model`, all hypotheses are about that one; with `update`, baselines are recorded, file by file. A circuit
-    whose record is of other weights, prompts or another tokenizer, though neither file nor `model` ask about others,
-    is an error, unless `anyway`; `tell` is told, for each file, of what differs.
+    With `model`, all hypotheses are about that one; tasks `in_memory` are found by their names, before any other. With
+    `update`, baselines are recorded, file by file. A circuit whose record is of other weights, prompts or another
+    tokenizer, though neither file nor `model` ask about others, is an error, unless `anyway`; `tell` is told, for each
+    file, of what differs.
 
     Raises: UnwritableOutput.
     """
@@ -76,7 +79,7 @@ def run(
 
     for file in files:
         try:
-            hypothesis = load(file, model)
+            hypothesis = load(file, model, in_memory)
         except AcdcError as error:
             yield ClaimOutcome(file, None, None, error)
             continue

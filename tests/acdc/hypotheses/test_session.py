@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import acdc
+from acdc import tasks
 from acdc.errors import BadHypothesisFile, BadSetting, UnmeasurableBehaviour
 from acdc.graphs.model import Model
 from acdc.hypotheses.session import hypothesis_files, run
@@ -85,3 +86,14 @@ def test_a_circuit_whose_record_is_of_something_else_is_tested_only_where_that_i
     assert outcomes("prompts", judgement=hashed) == ["the prompts are not those the circuit was found with"]
     file.write_text(f"task: periodic\nmodel: periodic-2l\ncircuit: circuit.json\n{claims}")
     assert outcomes("model", weights="sha256:0") == ["True", f"{weights}, as asked (--model)"]
+
+
+def test_a_task_and_a_model_made_in_python_are_claimed_of_by_their_names(tmp_path: Path) -> None:
+    mine = replace(tasks.get("periodic"), name="mine")
+    file = write(tmp_path, claiming("  behaviour: {at_least: 0.9}\n  kl: {at_most: 0.1}\n").replace("periodic", "mine"))
+    [refused] = run([file])
+    assert isinstance(refused.error, BadHypothesisFile)
+    assert "unknown task: got 'mine'" in str(refused.error)
+    model = load_named("periodic-2l", SETUP)
+    outcomes = list(run([file], model, in_memory=[mine]))
+    assert [bool(one.verdict and one.verdict.passed) for one in outcomes] == [True, True]
