@@ -136,8 +136,13 @@ class Provenance(_Part):
 
         Raises: BadCircuitFile when something it says is not of the kind it must be.
         """
+        return cls.read(circuit.provenance, where)
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any], where: str) -> Provenance:
+        """Read what a file says, as `of` does."""
         try:
-            return cls.model_validate(dict(circuit.provenance))
+            return cls.model_validate(dict(data))
         except ValidationError as error:
             raise not_understood(error, where) from error
 
@@ -185,21 +190,22 @@ class Provenance(_Part):
 
         Raises: BadCircuitFile when it is not said, or the task was made in Python.
         """
-        name = str(self._said("task", "name"))
-        assert self.task is not None
-        if self.task.in_memory:
-            raise _not_lasting("task", name)
-        return self.task.file or name
+        return (self.task.file if self.task else None) or self._lasting_name("task")
 
     def model_name(self) -> str:
         """The name that finds its model again.
 
         Raises: BadCircuitFile when it is not said, or the model was made in Python.
         """
-        name = str(self._said("model", "name"))
-        assert self.model is not None
-        if self.model.in_memory:
-            raise _not_lasting("model", name)
+        return self._lasting_name("model")
+
+    def _lasting_name(self, part: str) -> str:
+        name = str(self._said(part, "name"))
+        if getattr(self, part).in_memory:
+            raise BadCircuitFile(
+                f"the circuit was found with a {part} made in Python, {name!r}, which cannot be found by its "
+                f"name; give the {part} itself: {part}=... in Python, or one that can be loaded (--{part})"
+            )
         return name
 
     def _said(self, *keys: str) -> Any:
@@ -231,14 +237,6 @@ def not_understood(error: ValidationError, where: str) -> BadCircuitFile:
 
 def _damaged(how: str) -> BadCircuitFile:
     return BadCircuitFile(f"the circuit's record is damaged: {how}; discover the circuit again")
-
-
-def _not_lasting(part: str, name: str) -> BadCircuitFile:
-    """The error for what the file names but nothing can find again, as it was made in Python."""
-    return BadCircuitFile(
-        f"the circuit was found with a {part} made in Python, {name!r}, which cannot be found by its "
-        f"name; give the {part} itself: {part}=... in Python, or one that can be loaded (--{part})"
-    )
 
 
 def _version(package: str) -> str | None:

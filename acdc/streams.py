@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Streams:
-    """The streams of a seed; none of them draws what another one does.
+    """The streams of a seed; no two of them draw the same prompts.
 
     The seed alone is the stream that a task's own prompts are drawn with.
     """
@@ -23,18 +23,15 @@ class Streams:
         return self._stream(1)
 
     def variations(self, draw: int = 0) -> np.random.Generator:
-        """What the prompts of variations are drawn with; those of other draws are others."""
+        """What the prompts of variations are drawn with; another `draw` gives other prompts."""
         return self._stream(2 + draw)
+
+    def resample(self, run: int, count: int) -> list[int]:
+        """The places of the prompts in a bootstrap resample of so many: they choose prompts and draw none."""
+        drawn: list[int] = self._stream(run).integers(count, size=count).tolist()
+        return drawn
 
     def _stream(self, number: int) -> np.random.Generator:
         import numpy as np
 
         return np.random.default_rng((self.seed, number))
-
-
-def resample(seed: int, run: int, count: int) -> list[int]:
-    """The places of a bootstrap resample of so many prompts; of a run the same every time."""
-    import numpy as np
-
-    drawn: list[int] = np.random.default_rng((seed, run)).integers(count, size=count).tolist()
-    return drawn

@@ -53,8 +53,9 @@ class RecordedAttack:
             if odd := [case["kl"] for case in data["worst"] if type(case["kl"]) not in (int, float)]:
                 raise ValueError(f"a KL divergence of {odd[0]!r}")
             attacked = AttackedCircuit(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", "")))
-            origin = Provenance.model_validate({part: said for part, said in data.items() if part in _OF_ORIGIN})
-            origin.task_name(), origin.model_name()  # they must be said
+            origin = Provenance.read({part: said for part, said in data.items() if part in _OF_ORIGIN}, "it")
+            for name in (origin.task_name, origin.model_name):
+                name()  # refuses a file that does not say it
             return cls(attacked, origin, origin.setup(), tuple(Case.from_json(case) for case in data["worst"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             got = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} {str(error)!r}"

@@ -70,12 +70,12 @@ def discover(
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
     wanted = _Wanted(task, model, how, goal, setup, plan)
-    where = _directory(wanted, out)
+    where, on = _directory(wanted, out)
     if dry_run:
-        cost = _cost(wanted, quiet=quiet)
+        cost = _cost(wanted, on, quiet=quiet)
         _tell_cost(cost, how.name, json=json)
     else:
-        found = _find(wanted, where, named=out is not None, resume=resume, quiet=quiet)
+        found = _find(wanted, on, where, named=out is not None, resume=resume, quiet=quiet)
         _tell(found, quiet=quiet, json=json)
 
 
@@ -101,8 +101,8 @@ class _Found:
     written: WrittenFiles | None
 
 
-def _directory(wanted: _Wanted, out: Path | None) -> Path:
-    """Where the result goes; what is misspelt or cannot be written is told before anything is loaded."""
+def _directory(wanted: _Wanted, out: Path | None) -> tuple[Path, str]:
+    """Where the result goes, and the model's name; what is misspelt or cannot be written is told before loading it."""
     from acdc import tasks
     from acdc.cli.destination import Destination
     from acdc.discovery.discover import default_directory
@@ -113,10 +113,10 @@ def _directory(wanted: _Wanted, out: Path | None) -> Path:
     resolve(on)
     directory = out if out is not None else default_directory(named.name, on)
     Destination(directory).check()
-    return directory
+    return directory, on
 
 
-def _find(wanted: _Wanted, directory: Path, *, named: bool, resume: bool, quiet: bool) -> _Found:
+def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: bool, quiet: bool) -> _Found:
     """Find the circuit and write it; `named` says that the directory is the user's own choice."""
     from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
@@ -127,7 +127,7 @@ def _find(wanted: _Wanted, directory: Path, *, named: bool, resume: bool, quiet:
 
     settings: dict[str, Any] = {"method": wanted.method, "goal": wanted.goal, "setup": wanted.setup}
     with watching(quiet=quiet) as watch:
-        watch.stage(f"loading {_on(wanted)}")
+        watch.stage(f"loading {on}")
         ready = prepare(wanted.task, wanted.model, **settings)
         obstacle = of_discovery(ready.request, asdict(wanted.plan) if wanted.plan else None, resume=resume)
         if resume and not named:
@@ -149,13 +149,6 @@ def _find(wanted: _Wanted, directory: Path, *, named: bool, resume: bool, quiet:
                 written = destination.write(result.circuit, findings.origin.title)
             destination.forget()
     return _Found(result, findings, robust, written)
-
-
-def _on(wanted: _Wanted) -> str:
-    """The model by name."""
-    from acdc import tasks
-
-    return wanted.model or tasks.get(wanted.task).model
 
 
 def _tell(found: _Found, *, quiet: bool, json: bool) -> None:
@@ -220,7 +213,7 @@ def _plan(robust: bool, dry_run: bool, chosen: Mapping[str, float | None]) -> Ro
     return RobustPlan(**settings) if robust else None
 
 
-def _cost(wanted: _Wanted, *, quiet: bool) -> Forecast:
+def _cost(wanted: _Wanted, on: str, *, quiet: bool) -> Forecast:
     """What it would cost, measured on a part of it."""
     from acdc import tasks
     from acdc.cli.progress import watching
@@ -229,7 +222,7 @@ def _cost(wanted: _Wanted, *, quiet: bool) -> Forecast:
     from acdc.models import load_named
     from acdc.problems import MEMORY_FACTOR, check_prompts, problems
 
-    task, on = tasks.get(wanted.task), _on(wanted)
+    task = tasks.get(wanted.task)
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         setup = measured_for(wanted.goal, wanted.method, wanted.setup)

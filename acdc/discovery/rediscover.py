@@ -22,7 +22,7 @@ from acdc.problems import MEMORY_FACTOR, problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.settings import Goal, Method
-from acdc.streams import resample
+from acdc.streams import Streams
 from acdc.tasks.task import Task
 
 MOST_RUNS = 10_000
@@ -75,7 +75,7 @@ class Rediscovery:
         for run in range(len(found), total):
             if run < self.resamples:
                 words, seed = f"resample {run + 1} of {self.resamples}", setup.seed
-                problem = replace(pool, pairs=pool.pairs.select(resample(setup.seed, run, len(pool.pairs))))
+                problem = replace(pool, pairs=pool.pairs.select(Streams(setup.seed).resample(run, len(pool.pairs))))
             else:
                 seed = setup.seed + 1 + run - self.resamples
                 words = f"seed {seed}"

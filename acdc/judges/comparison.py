@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from acdc.errors import WrongModel
@@ -62,7 +63,7 @@ class Difference:
         """The edges in both, the one whose score changes most first, those without a score last."""
         return tuple(sorted((self.a & self.b).ordered(), key=lambda edge: -abs(self.change(edge) or 0.0)))
 
-    @property
+    @cached_property
     def same_scores(self) -> bool:
         """Whether scores mean the same in both, as far as the records say: one metric, and one kind of score."""
         return _units(self.a) == _units(self.b)
