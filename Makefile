@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+PYTHON_THERE := 3.12
 # `make check BIN=/some/venv/bin` checks with an environment of your own; then nothing is installed.
 BIN := $(VENV)/bin
 
@@ -12,10 +13,10 @@ READY_TO_TEST := $(VENV)/.installed-test
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format
+.PHONY: help demo test check bench format test-gpu bench-gpu gpu-wheels
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## install into .venv and find the circuit of a first behaviour
 	$(VENV)/bin/acdc discover periodic
@@ -33,6 +34,22 @@ check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint
 
 bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and memory (ARGS=--quick, ARGS=--help)
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+test-gpu: ## check on a GPU that everything gives what it gives on the CPU
+	@$(BIN)/python -c 'import sys, torch; sys.exit(torch.cuda.is_available() or "no GPU that torch can use here")'
+	$(BIN)/python -m pytest -n 4 --dist worksteal tests/gpu -W default $(ARGS)
+
+bench-gpu: ## measure speed, memory and how busy a GPU is (ARGS=--help)
+	$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
+
+# For a machine with torch and transformers but no network: copy the checkout with .wheels there, and run
+#   python3 -m pip install --no-index --no-deps --target /tmp/site .wheels/*.whl && export PYTHONPATH=/tmp/site
+#   make test-gpu bench-gpu BIN=$(dirname $(command -v python3))
+gpu-wheels: ## fetch into .wheels what a GPU machine with torch and transformers lacks (PYTHON_THERE=3.12)
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version $(PYTHON_THERE) \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+		--constraint constraints.txt --dest .wheels transformer_lens datasets dill multiprocess fancy-einsum \
+		beartype jaxtyping wadler-lindig pydantic pydantic-core annotated-types typing-inspection graphviz
 
 format: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .

@@ -80,11 +80,13 @@ def plain(shape: Shape, *, seed: int = 0, attention: Literal["sdpa", "eager"] = 
     return model.eval()
 
 
-def bridged(shape: Shape, name: str, *, seed: int = 0, device: torch.device) -> Model:
+def bridged(
+    shape: Shape, name: str, *, seed: int = 0, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Model:
     """The same model as ours."""
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
-    original = plain(shape, seed=seed, attention="eager").to(device)
+    original = plain(shape, seed=seed, attention="eager").to(device, dtype)
     bridge = build_bridge_from_module(original, type(original).__name__, hf_config=original.config)
     return from_bridge(bridge, name)
 
