@@ -36,7 +36,7 @@ bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and 
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
 test-gpu: ## check on a GPU that everything gives what it gives on the CPU
-	@$(BIN)/python -c 'import sys, torch; sys.exit(torch.cuda.is_available() or "no GPU that torch can use here")'
+	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "no GPU that torch can use here")'
 	$(BIN)/python -m pytest -n 4 --dist worksteal tests/gpu -W default $(ARGS)
 
 bench-gpu: ## measure speed, memory and how busy a GPU is (ARGS=--help)

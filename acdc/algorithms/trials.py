@@ -16,6 +16,7 @@ from acdc.precision import finite_metric
 from acdc.problem import Problem
 
 _CACHE = 1 << 23
+_MOST = 256
 
 
 class Trials:
@@ -73,9 +74,14 @@ class Trials:
 
     @property
     def worthwhile(self) -> int:
-        """How many candidates run together faster than in two goes: as long as what they read stays in the cache."""
+        """How many candidates run together faster than in two goes.
+
+        On a CPU as long as what they read stays in the cache; a GPU waits for whoever starts its kernels.
+        """
+        if self._problem.model.device.type == "cuda":
+            return _MOST
         one = max(executor.runs.delta[0].nbytes for executor in self._executors)
-        return min(256, max(16, _CACHE // one))
+        return min(_MOST, max(16, _CACHE // one))
 
     def costs(
         self, receiver: Receiver, senders: Sequence[int], *, together: bool = True, enough: float = -math.inf

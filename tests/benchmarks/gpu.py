@@ -46,7 +46,7 @@ FRACTION = 0.01
 
 @dataclass(frozen=True)
 class Figure:
-    """How long one piece of work took (the second of two runs), its peak memory beyond the model's, and what came of it.
+    """How long a piece of work took (the second of two runs), its peak memory beyond the model's, and what came of it.
 
     On a GPU the note also says in what share of the time a kernel ran.
     """
@@ -85,7 +85,7 @@ def measure(name: str, checkpoint: str | None, dtype: torch.dtype, device: torch
             before = torch.cuda.memory_allocated(device)
         spent, note = timed(once, device)
         peak = (torch.cuda.max_memory_allocated(device) - before) / 1e6 if device.type == "cuda" else 0.0
-        busy = f"; GPU busy {_busy(once):.0%}" if device.type == "cuda" and spent < 30 else ""
+        busy = f"; GPU busy {busy_share(once):.0%}" if device.type == "cuda" and spent < 30 else ""
         yield Figure(work, name, kind, spent, peak, note + busy)
 
 
@@ -124,7 +124,7 @@ def _works(model: Model, pairs: PromptPairs) -> dict[str, Callable[[], str]]:
     }
 
 
-def _busy(work: Callable[[], object]) -> float:
+def busy_share(work: Callable[[], object]) -> float:
     """The share of the time of one more run in which a kernel ran, as torch's profiler sees it."""
     from torch.profiler import ProfilerActivity, profile
 

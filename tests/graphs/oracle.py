@@ -117,9 +117,9 @@ def weighted(anatomy: Anatomy, weights: Float[Tensor, " edge"], clean: Outputs |
 
 
 @lru_cache(maxsize=12)
-def load_bridge(checkpoint: Path) -> TransformerBridge:
-    """The checkpoint's bridge, in float64 on the CPU; it must have one k and v head per query head."""
-    return TransformerBridge.boot_transformers(str(checkpoint), dtype=torch.float64, device="cpu")
+def load_bridge(checkpoint: Path, device: str = "cpu") -> TransformerBridge:
+    """The checkpoint's bridge in float64; it must have one k and v head per query head."""
+    return TransformerBridge.boot_transformers(str(checkpoint), dtype=torch.float64, device=device)
 
 
 def anatomy_of(bridge: TransformerBridge) -> Anatomy:
