@@ -97,9 +97,9 @@ def _pairs(task: Task, model: Model, setup: Setup, count: int) -> PromptPairs:
 
 
 def _right(model: Model, pairs: PromptPairs) -> list[int]:
-    """The places of the prompts that the model gets right; what edges carry does not matter to that."""
+    """The indices of the prompts that the model gets right; what edges carry does not matter to that."""
     problem = Problem(model, pairs, Accuracy(), Ablation.ZERO, max_bytes=_BYTES)
-    return [place for place, is_right in enumerate(correct(problem).tolist()) if is_right]
+    return [index for index, is_right in enumerate(correct(problem).tolist()) if is_right]
 
 
 def _too_few(right: int, of: int, wanted: int) -> BadPrompts:

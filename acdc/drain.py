@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from acdc.progress import Progress
 
 Step = TypeVar("Step")
-Told = TypeVar("Told")
+Reported = TypeVar("Reported")
 End = TypeVar("End")
 
 
@@ -37,7 +37,9 @@ def drain(
             watch(step)
 
 
-def translated(walk: Generator[Step, None, End], tell: Callable[[Step], Told | None]) -> Generator[Told, None, End]:
+def translated(
+    walk: Generator[Step, None, End], tell: Callable[[Step], Reported | None]
+) -> Generator[Reported, None, End]:
     """The same walk, with what `tell` makes of every step in its place; None leaves a step out."""
     while True:
         try:
@@ -45,5 +47,5 @@ def translated(walk: Generator[Step, None, End], tell: Callable[[Step], Told | N
         except StopIteration as stop:
             end: End = stop.value
             return end
-        if (told := tell(step)) is not None:
-            yield told
+        if (reported := tell(step)) is not None:
+            yield reported

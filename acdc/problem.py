@@ -49,11 +49,11 @@ class Batch:
 
     def parts(self, prompts: int) -> Iterator[Batch]:
         """The same in batches of at most so many prompts, those of similar length together."""
-        places, positions = self.prompts.places, self.prompts.positions
-        ends = [int(positions[places == place].max()) for place in range(len(self.prompts.prompts))]
+        numbers, positions = self.prompts.prompt_numbers, self.prompts.positions
+        ends = [int(positions[numbers == number].max()) for number in range(len(self.prompts.prompts))]
         order = sorted(range(len(ends)), key=ends.__getitem__)
         for start in range(0, len(order), prompts):
-            rows = torch.cat([(places == place).nonzero().squeeze(1) for place in order[start : start + prompts]])
+            rows = torch.cat([(numbers == number).nonzero().squeeze(1) for number in order[start : start + prompts]])
             chosen = {name: getattr(self.prompts, name)[rows] for name in self.prompts.__dataclass_fields__}
             part = PromptBatch(**chosen)
             yield Batch(self.runs.select(rows), part, part.targets(self.targets.reference[rows]))
@@ -71,8 +71,8 @@ class Batch:
         for start in range(0, len(circuits), several):
             some = slice(start, start + several)
             logits = executor.run(circuits[some])
-            for place, metric in enumerate(metrics):
-                values[place, some] = finite_metric(metric, logits, self.targets, self.runs.model).double().cpu()
+            for index, metric in enumerate(metrics):
+                values[index, some] = finite_metric(metric, logits, self.targets, self.runs.model).double().cpu()
         return self.prompts.added_up(values)
 
 

@@ -228,9 +228,9 @@ def versions() -> dict[str, str | None]:
 def not_understood(error: ValidationError, where: str) -> BadCircuitFile:
     """The error for what a circuit file says, but not as it must be said."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    index = ".".join(str(part) for part in first["loc"])
     return BadCircuitFile(
-        f"what {where} says under {place!r} cannot be understood: {first['msg'].lower()}, got "
+        f"what {where} says under {index!r} cannot be understood: {first['msg'].lower()}, got "
         f"{str(first['input'])[:60]!r}; discover the circuit again or remove that entry"
     )
 

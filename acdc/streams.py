@@ -27,7 +27,7 @@ class Streams:
         return self._stream(2 + draw)
 
     def resample(self, run: int, count: int) -> list[int]:
-        """The places of the prompts in a bootstrap resample of so many: they choose prompts and draw none."""
+        """The indices of the prompts in a bootstrap resample of so many: they choose prompts and draw none."""
         drawn: list[int] = self._stream(run).integers(count, size=count).tolist()
         return drawn
 

@@ -89,7 +89,7 @@ class Circuit:
     @classmethod
     def from_mask(cls, graph: ComputationalGraph, mask: numpy.typing.NDArray[numpy.bool_]) -> Circuit:
         """The circuit of the edges where `mask` [receiver, sender] is true."""
-        return cls(graph, frozenset(edge for edge, place in graph.places.items() if mask[place]))
+        return cls(graph, frozenset(edge for edge, index in graph.edge_indices.items() if mask[index]))
 
     # Asking
 
@@ -126,7 +126,7 @@ class Circuit:
 
     def ordered(self) -> tuple[Edge, ...]:
         """The edges by receiver and then by sender, in topological order."""
-        return tuple(sorted(self.edges, key=self.graph.places.__getitem__))
+        return tuple(sorted(self.edges, key=self.graph.edge_indices.__getitem__))
 
     def strongest_first(self) -> tuple[Edge, ...]:
         """The edges by |score|, the largest first and those without a score last; equals in topological order."""
@@ -156,7 +156,7 @@ class Circuit:
 
         mask = numpy.zeros((len(self.graph.receivers), len(self.graph.senders)), dtype=bool)
         if self.edges:
-            mask[tuple(zip(*(self.graph.places[edge] for edge in self.edges), strict=True))] = True
+            mask[tuple(zip(*(self.graph.edge_indices[edge] for edge in self.edges), strict=True))] = True
         return mask
 
     # Set algebra; scores follow the left circuit, then the right, and neither provenance nor frequencies survive
@@ -210,9 +210,9 @@ class Circuit:
         edges, before = self.edges, -1
         while len(edges) != before:
             before = len(edges)
-            heard = {edge.sender for edge in edges} | {LOGITS}
+            receiving = {edge.sender for edge in edges} | {LOGITS}
             fed = {edge.receiver for edge in edges} | {INPUT}
-            edges = frozenset(e for e in edges if e.receiver in heard and e.sender in fed)
+            edges = frozenset(e for e in edges if e.receiver in receiving and e.sender in fed)
         return self.without(self.edges - edges)
 
     # Files

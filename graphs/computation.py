@@ -89,21 +89,21 @@ class ComputationalGraph:
 
     @cached_property
     def receivers(self) -> tuple[Receiver, ...]:
-        """Every place that reads the residual stream, in topological order."""
-        places: list[Receiver] = []
+        """Every input that reads the residual stream, in topological order."""
+        receivers: list[Receiver] = []
         for layer in range(self.n_layers):
-            places += [Receiver(Node("head", layer, h), slot) for slot in SLOTS for h in range(self.n_heads)]
-            places += [Receiver(Node("mlp", layer))] * self.has_mlp
-        return (*places, Receiver(LOGITS))
+            receivers += [Receiver(Node("head", layer, h), slot) for slot in SLOTS for h in range(self.n_heads)]
+            receivers += [Receiver(Node("mlp", layer))] * self.has_mlp
+        return (*receivers, Receiver(LOGITS))
 
     @cached_property
     def sender_index(self) -> dict[Node, int]:
-        """The place of each sender in `senders`."""
+        """The index of each sender in `senders`."""
         return {node: index for index, node in enumerate(self.senders)}
 
     @cached_property
     def receiver_index(self) -> dict[Receiver, int]:
-        """The place of each receiver in `receivers`."""
+        """The index of each receiver in `receivers`."""
         return {receiver: index for index, receiver in enumerate(self.receivers)}
 
     @cached_property
@@ -142,7 +142,7 @@ class ComputationalGraph:
             yield from self.incoming(receiver)
 
     @cached_property
-    def places(self) -> dict[Edge, tuple[int, int]]:
+    def edge_indices(self) -> dict[Edge, tuple[int, int]]:
         """The receiver and the sender of every edge, by number, in the order of `edges`."""
         return {
             edge: (row, column)
@@ -153,7 +153,7 @@ class ComputationalGraph:
     @cached_property
     def every_edge(self) -> frozenset[Edge]:
         """All edges as a set."""
-        return frozenset(self.places)
+        return frozenset(self.edge_indices)
 
     @cached_property
     def n_edges(self) -> int:
@@ -164,7 +164,7 @@ class ComputationalGraph:
         return (3 * heads + mlps) * before + within + 1 + layers * (heads + mlps)
 
     def __contains__(self, edge: object) -> bool:
-        return isinstance(edge, Edge) and edge in self.places
+        return isinstance(edge, Edge) and edge in self.edge_indices
 
     def describe(self) -> str:
         """The size of the graph in words, for messages."""

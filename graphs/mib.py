@@ -57,7 +57,7 @@ def save(circuit: Circuit, path: str | os.PathLike[str], scores: Mapping[Edge, f
     scores = circuit.scores if scores is None else scores
     matrix = numpy.zeros((len(graph.senders), len(graph.receivers)))
     for edge, score in scores.items():
-        receiver, sender = graph.places[edge]
+        receiver, sender = graph.edge_indices[edge]
         matrix[sender, receiver] = score
     tensors = {
         "edges_scores": matrix,
@@ -67,7 +67,7 @@ def save(circuit: Circuit, path: str | os.PathLike[str], scores: Mapping[Edge, f
     if circuit.frequencies:
         often = numpy.full(matrix.shape, numpy.nan)
         for edge, frequency in circuit.frequencies.items():
-            receiver, sender = graph.places[edge]
+            receiver, sender = graph.edge_indices[edge]
             often[sender, receiver] = frequency
         tensors["edges_frequency"] = often
     names = {

@@ -83,10 +83,10 @@ def of_matrix(path: str | os.PathLike[str], *, whole: bool = False) -> CircuitPa
             raise ValueError(f"the matrices are {scores.shape} and {kept.shape}, the model's edges {shape}")
         taken = {
             edge: float(scores[sender, receiver])
-            for edge, (receiver, sender) in graph.places.items()
+            for edge, (receiver, sender) in graph.edge_indices.items()
             if whole or kept[sender, receiver]
         }
-        frequencies = {} if often is None else {edge: float(often[graph.places[edge][::-1]]) for edge in taken}
+        frequencies = {} if often is None else {edge: float(often[graph.edge_indices[edge][::-1]]) for edge in taken}
         frequencies = {edge: frequency for edge, frequency in frequencies.items() if not math.isnan(frequency)}
         return CircuitParts.checked(graph, finite_numbers(taken, "score"), frequencies)
     except OSError as error:

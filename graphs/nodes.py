@@ -65,7 +65,7 @@ LOGITS = Node("logits")
 
 
 class Receiver(NamedTuple):
-    """A place that reads the residual stream: a head's query, key or value input, an MLP, or the logits."""
+    """An input that reads the residual stream: a head's query, key or value input, an MLP, or the logits."""
 
     node: Node
     slot: Slot | None = None

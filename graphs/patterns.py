@@ -56,8 +56,8 @@ def _edges(graph: ComputationalGraph, name: str) -> set[Edge]:
         Edge.parse(name)  # refuses a slot of what is no head
     writes, reads = re.compile(_regex(sender)), re.compile(_regex(receiver) + ("" if "<" in receiver else "(<[qkv]>)?"))
     senders = [node for node in graph.senders if writes.fullmatch(node.name)]
-    receivers = [place for place in graph.receivers if reads.fullmatch(place.name)]
-    found = {edge for node in senders for place in receivers if (edge := Edge(node, *place)) in graph.places}
+    receivers = [index for index in graph.receivers if reads.fullmatch(index.name)]
+    found = {edge for node in senders for index in receivers if (edge := Edge(node, *index)) in graph.edge_indices}
     if not found:
         raise NotInGraph(
             f"{name!r} is no edge of this model: it has {graph.describe()}, counted from 0, and a receiver reads only "

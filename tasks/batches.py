@@ -35,7 +35,7 @@ class PromptBatch:
 
     A row is a scored position of a prompt; a prompt that is scored at several has as many rows, one after the other.
     Where answers are measured whole, a row is a token of an answer or a distractor and has the other of these not.
-    -1 pads answers and distractors; `positions` are >= 0; `index` is the place of the row's prompt in its PromptPairs.
+    -1 pads answers and distractors; `positions` are >= 0; `index` is the number of the row's prompt in its PromptPairs.
     """
 
     clean: Int[Tensor, "batch pos"]
@@ -47,15 +47,15 @@ class PromptBatch:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, TokenPair]]) -> PromptBatch:
-        """These prompts, each with its place; shorter ones repeat their last token at the end."""
-        rows = [(pair, scored, place) for place, pair in pairs for scored in pair.scored]
+        """These prompts, each with its index; shorter ones repeat their last token at the end."""
+        rows = [(pair, scored, number) for number, pair in pairs for scored in pair.scored]
         return cls(
             clean=_padded([pair.clean + scored.before for pair, scored, _ in rows]),
             corrupt=_padded([pair.corrupt + scored.before for pair, scored, _ in rows]),
             positions=torch.tensor([scored.position for _, scored, _ in rows]),
             answers=_rectangle([scored.answers for _, scored, _ in rows]),
             distractors=_rectangle([scored.distractors for _, scored, _ in rows]),
-            index=torch.tensor([place for _, _, place in rows]),
+            index=torch.tensor([number for _, _, number in rows]),
         )
 
     def __len__(self) -> int:
@@ -77,12 +77,12 @@ class PromptBatch:
 
     @property
     def prompts(self) -> Int[Tensor, " prompt"]:
-        """The places of the prompts in their PromptPairs, in the order of the rows."""
+        """The indices of the prompts in their PromptPairs, in the order of the rows."""
         return self.index[self._starts]
 
     @property
-    def places(self) -> Int[Tensor, " batch"]:
-        """The place of each row's prompt in `prompts`."""
+    def prompt_numbers(self) -> Int[Tensor, " batch"]:
+        """The number of each row's prompt in `prompts`."""
         return self._starts.cumsum(0) - 1
 
     @property
@@ -93,8 +93,8 @@ class PromptBatch:
         """
         if (whole := self.continuations) is not None:
             return whole.position_shares
-        counts = self.places.bincount()
-        return None if len(counts) == len(self) else 1 / counts[self.places].double()
+        counts = self.prompt_numbers.bincount()
+        return None if len(counts) == len(self) else 1 / counts[self.prompt_numbers].double()
 
     @property
     def continuations(self) -> Continuations | None:
@@ -104,7 +104,7 @@ class PromptBatch:
         if is_answer.all() or (is_answer == is_distractor).any() or not is_answer[starts].all():
             return None
         starts[1:] |= self.positions[1:] != self.positions[:-1] + 1
-        kind = 2 * self.places + is_answer
+        kind = 2 * self.prompt_numbers + is_answer
         count = kind[starts].bincount()[kind]
         return Continuations(starts.cumsum(0) - 1, 1 / count.double(), is_answer)
 
@@ -117,16 +117,16 @@ class PromptBatch:
         if len(self.prompts) == len(self):
             return values
         shape = (*values.shape[:-1], len(self.prompts))
-        return values.new_zeros(shape).index_add_(-1, self.places.to(values.device), values)
+        return values.new_zeros(shape).index_add_(-1, self.prompt_numbers.to(values.device), values)
 
     def columns(self) -> AnswerColumns:
         """Return the vocabulary columns that answers and distractors need, and where each is among them."""
         tokens = torch.cat([self.answers, self.distractors], dim=1)
-        places = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-        places = places.masked_fill(tokens < 0, -1)
+        numbers = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        numbers = numbers.masked_fill(tokens < 0, -1)
         width = self.answers.shape[1]
         # A padded column must still name some token to be read; nothing refers to it.
-        return AnswerColumns(tokens.clamp(min=0), places[:, :width], places[:, width:])
+        return AnswerColumns(tokens.clamp(min=0), numbers[:, :width], numbers[:, width:])
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:

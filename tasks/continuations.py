@@ -24,18 +24,18 @@ every: 1 where every token of any answer has the value 1, else 0
 class Continuations:
     """The whole answers and distractors of a batch of prompts, told by the rows that are their tokens.
 
-    `place` numbers them in the batch; `shares` is 1 over how many answers the prompt has, or over how many distractors
+    `index` numbers them in the batch; `shares` is 1 over how many answers the prompt has, or over how many distractors
     where the row is one's; `is_answer` is whether it is an answer's.
     """
 
-    place: Int[Tensor, " batch"]
+    index: Int[Tensor, " batch"]
     shares: Float[Tensor, " batch"]
     is_answer: Bool[Tensor, " batch"]
 
     @property
     def lengths(self) -> Int[Tensor, " batch"]:
         """How many tokens the answer or distractor of each row has."""
-        return self.place.bincount()[self.place]
+        return self.index.bincount()[self.index]
 
     @property
     def position_shares(self) -> Float[Tensor, " batch"]:
@@ -53,7 +53,7 @@ class Continuations:
             case "mean":
                 return values * self.position_shares.to(values)
             case "every":
-                count = values.new_zeros(*values.shape[:-1], len(self.place)).index_add_(-1, self.place, values)
-                return (count[..., self.place] == self.lengths).to(values) / self.lengths.to(values)
+                count = values.new_zeros(*values.shape[:-1], len(self.index)).index_add_(-1, self.index, values)
+                return (count[..., self.index] == self.lengths).to(values) / self.lengths.to(values)
             case _:
                 assert_never(way)

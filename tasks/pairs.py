@@ -112,12 +112,12 @@ class TokenPair:
 
     @property
     def answer_rows(self) -> tuple[tuple[int, ...], ...]:
-        """The places in `scored` of each whole answer; all of them, in one, where answers are not whole."""
+        """The indices in `scored` of each whole answer; all of them, in one, where answers are not whole."""
         if not self.whole:
             return (tuple(range(len(self.scored))),)
         found: list[list[int]] = []
-        for place, scored in enumerate(self.scored):
+        for index, scored in enumerate(self.scored):
             if scored.answers:
                 found += [[]] if not scored.before else []
-                found[-1].append(place)
+                found[-1].append(index)
         return tuple(map(tuple, found))

@@ -48,7 +48,7 @@ class PromptPairs:
         return tuple(pair.text for pair in self.pairs)
 
     def select(self, indices: Iterable[int]) -> PromptPairs:
-        """Return the prompts at these places, in this order; a place may come more than once."""
+        """Return the prompts at these indices, in this order; an index may come more than once."""
         return PromptPairs(tuple(self.pairs[index] for index in indices))
 
     def fingerprint(self) -> str:

@@ -112,9 +112,9 @@ _Word = TypeVar("_Word")
 
 def numbered(slot: str, words: Sequence[_Word]) -> dict[str, _Word]:
     """The words, or what may stand for each, by the names of slots: `symbol 1`, `symbol 2` and so on."""
-    return {f"{slot} {place}": word for place, word in enumerate(words, start=1)}
+    return {f"{slot} {number}": word for number, word in enumerate(words, start=1)}
 
 
 def listed(slot: str, words: Mapping[str, str]) -> list[str]:
     """What fills the slots that `numbered` names so, in their order, as many as there are."""
-    return [words[name] for name in takewhile(words.__contains__, (f"{slot} {place}" for place in count(1)))]
+    return [words[name] for name in takewhile(words.__contains__, (f"{slot} {number}" for number in count(1)))]

@@ -24,7 +24,7 @@ Ids: TypeAlias = "int | Sequence[int]"
 class TokenPrompts(AbstractPromptSource):
     """Prompts as token ids: for models without a tokenizer, and for tokens that no text gives.
 
-    Place i of each list is prompt i. `clean[i]` and `corrupt[i]` are ids, as many in both, special tokens included.
+    Item i of each list is prompt i. `clean[i]` and `corrupt[i]` are ids, as many in both, special tokens included.
     `answers[i]` and `distractors[i]` are an id or several; the next token is predicted at `positions[i]`, where -1 is
     the last. A prompt may be scored at several positions: then `positions[i]` is a list, and `answers[i]` and
     `distractors[i]` hold, for each of these, an id or a list of ids. What is measured of it is the mean over them.

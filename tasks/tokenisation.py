@@ -53,8 +53,8 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     continuing = _Continuing(clean, tokenizer, text.answers_as, problems)
     answers = continuing.each("answer", measured.answers)
     distractors = continuing.each("distractor", measured.distractors)
-    told = " as first token" if text.answers_as == "first-token" else ""
-    problems += overlaps(answers, distractors, lambda ids: f"{tokenizer.convert_ids_to_tokens(ids)}", told)
+    kind = " as first token" if text.answers_as == "first-token" else ""
+    problems += overlaps(answers, distractors, lambda ids: f"{tokenizer.convert_ids_to_tokens(ids)}", kind)
     if problems:
         return None, tuple(problems)
     if text.answers_as == "whole":

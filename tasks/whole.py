@@ -27,14 +27,14 @@ def overlaps(
     answers: Sequence[tuple[int, ...]],
     distractors: Sequence[tuple[int, ...]],
     shown: Callable[[list[int]], str] = str,
-    told: str = "",
+    kind: str = "",
 ) -> list[PromptProblem]:
     """A problem where an answer is a distractor too, or one of them begins another one; `told` is added to the first.
 
     Whatever says the longer one says the shorter one, so that they are no alternatives.
     """
     if both := sorted(set(answers) & set(distractors)):
-        got = f"{shown([token for word in both for token in word])} in both{told}"
+        got = f"{shown([token for word in both for token in word])} in both{kind}"
         wanted, remedy = "answers that differ from the distractors", "remove it from one of the two"
         return [PromptProblem("an answer is a distractor too", got, wanted, remedy)]
     words = sorted({*answers, *distractors})

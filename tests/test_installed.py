@@ -50,36 +50,36 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands of a fresh environment with the wheel in it; what it depends on is borrowed from this one."""
-    place = tmp_path_factory.mktemp("environment")
-    venv.create(place, with_pip=False, symlinks=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, with_pip=False, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
     # a directory named in a .pth file is searched, but the .pth files in it, such as an editable install's, are not
     (packages / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    return place / "bin"
+    return home / "bin"
 
 
-def directory(place: Path, *, packages: bool) -> Path:
+def directory(home: Path, *, packages: bool) -> Path:
     """A user's project with modules, or packages, called tasks and graphs."""
     for name in ("tasks", "graphs"):
-        file = place / name / "__init__.py" if packages else place / f"{name}.py"
+        file = home / name / "__init__.py" if packages else home / f"{name}.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"MINE = 'my {name}'\n")
-    (place / "script.py").write_text(f"{USERS}\nimport acdc\nfrom acdc import tasks\n\nprint(*tasks.names()[:1])\n")
-    (place / "test_theirs.py").write_text(f"def test_it():\n    {USERS.strip().replace(chr(10), chr(10) + '    ')}\n")
-    (place / "test_periodic.acdc.yaml").write_text(CLAIMS)
-    return place
+    (home / "script.py").write_text(f"{USERS}\nimport acdc\nfrom acdc import tasks\n\nprint(*tasks.names()[:1])\n")
+    (home / "test_theirs.py").write_text(f"def test_it():\n    {USERS.strip().replace(chr(10), chr(10) + '    ')}\n")
+    (home / "test_periodic.acdc.yaml").write_text(CLAIMS)
+    return home
 
 
 @pytest.mark.parametrize("packages", [False, True], ids=["modules", "packages"])
 def test_a_user_keeps_tasks_and_graphs_of_their_own(installed: Path, tmp_path: Path, packages: bool) -> None:
-    place = directory(tmp_path, packages=packages)
+    home = directory(tmp_path, packages=packages)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))}
 
     def run(*command: str) -> str:
         words = (str(installed / "python"), *command)
-        done = subprocess.run(words, cwd=place, env=clean, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, cwd=home, env=clean, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -127,8 +127,8 @@ def declared(package: ModuleType) -> Iterator[tuple[str, str]]:
         match node:
             case ast.ImportFrom(module=str() as module, names=names):
                 yield from ((n.name, f"{module}.{n.name}") for n in names if n.asname == n.name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Attribute() as place):
-                yield name, ast.unparse(place)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Attribute() as index):
+                yield name, ast.unparse(index)
 
 
 @EVERY_PACKAGE

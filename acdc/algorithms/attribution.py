@@ -95,13 +95,13 @@ class IntegratedGradients:
             along = [torch.zeros(1, dtype=torch.float64)] * batches
             fractions = [step / points for step in range(1, points + 1)]
             while True:
-                for place, batch in enumerate(problem.batches):
+                for number, batch in enumerate(problem.batches):
                     way = _Path(problem, batch, group, group if self.path == "activations" else None)
                     if len(gain) < batches:
                         gain.append(way.gain())
                     for fraction in fractions:
                         here, gains = way.at(fraction)
-                        scores, along[place], done = scores + here, along[place] + gains, done + 1
+                        scores, along[number], done = scores + here, along[number] + gains, done + 1
                         yield ScoringStep(done, work)
                 # over all prompts, so that it does not depend on the batches
                 size = float(torch.cat(gain).abs().sum())
@@ -114,8 +114,8 @@ class IntegratedGradients:
                 points, work = 2 * points, work + points * batches
             total += scores / points
             most, gained, missed = max(most, points), gained + counts, missed + gap
-        told = {"steps_taken": most, "missed": missed / gained}
-        return replace(score_graph(problem, require_nonzero(problem, total)), provenance=told)
+        figures = {"steps_taken": most, "missed": missed / gained}
+        return replace(score_graph(problem, require_nonzero(problem, total)), provenance=figures)
 
     def _groups(self, problem: Problem) -> Iterator[range]:
         """The senders that move together, by index."""

@@ -170,5 +170,5 @@ def _until_likely_kept(candidates: Sequence[int], times: Mapping[int, int]) -> i
     One that two receivers have kept is likely to be kept again. This changes what is tried together, not what is kept.
     """
     return next(
-        (place for place, sender in enumerate(candidates, start=1) if times.get(sender, 0) > 1), len(candidates)
+        (index for index, sender in enumerate(candidates, start=1) if times.get(sender, 0) > 1), len(candidates)
     )

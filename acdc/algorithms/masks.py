@@ -65,7 +65,7 @@ class LearnedMasks:
         full, none = problem.bounds
         small = replace(problem, batch_size=self._prompts_per_step(problem))
         graph = problem.graph
-        places = torch.tensor(list(graph.places.values()), device=device).T
+        indices = torch.tensor(list(graph.edge_indices.values()), device=device).T
         log_alpha = torch.full((len(self.sparsities), graph.n_edges), _OPEN, device=device, requires_grad=True)
         price = torch.zeros(2, len(self.sparsities), device=device, requires_grad=True)
         descent = torch.optim.Adam([log_alpha], lr=self.rate)
@@ -78,7 +78,7 @@ class LearnedMasks:
                 share = len(batch.prompts.prompts) * len(small.batches) / len(problem.pairs)
                 with torch.enable_grad():
                     noise = torch.rand(log_alpha.shape, generator=generator).to(device)
-                    value = _mean_metric(problem, batch, _laid_out(problem, places, sampled(log_alpha, noise)))
+                    value = _mean_metric(problem, batch, _laid_out(problem, indices, sampled(log_alpha, noise)))
                     lost = share * (full - value) / (full - none)
                     target = wanted * min(1.0, done / (_WARM_UP * self.steps))
                     short = target - (1 - kept(log_alpha).mean(-1))
@@ -91,7 +91,7 @@ class LearnedMasks:
                 yield ScoringStep(done, self.steps)
                 if done == self.steps:
                     break
-        scores = _laid_out(problem, places, kept(log_alpha.detach().double()).mean(0, keepdim=True))
+        scores = _laid_out(problem, indices, kept(log_alpha.detach().double()).mean(0, keepdim=True))
         return score_graph(problem, scores[0].cpu())
 
     def bytes_per_step(self, problem: Problem) -> int:
@@ -122,11 +122,11 @@ def kept(log_alpha: Float[Tensor, "*mask edge"]) -> Float[Tensor, "*mask edge"]:
 
 
 def _laid_out(
-    problem: Problem, places: Int[Tensor, "2 edge"], values: Float[Tensor, "mask edge"]
+    problem: Problem, indices: Int[Tensor, "2 edge"], values: Float[Tensor, "mask edge"]
 ) -> Float[Tensor, "mask receiver sender"]:
     """What is listed by edge as the executor wants it."""
     laid = values.new_zeros(len(values), len(problem.graph.receivers), len(problem.graph.senders))
-    return laid.index_put((torch.arange(len(values), device=values.device)[:, None], *places[:, None]), values)
+    return laid.index_put((torch.arange(len(values), device=values.device)[:, None], *indices[:, None]), values)
 
 
 def _mean_metric(

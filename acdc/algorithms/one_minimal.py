@@ -70,8 +70,8 @@ class OneMinimalSweep:
                     costs = trials.costs(receiver, left[: trials.room(receiver)], together=False)
                     cheap = (costs < self.threshold).nonzero()
                     decided = int(cheap[0]) if len(cheap) else len(costs)
-                    for place in range(decided):
-                        scores[Edge(graph.senders[left[place]], *receiver)] = float(costs[place])
+                    for index in range(decided):
+                        scores[Edge(graph.senders[left[index]], *receiver)] = float(costs[index])
                     tested, evaluated = tested + decided + bool(len(cheap)), evaluated + len(costs)
                     if len(cheap):
                         trials.costs(receiver, [left[decided]])

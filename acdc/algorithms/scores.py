@@ -38,9 +38,9 @@ def score_graph(problem: Problem, scores: Float[Tensor, "receiver sender"]) -> C
     graph = problem.graph
     rows = scores.tolist()
     named = {
-        edge: rows[index][place]
+        edge: rows[index][number]
         for index, receiver in enumerate(graph.receivers)
-        for place, edge in enumerate(graph.incoming(receiver))
+        for number, edge in enumerate(graph.incoming(receiver))
     }
     finite_scores(named)
     return Circuit(graph, frozenset(named), named)

@@ -53,11 +53,11 @@ def ranked(
     for batch in problem.on(PromptPairs(tuple(parents))).prompt_batches:
         prompts = TokenPairs(batch.clean, batch.corrupt, batch.positions)
         slopes = token_gradients(problem.model, prompts, circuit, divergence, problem.ablation, problem.means)
-        for row, place in enumerate(batch.index.tolist()):
-            length = len(parents[place].clean)
+        for row, number in enumerate(batch.index.tolist()):
+            length = len(parents[number].clean)
             gradient = torch.stack((slopes.clean[row, :length], slopes.corrupt[row, :length]))
-            found[place] = _ranked(problem, pieces, parents[place], substitutions[place], gradient)
-    return [found[place] for place in range(len(parents))]
+            found[number] = _ranked(problem, pieces, parents[number], substitutions[number], gradient)
+    return [found[number] for number in range(len(parents))]
 
 
 def divergence(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
@@ -88,10 +88,10 @@ def _ranked(
     gains = (moved * gradient).flatten(1).sum(1)
     gains = gains.where(gains.isfinite(), 0.0)  # such a gradient tells nothing: then they go in the order given
     by_slot: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
-    for place, gain in enumerate(gains.tolist()):
-        by_slot[alike[place].slot].append((-round(gain, _DIGITS), place))
+    for number, gain in enumerate(gains.tolist()):
+        by_slot[alike[number].slot].append((-round(gain, _DIGITS), number))
     turns = sorted((turn, *best) for words in by_slot.values() for turn, best in enumerate(sorted(words)))
-    return [alike[place] for _, _, place in turns]
+    return [alike[number] for _, _, number in turns]
 
 
 def _embedded(problem: Problem, tokens: Tensor) -> Float[Tensor, "batch pos d_model"]:

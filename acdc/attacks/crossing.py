@@ -107,17 +107,17 @@ def _crossed(
     problem: Problem, circuit: Circuit, group: Sequence[object], watch: Callable[[Progress], None] | None
 ) -> tuple[Crossed, set[int]]:
     """The divergence of every pair of prompts of one group, and the clean prompts that the model is right on."""
-    members = [[place for place, other in enumerate(group) if other == one] for one in dict.fromkeys(group)]
+    members = [[index for index, other in enumerate(group) if other == one] for one in dict.fromkeys(group)]
     total, done = sum(len(some) ** 2 for some in members), 0
     right: set[int] = set()
     values, clean, corrupt = np.empty(total), np.empty(total, np.intp), np.empty(total, np.intp)
     for some in members:
-        pairs = [problem.pairs.pairs[place] for place in some]
+        pairs = [problem.pairs.pairs[index] for index in some]
         tokens = (torch.tensor([pair.clean for pair in pairs]), torch.tensor([pair.corrupt for pair in pairs]))
         run = CrossedRun(problem.model, circuit, *tokens, pairs[0].position)
         reference, numbers = run.reference(), np.array(some, np.intp)
         said = reference.argmax(-1).tolist()
-        right.update(place for place, pair, token in zip(some, pairs, said, strict=True) if token in pair.answers)
+        right.update(index for index, pair, token in zip(some, pairs, said, strict=True) if token in pair.answers)
         unasked = torch.zeros(len(some), 1, dtype=torch.long)  # no answer matters to a divergence
         for block in run.blocks():
             targets = Targets(unasked[block.clean], unasked[block.clean], reference[block.clean])

@@ -92,10 +92,10 @@ def diagnosis(problem: Problem, circuit: Circuit, *, bound: float = BOUND, most:
     outside = (~circuit).ordered()
     alone = _alone(problem, circuit, outside)
     found = []
-    for place, case in enumerate(met):
-        [batch] = problem.on(problem.pairs.select([place])).batches
-        order = sorted(range(len(outside)), key=lambda edge: (alone[edge][place], edge))
-        best = [Restored(outside[edge], alone[edge][place]) for edge in order]
+    for index, case in enumerate(met):
+        [batch] = problem.on(problem.pairs.select([index])).batches
+        order = sorted(range(len(outside)), key=lambda edge: (alone[edge][index], edge))
+        best = [Restored(outside[edge], alone[edge][index]) for edge in order]
         helpful = tuple(one for one in best if one.kl < case.kl - _LEAST)
         repair = _Repair(batch, circuit, bound, most)
         together, repaired = repair.of([one.edge for one in best], outside)
@@ -189,9 +189,9 @@ class _Repair:
                 total += torch.autograd.grad(divergence(self._reference, logits).sum(), mask)[0]
         if not total.isfinite().all():
             return ()
-        places = self._circuit.graph.places
+        indices = self._circuit.graph.edge_indices
         slopes = total.tolist()
-        return tuple(sorted(outside, key=lambda edge: (slopes[places[edge][0]][places[edge][1]], places[edge])))
+        return tuple(sorted(outside, key=lambda edge: (slopes[indices[edge][0]][indices[edge][1]], indices[edge])))
 
     def _needed(self, edges: Edges) -> Edges:
         """These edges less those without which the case is repaired as well, tried from the last, in ever fewer."""

@@ -24,14 +24,14 @@ def cases(problem: Problem, circuit: Circuit, found_by: str) -> tuple[Case, ...]
         reference, [logits] = batch.targets.reference, Executor.of(batch.runs).run([circuit])
         divergence = finite_metric(KLDivergence(), logits, batch.targets, problem.model).tolist()
         said = [both.argmax(-1).tolist() for both in (reference, logits)]
-        for place, row in zip(batch.prompts.index.tolist(), zip(divergence, *said, strict=True), strict=True):
-            rows[place].append(row)
-    return tuple(_case(problem, place, rows[place], found_by) for place in range(len(problem.pairs)))
+        for nth, row in zip(batch.prompts.index.tolist(), zip(divergence, *said, strict=True), strict=True):
+            rows[nth].append(row)
+    return tuple(_case(problem, nth, rows[nth], found_by) for nth in range(len(problem.pairs)))
 
 
-def _case(problem: Problem, place: int, rows: Sequence[tuple[float, int, int]], found_by: str) -> Case:
+def _case(problem: Problem, nth: int, rows: Sequence[tuple[float, int, int]], found_by: str) -> Case:
     """What was measured at the scored positions of one prompt: KL, and what the model and the circuit say there."""
-    pair = problem.pairs.pairs[place]
+    pair = problem.pairs.pairs[nth]
     kl, model, circuit = zip(*rows, strict=True)
 
     def right(said: Sequence[int]) -> tuple[int, ...] | None:

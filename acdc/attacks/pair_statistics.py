@@ -90,7 +90,7 @@ class Crossed:
     def _figures(self, weights: NDArray[np.float64], quantiles: Sequence[float]) -> list[float]:
         """The mean and the percentiles of the values so weighted, in whole numbers."""
         reached = weights.cumsum()
-        percentiles = self.values[_places(reached, quantiles)]
+        percentiles = self.values[_indices(reached, quantiles)]
         return [float(weights @ self.values / reached[-1]), *percentiles.tolist()]
 
     def surely_passed(self, group: Sequence[object]) -> float:
@@ -114,7 +114,7 @@ class Crossed:
         """
         own, other = (self.clean, self.corrupt) if side == "clean" else (self.corrupt, self.clean)
         names = sorted({word for word in words if word is not None})
-        number: dict[str | None, int] = {word: place for place, word in enumerate(names)}
+        number: dict[str | None, int] = {word: index for index, word in enumerate(names)}
         kind = np.min_scalar_type(len(names))  # small numbers sort faster
         codes = np.array([number.get(word, len(names)) for word in words], kind).take(own)
         order = codes.argsort(kind="stable")
@@ -128,16 +128,16 @@ class Crossed:
             mean = float(values.mean())
             error = sum(_variance(margin, values - mean, self.prompts) for margin in margins) ** 0.5 / len(values)
             reach = _student(prompts - 1) * error
-            p99 = float(values[_places(np.arange(1, len(values) + 1), [0.99])[0]])
+            p99 = float(values[_indices(np.arange(1, len(values) + 1), [0.99])[0]])
             yield Stratum(
                 slot, word, side, len(values), prompts, mean, mean - reach, mean + reach, p99, float(values[-1])
             )
 
 
-def _places(reached: NDArray[Any], quantiles: Sequence[float]) -> NDArray[np.intp]:
+def _indices(reached: NDArray[Any], quantiles: Sequence[float]) -> NDArray[np.intp]:
     """Where the sum of weights reaches these fractions; rounding must not lift 0.9 of 10 pairs above the ninth."""
-    places: NDArray[np.intp] = np.searchsorted(reached, np.array(quantiles) * reached[-1] * (1 - 1e-12))
-    return places
+    indices: NDArray[np.intp] = np.searchsorted(reached, np.array(quantiles) * reached[-1] * (1 - 1e-12))
+    return indices
 
 
 def _variance(margin: NDArray[np.intp], away: NDArray[np.float64], prompts: int) -> float:

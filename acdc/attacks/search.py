@@ -227,16 +227,16 @@ class _Hunt:
     def _sample(self, text: TextPair) -> list[Substitution]:
         """Some substitutions in every slot."""
         some = [
-            (slot, self._slots.choices[slot][place])
+            (slot, self._slots.choices[slot][index])
             for slot, _ in text.filling
-            for place in self._rng.permutation(len(self._slots.choices[slot]))[:_WORDS]
+            for index in self._rng.permutation(len(self._slots.choices[slot]))[:_WORDS]
         ]
         return list(self._written(text, some))
 
     def _least_tried(self, text: TextPair) -> Iterator[Substitution]:
         """All substitutions, words that were put into their slot least often first, else at random."""
         every = [(slot, word) for slot, _ in text.filling for word in self._slots.choices[slot]]
-        shuffled = [every[place] for place in self._rng.permutation(len(every))]
+        shuffled = [every[index] for index in self._rng.permutation(len(every))]
         return self._written(text, sorted(shuffled, key=self._tried.__getitem__))
 
     def _written(self, text: TextPair, words: Iterable[tuple[str, str]]) -> Iterator[Substitution]:
@@ -275,7 +275,7 @@ class _Hunt:
             new += fresh
         first = self._starts
         self._starts += len(new)
-        return [(pair, first + place) for place, pair in enumerate(new)]
+        return [(pair, first + index) for index, pair in enumerate(new)]
 
     def _test(self, new: list[tuple[TokenPair, int]]) -> None:
         if not new:

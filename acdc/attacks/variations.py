@@ -132,7 +132,7 @@ def prompts_of(
     if pairs is None:
         return reason
     known = {pair.clean for pair in seen.pairs}
-    kept = [place for place, pair in enumerate(pairs.pairs) if pair.clean not in known and problem.fits(pair.length)]
+    kept = [index for index, pair in enumerate(pairs.pairs) if pair.clean not in known and problem.fits(pair.length)]
     if len(kept) < _FEWEST:
         return f"only {len(kept)} of {len(pairs)} prompts are new and not longer than the model and the means allow"
     return pairs.select(kept)
@@ -198,8 +198,10 @@ def _usually(usual: Sequence[Case]) -> tuple[Verdict, str]:
     if not _able(usual):
         return "model's limit", _limit(usual)
     kept, lost = _kept(usual)
-    told = f"of what the model does right, the circuit does {kept / (kept + lost):.0%}; the others are compared with it"
-    return ("breaks" if lost >= DROP * (kept + lost) else "holds"), told
+    sentence = (
+        f"of what the model does right, the circuit does {kept / (kept + lost):.0%}; the others are compared with it"
+    )
+    return ("breaks" if lost >= DROP * (kept + lost) else "holds"), sentence
 
 
 def _limit(found: Sequence[Case]) -> str:

@@ -145,7 +145,7 @@ def default(*, quick: bool = False) -> Suite:
     return Suite(tuple(METHODS), names)
 
 
-def account(results: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     """All results and what they were made with, as plain JSON data."""
     import torch
 

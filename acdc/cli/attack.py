@@ -108,8 +108,8 @@ def _attacked(
         directory = interrupted(directory, kept, _CHECKPOINT, further=further)
     Destination(directory).check((ATTACK, *REPAIR))
     obstacle = of_attack(_wanted(on, plan), None if resume else kept, _CHECKPOINT)
-    place = free_directory(directory, obstacle, named=resume or out is not None, further=further)
-    with watching(quiet=False) as watch, place as destination:
+    free = free_directory(directory, obstacle, named=resume or out is not None, further=further)
+    with watching(quiet=False) as watch, free as destination:
         checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")
         with interruptible(checkpoint):

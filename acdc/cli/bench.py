@@ -38,7 +38,7 @@ def bench(
     Prints a table for each ablation, and writes bench.json and a picture for each. What is in the folder already is not
     measured again as long as its settings are the same; delete the folder to start anew.
     """
-    from acdc.bench.suite import account, default
+    from acdc.bench.suite import default, summary
     from acdc.cli.run_directory import free_directory, of_bench
 
     suite = _chosen(default(quick=quick), methods, models, seeds, ablations, prompts)
@@ -48,7 +48,7 @@ def bench(
     with free_directory(directory, obstacle, named=out is not None) as destination:
         kept_in = destination.directory
         results = _measured(suite, kept_in / "cells")
-        data = account(results)
+        data = summary(results)
         files = _written(data, kept_in)
     if json:
         terminal.write_json(data)

@@ -120,10 +120,10 @@ class Destination:
 
     def _nearest(self) -> Path:
         """The directory itself, or the nearest one above it that exists."""
-        place = self.directory.absolute()
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        return place
+        candidate = self.directory.absolute()
+        while not candidate.exists() and candidate != candidate.parent:
+            candidate = candidate.parent
+        return candidate
 
     def unwritable(self, error: OSError) -> UnwritableOutput:
         """What to say where something cannot be written there."""

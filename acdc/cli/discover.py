@@ -140,7 +140,7 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
             robust = None
             if wanted.plan:
                 asked: dict[str, Any] = {**settings, "plan": wanted.plan, **kept}
-                robust = discover_robust(wanted.task, wanted.model, tell=lambda told: watch.line(told.line), **asked)
+                robust = discover_robust(wanted.task, wanted.model, tell=lambda done: watch.line(done.line), **asked)
             result = robust.result if robust else ready.run(**kept)
             findings = Findings.of(result.circuit)
             written = None
@@ -172,8 +172,8 @@ def _tell(found: _Found, *, quiet: bool, json: bool) -> None:
         if found.robust:
             words = f"Robust: {found.robust.verdict}; {found.robust.stop.value}"
             terminal.results().print(words, soft_wrap=True)
-    told = (*warnings(found.result.faithfulness, findings.origin.metric), *doubts(findings.origin.algorithm))
-    for warning in (*told, *other_form(findings.outcome.answer_form)):
+    caveats = (*warnings(found.result.faithfulness, findings.origin.metric), *doubts(findings.origin.algorithm))
+    for warning in (*caveats, *other_form(findings.outcome.answer_form)):
         terminal.warn(warning)
     if found.written.undrawn:
         raise found.written.undrawn
@@ -257,9 +257,9 @@ def _goal(**chosen: float | int | None) -> Goal:
 
 
 def _show(findings: Findings, files: tuple[Path, ...]) -> None:
-    from acdc.report.table import account
+    from acdc.report.table import summary
 
-    terminal.parts(account(findings, _SHOWN_EDGES))
+    terminal.parts(summary(findings, _SHOWN_EDGES))
     again = terminal.quoted(files[0].parent)
     terminal.written(files, f"\nNext: acdc show {again} --top 50\n      acdc evaluate {again} --prompts 256")
 

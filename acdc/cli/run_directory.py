@@ -32,41 +32,41 @@ def free_directory(
     """
     further = further or directory
     numbered = (further.with_name(f"{further.name}-{number}") for number in count(2))
-    for place in (directory,) if named else chain((directory,), numbered):
-        there = obstacle(place)
+    for candidate in (directory,) if named else chain((directory,), numbered):
+        there = obstacle(candidate)
         if not there:
-            with _held(place) as held:
+            with _held(candidate) as held:
                 if held:
-                    yield Destination(place)
+                    yield Destination(candidate)
                     return
             there = "another run that is still going on"
         if named:
             raise UnwritableOutput(
-                f"{place} holds {there}; give another directory with --out, or move away what is there"
+                f"{candidate} holds {there}; give another directory with --out, or move away what is there"
             )
 
 
 @contextmanager
-def _held(place: Path) -> Iterator[bool]:
+def _held(candidate: Path) -> Iterator[bool]:
     """Whether the directory could be locked; what is made for it is gone afterwards unless something was put there."""
     from filelock import FileLock, Timeout
 
-    made = [path for path in (place, *place.parents) if not path.exists()]
-    lock = FileLock(place / LOCK, timeout=0)
+    made = [path for path in (candidate, *candidate.parents) if not path.exists()]
+    lock = FileLock(candidate / LOCK, timeout=0)
     try:
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            candidate.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             yield False
             return
         except OSError as error:
-            raise Destination(place).unwritable(error) from error
+            raise Destination(candidate).unwritable(error) from error
         try:
             yield True
         finally:
             with suppress(OSError):
-                (place / LOCK).unlink()  # while it is held: whoever waits for it sees that it is gone
+                (candidate / LOCK).unlink()  # while it is held: whoever waits for it sees that it is gone
             lock.release()
     finally:
         for path in made:
@@ -77,16 +77,16 @@ def _held(place: Path) -> Iterator[bool]:
 def of_discovery(request: Mapping[str, Any], plan: Mapping[str, Any] | None, *, resume: bool) -> Obstacle:
     """What keeps a discovery of this request out, a refinement where there is a `plan`; `resume` goes on anywhere."""
 
-    def obstacle(place: Path) -> str:
-        if (place / "circuit.json").exists():
-            there = _read(place / "circuit.json")
+    def obstacle(candidate: Path) -> str:
+        if (candidate / "circuit.json").exists():
+            there = _read(candidate / "circuit.json")
             if plan is not None or not _is_result_of(there, request):
                 return "the result of another run (circuit.json)"
-        elif (place / ATTACK).exists():
+        elif (candidate / ATTACK).exists():
             return f"an attack on another circuit ({ATTACK})"
         if resume:
             return ""
-        checkpoint, rounds = (_read(place / name) for name in ("checkpoint.json", ROUNDS))
+        checkpoint, rounds = (_read(candidate / name) for name in ("checkpoint.json", ROUNDS))
         if checkpoint is not None and not _same(checkpoint.get("request"), request):
             return "what an interrupted run of other settings can go on from (checkpoint.json)"
         if rounds is not None and (plan is None or not _same(rounds.get("request", {}).get("plan"), plan)):
@@ -105,27 +105,27 @@ def interrupted(
     """
     further = further or directory
     others = (further.with_name(f"{further.name}-{number}") for number in count(2))
-    for place in chain((directory,), others):
-        if not place.is_dir():
+    for candidate in chain((directory,), others):
+        if not candidate.is_dir():
             break
-        checkpoint = _read(place / name)
+        checkpoint = _read(candidate / name)
         if checkpoint is not None and _holds(checkpoint.get("request"), _json(request)):
-            return place
+            return candidate
     return directory
 
 
 def of_stability(circuit: Mapping[str, Any], request: Mapping[str, Any], name: str, *, resume: bool) -> Obstacle:
     """What keeps the stability of a circuit out; `name` is its checkpoint's."""
 
-    def obstacle(place: Path) -> str:
-        there = _read(place / "circuit.json")
+    def obstacle(candidate: Path) -> str:
+        there = _read(candidate / "circuit.json")
         if there is not None:
             before = there.get("stability")
             if _plain(there) != _plain(circuit):
                 return "another circuit (circuit.json)"
             if before is not None and _runs(before) != (request["resamples"], request["seeds"]):
                 return "the stability of this circuit by another number of discoveries (circuit.json)"
-        checkpoint = _read(place / name)
+        checkpoint = _read(candidate / name)
         if checkpoint is not None and not resume and not _same(checkpoint.get("request"), request):
             return f"what an interrupted run of other settings can go on from ({name})"
         return ""
@@ -139,8 +139,8 @@ def of_attack(wanted: Mapping[str, Any], request: Mapping[str, Any] | None, name
     `name` is its checkpoint's, and `request` what that must say (None: it is gone on from).
     """
 
-    def obstacle(place: Path) -> str:
-        there, checkpoint = _read(place / ATTACK), _read(place / name)
+    def obstacle(candidate: Path) -> str:
+        there, checkpoint = _read(candidate / ATTACK), _read(candidate / name)
         if there is not None and not _holds(there, _json(wanted)):
             return f"another attack ({ATTACK})"
         if request is not None and checkpoint is not None and not _holds(checkpoint.get("request"), _json(request)):
@@ -153,12 +153,12 @@ def of_attack(wanted: Mapping[str, Any], request: Mapping[str, Any] | None, name
 def of_bench(settings: list[dict[str, Any]], files: list[str]) -> Obstacle:
     """What keeps a table of these cells out, whose results are in these files."""
 
-    def obstacle(place: Path) -> str:
-        table = _read(place / "bench.json")
+    def obstacle(candidate: Path) -> str:
+        table = _read(candidate / "bench.json")
         if table is not None and any(cell.get("settings") not in settings for cell in table.get("cells", ())):
             return "the table of other cells (bench.json)"
         for own, file in zip(settings, files, strict=True):
-            cell = _read(place / "cells" / file)
+            cell = _read(candidate / "cells" / file)
             if cell is not None and cell.get("settings") != own:
                 return f"a result of other settings (cells/{file})"
         return ""

@@ -33,7 +33,7 @@ def show(
     """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
     from acdc.graphs.circuit import Circuit
     from acdc.judges.findings import Findings, doubts, other_form, warnings
-    from acdc.report.table import account
+    from acdc.report.table import summary
 
     if top is not None and top < 0:
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
@@ -57,7 +57,7 @@ def show(
     if json:
         terminal.write_json(loaded.to_json())
         return
-    terminal.parts(account(findings, _LISTED if top is None else top))
+    terminal.parts(summary(findings, _LISTED if top is None else top))
     if named := [str(path) for path in (render, mib) if path is not None]:
         terminal.results().print(f"\nWritten: {', '.join(named)}", soft_wrap=True)
     if judged := findings.outcome.faithfulness:

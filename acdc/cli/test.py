@@ -66,7 +66,7 @@ def _tell(outcome: ClaimOutcome, *, quiet: bool) -> tuple[str, Exit]:
         found = str(outcome.error) if verdict is None else f"{verdict.value}; {verdict.bound}"
         out.print(f"{'passed' if passed else 'FAILED'}  {outcome.name}: {found}", soft_wrap=True)
         if verdict is not None and not passed:
-            out.print(verdict.told(), soft_wrap=True)
+            out.print(verdict.message(), soft_wrap=True)
     return ("passed", Exit.DONE) if passed else ("failed", Exit.FAILED_CHECK)
 
 

@@ -25,8 +25,8 @@ def chosen(words: Sequence[str]) -> Iterator[None]:
     what it was.
     """
     before, cpus = os.environ.get(VARIABLE), _cpus()
-    told = before is not None or any(word.partition("=")[0] == OPTION for word in words)
-    threads = cpus if told else free(cpus, _load())
+    given = before is not None or any(word.partition("=")[0] == OPTION for word in words)
+    threads = cpus if given else free(cpus, _load())
     if threads < cpus:
         use(threads)
         if any(word in _RUN_MODELS for word in words) and "--help" not in words:

@@ -48,8 +48,9 @@ class Checkpoint:
         wanted = json.loads(json.dumps(self.request))
         different = [key for key in wanted if request.get(key) != wanted[key]]
         if different:
-            told = "; ".join(f"{key} was {request.get(key)!r}, is now {wanted[key]!r}" for key in different)
+            changes = "; ".join(f"{key} was {request.get(key)!r}, is now {wanted[key]!r}" for key in different)
             raise BadCheckpoint(
-                f"{self.path} is of another discovery: {told}; give the same options as then, or start without --resume"
+                f"{self.path} is of another discovery: {changes}; give the same options as then, or start without "
+                "--resume"
             )
         return state

@@ -118,26 +118,26 @@ class Prepared:
         """
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), self.request)
         walk = search(self.method, self.goal, self.seed).walk(self.discovery, kept.load() if kept and resume else None)
-        circuit, account = drain(walk, watch, kept)
+        circuit, summary = drain(walk, watch, kept)
         if watch is not None:
             watch(Progress(f"judging the circuit on {len(self.judgement.pairs):,} prompts", 0, 1))
         judged = faithfulness(self.judgement, circuit, self.seed)
         scores = self.method.entry.scores
         found = {
-            "threshold": account.chosen.threshold,
-            **account.figures,
+            "threshold": summary.chosen.threshold,
+            **summary.figures,
             "score": scores.meaning,
             "score_kind": scores.kind,
         }
         provenance = {
             **self.origin.to_json(),
             "algorithm": {**self.algorithm, **found},
-            "curve": [asdict(point) for point in account.curve],
+            "curve": [asdict(point) for point in summary.curve],
             "faithfulness": judged.to_json(),
         }
         if (form := answer_form(self.judgement)) is not None and form.prefers_other:
             provenance["answer_form"] = form.to_json()
-        return Result(replace(circuit, provenance=provenance), judged, account.curve)
+        return Result(replace(circuit, provenance=provenance), judged, summary.curve)
 
 
 def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:

@@ -102,15 +102,15 @@ def _from_logits(scored: Circuit) -> list[Edge]:
         into.setdefault(edge.receiver, []).append(edge)
     order: list[Edge] = []
     reached: set[Node] = {LOGITS}
-    waiting = [(-abs(scored.scores[edge]), place, edge) for place, edge in enumerate(into[LOGITS])]
+    waiting = [(-abs(scored.scores[edge]), index, edge) for index, edge in enumerate(into[LOGITS])]
     heapq.heapify(waiting)
-    place = len(waiting)
+    index = len(waiting)
     while waiting:
         _, _, edge = heapq.heappop(waiting)
         order.append(edge)
         if edge.sender not in reached:
             reached.add(edge.sender)
             for incoming in into.get(edge.sender, []):
-                heapq.heappush(waiting, (-abs(scored.scores[incoming]), place, incoming))
-                place += 1
+                heapq.heappush(waiting, (-abs(scored.scores[incoming]), index, incoming))
+                index += 1
     return order

@@ -129,7 +129,7 @@ class ThresholdSweep:
             walk = pruning.walk(problem, order)
         state: dict[str, Any] = {"runs": earlier}  # to go on from, the latest that there is
 
-        def told(step: ScoringStep | Step | Bisection | Swept) -> Progress:
+        def progress(step: ScoringStep | Step | Bisection | Swept) -> Progress:
             nonlocal state
             match step:
                 case ScoringStep():
@@ -144,7 +144,7 @@ class ThresholdSweep:
                 case _:
                     assert_never(step)
 
-        pruned = yield from translated(walk, told)
+        pruned = yield from translated(walk, progress)
         pruned = replace(pruned, circuit=pruned.circuit.pruned())
         return PruningRun(measured(problem, pruned.circuit, threshold, pruned.tested), pruned)
 

@@ -47,8 +47,8 @@ def load_compiled(assembled: Any, name: str, *, device: str | torch.device = "cp
 
     parameters, config, width = assembled.params, assembled.model_config, len(assembled.residual_labels)
 
-    def matrix(place: str, key: str = "w") -> torch.Tensor:
-        return _tensor(parameters[place][key])
+    def matrix(nth: str, key: str = "w") -> torch.Tensor:
+        return _tensor(parameters[nth][key])
 
     def layer(index: int) -> BareLayer:
         attention, mlp = (f"transformer/layer_{index}/{part}" for part in ("attn", "mlp"))

@@ -51,7 +51,7 @@ class TokenSequences:
 
     def _digits(self, number: int, length: int) -> list[int]:
         """A number's digits with as many values as there are words: each sequence is one number."""
-        return [number // len(self.words) ** place % len(self.words) for place in range(length)]
+        return [number // len(self.words) ** index % len(self.words) for index in range(length)]
 
     def draw(self, rng: np.random.Generator) -> TextPair:
         """Two sequences of one length and a place at which the model's outputs differ.

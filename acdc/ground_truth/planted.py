@@ -284,8 +284,8 @@ def _here() -> dict[str, Float[Tensor, "..."]]:
 def _among(words: tuple[str, ...]) -> Float[Tensor, "token word"]:
     """What tells which of these words a token is."""
     matrix = torch.zeros(2 + len(_words()), len(words))  # the tokenizer's own two tokens come first
-    for place, word in enumerate(words):
-        matrix[2 + _words().index(word), place] = 1
+    for number, word in enumerate(words):
+        matrix[2 + _words().index(word), number] = 1
     return matrix
 
 

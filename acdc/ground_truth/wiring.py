@@ -103,10 +103,10 @@ class Board:
         free = [head for head in range(self.shape.n_heads) if head not in taken]
         head = free[int(torch.randint(len(free), (), generator=self._generator))]
         node = Node("head", layer, head)
-        for place, (slot, reads) in enumerate(zip(SLOTS, (query, key, value), strict=True)):
+        for index, (slot, reads) in enumerate(zip(SLOTS, (query, key, value), strict=True)):
             scale = SHARP * self.shape.d_head**0.5 if slot == "q" else 1.0
             for name, matrix in reads.items():
-                self._attention[place, layer, head, self._span(name), : matrix.shape[1]] = scale * matrix
+                self._attention[index, layer, head, self._span(name), : matrix.shape[1]] = scale * matrix
                 self._reads.append((Receiver(node, slot), name))
         name, matrix = writes
         self._output[layer, head, : len(matrix), self._span(name)] = matrix

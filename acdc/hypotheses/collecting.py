@@ -72,7 +72,7 @@ class ClaimTest(pytest.Item):
         if update and verdict.recorded is not None:
             self.user_properties.append(recording.note(self.path, self.claim.name, verdict.recorded))
         if not verdict.passed:
-            raise ClaimBroke(verdict.told())
+            raise ClaimBroke(verdict.message())
 
     def _tell(self, line: str) -> None:
         """Say in pytest's summary of warnings what the circuit is measured on now."""

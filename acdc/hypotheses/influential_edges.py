@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TRIED = 24
 """How many edges are tried in each direction: those that attribution puts first."""
-TOLD = 5
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def movers(
     changed += [("with it", edge, replace(circuit, edges=circuit.edges | {edge})) for edge in outside]
     now, *then = values([circuit, *(other for _, _, other in changed)])
     gains = [value - now if upwards else now - value for value in then]
-    ranked = sorted(range(len(changed)), key=lambda place: -gains[place])
+    ranked = sorted(range(len(changed)), key=lambda index: -gains[index])
     return tuple(
-        InfluentialEdge(changed[place][1].name, f"{changed[place][0]} {then[place]:.3g}")
-        for place in ranked[:TOLD]
-        if gains[place] > 1e-6
+        InfluentialEdge(changed[index][1].name, f"{changed[index][0]} {then[index]:.3g}")
+        for index in ranked[:SHOWN]
+        if gains[index] > 1e-6
     )
 
 
@@ -60,10 +60,10 @@ def expendable(problem: Problem, circuit: Circuit) -> tuple[InfluentialEdge, ...
     if not edges:
         return ()
     found: list[float] = problem.measure([circuit.without([edge]) for edge in edges])[0].mean(-1).tolist()
-    ranked = sorted(range(len(edges)), key=lambda place: -problem.metric.sign * found[place])
+    ranked = sorted(range(len(edges)), key=lambda index: -problem.metric.sign * found[index])
     words = problem.metric.name.replace("_", " ")
     return tuple(
-        InfluentialEdge(edges[place].name, f"without it {words} {found[place]:.3g}") for place in ranked[:TOLD]
+        InfluentialEdge(edges[index].name, f"without it {words} {found[index]:.3g}") for index in ranked[:SHOWN]
     )
 
 

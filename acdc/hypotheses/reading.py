@@ -220,8 +220,8 @@ class _Named:
 
     def _note(self, error: Exception, *keys: str) -> None:
         place = self.place(*keys)
-        told = str(error).replace("\n", "\n  ")
-        self.wrong.append((_line(place), f"{place}: {told}"))
+        message = str(error).replace("\n", "\n  ")
+        self.wrong.append((_line(place), f"{place}: {message}"))
 
 
 def _bound(form: BoundForm) -> Bound:

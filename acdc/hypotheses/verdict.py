@@ -76,7 +76,7 @@ class Verdict:
         counted = f" {self.measured.counted}" if self.measured.counted else ""
         return f"{self.measured.value:.4g}{ends}{counted}"
 
-    def told(self) -> str:
+    def message(self) -> str:
         """Why the claim does not hold: claim, value, interval, bound and the edges that most make it so."""
         claim = self.claim
         lines = [

@@ -47,8 +47,8 @@ def answer_form(problem: Problem) -> AnswerForm | None:
     given, other, example = [], [], None
     for batch in problem.batches:
         likely = batch.targets.reference.double().softmax(-1)
-        for row, place in enumerate(batch.prompts.index.tolist()):
-            pair = problem.pairs.pairs[place]
+        for row, number in enumerate(batch.prompts.index.tolist()):
+            pair = problem.pairs.pairs[number]
             if is_token_ids(pair.text) or pair.whole:
                 continue
             words = _other_forms(pair.text, len(pair.clean), tokenizer)

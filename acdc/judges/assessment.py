@@ -117,12 +117,12 @@ def _sensitivity(case: AssessmentSubject) -> Iterator[Section]:
 
 def _claimed(claim: ConditionalClaim, kept: Mapping[str, float | None]) -> str:
     """Under what a claim holds, and what is kept where it does not."""
-    told = [f"holds under {_listed(claim.holds)}"] if claim.holds else []
+    parts = [f"holds under {_listed(claim.holds)}"] if claim.holds else []
     if claim.breaks:
-        told.append(f"fails under {_listed([f'{_plain(name)} ({kept[name]:.0%})' for name in claim.breaks])}")
+        parts.append(f"fails under {_listed([f'{_plain(name)} ({kept[name]:.0%})' for name in claim.breaks])}")
     if claim.unmeasurable:
-        told.append(f"cannot be measured under {_listed(claim.unmeasurable)}")
-    return "; ".join(told)
+        parts.append(f"cannot be measured under {_listed(claim.unmeasurable)}")
+    return "; ".join(parts)
 
 
 def _stability(case: AssessmentSubject) -> Iterator[Section]:
@@ -132,8 +132,8 @@ def _stability(case: AssessmentSubject) -> Iterator[Section]:
     if not alike:
         yield Section("stability", "not measured", "`acdc stability` discovers the circuit again and says")
         return
-    told = _listed([f"{value:.2f} on other {name}" for name, value in alike.items()])
-    words = f"mean Jaccard with circuits found again {told}; {STABLE} is asked for"
+    figures = _listed([f"{value:.2f} on other {name}" for name, value in alike.items()])
+    words = f"mean Jaccard with circuits found again {figures}; {STABLE} is asked for"
     yield Section("stability", "holds" if min(alike.values()) >= STABLE else "fails", words)
 
 

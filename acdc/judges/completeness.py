@@ -78,11 +78,11 @@ def completeness(
             f"and a depth of {depth}, wanted at least 1 of each; give a circuit with edges"
         )
 
-    def told(step: int) -> None:
+    def report(step: int) -> None:
         if watch is not None:
             watch(Progress("completeness", step, depth))
 
-    told(0)
+    report(0)
     chosen = _strongest(circuit, nodes)
     everything, *gaps = _gaps(problem, circuit, [_receivers(circuit), *((node,) for node in chosen)])
     wide = [gap.nodes for gap in sorted(gaps, key=lambda gap: -gap.size)[:widest]]
@@ -90,7 +90,7 @@ def completeness(
     worst = max(gaps, key=lambda gap: gap.size)
     by_name = {node.name: node for node in circuit.nodes()}
     for step in range(1, depth):
-        told(step)
+        report(step)
         wider = [(*worst.nodes, *other) for other in wide if not set(other) <= set(worst.nodes)]
         if not wider:
             break
@@ -100,7 +100,7 @@ def completeness(
         if widened.size < worst.size + NOTABLE:  # the smaller of two sets that show the same tells more
             break
         worst = widened
-    told(depth)
+    report(depth)
     return Completeness(everything.model, worst, len(gaps))
 
 

@@ -60,7 +60,7 @@ def distances(
             for start in range(0, len(near), _CIRCUITS):
                 some = near[start : start + _CIRCUITS]
                 # the origin runs with them, so that those that do the same as it are at 0 to the last bit
-                values = part.measure([origin, *(circuits[place] for place in some)], [problem.metric])[0]
+                values = part.measure([origin, *(circuits[index] for index in some)], [problem.metric])[0]
                 total[some] += (values[1:] - values[0]).abs().sum(-1).numpy()
                 prompts = measured + len(part.prompts.prompts) * (start + len(some)) / len(near)
                 if watch is not None and prompts < count:

@@ -103,10 +103,10 @@ class _Walks:
 
 
 def _places_changed(graph: ComputationalGraph, edges: frozenset[Edge], draw: random.Random) -> frozenset[Edge]:
-    places = [draw.sample(range(graph.n_heads), graph.n_heads) for _ in range(graph.n_layers)]
+    indices = [draw.sample(range(graph.n_heads), graph.n_heads) for _ in range(graph.n_layers)]
 
     def moved(node: Node) -> Node:
-        return node._replace(head=places[node.layer][node.head]) if node.kind == "head" else node
+        return node._replace(head=indices[node.layer][node.head]) if node.kind == "head" else node
 
     return frozenset(edge._replace(sender=moved(edge.sender), receiver=moved(edge.receiver)) for edge in edges)
 
@@ -125,15 +125,15 @@ def _exchanged(
         return node not in (INPUT, LOGITS) and (incoming[node] > 0) != (outgoing[node] > 0)
 
     for _ in range(_STEPS * len(now)):
-        place = draw.randrange(len(now))
-        old, new = now[place], draw.choice(others(now[place]))
+        index = draw.randrange(len(now))
+        old, new = now[index], draw.choice(others(now[index]))
         if new in there:
             continue
         for edge, change in ((old, -1), (new, 1)):
             incoming[edge.receiver] += change
             outgoing[edge.sender] += change
         if outgoing[INPUT] and not any(cut_off(node) for edge in (old, new) for node in (edge.sender, edge.receiver)):
-            now[place] = new
+            now[index] = new
             there.remove(old)
             there.add(new)
         else:

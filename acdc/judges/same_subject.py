@@ -84,8 +84,8 @@ def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given:
         if same is None:
             unknown.append(f"whether {part} those the circuit was found with cannot be checked: {because}")
         elif not same:
-            told = f"{part} not those the circuit was found with"
-            (asked if because else unasked).append(f"{told}, as asked ({because})" if because else told)
+            difference = f"{part} not those the circuit was found with"
+            (asked if because else unasked).append(f"{difference}, as asked ({because})" if because else difference)
 
     by_model = "--model" if given.model else ""
     was, tokenizer = (origin.model.weights, origin.model.tokenizer) if origin.model else (None, None)

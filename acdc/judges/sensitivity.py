@@ -53,8 +53,8 @@ class Sensitivity:
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
         claims = {name: getattr(self, name) for name in ("ablations", "metrics")}
-        told = {name: {**asdict(claim), "verdict": claim.verdict} for name, claim in claims.items()}
-        return {"at_least": self.at_least, "kept": self.kept, **told}
+        by_name = {name: {**asdict(claim), "verdict": claim.verdict} for name, claim in claims.items()}
+        return {"at_least": self.at_least, "kept": self.kept, **by_name}
 
 
 def sensitivity(

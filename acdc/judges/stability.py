@@ -69,8 +69,8 @@ class Stability:
         missed = {
             edge.name: often for edge, often in self.frequencies.items() if edge not in circuit and often >= OFTEN
         }
-        told = {**self._agreements, "found_often_outside": missed}
-        return replace(circuit, frequencies=frequencies, provenance={**circuit.provenance, "stability": told})
+        record = {**self._agreements, "found_often_outside": missed}
+        return replace(circuit, frequencies=frequencies, provenance={**circuit.provenance, "stability": record})
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
@@ -85,7 +85,7 @@ def stability(circuit: Circuit, resamples: Sequence[Circuit], seeds: Sequence[Ci
     """The stability of a circuit, given the circuits that were found on resamples and on other seeds."""
     every = [*resamples, *seeds]
     times = Counter(edge for one in every for edge in one.edges)
-    edges = sorted({*times, *circuit.edges}, key=lambda edge: (-times[edge], circuit.graph.places[edge]))
+    edges = sorted({*times, *circuit.edges}, key=lambda edge: (-times[edge], circuit.graph.edge_indices[edge]))
     return Stability(
         Agreement.of(circuit, resamples) if resamples else None,
         Agreement.of(circuit, seeds) if seeds else None,
@@ -112,7 +112,7 @@ def spearman(a: Circuit, b: Circuit) -> float | None:
 
     if len(a.scores) < len(a) or len(b.scores) < len(b):
         return None
-    edges = sorted(a.edges | b.edges, key=a.graph.places.__getitem__)
+    edges = sorted(a.edges | b.edges, key=a.graph.edge_indices.__getitem__)
     ours, theirs = ([one.scores.get(edge, 0.0) for edge in edges] for one in (a, b))
     require_finite("the correlation of scores", ours, theirs)
     if len(set(ours)) < 2 or len(set(theirs)) < 2:

@@ -51,33 +51,33 @@ def verdict(attack: Attack) -> Text:
     """In plain words: whether the circuit broke, on what, and how badly."""
     found, worst = attack.found, attack.found.worst
     failing = [case for case in worst if case.fails]
-    told = Text()
+    text = Text()
     if failing:
         case = failing[0]
-        told.append("The circuit can be broken", style="bold red")
-        told.append(f": on some prompts the model is right and it is wrong. The worst was found {_where(case)} ")
-        told.append(f"(KL {case.kl:.2f}).")
+        text.append("The circuit can be broken", style="bold red")
+        text.append(f": on some prompts the model is right and it is wrong. The worst was found {_where(case)} ")
+        text.append(f"(KL {case.kl:.2f}).")
     elif worst:
         close = worst[0].kl <= BOUND
         what = "Nothing broke the circuit" if close else "The circuit loses no answer, but strays from the model"
-        told.append(what, style="bold green" if close else "bold yellow")
-        told.append(f": wherever the model was right, so was it; its worst KL was {worst[0].kl:.2f}.")
+        text.append(what, style="bold green" if close else "bold yellow")
+        text.append(f": wherever the model was right, so was it; its worst KL was {worst[0].kl:.2f}.")
     else:
-        told.append("Nothing was found", style="bold")
-        told.append(": the model was right on none of the prompts that were tried.")
+        text.append("Nothing was found", style="bold")
+        text.append(": the model was right on none of the prompts that were tried.")
     if varied := found.variations or ():
         standard, broken = varied[0], [one.name for one in varied[1:] if one.verdict == "breaks"]
-        told.append(f" On its own prompts the KL is {standard.kl.max:.2f} at most." if standard.kl else "")
+        text.append(f" On its own prompts the KL is {standard.kl.max:.2f} at most." if standard.kl else "")
         if standard.verdict == "breaks":
-            told.append(
+            text.append(
                 f"\nOf its own prompts, it does {_part(standard.kept)} of the {standard.model_right:,} that the model "
                 "does right: a variation on which it holds is done no worse than these."
             )
         if broken:
-            told.append(f"\nVariations that break it: {', '.join(broken)}.")
+            text.append(f"\nVariations that break it: {', '.join(broken)}.")
         if limits := [one.name for one in varied[1:] if one.verdict == "model's limit"]:
-            told.append(f"\nThe model itself does not do, which says nothing of the circuit: {', '.join(limits)}.")
-    return told
+            text.append(f"\nThe model itself does not do, which says nothing of the circuit: {', '.join(limits)}.")
+    return text
 
 
 def _variations(varied: Sequence[Varied]) -> RenderableType:
@@ -160,10 +160,10 @@ def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
         steps = [f"{back.edge.name} {back.kl:.2f}" for back in one.together[:_EDGES]]
         more = f" and {len(one.together) - _EDGES} more" if len(one.together) > _EDGES else ""
         last = "repaired" if one.repaired else f"not repaired by up to {MOST} edges"
-        told = f", then {', '.join(steps)}{more}: {last}" if steps else f", and nothing helps: {last}"
+        repairs = f", then {', '.join(steps)}{more}: {last}" if steps else f", and nothing helps: {last}"
         if one.repaired and not steps:
-            told = ": near enough to the model to need no repair"
-        table.add_row(str(number), f"KL {one.case.kl:.2f}{told}")
+            repairs = ": near enough to the model to need no repair"
+        table.add_row(str(number), f"KL {one.case.kl:.2f}{repairs}")
     common = [f"{edge.name} ({count})" for edge, count in recurring(found)[:_EDGES] if count > 1]
     shared = [Text(f"In the repairs of several: {', '.join(common)}")] if common else []
     return Group(Text("What repairs the worst of them: edges put back, and the KL then", style="bold"), table, *shared)
@@ -191,10 +191,10 @@ def _specificity(others: Sequence[OtherTask]) -> str:
     measured = [f"{one.task} {_kept(one.kept)}" for one in others if one.kept]
     undone = [one.task for one in others if one.verdict == "model's limit"]
     inexpressible = sum(one.verdict == "not expressible" for one in others)
-    told = [f"of other tasks the circuit keeps: {', '.join(measured)}" if measured else ""]
-    told += [f"the model does not do {', '.join(undone)}" if undone else ""]
-    told += [f"its tokenizer cannot express {inexpressible} other{'s' * (inexpressible > 1)}" if inexpressible else ""]
-    return "; ".join(filter(None, told)) or "there is no other task"
+    parts = [f"of other tasks the circuit keeps: {', '.join(measured)}" if measured else ""]
+    parts += [f"the model does not do {', '.join(undone)}" if undone else ""]
+    parts += [f"its tokenizer cannot express {inexpressible} other{'s' * (inexpressible > 1)}" if inexpressible else ""]
+    return "; ".join(filter(None, parts)) or "there is no other task"
 
 
 def _kept(interval: Interval) -> str:

@@ -56,7 +56,7 @@ def _table(ablation: str, results: Sequence[_Result]) -> Iterator[RenderableType
     for model, of_model in by(results, "model").items():
         table.add_row(Text(model, style="bold"))
         for method, alike in by(of_model, "method").items():
-            table.add_row(method, *(_mean(alike, place, decimals) for _, place, decimals in _COLUMNS))
+            table.add_row(method, *(_mean(alike, keys, decimals) for _, keys, decimals in _COLUMNS))
     yield table
     for model, of_model in by(results, "model").items():
         made_under = of_model[0]["truth"]["made_under"]
@@ -84,15 +84,15 @@ def _refusals(results: Sequence[_Result]) -> dict[str, list[str]]:
     return refusals
 
 
-def _mean(results: Sequence[_Result], place: tuple[str, ...], decimals: int) -> str:
-    values = [value for result in results if (value := _at(result, place)) is not None]
+def _mean(results: Sequence[_Result], keys: tuple[str, ...], decimals: int) -> str:
+    values = [value for result in results if (value := _at(result, keys)) is not None]
     # adding 0.0 takes the sign off a rounded -0.0
     return f"{round(mean(values), decimals) + 0.0:.{decimals}f}" if values else "-"
 
 
-def _at(result: _Result, place: tuple[str, ...]) -> float | None:
+def _at(result: _Result, keys: tuple[str, ...]) -> float | None:
     value: Any = result
-    for key in place:
+    for key in keys:
         if value is None or key not in value:
             return None
         value = value[key]

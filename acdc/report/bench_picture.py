@@ -36,20 +36,20 @@ def _picture(ablation: str, results: Sequence[_Result]) -> bytes:
     palette = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
     styles = {
         method: {
-            "color": palette[place % 10],
-            "linestyle": ("-", "--")[place // 10 % 2],
-            "linewidth": 1 + 3 * (1 - place / len(methods)),  # where curves coincide, all can be seen
+            "color": palette[index % 10],
+            "linestyle": ("-", "--")[index // 10 % 2],
+            "linewidth": 1 + 3 * (1 - index / len(methods)),  # where curves coincide, all can be seen
         }
-        for place, method in enumerate(methods)
+        for index, method in enumerate(methods)
     }
-    for place, (model, of_model) in enumerate(models.items()):
-        row, column = divmod(place, across)
+    for index, (model, of_model) in enumerate(models.items()):
+        row, column = divmod(index, across)
         _roc(axes[2 * row][column], of_model, styles)
         axes[2 * row][column].set_title(model)
         _sizes(axes[2 * row + 1][column], of_model, styles)
-    for place in range(len(models), bands * across):
+    for index in range(len(models), bands * across):
         for below in (0, 1):
-            axes[2 * (place // across) + below][place % across].set_axis_off()
+            axes[2 * (index // across) + below][index % across].set_axis_off()
     lines = [Line2D([], [], **styles[method]) for method in methods]
     figure.legend(lines, methods, loc="outside lower center", ncols=min(len(methods), 2 * across), fontsize="small")
     figure.suptitle(f"{ablation} ablation")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from acdc.tasks.task import Task
 
 
-def account(findings: Findings, top: int) -> Iterator[RenderableType]:
+def summary(findings: Findings, top: int) -> Iterator[RenderableType]:
     """A circuit's whole story, part by part: what it is, how faithful, how it was found, its `top` strongest edges."""
     origin, outcome = findings.origin, findings.outcome
     yield headline(origin)
@@ -116,8 +116,8 @@ def _only_correct(left_out: bool) -> str:
 
 def repeated(stability: Repeated | None) -> dict[str, str]:
     """How alike repeated discoveries were, a line for those on resampled prompts and one for those on other seeds."""
-    told = {"on resamples": stability.resamples, "on seeds": stability.seeds} if stability else {}
-    return {name: agreement(one) for name, one in told.items() if one}
+    agreements = {"on resamples": stability.resamples, "on seeds": stability.seeds} if stability else {}
+    return {name: agreement(one) for name, one in agreements.items() if one}
 
 
 def agreement(one: Agreement) -> str:
@@ -286,14 +286,14 @@ def _pairs(rows: Mapping[str, str]) -> Table:
 
 def _method(origin: Provenance) -> str:
     """How the circuit was found, as far as it is known."""
-    told = []
+    parts = []
     if method := origin.algorithm:
-        told.append(method.name + (f" at threshold {method.threshold:.3g}" if method.threshold is not None else ""))
+        parts.append(method.name + (f" at threshold {method.threshold:.3g}" if method.threshold is not None else ""))
     if origin.ablation:
-        told.append(f"{origin.ablation} ablation")
+        parts.append(f"{origin.ablation} ablation")
     if origin.model and origin.model.dtype:
-        told.append(origin.model.dtype)
-    return ", ".join(told)
+        parts.append(origin.model.dtype)
+    return ", ".join(parts)
 
 
 def _of(values: Levels) -> tuple[float, float, float]:

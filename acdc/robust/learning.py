@@ -79,7 +79,7 @@ def discover_robust(
     if not first.circuit.edges:
         return _unrefined(first, plan)
     loaded = model if isinstance(model, Model) else load_named(model or task_.model, setup)
-    course = _Course(
+    robust_search = _RobustSearch(
         task_, loaded, method, setup, plan, *problems(task_, loaded, setup, MEMORY_FACTOR * method.max_bytes), watch
     )
     kept = None
@@ -89,34 +89,39 @@ def discover_robust(
             done, {"circuit": edges, "method": asdict(method), "setup": _plain(setup), "plan": asdict(plan)}
         )
     before = kept.load()["found"] if kept and resume and kept.path.exists() else []
-    return course.run(first, tell, kept, before)
+    return robust_search.run(first, tell, kept, before)
 
 
 @dataclass(frozen=True)
 class _CandidateCircuit:
-    """A circuit, the metric that found it, how many lessons it was found with, and the search's account of it.
+    """A circuit, the metric that found it, how many counterexamples it was found with, and the search's summary of it.
 
-    The first circuit has no account here.
+    The first circuit has no summary here.
     """
 
     circuit: Circuit
     metric: str
-    lessons: int = 0
-    account: SearchSummary | None = None
+    counterexamples: int = 0
+    summary: SearchSummary | None = None
 
     def to_json(self) -> dict[str, Any]:
-        assert self.account is not None
+        assert self.summary is not None
         edges = {edge.name: self.circuit.scores.get(edge) for edge in self.circuit.ordered()}
-        return {"edges": edges, "metric": self.metric, "lessons": self.lessons, "account": asdict(self.account)}
+        return {
+            "edges": edges,
+            "metric": self.metric,
+            "counterexamples": self.counterexamples,
+            "summary": asdict(self.summary),
+        }
 
     @classmethod
     def from_json(cls, circuit: Circuit, data: Mapping[str, Any]) -> _CandidateCircuit:
         scores = {Edge.parse(name): score for name, score in data["edges"].items()}
         known = {edge: score for edge, score in scores.items() if score is not None}
-        told = data["account"]
-        curve = tuple(CurvePoint(**point) for point in told["curve"])
-        account = SearchSummary(CurvePoint(**told["chosen"]), curve, told["figures"])
-        return cls(Circuit(circuit.graph, frozenset(scores), known), data["metric"], data["lessons"], account)
+        kept = data["summary"]
+        curve = tuple(CurvePoint(**point) for point in kept["curve"])
+        summary = SearchSummary(CurvePoint(**kept["chosen"]), curve, kept["figures"])
+        return cls(Circuit(circuit.graph, frozenset(scores), known), data["metric"], data["counterexamples"], summary)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class _Counterexample:
 
 
 @dataclass(frozen=True)
-class _Course:
+class _RobustSearch:
     """What stays the same from round to round."""
 
     task: Task
@@ -158,7 +163,7 @@ class _Course:
     ) -> RobustResult:
         """All rounds, those found before without a search, and the verdict."""
         most = int(self.plan.growth * len(first.circuit))
-        lessons: list[_Counterexample] = []
+        counterexamples: list[_Counterexample] = []
         met = [self._attacked(0, _CandidateCircuit(first.circuit, self.discovery.metric.name), (), (), None)]
         found = [_CandidateCircuit.from_json(first.circuit, data) for data in before]
         while True:
@@ -167,23 +172,26 @@ class _Course:
                 tell(now.round)
             if (stop := self._stop([each.round for each in met])) is not None:
                 break
-            new = self._lessons(now, lessons)
+            new = self._new_counterexamples(now, counterexamples)
             if not new:
                 stop = Stop.NOTHING_NEW
                 break
-            lessons += new
+            counterexamples += new
             candidates = found[number - 1 : number]
             if not candidates:
-                taught = (lessons,) if number > 1 else (lessons, ())
-                candidates = [each for some in taught for each in self._rediscovered(number, some, most)]
+                learned_from = (counterexamples,) if number > 1 else (counterexamples, ())
+                candidates = [each for some in learned_from for each in self._rediscovered(number, some, most)]
             if not candidates:
                 stop = Stop.EDGES
                 break
-            attacked = [self._attacked(number, each, lessons, new if each.lessons else (), now) for each in candidates]
+            attacked = [
+                self._attacked(number, each, counterexamples, new if each.counterexamples else (), now)
+                for each in candidates
+            ]
             met.append(min(attacked, key=lambda each: (each.round.worst, each.round.edges)))
             if kept is not None:
                 kept.save({"found": [each.found.to_json() for each in met[1:]]})
-        return self._judged(first, met, lessons, stop)
+        return self._judged(first, met, counterexamples, stop)
 
     def _stop(self, rounds: list[Round]) -> Stop | None:
         now = rounds[-1]
@@ -197,7 +205,7 @@ class _Course:
         self,
         number: int,
         found: _CandidateCircuit,
-        lessons: Collection[_Counterexample],
+        counterexamples: Collection[_Counterexample],
         learned: Collection[_Counterexample],
         before: _RoundAttack | None,
     ) -> _RoundAttack:
@@ -207,27 +215,25 @@ class _Course:
         above = tuple(case for case in cases if case.kl > plan.bound)
         edges = {edge.name for edge in circuit.edges}
         earlier = {edge.name for edge in before.found.circuit.edges} if before else edges
-        told = Round(
+        outcome = Round(
             number=number,
             edges=len(circuit),
             metric=found.metric,
             mean=float(self.discovery.measure([circuit], [KLDivergence()]).mean()),
-            worst=max([self._worst_again(found, lessons), *(case.kl for case in cases)]),
+            worst=max([self._worst_again(found, counterexamples), *(case.kl for case in cases)]),
             above=len(above),
             breaks=tuple(each.name for each in varied[1:] if each.verdict == "breaks"),
-            learned=dict(Counter(lesson.found_by for lesson in learned)),
-            words=typical(
-                [lesson.pair.text for lesson in learned if lesson.found_by == SEARCH], self.discovery.pairs.texts()
-            ),
+            learned=dict(Counter(one.found_by for one in learned)),
+            words=typical([one.pair.text for one in learned if one.found_by == SEARCH], self.discovery.pairs.texts()),
             gained=tuple(sorted(edges - earlier)),
             lost=tuple(sorted(earlier - edges)),
-            added=PromptPairs(tuple(lesson.pair for lesson in learned)).fingerprint() if learned else None,
+            added=PromptPairs(tuple(one.pair for one in learned)).fingerprint() if learned else None,
         )
-        return _RoundAttack(found, above, told)
+        return _RoundAttack(found, above, outcome)
 
-    def _worst_again(self, found: _CandidateCircuit, lessons: Collection[_Counterexample]) -> float:
+    def _worst_again(self, found: _CandidateCircuit, counterexamples: Collection[_Counterexample]) -> float:
         """The highest KL on the counterexamples met so far, be they of other circuits: one attack does not meet all."""
-        pairs = tuple(lesson.pair for lesson in lessons if lesson.found_by == SEARCH)
+        pairs = tuple(one.pair for one in counterexamples if one.found_by == SEARCH)
         if not pairs:
             return 0.0
         return float(self.judgement.on(PromptPairs(pairs)).measure([found.circuit], [KLDivergence()]).max())
@@ -242,13 +248,15 @@ class _Course:
             self.setup,
             budget=self.plan.budget,
             seed=seed,
-            keep=self.plan.lessons,
-            without=[lesson.pair.clean for lesson in without],
+            keep=self.plan.counterexamples,
+            without=[one.pair.clean for one in without],
             watch=self._staged(stage),
         )
         return found.cases
 
-    def _lessons(self, now: _RoundAttack, lessons: Collection[_Counterexample]) -> list[_Counterexample]:
+    def _new_counterexamples(
+        self, now: _RoundAttack, counterexamples: Collection[_Counterexample]
+    ) -> list[_Counterexample]:
         """New prompts to learn from: some of each variation that breaks the circuit, and counterexamples.
 
         None of those by which a circuit is judged, nor by which a variation is.
@@ -257,7 +265,7 @@ class _Course:
         taken = (
             {pair.clean for pair in judging.pairs}
             | {pair.clean for pair in self.discovery.pairs.pairs}
-            | {each.pair.clean for each in lessons}
+            | {each.pair.clean for each in counterexamples}
         )
         new: dict[tuple[int, ...], _Counterexample] = {}
 
@@ -267,13 +275,13 @@ class _Course:
 
         broken = [each for each in self.task.variations if each.name in now.round.breaks]
         for variation in broken:
-            share = max(self.plan.lessons // 2 // len(broken), 4)
+            share = max(self.plan.counterexamples // 2 // len(broken), 4)
             draw = 1 + now.round.number  # another than of those that judge it, and than of any attack
             drawn = prompts_of(variation, self.discovery, judging, share, self.setup.seed, draw)
             for pair in () if isinstance(drawn, str) else drawn.pairs:
                 add(pair, f"variation {variation.name}")
         for case in now.cases:
-            if len(new) < self.plan.lessons:
+            if len(new) < self.plan.counterexamples:
                 add(self._tokens(case), case.found_by)
         return list(new.values())
 
@@ -287,48 +295,50 @@ class _Course:
         drawn = [prompts_of(variation, self.judgement, seen, count, seed) for variation in self.task.variations]
         return tuple(pair for pairs in drawn if isinstance(pairs, PromptPairs) for pair in pairs.pairs)
 
-    def _rediscovered(self, number: int, lessons: Collection[_Counterexample], most: int) -> list[_CandidateCircuit]:
+    def _rediscovered(
+        self, number: int, counterexamples: Collection[_Counterexample], most: int
+    ) -> list[_CandidateCircuit]:
         """The circuits of at most `most` edges that KL and the task's own metric find on all prompts there are."""
-        joint = self.discovery.on(self._joint(lessons))
+        joint = self.discovery.on(self._joint(counterexamples))
         found: list[_CandidateCircuit] = []
         for metric in {each.name: each for each in (KLDivergence(), self.discovery.metric)}.values():
             watch = self._staged(f"round {number}, {metric.name}")
             walk = finder(self.method, Edges(most), self.setup.seed).walk(replace(joint, metric=metric))
             try:
-                circuit, account = drain(walk, watch)
+                circuit, summary = drain(walk, watch)
             except (UnmeasurableBehaviour, UnreachableGoal):  # this metric has no such circuit
                 continue
-            found.append(_CandidateCircuit(circuit, metric.name, len(lessons), account))
+            found.append(_CandidateCircuit(circuit, metric.name, len(counterexamples), summary))
         return found
 
-    def _joint(self, lessons: Collection[_Counterexample]) -> PromptPairs:
-        return PromptPairs((*self.discovery.pairs.pairs, *(lesson.pair for lesson in lessons)))
+    def _joint(self, counterexamples: Collection[_Counterexample]) -> PromptPairs:
+        return PromptPairs((*self.discovery.pairs.pairs, *(one.pair for one in counterexamples)))
 
     def _judged(
-        self, first: Result, met: list[_RoundAttack], lessons: list[_Counterexample], stop: Stop
+        self, first: Result, met: list[_RoundAttack], counterexamples: list[_Counterexample], stop: Stop
     ) -> RobustResult:
         """The verdict on the refined circuit that its own attack, and what others met, hurt least."""
         last_met = [_Counterexample(pair, SEARCH) for case in met[-1].cases if (pair := self._tokens(case))]
-        every = [*lessons, *last_met]
+        every = [*counterexamples, *last_met]
         best = min(
             met[1:] or met,
             key=lambda each: (max(each.round.worst, self._worst_again(each.found, every)), each.round.edges),
         )
         found, rounds, seed = best.found, tuple(each.round for each in met), self.setup.seed
         last = first
-        if found.account is not None:
-            last = Result(found.circuit, faithfulness(self.judgement, found.circuit, seed), found.account.curve)
+        if found.summary is not None:
+            last = Result(found.circuit, faithfulness(self.judgement, found.circuit, seed), found.summary.curve)
         standings = []
         for result in (first, last):
-            cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed", lessons)
+            cases = self._search(result.circuit, self.plan.unseen, "attack with the unseen seed", counterexamples)
             worst = max((case.kl for case in cases), default=0.0)
             standings.append(CircuitFigures(len(result.circuit), result.faithfulness.kl.circuit, worst))
-        refined = RobustResult(last, self.plan, rounds, stop, found.lessons, *standings)
+        refined = RobustResult(last, self.plan, rounds, stop, found.counterexamples, *standings)
         record: dict[str, Any] = {**first.circuit.provenance, "robust": refined.to_json()}
         if not refined.helped:
             return replace(refined, result=replace(first, circuit=replace(first.circuit, provenance=record)))
-        assert found.account is not None
-        pairs = self._joint(lessons[: found.lessons])
+        assert found.summary is not None
+        pairs = self._joint(counterexamples[: found.counterexamples])
         record["prompts"] = {
             **record["prompts"],
             "discovery": side(self.discovery.on(pairs)).to_json(),
@@ -337,8 +347,8 @@ class _Course:
             **{key: record["algorithm"][key] for key in ("name", "settings", "score")},
             "goal": {"kind": "Edges", "count": int(self.plan.growth * len(first.circuit))},
             "metric": found.metric,
-            "threshold": found.account.chosen.threshold,
-            **found.account.figures,
+            "threshold": found.summary.chosen.threshold,
+            **found.summary.figures,
         }
         record["curve"] = [asdict(point) for point in last.curve]
         record["faithfulness"] = last.faithfulness.to_json()

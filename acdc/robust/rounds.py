@@ -32,8 +32,8 @@ class RobustPlan:
 
     Every attack tests `budget` prompts; round r is attacked with the seed `seed` + r, and in the end the first and the
     refined circuit with the seed `unseen`. Prompts above `bound`, in nats of KL(model || circuit), are counterexamples;
-    a round adds at most `lessons` prompts. There are at most `rounds` rounds, and in a circuit at most `growth` times
-    the edges of the first.
+    a round adds at most `counterexamples` prompts. There are at most `rounds` rounds, and in a circuit at most `growth`
+    times the edges of the first.
 
     Raises: BadSetting when a number is out of range, or a round would be attacked with the unseen seed.
     """
@@ -42,12 +42,19 @@ class RobustPlan:
     bound: float = 0.1
     growth: float = 1.5
     rounds: int = 3
-    lessons: int = 64
+    counterexamples: int = 64
     seed: int = 0
     unseen: int = 1000
 
     def __post_init__(self) -> None:
-        for name, least in (("budget", 1), ("bound", 0), ("growth", 1), ("rounds", 1), ("lessons", 1), ("seed", 0)):
+        for name, least in (
+            ("budget", 1),
+            ("bound", 0),
+            ("growth", 1),
+            ("rounds", 1),
+            ("counterexamples", 1),
+            ("seed", 0),
+        ):
             if not getattr(self, name) >= least:
                 raise BadSetting(f"the {name} of a refinement is {getattr(self, name)}; wanted at least {least}")
         for name, usual in (("growth", 1.5), ("bound", 0.1)):
@@ -117,14 +124,14 @@ class CircuitFigures:
 class RobustResult:
     """What refinement came to: the better circuit by the unseen attack, the rounds, and first and refined circuit.
 
-    `lessons` is how many prompts the refined circuit learned from: none where as many edges did better without.
+    `counterexamples` is how many prompts the refined circuit learned from: none where as many edges did better without.
     """
 
     result: Result
     plan: RobustPlan
     rounds: tuple[Round, ...]
     stop: Stop
-    lessons: int
+    counterexamples: int
     first: CircuitFigures
     last: CircuitFigures
 
@@ -144,14 +151,14 @@ class RobustResult:
             return "there was nothing to learn from"
         if len(self.rounds) == 1:
             return f"nothing to learn from; worst KL under an unseen attack {first.worst:.3g} nats"
-        told = (
+        change = (
             f"worst KL under an unseen attack {first.worst:.3g} -> {last.worst:.3g} nats, "
             f"mean on the judgement prompts {first.mean:.3g} -> {last.mean:.3g}, edges {first.edges} -> {last.edges}"
         )
         if not self.helped:
-            return f"it did not help, so the first circuit is kept: {told}"
-        why = "it helped" if self.lessons else "it helped by its size alone, not by what it could have learned"
-        return f"{why}: {told}"
+            return f"it did not help, so the first circuit is kept: {change}"
+        why = "it helped" if self.counterexamples else "it helped by its size alone, not by what it could have learned"
+        return f"{why}: {change}"
 
     def to_json(self) -> dict[str, Any]:
         """All but the circuit itself, as plain JSON data."""
@@ -159,7 +166,7 @@ class RobustResult:
             "plan": asdict(self.plan),
             "rounds": [asdict(each) for each in self.rounds],
             "stop": self.stop.value,
-            "lessons": self.lessons,
+            "counterexamples": self.counterexamples,
             "first": asdict(self.first),
             "last": asdict(self.last),
             "helped": self.helped,

@@ -36,9 +36,9 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
 
     def line(edge: Edge) -> dict[str, str]:
         score, often = circuit.scores.get(edge), circuit.frequencies.get(edge)
-        told = [f"score {score:+.4g}"] if score is not None else []
-        told += [f"found again {often:.0%}"] if often is not None else []
-        tooltip = f"{edge.name} ({', '.join(told)})" if told else edge.name
+        details = [f"score {score:+.4g}"] if score is not None else []
+        details += [f"found again {often:.0%}"] if often is not None else []
+        tooltip = f"{edge.name} ({', '.join(details)})" if details else edge.name
         look = scored(score, strongest, edges)
         return {**look, **repeated(often, look, edges), "tooltip": tooltip}
 
@@ -149,7 +149,7 @@ def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
             fed.setdefault(edge.receiver, set()).add(edge.slot)
     across = columns(circuit)
     left = min(across.values(), default=0.0)
-    # More edges need more room between rows, where they can be told apart by their slope.
+    # More edges need more room between rows, where they can be details apart by their slope.
     wide, high = 88.0, 80.0 if len(circuit) <= 100 else 108.0
     for level, row in enumerate(rows(circuit)):
         if row.label:

@@ -143,8 +143,8 @@ class Linearisation:
         normed = layer.normed(residual)
         made = tuple(layer.projection(slot).linear(normed).detach().requires_grad_() for slot in SLOTS)
         with torch.enable_grad():
-            q, k, v = (layer.finish(slot, part, run.place) for slot, part in zip(SLOTS, made, strict=True))
-            gathered = attention.attend(q, k, v, run.place)
+            q, k, v = (layer.finish(slot, part, run.positional) for slot, part in zip(SLOTS, made, strict=True))
+            gathered = attention.attend(q, k, v, run.positional)
         wrote = attention.write(gathered.detach()).sum(0)
         wrote = wrote if run.scale is None else wrote * run.scale
         return _Attended(residual, made, gathered), wrote + attention.output_bias

@@ -171,8 +171,8 @@ class IncrementalExecutor:
 
     def _cut(self, receiver: Receiver, row: int, senders: Sequence[int], together: bool) -> _Cut | None:
         """The trials that leave the receiver's node without any path from `input`, if there are such."""
-        stage, place = self._stage_of[self.runs.graph.sender_index[receiver.node]]
-        inputs = self.kept[[int(rows[place]) for rows in stage.receivers.values()]] & self._connected
+        stage, number = self._stage_of[self.runs.graph.sender_index[receiver.node]]
+        inputs = self.kept[[int(rows[number]) for rows in stage.receivers.values()]] & self._connected
         here = self.kept[row] & self._connected
         if int(inputs.sum()) > int(here.sum()):  # another slot of the head is joined to `input`
             return None
@@ -181,19 +181,19 @@ class IncrementalExecutor:
         if not trials.any():
             return None
         connected = self._connected.clone()
-        connected[stage.senders[place]] = False
+        connected[stage.senders[number]] = False
         for later in self._stages[self._stages.index(stage) :]:
-            for place, sender in enumerate(later.senders.tolist()):
-                rows = [int(rows[place]) for rows in later.receivers.values()]
+            for number, sender in enumerate(later.senders.tolist()):
+                rows = [int(rows[number]) for rows in later.receivers.values()]
                 connected[sender] = connected[sender] and bool((self.kept[rows] & connected).any())
         return _Cut(trials, ~connected)
 
     def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]], cut: _Cut | None) -> _Change:
         rows, wrote, writes = stage.recompute(arrivals)
         if cut is not None:
-            for place, sender in enumerate(stage.senders[rows].tolist()):
+            for number, sender in enumerate(stage.senders[rows].tolist()):
                 if cut.senders[sender]:
-                    wrote[place, cut.trials] = self._ablated(sender, stage.all_positions)
+                    wrote[number, cut.trials] = self._ablated(sender, stage.all_positions)
         self._trial += writes
         return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
@@ -219,11 +219,11 @@ class IncrementalExecutor:
     def _carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
         """What the edges from these senders carry in the current circuit, over what missing ones would."""
         carried = (self.runs.delta if all_positions else self._scored_delta)[list(senders)]
-        for place, sender in enumerate(senders):
+        for number, sender in enumerate(senders):
             if not self._intact[sender]:
                 stage, row = self._stage_of[sender]
                 now = stage.wrote[row] - self._ablated(sender, stage.all_positions)
-                carried[place] = now if all_positions else self.runs.scored(now)
+                carried[number] = now if all_positions else self.runs.scored(now)
         return carried
 
     def _ablated(self, sender: int, all_positions: bool) -> Float[Tensor, "#batch #pos d_model"]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from acdc.graphs.computation import LayerIndices
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Place
+from acdc.graphs.model.parts import Positional
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Slot
 
@@ -19,14 +19,14 @@ from acdc.graphs.nodes import Slot
 class LayerRun:
     """A layer with what its arithmetic needs of the prompts, and where its nodes stand in the graph.
 
-    `place` and `scale` are those of every position, and `scored_place` and `scored_scale` of the scored one of each
-    prompt; the frozen head scales are None unless a norm follows the heads.
+    `positional` and `scale` are those of every position, and `scored_positional` and `scored_scale` of the scored one
+    of each prompt; the frozen head scales are None unless a norm follows the heads.
     """
 
     layer: Layer
     indices: LayerIndices
-    place: Place
-    scored_place: Place
+    positional: Positional
+    scored_positional: Positional
     scale: Float[Tensor, "batch pos d_model"] | None
     scored_scale: Float[Tensor, "batch 1 d_model"] | None
 
@@ -40,7 +40,7 @@ class LayerRun:
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The queries, keys or values of these heads (None: all), each of what it reads in that slot."""
         normed = self.layer.attention.norm(residual)
-        return self.layer.project(slot, normed, self.place if all_positions else self.scored_place, heads)
+        return self.layer.project(slot, normed, self.positional if all_positions else self.scored_positional, heads)
 
     def heads(
         self,
@@ -52,8 +52,10 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch query d_model"]:
         """What these heads write, to queries at every position or at the scored ones."""
-        place, scale = (self.place, self.scale) if all_positions else (self.scored_place, self.scored_scale)
-        wrote = self.layer.heads(q, k, v, place, heads)
+        positional, scale = (
+            (self.positional, self.scale) if all_positions else (self.scored_positional, self.scored_scale)
+        )
+        wrote = self.layer.heads(q, k, v, positional, heads)
         return wrote if scale is None else wrote * scale
 
     def mlp(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
@@ -64,14 +66,14 @@ class LayerRun:
 
 def layer_runs(
     model: Model,
-    places: Sequence[Place],
+    positionals: Sequence[Positional],
     positions: Int[Tensor, " prompt"],
     scales: Sequence[Float[Tensor, "batch pos d_model"] | None],
     scored: Callable[[Tensor], Tensor],
 ) -> tuple[LayerRun, ...]:
     """Every layer of a model on prompts scored at these positions, where `scored` takes the scales there."""
-    parts = zip(model.layers, model.graph.layers, places, scales, strict=True)
+    parts = zip(model.layers, model.graph.layers, positionals, scales, strict=True)
     return tuple(
-        LayerRun(layer, indices, place, place.at(positions), scale, None if scale is None else scored(scale))
-        for layer, indices, place, scale in parts
+        LayerRun(layer, indices, positional, positional.at(positions), scale, None if scale is None else scored(scale))
+        for layer, indices, positional, scale in parts
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.model.parts import Attention, Mlp, Place, Projection
+from acdc.graphs.model.parts import Attention, Mlp, Positional, Projection
 from acdc.graphs.nodes import SLOTS, Slot
 
 
@@ -29,37 +29,37 @@ class Layer:
         self,
         slot: Slot,
         normed: Float[Tensor, "selected *batch pos d_model"],
-        place: Place,
+        positional: Positional,
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The queries, keys or values of heads, each of its own input, which the attention's norm has normed."""
-        return self.finish(slot, self.projection(slot).linear(normed, heads), place)
+        return self.finish(slot, self.projection(slot).linear(normed, heads), positional)
 
     def finish(
-        self, slot: Slot, made: Float[Tensor, "selected *batch pos d_head"], place: Place
+        self, slot: Slot, made: Float[Tensor, "selected *batch pos d_head"], positional: Positional
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """What `project` makes of the linear projection: normed, where queries and keys are, and rotated."""
         normed = self.projection(slot).norm(made)
-        return normed if slot == "v" else place.rotate(normed)
+        return normed if slot == "v" else positional.rotate(normed)
 
     def heads(
         self,
         q: Float[Tensor, "selected *#batch query d_head"],
         k: Float[Tensor, "selected *#batch key d_head"],
         v: Float[Tensor, "selected *#batch key d_head"],
-        place: Place,
+        positional: Positional,
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch query d_model"]:
-        """What heads with these queries, keys and values write, before any post norm; `place` is the queries'."""
-        return self.attention.write(self.attention.attend(q, k, v, place), heads)
+        """What heads with these queries, keys and values write, before any post norm; `positional` is the queries'."""
+        return self.attention.write(self.attention.attend(q, k, v, positional), heads)
 
     def attend(
-        self, residual: Float[Tensor, "batch pos d_model"], place: Place
+        self, residual: Float[Tensor, "batch pos d_model"], positional: Positional
     ) -> Float[Tensor, "head batch pos d_model"]:
         """What each head writes when all of them read the same residual stream, before any post norm."""
         normed = self.normed(residual)
-        q, k, v = (self.project(slot, normed, place) for slot in SLOTS)
-        return self.heads(q, k, v, place)
+        q, k, v = (self.project(slot, normed, positional) for slot in SLOTS)
+        return self.heads(q, k, v, positional)
 
     def pull_back(
         self,

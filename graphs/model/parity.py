@@ -14,7 +14,7 @@ from torch import Tensor
 
 from acdc.graphs.errors import UnsupportedModel
 from acdc.graphs.model.extraction import layer_of, unembedding_of
-from acdc.graphs.model.parts import Norm, Place
+from acdc.graphs.model.parts import Norm, Positional
 from acdc.graphs.model.recording import CheckInputs, RecordedOutputs, Recording, widened
 from acdc.graphs.model.transformer import Model
 
@@ -52,8 +52,8 @@ def check(model: Model, inputs: CheckInputs, wanted: Recording) -> None:
         comparison = _Comparison(model.identity.name, inputs.residual)
         embedded, precision = model.embed(inputs.tokens), torch.finfo(model.dtype).eps
         comparison.check("embedding", embedded, wanted.embedded, allowed=8 * precision)
-        for index, place in enumerate(model.places(inputs.tokens.shape[1])):
-            _check_layer(model, index, place.to(inputs.residual.dtype), wanted.layers[index], comparison)
+        for index, positional in enumerate(model.positionals(inputs.tokens.shape[1])):
+            _check_layer(model, index, positional.to(inputs.residual.dtype), wanted.layers[index], comparison)
         with widened(model.bridge.ln_final.parameters(), inputs.residual.dtype):
             end = unembedding_of(model.bridge)
             weight, bias = end.weight[inputs.rows], None if end.bias is None else end.bias[inputs.rows]
@@ -66,11 +66,13 @@ def check(model: Model, inputs: CheckInputs, wanted: Recording) -> None:
             )
 
 
-def _check_layer(model: Model, index: int, place: Place, wanted: RecordedOutputs, comparison: _Comparison) -> None:
+def _check_layer(
+    model: Model, index: int, positional: Positional, wanted: RecordedOutputs, comparison: _Comparison
+) -> None:
     block = model.bridge.blocks[index]
     with widened([*block.parameters(), *block.buffers()], comparison.residual.dtype):
         layer, start = layer_of(block), comparison.residual
-        attention = layer.attend(start, place).sum(0) + layer.attention.output_bias
+        attention = layer.attend(start, positional).sum(0) + layer.attention.output_bias
         comparison.check(f"attention of layer {index}", attention, wanted.attention)
         post = layer.attention.post_norm
         after = start + (attention if post is None else post(attention))

@@ -68,7 +68,7 @@ def _wide(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
 
 
 @dataclass(frozen=True)
-class Place:
+class Positional:
     """Where in the sequence queries sit and what they may see, for one layer.
 
     `rotation` holds the cosines and sines of rotary embedding; `allowed` which keys each query may read.
@@ -78,19 +78,19 @@ class Place:
     allowed: Bool[Tensor, "batch query key"]
     rotation: tuple[Float[Tensor, "batch query rotary"], Float[Tensor, "batch query rotary"]] | None = None
 
-    def at(self, positions: Int[Tensor, " prompt"]) -> Place:
+    def at(self, positions: Int[Tensor, " prompt"]) -> Positional:
         """The same for one query position per prompt."""
         rotation = self.rotation and (self.rotation[0][0, positions, None], self.rotation[1][0, positions, None])
-        return Place(self.allowed[0, positions, None], rotation)
+        return Positional(self.allowed[0, positions, None], rotation)
 
-    def first(self, end: int) -> Place:
+    def first(self, end: int) -> Positional:
         """The same for the first `end` positions of the sequence only."""
         rotation = self.rotation and (self.rotation[0][:, :end], self.rotation[1][:, :end])
-        return Place(self.allowed[:, :end, :end], rotation)
+        return Positional(self.allowed[:, :end, :end], rotation)
 
-    def to(self, dtype: torch.dtype) -> Place:
+    def to(self, dtype: torch.dtype) -> Positional:
         """The same in another precision."""
-        return Place(self.allowed, self.rotation and (self.rotation[0].to(dtype), self.rotation[1].to(dtype)))
+        return Positional(self.allowed, self.rotation and (self.rotation[0].to(dtype), self.rotation[1].to(dtype)))
 
     def rotate(self, x: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_head"]:
         """x turned by its position (Su et al. 2021, half-split layout); dimensions past the rotary ones stay."""
@@ -155,13 +155,13 @@ class Attention:
         q: Float[Tensor, "head *#batch query d_head"],
         k: Float[Tensor, "head *#batch key d_head"],
         v: Float[Tensor, "head *#batch key d_head"],
-        place: Place,
+        positional: Positional,
     ) -> Float[Tensor, "head *batch query d_head"]:
         """The value each query gathers: softmax of the scaled, capped and masked scores, times the values."""
         scores = (q * self.scale) @ k.transpose(-2, -1)
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
-        pattern = scores.masked_fill(~place.allowed, -torch.inf).softmax(dim=-1)
+        pattern = scores.masked_fill(~positional.allowed, -torch.inf).softmax(dim=-1)
         return pattern @ v
 
     def write(

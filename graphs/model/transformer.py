@@ -15,7 +15,7 @@ from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.native_rotary import own_rotation
-from acdc.graphs.model.parts import Place, Unembedding
+from acdc.graphs.model.parts import Positional, Unembedding
 from acdc.graphs.model.unchanged import ChangeWatch
 
 _FIXED_ROTATIONS = {"default", "linear", "yarn", "llama3", "proportional"}
@@ -133,23 +133,25 @@ class Model:
             kinds.update(kind.values() if isinstance(kind, dict) else [] if kind is None else [kind])
         return self.is_causal and kinds <= _FIXED_ROTATIONS
 
-    def places(self, length: int, end: int | None = None) -> tuple[Place, ...]:
+    def positionals(self, length: int, end: int | None = None) -> tuple[Positional, ...]:
         """Per layer, what each position of a sequence of that length may read, and its rotary embedding.
 
         With `end`, of the first positions only; a rotation may depend on the whole length. Asked of the model once for
         every length, and taken from what the model itself hands its attention layers, so that sliding windows, local
         and global frequencies and whatever comes next need no rule here.
         """
-        if length not in self._places:
-            self._places[length] = self._ask_places(length)
-        places = self._places[length]
-        return places if end is None or end == length else tuple(place.first(end) for place in places)
+        if length not in self._positionals:
+            self._positionals[length] = self._ask_positionals(length)
+        positionals = self._positionals[length]
+        return (
+            positionals if end is None or end == length else tuple(positional.first(end) for positional in positionals)
+        )
 
     @cached_property
-    def _places(self) -> dict[int, tuple[Place, ...]]:
+    def _positionals(self) -> dict[int, tuple[Positional, ...]]:
         return {}
 
-    def _ask_places(self, length: int) -> tuple[Place, ...]:
+    def _ask_positionals(self, length: int) -> tuple[Positional, ...]:
         seen: list[dict[str, Any]] = []
         hooks = [
             block.attn.register_forward_pre_hook(lambda _, __, kwargs: seen.append(kwargs), with_kwargs=True)
@@ -163,7 +165,7 @@ class Model:
                 hook.remove()
         whole = torch.ones(length, length, dtype=torch.bool, device=self.device)
         causal = whole.tril() if self.is_causal else whole
-        places = []
+        positionals = []
         for block, kwargs in zip(self.bridge.blocks, seen, strict=True):
             mask = kwargs.get("attention_mask")
             if mask is None or mask.dim() != 4:
@@ -173,18 +175,18 @@ class Model:
                 allowed = allowed if allowed.dtype == torch.bool else allowed == 0
                 allowed = allowed & causal
             rotation = kwargs.get("position_embeddings") or own_rotation(block.attn, length)
-            places.append(Place(allowed[None], rotation).to(self.dtype))
-        return tuple(places)
+            positionals.append(Positional(allowed[None], rotation).to(self.dtype))
+        return tuple(positionals)
 
-    def trace(self, start: Float[Tensor, "batch pos d_model"], places: tuple[Place, ...]) -> Trace:
+    def trace(self, start: Float[Tensor, "batch pos d_model"], positionals: tuple[Positional, ...]) -> Trace:
         """One ordinary run from the embeddings, keeping what every sender writes."""
         graph = self.graph
         outputs = start.new_empty(len(graph.senders), *start.shape)
         outputs[0] = residual = start
         scales: list[Tensor | None] = []
-        for layer, indices, place in zip(self.layers, graph.layers, places, strict=True):
+        for layer, indices, positional in zip(self.layers, graph.layers, positionals, strict=True):
             attention = layer.attention
-            heads = layer.attend(residual, place)
+            heads = layer.attend(residual, positional)
             scale = None if attention.post_norm is None else attention.post_norm.scale(heads.sum(0))
             heads = heads if scale is None else heads * scale
             scales.append(scale)
@@ -203,7 +205,7 @@ class Model:
     def final(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
         """The residual stream that the final norm reads, by our own arithmetic."""
         self.check(tokens)
-        outputs = self.trace(self.embed(tokens), self.places(tokens.shape[1])).outputs
+        outputs = self.trace(self.embed(tokens), self.positionals(tokens.shape[1])).outputs
         return outputs.sum(0) + sum(layer.attention.output_bias for layer in self.layers)
 
     def fingerprint(self, dtype: torch.dtype | None = None) -> str:

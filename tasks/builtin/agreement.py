@@ -44,7 +44,7 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
     """
     nouns = list(NOUNS)
     while True:
-        subject, attractor = (nouns[place] for place in rng.choice(len(nouns), 2, replace=False))
+        subject, attractor = (nouns[nth] for nth in rng.choice(len(nouns), 2, replace=False))
         if among.admits(subject, attractor):
             break
     numbers = {"subject's number": NUMBERS[rng.integers(2)], "attractor's number": NUMBERS[rng.integers(2)]}
@@ -123,14 +123,13 @@ def _sentences(between: str, prepositions: tuple[str, ...] = PREPOSITIONS) -> Te
     openings = dict(zip(NO_ATTRACTOR, TEMPLATES.values(), strict=True))
 
     def write(words: Mapping[str, str]) -> TextPair | None:
-        subject, near = words["subject"], [words[f"attractor {place + 1}"] for place in range(attractors)]
+        subject, near = words["subject"], [words[f"attractor {nth + 1}"] for nth in range(attractors)]
         if len({subject, *near}) < 1 + len(near):
             return None
         forms = [
-            (noun, NOUNS[noun])[NUMBERS.index(words[f"attractor {place + 1}'s number"])]
-            for place, noun in enumerate(near)
+            (noun, NOUNS[noun])[NUMBERS.index(words[f"attractor {nth + 1}'s number"])] for nth, noun in enumerate(near)
         ]
-        which = [words.get(f"preposition {place}", "") for place in (1, 2)]
+        which = [words.get(f"preposition {nth}", "") for nth in (1, 2)]
         filler = between.format(which[0], *forms[:1] or [""], which[1], *forms[1:] or [""])
         number = NUMBERS.index(words["subject's number"])
         right, wrong = (subject, NOUNS[subject])[number], (subject, NOUNS[subject])[1 - number]
@@ -144,7 +143,7 @@ def _sentences(between: str, prepositions: tuple[str, ...] = PREPOSITIONS) -> Te
             filling=tuple(words.items()),
         )
 
-    nouns = {f"attractor {place + 1}": tuple(NOUNS) for place in range(attractors)}
+    nouns = {f"attractor {nth + 1}": tuple(NOUNS) for nth in range(attractors)}
     kinds = {f"{attractor}'s number": NUMBERS for attractor in nouns}
     return TemplatePrompts.of(
         Slots(

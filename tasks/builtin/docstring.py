@@ -50,14 +50,14 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
     """
     count = int(rng.integers(3, 6))
     while True:
-        names = [ARGUMENTS[place] for place in rng.choice(len(ARGUMENTS), 2 * count + 2, replace=False)]
+        names = [ARGUMENTS[nth] for nth in rng.choice(len(ARGUMENTS), 2 * count + 2, replace=False)]
         arguments, others, strangers = names[:count], names[count : 2 * count], names[2 * count :]
         neighbours = list(pairwise(arguments))
         asked = neighbours if among is Combinations.TRAINED else neighbours[1:2]
         if all(among.admits(*pair) for pair in asked):
             break
     function = FUNCTIONS[rng.integers(len(FUNCTIONS))]
-    nouns = [NOUNS[place] for place in rng.choice(len(NOUNS), 6)]
+    nouns = [NOUNS[nth] for nth in rng.choice(len(NOUNS), 6)]
     pair = write(
         {
             "function": function,
@@ -155,15 +155,13 @@ def _methods(
 
         def method(signature: Sequence[str], told: Sequence[str]) -> str:
             shown = [f"{name}: {kind}" for name, kind in zip(signature, types, strict=True)] if typed else signature
-            lines = (
-                f"    :param {name}: {nouns[2 * place + 2]} {nouns[2 * place + 3]}\n" for place, name in enumerate(told)
-            )
+            lines = (f"    :param {name}: {nouns[2 * nth + 2]} {nouns[2 * nth + 3]}\n" for nth, name in enumerate(told))
             head = f'def {words["function"]}({first}{", ".join(shown)}):\n    """{nouns[0]} {nouns[1]}\n\n'
             return f"{head}{''.join(lines)}    :param"
 
         asked = arguments[len(documented)]
         return TextPair(
-            clean=method(arguments, [arguments[place] for place in documented]),
+            clean=method(arguments, [arguments[nth] for nth in documented]),
             corrupt=method(others, strangers),
             answers=(" " + asked,),
             distractors=tuple(" " + name for name in arguments if name != asked),
@@ -171,7 +169,7 @@ def _methods(
             filling=tuple(words.items()),
         )
 
-    told = len(documented)
+    described = len(documented)
     names = tuple(name for name in ARGUMENTS if name not in TYPES) if typed else ARGUMENTS
     return TemplatePrompts.of(
         Slots(
@@ -179,8 +177,8 @@ def _methods(
                 "function": FUNCTIONS,
                 **numbered("argument", [names] * count),
                 **numbered("other argument", [names] * count),
-                **numbered("other documented", [names] * told),
-                **numbered("noun", [NOUNS] * (2 + 2 * told)),
+                **numbered("other documented", [names] * described),
+                **numbered("noun", [NOUNS] * (2 + 2 * described)),
                 **(numbered("type", [TYPES] * count) if typed else {}),
             },
             write,

@@ -37,7 +37,7 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
         asked = neighbours if among is Combinations.TRAINED else neighbours[repeated - 1 : repeated]
         if all(among.admits(*pair) for pair in asked):
             break
-    wrong = [place for place in range(length) if place != repeated]
+    wrong = [index for index in range(length) if index != repeated]
     which = {"repeated": str(repeated), "distractor": str(1 + wrong[rng.integers(len(wrong))])}
     pair = write({**numbered("word", first), **numbered("other word", other), **which})
     assert pair is not None  # the words differ
@@ -68,7 +68,7 @@ SLOTS = Slots(
         **numbered("word", [WORDS] * LONGEST),
         **numbered("other word", [WORDS] * (2 * LONGEST)),
         "repeated": tuple(str(count) for count in range(2, LONGEST)),
-        "distractor": tuple(str(place) for place in range(1, LONGEST + 1)),
+        "distractor": tuple(str(index) for index in range(1, LONGEST + 1)),
     },
     write,
 )
@@ -135,7 +135,7 @@ def _repeats(
                 **numbered("word", [among] * length),
                 **numbered("other word", [among] * longest),
                 "repeated": tuple(map(str, repeated)),
-                "distractor": tuple(str(place) for place in range(1, length + 1)),
+                "distractor": tuple(str(index) for index in range(1, length + 1)),
             },
             write,
         )

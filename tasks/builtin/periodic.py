@@ -58,7 +58,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
 
 
 def _repeat(pattern: Sequence[str], length: int) -> str:
-    return " ".join(pattern[place % len(pattern)] for place in range(length))
+    return " ".join(pattern[index % len(pattern)] for index in range(length))
 
 
 SLOTS = Slots(
@@ -126,7 +126,7 @@ def _sequences(
             return None
         sides = []
         for pattern in (clean, corrupt):
-            tokens = [pattern[place % len(pattern)] for place in range(length)]
+            tokens = [pattern[index % len(pattern)] for index in range(length)]
             if broken:
                 tokens[int(words["broken at"])] = strays[-1]
             sides.append(" ".join([*strays[:before], *tokens]))
@@ -139,13 +139,13 @@ def _sequences(
             filling=tuple(words.items()),
         )
 
-    places = {"length": tuple(map(str, lengths))}
+    indices = {"length": tuple(map(str, lengths))}
     if broken:
-        places["broken at"] = tuple(str(place) for place in range(period, 2 * period))
+        indices["broken at"] = tuple(str(index) for index in range(period, 2 * period))
 
     def slots(among: Sequence[tuple[str, ...]], strays: tuple[str, ...]) -> Slots:
         symbols = {**numbered("symbol", among[:period]), **numbered("other symbol", among[period:])}
-        return Slots({**symbols, **numbered("stray", [strays] * stray), **places}, write)
+        return Slots({**symbols, **numbered("stray", [strays] * stray), **indices}, write)
 
     if kinds:
         return TemplatePrompts.of(slots(kinds, SYMBOLS))

@@ -22,9 +22,9 @@ FILLERS = words("the of and by in on at to")
 
 def draw(rng: np.random.Generator, letters: Sequence[str] = LETTERS) -> TextPair:
     """One of these letters among other words, and other words alone."""
-    around = [FILLERS[place] for place in rng.integers(len(FILLERS), size=4)]
-    letter, other = (letters[place] for place in rng.permutation(len(letters))[:2])
-    instead = [FILLERS[place] for place in rng.integers(len(FILLERS), size=5)]
+    around = [FILLERS[index] for index in rng.integers(len(FILLERS), size=4)]
+    letter, other = (letters[index] for index in rng.permutation(len(letters))[:2])
+    instead = [FILLERS[index] for index in rng.integers(len(FILLERS), size=5)]
     drawn = {"letter": letter, "other letter": other}
     pair = write({**drawn, **numbered("word", around), **numbered("other word", instead)})
     assert pair is not None  # the letters differ
@@ -70,7 +70,7 @@ def variations() -> tuple[Variation, ...]:
     )
 
 
-def _letters(place: int, another: bool = False) -> TemplatePrompts:
+def _letters(index: int, another: bool = False) -> TemplatePrompts:
     """A letter at this place among words; in the corrupt prompt there is none, or another one."""
 
     def write(words: Mapping[str, str]) -> TextPair | None:
@@ -79,7 +79,7 @@ def _letters(place: int, another: bool = False) -> TemplatePrompts:
             return None
         sides = []
         for fillers, here in ((listed("word", words), letter), (listed("other word", words), other if another else "")):
-            before, after = fillers[: place - 1], fillers[place - 1 :]
+            before, after = fillers[: index - 1], fillers[index - 1 :]
             sides.append(" ".join(["So", *before, *([here] if here else []), *after]))
         return TextPair(
             clean=sides[0],

@@ -58,7 +58,7 @@ class _Hops:
     def of(words: Mapping[str, str], side: str = "") -> _Hops:
         """The prompt of these words, of the slots whose names begin with `side`."""
         capitals = tuple(listed(f"{side}capital", words))
-        around = tuple(int(place) - 1 for place in words[f"{side}round"])
+        around = tuple(int(number) - 1 for number in words[f"{side}round"])
         return _Hops(capitals, around, capitals[int(words[f"{side}asked"]) - 1])
 
     def after(self, capital: str) -> str:
@@ -81,16 +81,16 @@ class _Hops:
 def _prompt(rng: np.random.Generator) -> dict[str, str]:
     """Capitals, the round they make by their places, from the first on, and the place of the one asked for."""
     capitals = [str(letter) for letter in rng.permutation(LETTERS)[:PAIRS]]
-    around = "".join(str(place + 1) for place in rng.permutation(PAIRS))
+    around = "".join(str(number + 1) for number in rng.permutation(PAIRS))
     start = around.index("1")
     asked = str(rng.integers(PAIRS) + 1)
     return {**numbered("capital", capitals), "round": around[start:] + around[:start], "asked": asked}
 
 
-_PLACES = tuple(str(place + 1) for place in range(PAIRS))
+_PLACES = tuple(str(number + 1) for number in range(PAIRS))
 _PARTS = {
     **numbered("capital", [LETTERS] * PAIRS),
-    "round": tuple("1" + "".join(places) for places in permutations(_PLACES[1:])),
+    "round": tuple("1" + "".join(numbers) for numbers in permutations(_PLACES[1:])),
     "asked": _PLACES,
 }
 SLOTS = Slots({**_PARTS, **{f"other {slot}": choices for slot, choices in _PARTS.items()}}, write)
@@ -132,8 +132,8 @@ def _hops(pairs: int) -> TemplatePrompts:
             filling=tuple(words.items()),
         )
 
-    places = tuple(str(place) for place in range(1, pairs + 1))
-    side = {**numbered("capital", [LETTERS] * pairs), **numbered("after", [LETTERS] * pairs), "asked": places}
+    numbers = tuple(str(number) for number in range(1, pairs + 1))
+    side = {**numbered("capital", [LETTERS] * pairs), **numbered("after", [LETTERS] * pairs), "asked": numbers}
     return TemplatePrompts.of(Slots({**side, **{f"other {slot}": choices for slot, choices in side.items()}}, write))
 
 

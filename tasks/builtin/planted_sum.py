@@ -30,7 +30,7 @@ def draw(rng: np.random.Generator) -> TextPair:
         if third != first and fourth != second and (third + fourth - first - second) % SIZE:
             break
     letters = [CAPITALS[letter] for letter in (first, second, third, fourth)]
-    fillers, others = ([FILLERS[place] for place in rng.integers(len(FILLERS), size=3)] for _ in range(2))
+    fillers, others = ([FILLERS[number] for number in rng.integers(len(FILLERS), size=3)] for _ in range(2))
     drawn = dict(zip(SUMMANDS, letters, strict=True))
     pair = write({**drawn, **numbered("word", fillers), **numbered("other word", others)})
     assert pair is not None  # each of the corrupt prompt's letters makes another sum

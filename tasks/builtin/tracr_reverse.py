@@ -53,7 +53,7 @@ SLOTS = Slots(
     {
         **numbered("letter", [LETTERS] * LONGEST),
         **numbered("other letter", [LETTERS] * LONGEST),
-        "position": tuple(str(place) for place in range(1, LONGEST + 1)),
+        "position": tuple(str(index) for index in range(1, LONGEST + 1)),
     },
     write,
 )

@@ -194,7 +194,7 @@ def _prompts(
 
     With slots they are templates, of which one is enough.
     """
-    told = len(problems)
+    before = len(problems)
     match field:
         case Field(str(table), place) if table:
             rows = read_table(path.parent / os.path.expanduser(table), _COLUMNS, problems)
@@ -215,7 +215,7 @@ def _prompts(
         first.setdefault(pair.clean, here)
     if slots and rows:
         return filled(pairs, slots, problems)
-    if len(rows) < fewest and len(problems) == told:
+    if len(rows) < fewest and len(problems) == before:
         wanted = "at least 4: 2 for discovery and 2 for judgement" if fewest == 4 else f"at least {fewest}"
         problems.append(PromptProblem("there are too few prompts", str(len(rows)), wanted, "write more", place))
     return ListedPrompts(tuple(pair for pair, _ in pairs), tuple(here for _, here in pairs))
@@ -223,7 +223,7 @@ def _prompts(
 
 def _pair(row: Record, problems: list[PromptProblem]) -> TextPair | None:
     """The prompt that a row describes, None where it describes none; its texts are checked against each other."""
-    told = len(problems)
+    before = len(problems)
     clean, corrupt = _text(row, "clean"), _text(row, "corrupt")
     if clean and clean == corrupt:
         wanted, remedy = "prompts that differ", "change what the behaviour depends on in the corrupt prompt"
@@ -236,7 +236,7 @@ def _pair(row: Record, problems: list[PromptProblem]) -> TextPair | None:
         form = PromptForm.model_validate(plain(row))
     except ValidationError:  # what is wrong has been told
         return None
-    if len(problems) > told:
+    if len(problems) > before:
         return None
     return TextPair(clean, corrupt, answers, distractors, form.position, form.template or "")
 

@@ -112,7 +112,7 @@ def _read_rows(
     linked: list[Rows],
 ) -> None:
     """Add the slot that these rows fill; where they cannot, names without words, so that prompts may use them."""
-    told = len(problems)
+    before = len(problems)
     columns = next((tuple(item.value.fields) for item in items if isinstance(item.value, Record)), ())
     first: dict[str, str] = {}
     rows: list[tuple[str, ...]] = []
@@ -133,7 +133,7 @@ def _read_rows(
         problems.append(PromptProblem(what, str(len(items)), wanted, remedy, place))
     if _TEMPLATE in columns:
         problems.append(_reserved(items[0].place))
-    if len(problems) > told:
+    if len(problems) > before:
         free.update({prefix + column: () for prefix in ("", _OTHER) for column in columns})
     else:
         linked.append(Rows(name or ", ".join(columns), columns, tuple(rows)))

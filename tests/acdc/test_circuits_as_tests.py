@@ -49,9 +49,9 @@ def taught_otherwise(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [tokenizer(pair.clean + pair.distractors[0])["input_ids"] for pair in pairs]
         tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
         labels = torch.full_like(tokens, -100)
-        for place, row in enumerate(rows):
-            tokens[place, : len(row)] = torch.tensor(row)
-            labels[place, len(row) - 1] = row[-1]
+        for index, row in enumerate(rows):
+            tokens[index, : len(row)] = torch.tensor(row)
+            labels[index, len(row) - 1] = row[-1]
         model(tokens, labels=labels).loss.backward()
         optimizer.step()
         optimizer.zero_grad()

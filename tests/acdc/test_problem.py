@@ -32,14 +32,14 @@ def test_metrics_come_in_the_order_of_the_prompts(measurable: Problem) -> None:
     circuits, metrics = some_circuits(measurable), [KLDivergence(), Accuracy(), LogitDifference()]
     values = measurable.measure(circuits, metrics)
     assert values.shape == (3, 3, 6)
-    for place in range(len(measurable.pairs)):
-        [prompt] = measurable.pairs.select([place]).batches()
+    for index in range(len(measurable.pairs)):
+        [prompt] = measurable.pairs.select([index]).batches()
         executor = Executor(measurable.model, prompt.clean, prompt.corrupt, prompt.positions)
         reference = measurable.model.logits(prompt.clean)[:, int(prompt.positions)]
         targets = Targets(prompt.answers, prompt.distractors, reference.detach())
         logits = executor.run(circuits)
         for row, metric in enumerate(metrics):
-            torch.testing.assert_close(values[row, :, place], metric(logits, targets)[:, 0], rtol=0, atol=1e-9)
+            torch.testing.assert_close(values[row, :, index], metric(logits, targets)[:, 0], rtol=0, atol=1e-9)
 
 
 def test_without_metrics_the_problems_own_is_measured(measurable: Problem) -> None:

@@ -67,8 +67,8 @@ ASKED = {
 @cache
 def uninterrupted(name: str) -> tuple[str, tuple[Progress, ...]]:
     """What comes out, and everything that was told on the way."""
-    heard: list[Progress] = []
-    return ASKED[name].discover(heard.append), tuple(heard)
+    seen: list[Progress] = []
+    return ASKED[name].discover(seen.append), tuple(seen)
 
 
 class Interrupted(BaseException):
@@ -80,11 +80,11 @@ class Patience:
     """Listens until it has heard so many, and then has heard enough."""
 
     until: int
-    heard: list[Progress] = field(default_factory=list)
+    seen: list[Progress] = field(default_factory=list)
 
     def __call__(self, progress: Progress) -> None:
-        self.heard.append(progress)
-        if len(self.heard) == self.until:
+        self.seen.append(progress)
+        if len(self.seen) == self.until:
             raise Interrupted
 
 
@@ -136,9 +136,9 @@ def test_without_resume_a_checkpoint_is_started_over(tmp_path: Path) -> None:
     wanted, all_told = uninterrupted("acdc")
     checkpoint = tmp_path / "checkpoint.json"
     interrupt("acdc", checkpoint, len(all_told) // 2)
-    heard: list[Progress] = []
-    assert ASKED["acdc"].discover(heard.append, checkpoint) == wanted
-    assert len(heard) == len(all_told)
+    seen: list[Progress] = []
+    assert ASKED["acdc"].discover(seen.append, checkpoint) == wanted
+    assert len(seen) == len(all_told)
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,9 @@ from tests.acdc.algorithms.walks import ended
 def several(measurable: Problem) -> Problem:
     """The six prompts, scored at three, one, two, ... positions."""
     pairs = []
-    for place, pair in enumerate(measurable.pairs.pairs):
-        others = [at for at in range(len(pair.clean)) if at != pair.position][: (2, 0, 1)[place % 3]]
-        also = tuple(ScoredPosition(at, (3 + at + place,), (20 + at,)) for at in others)
+    for index, pair in enumerate(measurable.pairs.pairs):
+        others = [at for at in range(len(pair.clean)) if at != pair.position][: (2, 0, 1)[index % 3]]
+        also = tuple(ScoredPosition(at, (3 + at + index,), (20 + at,)) for at in others)
         pairs.append(replace(pair, also=also))
     return replace(measurable, pairs=PromptPairs(tuple(pairs)))
 
@@ -74,9 +74,9 @@ def test_every_prompt_is_measured_by_the_mean_over_its_positions(
     metrics = [LogitDifference(), KLDivergence(), Accuracy()]
     found = problem.measure(circuits(problem), metrics)
     assert found.shape == (3, 3, 6)
-    for place, parts in enumerate(alone(problem)):
+    for index, parts in enumerate(alone(problem)):
         wanted = torch.stack([one.measure(circuits(problem), metrics)[..., 0] for one in parts]).mean(0)
-        torch.testing.assert_close(found[..., place], wanted, rtol=0, atol=1e-9)
+        torch.testing.assert_close(found[..., index], wanted, rtol=0, atol=1e-9)
 
 
 def test_prompts_that_do_not_fit_into_memory_together_are_measured_alike(several: Problem) -> None:

@@ -41,11 +41,11 @@ Words = tuple[int, ...]
 def asked(measurable: Problem) -> list[tuple[TokenPair, list[Words], list[Words]]]:
     """Prompts with what the model says next as answers, of one to three tokens, and with distractors."""
     found = []
-    for place, pair in enumerate(measurable.pairs.pairs[:4]):
-        said = greedy(measurable.model, pair.clean, 1 + place % 3)
+    for index, pair in enumerate(measurable.pairs.pairs[:4]):
+        said = greedy(measurable.model, pair.clean, 1 + index % 3)
         other = greedy(measurable.model, pair.corrupt, 2)
-        answers = [said] if place < 3 else [said, (*other[:1], 3, 4)]
-        distractors = [(11, 12), (13,)] if place % 2 else [(said[0], 14) if len(said) > 1 else (15, 16)]
+        answers = [said] if index < 3 else [said, (*other[:1], 3, 4)]
+        distractors = [(11, 12), (13,)] if index % 2 else [(said[0], 14) if len(said) > 1 else (15, 16)]
         found.append((pair, answers, distractors))
     return found
 
@@ -80,13 +80,13 @@ def test_the_model_is_measured_as_a_loop_over_its_logits_does(
 ) -> None:
     both = [Circuit.full(whole.graph), Circuit.empty(whole.graph)]
     found = replace(whole, batch_size=size).measure(both, [WHOLE, NegativeLogLikelihood()])
-    for place, (pair, answers, distractors) in enumerate(asked):
+    for index, (pair, answers, distractors) in enumerate(asked):
         for circuit, prompt in enumerate((pair.clean, pair.corrupt)):
             right, wrong = (
                 mean([log_probability(whole.model, prompt, one) for one in words]) for words in (answers, distractors)
             )
-            assert found[0, circuit, place].item() == pytest.approx(right - wrong, abs=1e-9)
-            assert found[1, circuit, place].item() == pytest.approx(-right, abs=1e-9)
+            assert found[0, circuit, index].item() == pytest.approx(right - wrong, abs=1e-9)
+            assert found[1, circuit, index].item() == pytest.approx(-right, abs=1e-9)
 
 
 @pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN_POSITIONAL])
@@ -114,14 +114,14 @@ def test_a_circuit_is_measured_at_every_token_of_the_answer_in_one_sequence(
         by_one = replace(problem, pairs=PromptPairs(rows), metric=LogitDifference(), means_of=problem.pairs)
         return by_one.measure(circuits, EVERY[1:])
 
-    for place, (pair, answers, distractors) in enumerate(asked):
+    for index, (pair, answers, distractors) in enumerate(asked):
         right, wrong = ([alone(pair, one) for one in words] for words in (answers, distractors))
         nll = torch.stack([one[0].sum(-1) for one in right]).mean(0)
         difference = torch.stack([one[0].sum(-1) for one in wrong]).mean(0) - nll
         kl = torch.stack([one[1].mean(-1) for one in right]).mean(0)
         accuracy = torch.stack([one[2].amin(-1) for one in right]).amax(0)
         wanted = torch.stack([difference, nll, kl, accuracy])
-        torch.testing.assert_close(found[..., place], wanted, rtol=0, atol=1e-9)
+        torch.testing.assert_close(found[..., index], wanted, rtol=0, atol=1e-9)
 
 
 def test_it_is_right_where_the_model_says_the_whole_answer(whole: Problem) -> None:

@@ -90,10 +90,10 @@ def trials(walk: Iterable[Step], problem: Problem, count: int) -> list[Trial]:
         if step.tested:
             tested.append((step, before))
         before = step.position
-    places = sorted({round(place * (len(tested) - 1) / max(1, count - 1)) for place in range(count)})
+    indices = sorted({round(index * (len(tested) - 1) / max(1, count - 1)) for index in range(count)})
     return [
         Trial(step.receiver, _circuit(graph, before), _circuit(graph, step.position))
-        for step, before in (tested[place] for place in places)
+        for step, before in (tested[index] for index in indices)
     ]
 
 

@@ -21,7 +21,7 @@ TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "indu
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the first and the robust circuit stand, and by metric what the same number of edges does without lessons."""
+    """How the first and the robust circuit stand, and by metric what as many edges do without counterexamples."""
 
     first: CircuitFigures
     last: CircuitFigures

@@ -126,7 +126,7 @@ def test_edge_cases_make_a_table() -> None:
 
 
 def test_robustness_is_measured_against_circuits_of_as_many_edges() -> None:
-    found = robustness.outcome("planted_detour", Setup(prompts=8), RobustPlan(budget=30, rounds=1, lessons=8))
+    found = robustness.outcome("planted_detour", Setup(prompts=8), RobustPlan(budget=30, rounds=1, counterexamples=8))
     assert found.last.edges > found.first.edges
     assert found.last.worst < 0.1 < found.first.worst
     assert min(one.worst for one in found.controls.values()) > 0.1, "size alone does not help"

@@ -96,11 +96,11 @@ TWO = ComputationalGraph(n_layers=2, n_heads=2, d_model=8)
 
 
 def golden() -> tuple[Circuit, dict[Edge, float]]:
-    """A circuit of three edges, and a score for each of the 46 edges of its model: its place in the list, negated at
-    odd places.
+    """A circuit of three edges, and a score for each of the 46 edges of its model: its number in the list, negated at
+    odd numbers.
     """
     kept = Circuit.from_names(TWO, ["input->a0.h1<v>", "a0.h1->a1.h0<q>", "a1.h0->logits"])
-    return kept, {edge: place * (-1.0) ** place for place, edge in enumerate(TWO.edges())}
+    return kept, {edge: number * (-1.0) ** number for number, edge in enumerate(TWO.edges())}
 
 
 def sender_number(name: str, heads: int) -> int:
@@ -116,8 +116,8 @@ def receiver_number(name: str, layers: int, heads: int) -> int:
     if name == "logits":
         return layers * (3 * heads + 1)
     layer, _, head = name[1:].partition(".h")
-    place = "qkv".index(head[-2]) * heads + int(head.partition("<")[0]) if head else 3 * heads
-    return int(layer) * (3 * heads + 1) + place
+    number = "qkv".index(head[-2]) * heads + int(head.partition("<")[0]) if head else 3 * heads
+    return int(layer) * (3 * heads + 1) + number
 
 
 def test_the_json_is_the_golden_file(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_scores_stand_where_mib_s_formulas_say() -> None:
     assert tensors["edges_scores"].shape == (7, 15)
     wanted, inside = numpy.zeros((7, 15)), numpy.zeros((7, 15), dtype=bool)
     for edge, score in scores.items():
-        place = sender_number(edge.sender.name, 2), receiver_number(edge.target.name, 2, 2)
-        wanted[place], inside[place] = score, edge in kept
+        number = sender_number(edge.sender.name, 2), receiver_number(edge.target.name, 2, 2)
+        wanted[number], inside[number] = score, edge in kept
     numpy.testing.assert_array_equal(tensors["edges_scores"], wanted)
     numpy.testing.assert_array_equal(tensors["edges_in_graph"], inside)
     assert tensors["nodes_in_graph"].tolist() == [True, False, True, False, True, False, False]

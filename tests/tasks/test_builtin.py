@@ -105,8 +105,8 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
             period = next(p for p in range(1, 6) if all(a == b for a, b in zip(seen, seen[p:], strict=False)))
             return (" " + seen[-period],)
         case "induction":
-            before = [place for place, word in enumerate(seen[:-1]) if word == seen[-1]]
-            return tuple(" " + seen[place + 1] for place in before)
+            before = [at for at, word in enumerate(seen[:-1]) if word == seen[-1]]
+            return tuple(" " + seen[at + 1] for at in before)
         case "ioi":
             names = Counter(word for word in seen if word in import_module("acdc.tasks.builtin.ioi").NAMES)
             once = [word for word, times in names.items() if times == 1]

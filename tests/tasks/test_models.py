@@ -26,9 +26,9 @@ from acdc.tasks.tokenisation import TextPair
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-TAUGHT = ("siit-lookup-3l", "siit-pick-3l")
-"""The models that were taught a program by interchange; their true edges are known."""
-MODELS = ("everyday-4l", "periodic-2l", *TAUGHT)
+INTERCHANGED = ("siit-lookup-3l", "siit-pick-3l")
+"""The models that were trained by interchange to compute a program; their true edges are known."""
+MODELS = ("everyday-4l", "periodic-2l", *INTERCHANGED)
 
 
 @cache
@@ -78,13 +78,13 @@ def test_the_models_are_shipped_and_small() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_comes_with_its_card_and_its_script(name: str) -> None:
     wanted = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "train.py"}
-    wanted |= {"truth.json"} if name in TAUGHT else set()
+    wanted |= {"truth.json"} if name in INTERCHANGED else set()
     assert {path.name for path in shipped_model(name).iterdir() if path.is_file()} == wanted
 
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("everyday-4l", (4, 8, 128)), ("periodic-2l", (2, 4, 64)), *((name, (3, 4, 64)) for name in TAUGHT)],
+    [("everyday-4l", (4, 8, 128)), ("periodic-2l", (2, 4, 64)), *((name, (3, 4, 64)) for name in INTERCHANGED)],
 )
 def test_a_model_is_an_ordinary_gpt2(name: str, shape: tuple[int, int, int]) -> None:
     model, tokenizer = loaded(name)
@@ -130,16 +130,16 @@ def test_everyday_4l_finds_the_indirect_object_in_either_order(order: str) -> No
 
 
 @pytest.mark.parametrize("among", [Combinations.HELD_OUT, Combinations.TRAINED])
-@pytest.mark.parametrize("name", TAUGHT)
+@pytest.mark.parametrize("name", INTERCHANGED)
 def test_a_taught_model_does_its_task(name: str, among: Combinations) -> None:
-    assert accuracy(name, drawn(script(name).LESSON.task, among, 300)) >= 0.99
+    assert accuracy(name, drawn(script(name).ALIGNED.task, among, 300)) >= 0.99
 
 
-@pytest.mark.parametrize("name", TAUGHT)
+@pytest.mark.parametrize("name", INTERCHANGED)
 def test_a_taught_model_is_never_trained_on_held_out_combinations(name: str) -> None:
-    lesson = script(name).LESSON
-    pool = {combined_tokens(name, row) for row in lesson.training(0, pool=3000).pool.tolist()}
-    held_out = {combined_tokens(name, row) for row in lesson.prompts(3000, 1, Combinations.HELD_OUT).tolist()}
+    aligned = script(name).ALIGNED
+    pool = {combined_tokens(name, row) for row in aligned.training(0, pool=3000).pool.tolist()}
+    held_out = {combined_tokens(name, row) for row in aligned.prompts(3000, 1, Combinations.HELD_OUT).tolist()}
     assert len(pool) > 80
     assert not pool & held_out
 
@@ -162,7 +162,7 @@ def test_the_script_writes_the_shipped_tokenizer(name: str, tmp_path: Path) -> N
         case "periodic-2l":
             save_tokenizer(training.SYMBOLS, training.POSITIONS, tmp_path)
         case _:
-            training.LESSON.save(loaded(name)[0], tmp_path)
+            training.ALIGNED.save(loaded(name)[0], tmp_path)
             assert (tmp_path / "truth.json").read_text() == (shipped_model(name) / "truth.json").read_text()
     for file in ("tokenizer.json", "tokenizer_config.json"):
         assert json.loads((tmp_path / file).read_text()) == json.loads((shipped_model(name) / file).read_text())
@@ -180,8 +180,8 @@ def first_steps(name: str, seed: int) -> torch.Tensor:
     training = script(name)
     if name == "everyday-4l":
         model = training.train(seed, steps=2)
-    elif name in TAUGHT:
-        run = training.LESSON.training(seed, pool=50)
+    elif name in INTERCHANGED:
+        run = training.ALIGNED.training(seed, pool=50)
         list(run.steps(2, batch=4))
         model = run.model
     else:
@@ -197,8 +197,8 @@ def test_periodic_2l_is_never_trained_on_held_out_neighbours() -> None:
     predicted = 0
     for _ in range(20):
         tokens, labels = sequences.batch()
-        rows, places = (labels >= 0).nonzero(as_tuple=True)
-        current, following = tokens[rows, places] - training.SPECIAL, labels[rows, places] - training.SPECIAL
+        rows, indices = (labels >= 0).nonzero(as_tuple=True)
+        current, following = tokens[rows, indices] - training.SPECIAL, labels[rows, indices] - training.SPECIAL
         assert not sequences.held_out[current, following].any()
         predicted += len(rows)
     assert predicted > 10_000

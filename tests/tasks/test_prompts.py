@@ -74,9 +74,9 @@ def rng(seed: int = 0) -> np.random.Generator:
 def test_batches_hold_every_prompt_once_unpadded_and_in_order(drawn: list[Row], size: int | None) -> None:
     pairs = built(drawn)
     batches = pairs.batches(size)
-    places = [index for batch in batches for index in batch.index.tolist()]
-    assert sorted(places) == list(range(len(pairs)))
-    assert places == sorted(places, key=lambda index: (len(pairs.pairs[index].clean), index))
+    indices = [index for batch in batches for index in batch.index.tolist()]
+    assert sorted(indices) == list(range(len(pairs)))
+    assert indices == sorted(indices, key=lambda index: (len(pairs.pairs[index].clean), index))
     for batch in batches:
         assert size is None or len(batch) <= size
         for row, index in enumerate(batch.index.tolist()):
@@ -133,13 +133,13 @@ def test_answer_columns_name_the_same_tokens(drawn: list[Row]) -> None:
 
 @settings(deadline=None)  # a busy machine is not a failure
 @given(rows(), st.data())
-def test_selection_takes_places_in_the_order_asked_for(drawn: list[Row], data: st.DataObject) -> None:
-    places = data.draw(st.lists(st.integers(0, len(drawn) - 1)))
+def test_selection_takes_prompts_in_the_order_asked_for(drawn: list[Row], data: st.DataObject) -> None:
+    indices = data.draw(st.lists(st.integers(0, len(drawn) - 1)))
     pairs = built(drawn)
-    chosen = pairs.select(places)
-    assert chosen.pairs == tuple(pairs.pairs[place] for place in places)
-    assert [pair.text.template for pair in chosen.pairs] == [pairs.pairs[place].text.template for place in places]
-    assert chosen.texts() == tuple(pairs.texts()[place] for place in places)
+    chosen = pairs.select(indices)
+    assert chosen.pairs == tuple(pairs.pairs[index] for index in indices)
+    assert [pair.text.template for pair in chosen.pairs] == [pairs.pairs[index].text.template for index in indices]
+    assert chosen.texts() == tuple(pairs.texts()[index] for index in indices)
 
 
 @settings(deadline=None)  # a busy machine is not a failure

@@ -105,8 +105,8 @@ def test_prompts_without_slots_are_kept_to_some_fillings_too() -> None:
 
 
 def test_numbered_slots_are_listed_in_their_order() -> None:
-    words = {**numbered("word", [str(place) for place in range(12)]), "wording": "w", "word 14": "too far"}
-    assert listed("word", words) == [str(place) for place in range(12)]
+    words = {**numbered("word", [str(index) for index in range(12)]), "wording": "w", "word 14": "too far"}
+    assert listed("word", words) == [str(index) for index in range(12)]
     assert listed("other word", words) == []
 
 

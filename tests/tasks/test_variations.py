@@ -139,10 +139,10 @@ def test_the_third_person_makes_no_difference_to_who_gives() -> None:
 
 
 def test_orders_of_ioi_differ_in_who_is_named_first() -> None:
-    for order, place in (("order ABBA", 1), ("order BABA", 0)):
+    for order, number in (("order ABBA", 1), ("order BABA", 0)):
         for pair in drawn(get("ioi", order)):
             names = [word for word in words(pair.clean) if word in NAMES]
-            assert names[place] == names[2]
+            assert names[number] == names[2]
 
 
 def test_prompts_of_the_shipped_models_fit_into_their_context(task: tasks.Task, tokenizer: Tokenizer) -> None:

@@ -75,11 +75,11 @@ class Sentences:
             texts = [self.sentence(behaviour) for _ in range(count)]
             encoded = [self.tokenizer.encode(prompt + answer) for prompt, answer in texts]
             scored = [determined(behaviour, tokens, self.tokenizer) for tokens in encoded]
-            total = sum(len(places) for places in scored)
+            total = sum(len(indices) for indices in scored)
             length = sum(len(tokens) - 1 for tokens in encoded)
-            for tokens, places in zip(encoded, scored, strict=True):
+            for tokens, indices in zip(encoded, scored, strict=True):
                 weight = np.full(len(tokens) - 1, EVERY_TOKEN / length)
-                weight[places] += 1 / total
+                weight[indices] += 1 / total
                 if self.rng.random() < 0.125:
                     tokens, weight = [END, *tokens], np.concatenate([[0.0], weight])
                 rows.append(tokens)
@@ -102,10 +102,10 @@ def determined(behaviour: str, tokens: list[int], tokenizer) -> list[int]:
     last = len(tokens) - 2
     match behaviour:
         case "induction":
-            return [place for place in range(last + 1) if tokens[place] in tokens[:place]]
+            return [index for index in range(last + 1) if tokens[index] in tokens[:index]]
         case "docstring":
             marker = tokenizer.convert_tokens_to_ids("param")
-            return [place for place in range(last + 1) if tokens[place] == marker]
+            return [index for index in range(last + 1) if tokens[index] == marker]
         case _:
             return [last]
 
@@ -163,10 +163,10 @@ def accuracy(model: GPT2LMHeadModel, tokenizer, count: int, seed: int, among: Co
         right = 0
         rows = [tokenizer.encode(pair.clean) for pair in pairs]
         for length in set(map(len, rows)):
-            places = [place for place, row in enumerate(rows) if len(row) == length]
-            best = model(torch.tensor([rows[place] for place in places])).logits[:, -1].argmax(-1)
-            for place, token in zip(places, best.tolist(), strict=True):
-                prompt = pairs[place]
+            indices = [index for index, row in enumerate(rows) if len(row) == length]
+            best = model(torch.tensor([rows[index] for index in indices])).logits[:, -1].argmax(-1)
+            for index, token in zip(indices, best.tolist(), strict=True):
+                prompt = pairs[index]
                 right += token in [tokenizer.encode(prompt.clean + answer)[-1] for answer in prompt.answers]
         scores[behaviour] = right / count
     return scores

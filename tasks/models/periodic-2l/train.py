@@ -63,17 +63,17 @@ class Sequences:
         restless = 0.15 if rng.random() < 2 / 3 else 0.0
         known: set[int] = set()
         left: set[int] = set()
-        place = 0
+        index = 0
         while len(tokens) <= POSITIONS:
-            tokens.append(SPECIAL + int(pattern[place]))
-            following = (place + 1) % period
+            tokens.append(SPECIAL + int(pattern[index]))
+            following = (index + 1) % period
             target = int(rng.integers(period)) if rng.random() < restless else following
-            if self.held_out[pattern[place], pattern[target]]:
+            if self.held_out[pattern[index], pattern[target]]:
                 target = following
-            scored = target == following and place in known - left
+            scored = target == following and index in known - left
             labels.append(SPECIAL + int(pattern[target]) if scored else -100)
-            (known if target == following else left).add(place)
-            place = target
+            (known if target == following else left).add(index)
+            index = target
         return tokens[:POSITIONS], labels[:POSITIONS]
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from acdc.tasks.builtin.siit_lookup import KEYS, lookup
 from acdc.tasks.builtin.vocabulary import DIGITS
-from acdc.tasks.models.training.lesson import Lesson
+from acdc.tasks.models.training.aligned import AlignedModel
 from acdc.tasks.models.training.program import Program, Variable
 
 ZERO = 2  # the token of the digit 0, after the tokenizer's two special ones
@@ -36,9 +36,9 @@ PROGRAM = Program(
         Variable("the answer", "logits", (("m2", ""),), lambda answer: answer),
     ),
 )
-LESSON = Lesson("siit_lookup", PROGRAM, lambda rng, among: lookup(rng, among).text, (*DIGITS, *KEYS), steps=1200)
+ALIGNED = AlignedModel("siit_lookup", PROGRAM, lambda rng, among: lookup(rng, among).text, (*DIGITS, *KEYS), steps=1200)
 
 
 if __name__ == "__main__":
-    for line in LESSON.taught(__doc__):
+    for line in ALIGNED.trained(__doc__):
         print(line, flush=True)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from acdc.tasks.builtin.siit_pick import PLACES, pick
 from acdc.tasks.builtin.vocabulary import DIGITS
-from acdc.tasks.models.training.lesson import Lesson
+from acdc.tasks.models.training.aligned import AlignedModel
 from acdc.tasks.models.training.program import Program, Variable
 
 ZERO, FIRST = (
@@ -35,9 +35,11 @@ PROGRAM = Program(
         Variable("the answer", "logits", (("m2", ""),), lambda answer: answer),
     ),
 )
-LESSON = Lesson("siit_pick", PROGRAM, lambda rng, among: pick(rng, among).text, (*DIGITS, "=", *PLACES), steps=1500)
+ALIGNED = AlignedModel(
+    "siit_pick", PROGRAM, lambda rng, among: pick(rng, among).text, (*DIGITS, "=", *PLACES), steps=1500
+)
 
 
 if __name__ == "__main__":
-    for line in LESSON.taught(__doc__):
+    for line in ALIGNED.trained(__doc__):
         print(line, flush=True)

@@ -46,7 +46,7 @@ def receivers(config: GPT2Config) -> list[str]:
     return [*names, "logits"]
 
 
-def places(config: GPT2Config) -> dict[str, tuple[int, int]]:
+def edge_indices(config: GPT2Config) -> dict[str, tuple[int, int]]:
     """The name of every edge, and its receiver and sender by number."""
     found: dict[str, tuple[int, int]] = {}
     writing = senders(config)

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from acdc.tasks.models.training.edgewise import Interchange, places, run
+from acdc.tasks.models.training.edgewise import Interchange, edge_indices, run
 from acdc.tasks.models.training.program import Program
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Interchanges:
     @cached_property
     def answers(self) -> Int[Tensor, " batch"]:
         """The program's answers when its own edges are interchanged."""
-        where = places(self.config)
+        where = edge_indices(self.config)
         swapped = {edge: self.swapped[:, where[edge][0], where[edge][1]] for edge in self.program.edges}
         return self.program.values(self.tokens, self.program.values(self.source), swapped)["logits"]
 
@@ -60,8 +60,8 @@ class Training:
     def __init__(self, model: GPT2LMHeadModel, program: Program, pool: Int[Tensor, "prompt pos"], seed: int) -> None:
         self.model, self.program, self.pool = model, program, pool
         self.generator = torch.Generator().manual_seed(seed)
-        where = places(model.config)
-        shape = tuple(1 + max(place[axis] for place in where.values()) for axis in (0, 1))
+        where = edge_indices(model.config)
+        shape = tuple(1 + max(index[axis] for index in where.values()) for axis in (0, 1))
         self.true = torch.zeros(shape, dtype=torch.bool)
         self.true[tuple(zip(*(where[edge] for edge in program.edges), strict=True))] = True
 

@@ -221,7 +221,7 @@ def test_a_batch_ends_with_a_sender_that_was_kept_twice(problem: Problem, monkey
     monkeypatch.setattr(greedy, "Trials", Watched)
     full, none = problem.bounds
     pruned = GreedyPruning(abs(full - none) / 50).discover(problem)
-    order = {receiver: place for place, receiver in enumerate(reversed(problem.graph.receivers))}
+    order = {receiver: index for index, receiver in enumerate(reversed(problem.graph.receivers))}
     early = 0
     for receiver, senders in tried:
         before = [edge for edge in pruned.circuit.edges if order[edge.target] < order[receiver]]

@@ -28,17 +28,17 @@ ANIMALS = ("cat", "cat", "dog", "cat", "dog", "cat", "dog")
 @pytest.fixture
 def problem(llama: Model) -> Problem:
     """Seven prompts, four of 6 tokens and three of 9, each with an animal; whatever the model says, it is right."""
-    lengths = [6 if place in GROUPS[0] else 9 for place in range(7)]
+    lengths = [6 if index in GROUPS[0] else 9 for index in range(7)]
     pairs = [
         replace(
             pair,
             position=len(pair.clean) - 1,
             answers=tuple(range(llama.unembedding.weight.shape[0])),
             text=TextPair(
-                f"clean {place}", f"corrupt {place}", (" a",), (" b",), template="t", filling=(("animal", animal),)
+                f"clean {index}", f"corrupt {index}", (" a",), (" b",), template="t", filling=(("animal", animal),)
             ),
         )
-        for place, (pair, animal) in enumerate(zip(behaviour(llama, lengths).pairs, ANIMALS, strict=True))
+        for index, (pair, animal) in enumerate(zip(behaviour(llama, lengths).pairs, ANIMALS, strict=True))
     ]
     return Problem(llama, PromptPairs(tuple(pairs)), LogitDifference())
 
@@ -52,11 +52,11 @@ def circuit(problem: Problem) -> Circuit:
 @pytest.fixture
 def alone(problem: Problem, circuit: Circuit) -> dict[tuple[int, int], float]:
     """The divergence of each pair that can be crossed, by clean and corrupt prompt, measured as an ordinary prompt."""
-    places = [(i, j) for group in GROUPS for i in group for j in group]
+    indices = [(i, j) for group in GROUPS for i in group for j in group]
     pairs = problem.pairs.pairs
-    crossed = PromptPairs(tuple(replace(pairs[i], corrupt=pairs[j].corrupt) for i, j in places))
+    crossed = PromptPairs(tuple(replace(pairs[i], corrupt=pairs[j].corrupt) for i, j in indices))
     [[values]] = replace(problem, pairs=crossed).measure([circuit], [KLDivergence()])
-    return dict(zip(places, values.tolist(), strict=True))
+    return dict(zip(indices, values.tolist(), strict=True))
 
 
 def test_all_pairs_of_one_length_are_crossed(
@@ -93,7 +93,7 @@ def test_a_prompt_that_the_model_does_wrong_is_none_of_the_worst_and_hides_none(
 ) -> None:
     ordered = sorted(alone, key=lambda pair: -alone[pair])
     wrong = ordered[0][0]
-    pairs = [replace(pair, answers=()) if place == wrong else pair for place, pair in enumerate(problem.pairs.pairs)]
+    pairs = [replace(pair, answers=()) if index == wrong else pair for index, pair in enumerate(problem.pairs.pairs)]
     found = crossing(replace(problem, pairs=PromptPairs(tuple(pairs))), circuit, keep=4)
     wanted = [pair for pair in ordered if pair[0] != wrong][:4]
     assert [(case.pair.clean, case.pair.corrupt) for case in found.worst] == [
@@ -106,9 +106,9 @@ def test_a_prompt_that_the_model_does_wrong_is_none_of_the_worst_and_hides_none(
 
 def test_a_corrupt_prompt_of_several_clean_ones_is_told_once_with_each(problem: Problem, circuit: Circuit) -> None:
     pairs = list(problem.pairs.pairs)
-    for place in GROUPS[0][1:]:
-        text = replace(pairs[place].text, corrupt=pairs[0].text.corrupt)
-        pairs[place] = replace(pairs[place], corrupt=pairs[0].corrupt, text=text)
+    for index in GROUPS[0][1:]:
+        text = replace(pairs[index].text, corrupt=pairs[0].text.corrupt)
+        pairs[index] = replace(pairs[index], corrupt=pairs[0].corrupt, text=text)
     worst = crossing(replace(problem, pairs=PromptPairs(tuple(pairs))), circuit, keep=25).worst
     assert len(worst) == len({(case.pair.clean, case.pair.corrupt) for case in worst}) == 4 + 9
 
@@ -161,9 +161,9 @@ def test_the_same_seed_gives_the_same_crossing_and_another_only_other_intervals(
 
 
 def test_whoever_waits_hears_of_every_pair(problem: Problem, circuit: Circuit) -> None:
-    heard: list[Progress] = []
-    crossing(problem, circuit, watch=heard.append)
-    assert [(one.stage, one.done, one.total) for one in heard] == [("crossing", 16, 25), ("crossing", 25, 25)]
+    seen: list[Progress] = []
+    crossing(problem, circuit, watch=seen.append)
+    assert [(one.stage, one.done, one.total) for one in seen] == [("crossing", 16, 25), ("crossing", 25, 25)]
 
 
 def test_a_crossing_can_be_written_down(problem: Problem, circuit: Circuit) -> None:

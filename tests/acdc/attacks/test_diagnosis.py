@@ -32,9 +32,9 @@ def problem(chain: Known) -> Problem:
     return Problem(chain.model, chain.task.build(chain.model.tokenizer, 4, 0).judgement, KLDivergence())
 
 
-def kls(problem: Problem, circuit: Circuit, edges: list[Edge], place: int) -> float:
+def kls(problem: Problem, circuit: Circuit, edges: list[Edge], index: int) -> float:
     restored = Circuit(circuit.graph, circuit.edges | set(edges))
-    return float(problem.measure([restored])[0, 0, place])
+    return float(problem.measure([restored])[0, 0, index])
 
 
 def test_the_missing_edge_is_named(chain: Known, problem: Problem) -> None:
@@ -63,21 +63,21 @@ def test_a_missing_path_is_named_where_no_edge_alone_does_anything(chain: Known,
 
 def test_what_is_reported_is_measured(chain: Known, problem: Problem) -> None:
     circuit = true(chain).without(true(chain).ordered()[-4:])
-    for place, (each, case) in enumerate(
+    for index, (each, case) in enumerate(
         zip(diagnosis(problem, circuit), cases(problem, circuit, "diagnosis"), strict=True)
     ):
         assert each.case == case
         for one in each.alone:
-            assert one.kl == pytest.approx(kls(problem, circuit, [one.edge], place), rel=0, abs=1e-9)
+            assert one.kl == pytest.approx(kls(problem, circuit, [one.edge], index), rel=0, abs=1e-9)
         put_back: list[Edge] = []
         for one in each.together:
             put_back.append(one.edge)
-            assert one.kl == pytest.approx(kls(problem, circuit, put_back, place), rel=0, abs=1e-9)
+            assert one.kl == pytest.approx(kls(problem, circuit, put_back, index), rel=0, abs=1e-9)
         if each.repaired:
             assert each.together[-1].kl <= BOUND
         for needed in put_back if each.repaired else []:
             fewer = Circuit(circuit.graph, circuit.edges | (set(put_back) - {needed}))
-            [alone] = [c for p, c in enumerate(cases(problem, fewer, "less")) if p == place]
+            [alone] = [c for p, c in enumerate(cases(problem, fewer, "less")) if p == index]
             assert alone.kl > BOUND or alone.circuit != alone.model, "no edge of a repair can be left out"
 
 

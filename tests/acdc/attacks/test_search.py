@@ -157,11 +157,11 @@ def test_words_are_ranked_by_the_gradient_slot_by_slot(chain: Known) -> None:
 
 
 def test_whoever_waits_hears_how_far_it_is(chain: Known) -> None:
-    heard: list[Progress] = []
-    search(chain.task, chain.model, broken(chain), SETUP, budget=60, seed=0, watch=heard.append)
-    assert [progress.total for progress in heard] == [60] * len(heard)
-    assert heard[-1].done == 60
-    assert [progress.done for progress in heard] == sorted(progress.done for progress in heard)
+    seen: list[Progress] = []
+    search(chain.task, chain.model, broken(chain), SETUP, budget=60, seed=0, watch=seen.append)
+    assert [progress.total for progress in seen] == [60] * len(seen)
+    assert seen[-1].done == 60
+    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
 
 
 def test_the_result_is_plain_json_without_the_time(chain: Known) -> None:

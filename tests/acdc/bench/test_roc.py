@@ -59,8 +59,8 @@ def test_a_ranking_by_hand_with_a_tie_of_one_and_one() -> None:
 
 @given(rankings)
 def test_areas_under_a_ranking_count_pairs_with_ties_for_nothing_or_for_half(rows: list[tuple[int, bool]]) -> None:
-    scores = {place: float(score) for place, (score, _) in enumerate(rows)}
-    roc = of_ranking(scores, {place for place, (_, true) in enumerate(rows) if true})
+    scores = {index: float(score) for index, (score, _) in enumerate(rows)}
+    roc = of_ranking(scores, {index for index, (_, true) in enumerate(rows) if true})
     assert roc is not None
     right, wrong = ([score for score, true in rows if true is side] for side in (True, False))
     pairs = list(itertools.product(right, wrong))
@@ -70,9 +70,9 @@ def test_areas_under_a_ranking_count_pairs_with_ties_for_nothing_or_for_half(row
 
 @given(rankings)
 def test_the_sets_above_each_score_are_a_family_with_the_ranking_s_curve(rows: list[tuple[int, bool]]) -> None:
-    scores = {place: float(score) for place, (score, _) in enumerate(rows)}
-    true = {place for place, (_, one) in enumerate(rows) if one}
-    above = [{place for place in scores if scores[place] >= level} for level in range(6)]
+    scores = {index: float(score) for index, (score, _) in enumerate(rows)}
+    true = {index for index, (_, one) in enumerate(rows) if one}
+    above = [{index for index in scores if scores[index] >= level} for level in range(6)]
     assert of_family(above, true, set(scores)) == of_ranking(scores, true)
 
 

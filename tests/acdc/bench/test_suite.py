@@ -10,7 +10,7 @@ import pytest
 
 import acdc.bench.run_method
 from acdc.bench.answer import AbstractAnswer
-from acdc.bench.suite import SLOW, Suite, account, default
+from acdc.bench.suite import SLOW, Suite, default, summary
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.ground_truth import known_models
@@ -121,8 +121,8 @@ def test_cells_on_one_model_come_together() -> None:
     assert len({json.dumps(suite.settings(cell)) for cell in cells}) == 16
 
 
-def test_the_account_adds_versions_and_machine() -> None:
-    data = account([])
+def test_the_summary_adds_versions_and_machine() -> None:
+    data = summary([])
     assert set(data) == {"schema", "versions", "machine", "cells"}
     assert set(data["machine"]) == {"platform", "cores", "threads"}
 

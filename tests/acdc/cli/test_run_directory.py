@@ -22,11 +22,11 @@ RESULT = {**REQUEST, "algorithm": {**REQUEST["algorithm"], "threshold": 0.1}, "c
 
 def put(directory: str, **files: object) -> Path:
     """A directory with these files of JSON."""
-    place = Path(directory)
-    place.mkdir(parents=True)
+    made = Path(directory)
+    made.mkdir(parents=True)
     for name, data in files.items():
-        (place / f"{name}.json").write_text(json.dumps(data))
-    return place
+        (made / f"{name}.json").write_text(json.dumps(data))
+    return made
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
-def nothing(place: Path) -> str:
+def nothing(directory: Path) -> str:
     return ""
 
 
@@ -54,8 +54,8 @@ def test_a_free_directory_is_the_one_and_leaves_no_trace_unless_used() -> None:
 def test_a_directory_of_another_run_is_passed_over_or_refused_where_it_was_named() -> None:
     taken = {Path("a"): "mine", Path("a-2"): "mine too"}
 
-    def obstacle(place: Path) -> str:
-        return taken.get(place, "")
+    def obstacle(directory: Path) -> str:
+        return taken.get(directory, "")
 
     with free_directory(Path("a"), obstacle, named=False) as destination:
         assert destination.directory == Path("a-3")
@@ -112,23 +112,23 @@ def test_what_keeps_a_discovery_out(
 
 
 def test_what_keeps_an_attack_and_a_table_out() -> None:
-    place = put("here", attack={"plan": {"seed": 1}, "worst": []}, bench={"cells": [{"settings": {"prompts": 4}}]})
-    assert of_attack({"plan": {"seed": 1}}, {"plan": 1}, "kept.json")(place) == ""
-    assert of_attack({"plan": {"seed": 2}}, {"plan": 1}, "kept.json")(place) == "another attack (attack.json)"
-    (place / "kept.json").write_text('{"request": {"plan": 2, "model": 3}}')
-    assert of_attack({"plan": {"seed": 1}}, {"plan": 2}, "kept.json")(place) == ""
-    assert of_attack({"plan": {"seed": 1}}, None, "kept.json")(place) == ""
+    directory = put("here", attack={"plan": {"seed": 1}, "worst": []}, bench={"cells": [{"settings": {"prompts": 4}}]})
+    assert of_attack({"plan": {"seed": 1}}, {"plan": 1}, "kept.json")(directory) == ""
+    assert of_attack({"plan": {"seed": 2}}, {"plan": 1}, "kept.json")(directory) == "another attack (attack.json)"
+    (directory / "kept.json").write_text('{"request": {"plan": 2, "model": 3}}')
+    assert of_attack({"plan": {"seed": 1}}, {"plan": 2}, "kept.json")(directory) == ""
+    assert of_attack({"plan": {"seed": 1}}, None, "kept.json")(directory) == ""
     words = "what an interrupted attack of other settings can go on from (kept.json)"
-    assert of_attack({"plan": {"seed": 1}}, {"plan": 1}, "kept.json")(place) == words
-    assert interrupted(place, {"plan": 2}, "kept.json") == place
-    (further := place.with_name("attack-2")).mkdir()
-    (place / "kept.json").rename(further / "kept.json")
-    assert interrupted(place, {"plan": 2}, "kept.json", further=place.with_name("attack")) == further
-    assert interrupted(place, {"plan": 4}, "kept.json", further=place.with_name("attack")) == place
-    assert of_bench([{"prompts": 4}, {"prompts": 5}], ["a.json", "b.json"])(place) == ""
-    assert of_bench([{"prompts": 5}], ["b.json"])(place) == "the table of other cells (bench.json)"
+    assert of_attack({"plan": {"seed": 1}}, {"plan": 1}, "kept.json")(directory) == words
+    assert interrupted(directory, {"plan": 2}, "kept.json") == directory
+    (further := directory.with_name("attack-2")).mkdir()
+    (directory / "kept.json").rename(further / "kept.json")
+    assert interrupted(directory, {"plan": 2}, "kept.json", further=directory.with_name("attack")) == further
+    assert interrupted(directory, {"plan": 4}, "kept.json", further=directory.with_name("attack")) == directory
+    assert of_bench([{"prompts": 4}, {"prompts": 5}], ["a.json", "b.json"])(directory) == ""
+    assert of_bench([{"prompts": 5}], ["b.json"])(directory) == "the table of other cells (bench.json)"
     put("here/cells", b={"settings": {"prompts": 6}})
-    assert of_bench([{"prompts": 4}, {"prompts": 5}], ["a.json", "b.json"])(place).startswith("a result of other")
+    assert of_bench([{"prompts": 4}, {"prompts": 5}], ["a.json", "b.json"])(directory).startswith("a result of other")
 
 
 def test_what_keeps_a_stability_out(found: Path) -> None:
@@ -153,8 +153,8 @@ def test_what_keeps_a_stability_out(found: Path) -> None:
     assert there(resume=True) == ""
 
 
-def contents(place: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in place.iterdir()}
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 @pytest.mark.usefixtures("undrawn")

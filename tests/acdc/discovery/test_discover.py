@@ -24,7 +24,7 @@ from acdc.models import load_named
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
-from acdc.report.table import account
+from acdc.report.table import summary
 from acdc.settings import Goal, Setup, Threshold
 from acdc.tasks.errors import BadPrompts, UnknownTask
 from acdc.tasks.files.behaviour_file import example
@@ -69,11 +69,11 @@ def test_metric_and_ablation_are_those_of_the_setup() -> None:
 
 
 def test_who_watches_hears_of_every_receiver() -> None:
-    heard: list[Progress] = []
-    result = acdc.discover("periodic", goal=Threshold(2.0), setup=Setup(prompts=3), watch=heard.append)
+    seen: list[Progress] = []
+    result = acdc.discover("periodic", goal=Threshold(2.0), setup=Setup(prompts=3), watch=seen.append)
     total = len(result.circuit.graph.receivers)
-    assert [progress.done for progress in heard[:-1]] == list(range(1, total + 1))
-    assert (heard[-1].stage, heard[-1].done) == ("judging the circuit on 3 prompts", 0)
+    assert [progress.done for progress in seen[:-1]] == list(range(1, total + 1))
+    assert (seen[-1].stage, seen[-1].done) == ("judging the circuit on 3 prompts", 0)
 
 
 def test_prompts_as_token_ids_need_no_tokenizer() -> None:
@@ -162,7 +162,7 @@ def test_what_no_removal_measured_is_called_an_estimate(method: str, kind: str, 
     acdc.render(found, tmp_path / "circuit.dot")
     assert ("estimate: removing it hurts the behaviour" in (tmp_path / "circuit.dot").read_text()) == (kind != "effect")
     shown = StringIO()
-    Console(file=shown, width=200).print(*account(Findings.of(found), 10))
+    Console(file=shown, width=200).print(*summary(Findings.of(found), 10))
     assert ("score: estimate, to first order" in shown.getvalue()) == (kind == "estimate")
 
 

@@ -35,15 +35,15 @@ def test_the_circuit_reaches_the_level_and_the_smaller_ones_met_do_not(
     if method == "pruning":
         measurable = single_batch
         problem = replace(measurable, metric=KLDivergence())
-        circuit, account = ended(ThresholdSweep(goal, GreedyPruning(1.0)).walk(problem))
+        circuit, summary = ended(ThresholdSweep(goal, GreedyPruning(1.0)).walk(problem))
     else:
-        circuit, account = ended(ScoredSearch(goal, Attribution(), Rule.TOP).walk(measurable))
+        circuit, summary = ended(ScoredSearch(goal, Attribution(), Rule.TOP).walk(measurable))
     kl, accuracy = levels(measurable, circuit)
     reached = kl <= 0.05 if isinstance(goal, MeanKL) else accuracy >= 0.8  # the model is always right here
     assert reached
     assert 0 < len(circuit) < measurable.graph.n_edges
-    assert (account.chosen.kl, account.chosen.accuracy) == pytest.approx((kl, accuracy), abs=1e-9)
-    smaller = [point for point in account.curve if point.edges < len(circuit)]
+    assert (summary.chosen.kl, summary.chosen.accuracy) == pytest.approx((kl, accuracy), abs=1e-9)
+    smaller = [point for point in summary.curve if point.edges < len(circuit)]
     assert smaller
     bar = LevelCheck(goal, measurable)
     assert not any(bar.reached(point) for point in smaller)

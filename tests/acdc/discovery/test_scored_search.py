@@ -33,27 +33,27 @@ def kept_by(problem: Problem, circuit: Circuit) -> float:
 @pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN])
 def test_so_many_edges_are_chosen(measurable: Problem, scorer: Scorer, rule: Rule, ablation: Ablation) -> None:
     problem = replace(measurable, ablation=ablation)
-    circuit, account = ended(ScoredSearch(Edges(25), scorer, rule).walk(problem))
-    assert len(circuit) == account.chosen.edges == 25
+    circuit, summary = ended(ScoredSearch(Edges(25), scorer, rule).walk(problem))
+    assert len(circuit) == summary.chosen.edges == 25
     assert circuit == circuit.pruned()
-    assert account.curve == (account.chosen,)
-    assert account.chosen.faithfulness == pytest.approx(kept_by(problem, circuit), abs=1e-9)
-    assert account.chosen.threshold == min(map(abs, circuit.scores.values()))
+    assert summary.curve == (summary.chosen,)
+    assert summary.chosen.faithfulness == pytest.approx(kept_by(problem, circuit), abs=1e-9)
+    assert summary.chosen.threshold == min(map(abs, circuit.scores.values()))
     more = {"steps_taken", "missed"} if isinstance(scorer, IntegratedGradients) else set()
-    assert set(account.figures) == {"selection", *more}
-    assert account.figures["selection"] == rule.value
+    assert set(summary.figures) == {"selection", *more}
+    assert summary.figures["selection"] == rule.value
 
 
 @every_scorer
 def test_a_threshold_takes_the_edges_whose_score_reaches_it(measurable: Problem, scorer: Scorer) -> None:
     scored = ended(scorer.walk(measurable))
     value = sorted(map(abs, scored.scores.values()))[-30]
-    circuit, account = ended(ScoredSearch(Threshold(value), scorer, Rule.TOP).walk(measurable))
+    circuit, summary = ended(ScoredSearch(Threshold(value), scorer, Rule.TOP).walk(measurable))
     high = {edge: score for edge, score in scored.scores.items() if abs(score) >= value}
     assert circuit == Circuit(scored.graph, frozenset(high)).pruned()
     assert circuit.scores == {edge: high[edge] for edge in circuit.edges}
-    assert 0 < account.chosen.edges <= 30
-    assert account.chosen.threshold >= value
+    assert 0 < summary.chosen.edges <= 30
+    assert summary.chosen.threshold >= value
 
 
 @every_rule
@@ -62,32 +62,32 @@ def test_a_threshold_takes_the_edges_whose_score_reaches_it(measurable: Problem,
 def test_the_fraction_is_kept_and_one_edge_less_in_the_order_does_not_keep_it(
     measurable: Problem, scorer: Scorer, rule: Rule, fraction: float
 ) -> None:
-    circuit, account = ended(ScoredSearch(KeptFaithfulness(fraction), scorer, rule).walk(measurable))
-    assert kept_by(measurable, circuit) == pytest.approx(account.chosen.faithfulness, abs=1e-9)
-    assert account.chosen.faithfulness >= fraction
+    circuit, summary = ended(ScoredSearch(KeptFaithfulness(fraction), scorer, rule).walk(measurable))
+    assert kept_by(measurable, circuit) == pytest.approx(summary.chosen.faithfulness, abs=1e-9)
+    assert summary.chosen.faithfulness >= fraction
     assert 0 < len(circuit) < measurable.graph.n_edges
     selection = Selection.of(ended(scorer.walk(measurable)), rule)
     beginnings = [selection.first(count) for count in range(len(selection.order) + 1)]
-    place = beginnings.index(circuit)
-    assert kept_by(measurable, beginnings[place - 1]) < fraction
+    number = beginnings.index(circuit)
+    assert kept_by(measurable, beginnings[number - 1]) < fraction
 
 
 def test_the_curve_holds_every_circuit_met_by_size(measurable: Problem) -> None:
     search = ScoredSearch(KeptFaithfulness(0.9), Attribution(), Rule.GREEDY)
-    (_, account), told = finished(search.walk(measurable))
-    sizes = [point.edges for point in account.curve]
+    (_, summary), told = finished(search.walk(measurable))
+    sizes = [point.edges for point in summary.curve]
     assert sizes == sorted(set(sizes))
     assert len(sizes) > 5
-    assert account.chosen in account.curve
-    smaller = [point for point in account.curve if point.edges < account.chosen.edges]
+    assert summary.chosen in summary.curve
+    smaller = [point for point in summary.curve if point.edges < summary.chosen.edges]
     assert all(point.faithfulness < 0.9 for point in smaller)
     assert {progress.state for progress in told} == {None}
     assert [p.done for p in told if p.stage == "scoring all edges"] == [1, 2]
 
 
 def test_all_of_the_behaviour_is_kept_by_no_more_than_the_whole_model(measurable: Problem) -> None:
-    circuit, account = ended(ScoredSearch(KeptFaithfulness(1.0), Attribution(), Rule.TOP).walk(measurable))
-    assert account.chosen.faithfulness >= 1
+    circuit, summary = ended(ScoredSearch(KeptFaithfulness(1.0), Attribution(), Rule.TOP).walk(measurable))
+    assert summary.chosen.faithfulness >= 1
     assert len(circuit) <= measurable.graph.n_edges
 
 

@@ -77,16 +77,16 @@ def test_beginnings_are_nested_alive_and_within_their_size(choice: Choice, one: 
 def test_the_top_is_ordered_by_absolute_score_and_then_as_the_graph(choice: Choice) -> None:
     scored = choice.scored()
     order = Selection.of(scored, Rule.TOP).order
-    places = scored.graph.places
-    keys = [(-abs(scored.scores[edge]), places[edge]) for edge in order]
+    indices = scored.graph.edge_indices
+    keys = [(-abs(scored.scores[edge]), indices[edge]) for edge in order]
     assert keys == sorted(keys)
 
 
 @given(choices)
 def test_the_signed_order_takes_what_hurts_last(choice: Choice) -> None:
     scored = choice.scored()
-    places = scored.graph.places
-    keys = [(-scored.scores[edge], places[edge]) for edge in Selection.of(scored, Rule.SIGNED).order]
+    indices = scored.graph.edge_indices
+    keys = [(-scored.scores[edge], indices[edge]) for edge in Selection.of(scored, Rule.SIGNED).order]
     assert keys == sorted(keys)
 
 

@@ -57,27 +57,27 @@ def stages(met: list[Progress]) -> list[str]:
 @pytest.mark.parametrize("fraction", [0.5, 0.9])
 def test_the_smallest_circuit_that_keeps_the_fraction_is_chosen(single_batch: Problem, fraction: float) -> None:
     problem = replace(single_batch, metric=KLDivergence())
-    circuit, account, _ = swept(problem, KeptFaithfulness(fraction))
-    assert account.chosen.faithfulness >= fraction
-    assert 0 < len(circuit) == account.chosen.edges < problem.graph.n_edges
-    smaller = [point for point in account.curve if point.edges < len(circuit)]
+    circuit, summary, _ = swept(problem, KeptFaithfulness(fraction))
+    assert summary.chosen.faithfulness >= fraction
+    assert 0 < len(circuit) == summary.chosen.edges < problem.graph.n_edges
+    smaller = [point for point in summary.curve if point.edges < len(circuit)]
     assert smaller
     assert all(point.faithfulness < fraction for point in smaller)
 
 
 def test_the_most_faithful_circuit_of_at_most_so_many_edges_is_chosen(kept_small: Swept) -> None:
-    circuit, account, _ = kept_small
-    assert 0 < len(circuit) == account.chosen.edges <= 20
-    assert any(point.edges > 20 for point in account.curve), "the sweep must not stop before the limit"
-    assert account.chosen.faithfulness == max(p.faithfulness for p in account.curve if 0 < p.edges <= 20)
+    circuit, summary, _ = kept_small
+    assert 0 < len(circuit) == summary.chosen.edges <= 20
+    assert any(point.edges > 20 for point in summary.curve), "the sweep must not stop before the limit"
+    assert summary.chosen.faithfulness == max(p.faithfulness for p in summary.curve if 0 < p.edges <= 20)
 
 
 def test_a_threshold_is_one_run_of_greedy_pruning(single_batch: Problem) -> None:
     threshold = 0.3
-    circuit, account, met = swept(single_batch, Threshold(threshold))
+    circuit, summary, met = swept(single_batch, Threshold(threshold))
     alone = GreedyPruning(threshold).discover(single_batch)
-    assert account.curve == (account.chosen,)
-    assert (account.chosen.threshold, account.chosen.tested) == (threshold, alone.tested)
+    assert summary.curve == (summary.chosen,)
+    assert (summary.chosen.threshold, summary.chosen.tested) == (threshold, alone.tested)
     assert circuit == alone.circuit.pruned()
     assert circuit.scores.items() <= alone.circuit.scores.items()
     assert len(stages(met)) == 1
@@ -89,33 +89,33 @@ def test_the_chosen_circuit_has_no_dead_edges_and_is_as_faithful_as_said(
     measurable: Problem, ablation: Ablation
 ) -> None:
     problem = replace(measurable, ablation=ablation)
-    circuit, account, _ = swept(problem, Threshold(0.3))
+    circuit, summary, _ = swept(problem, Threshold(0.3))
     assert circuit == circuit.pruned()
     assert circuit == GreedyPruning(0.3).discover(problem).circuit.pruned()
-    assert account.chosen.edges == len(circuit) > 0
+    assert summary.chosen.edges == len(circuit) > 0
     assert set(circuit.scores) == set(circuit.edges)
     full, none = problem.bounds
     mean = float(problem.measure([circuit]).mean())
-    assert account.chosen.faithfulness == pytest.approx((mean - none) / (full - none))
+    assert summary.chosen.faithfulness == pytest.approx((mean - none) / (full - none))
 
 
 def test_the_curve_holds_every_run_by_falling_threshold(kept_most: Swept) -> None:
-    _, account, met = kept_most
-    thresholds = [point.threshold for point in account.curve]
+    _, summary, met = kept_most
+    thresholds = [point.threshold for point in summary.curve]
     assert thresholds == sorted(set(thresholds), reverse=True)
     assert len(thresholds) == len(stages(met))
     for number, stage in enumerate(stages(met), start=1):
         assert any(stage == f"run {number} · threshold {threshold:.3g}" for threshold in thresholds)
-    assert account.chosen in account.curve
+    assert summary.chosen in summary.curve
 
 
 def test_thresholds_halve_from_half_the_effect_and_then_close_in(single_batch: Problem, kept_most: Swept) -> None:
-    _, account, met = kept_most
+    _, summary, met = kept_most
     tried = [float(stage.split()[-1]) for stage in stages(met)]
     full, none = single_batch.bounds
     halvings, refinements = tried[:-3], tried[-3:]
     assert halvings == pytest.approx([abs(full - none) / 2 ** (step + 1) for step in range(len(halvings))], rel=0.01)
-    reached = [float(f"{point.threshold:.3g}") for point in account.curve if point.faithfulness >= 0.8]
+    reached = [float(f"{point.threshold:.3g}") for point in summary.curve if point.faithfulness >= 0.8]
     assert halvings[-1] in reached
     assert halvings[-2] not in reached
     assert all(halvings[-1] < threshold < halvings[-2] for threshold in refinements)

@@ -125,9 +125,9 @@ def test_a_backup_speaks_when_the_first_head_is_silent_and_only_then() -> None:
     asked, truth = problem("backup", 0), planted("backup", 0).truths[Ablation.RESAMPLE]
     (calls_off,) = (edge for edge in truth if edge.sender.kind == "head" and edge.slot == "q")
     first, second = calls_off.sender, calls_off.receiver
-    heard = {edge.receiver: edge for edge in truth if edge.slot == "v"}
+    listens = {edge.receiver: edge for edge in truth if edge.slot == "v"}
     said = {edge.sender: edge for edge in truth if edge.receiver.kind == "logits"}
-    without = [{heard[first]}, {said[second]}, {heard[first], said[second]}, {said[first]}, {calls_off}]
+    without = [{listens[first]}, {said[second]}, {listens[first], said[second]}, {said[first]}, {calls_off}]
     left = kept(asked, [frozenset(edges) for edges in without])
     assert left == pytest.approx([1, 1, 0, 0, 2], abs=TOLERANCE)
 
@@ -137,7 +137,7 @@ def rare(seed: int, ablation: Ablation) -> Problem:
     asked = problem("hidden", seed, ablation)
     slots, texts = planted("hidden", seed).task.slots, asked.pairs.texts()
     assert slots is not None
-    changed = [slots.rewrite(text, "letter", RARE[place % len(RARE)]) for place, text in enumerate(texts)]
+    changed = [slots.rewrite(text, "letter", RARE[index % len(RARE)]) for index, text in enumerate(texts)]
     pairs = [tokenise(text, asked.model.tokenizer)[0] for text in changed if text is not None]
     return replace(asked, pairs=PromptPairs(tuple(pair for pair in pairs if pair is not None)))
 

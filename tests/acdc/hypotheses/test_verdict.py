@@ -36,9 +36,9 @@ def test_a_claim_holds_within_its_bounds(low: float | None, high: float | None, 
     assert Verdict(CLAIM, MEASURED, low, high, None).passed is passed
 
 
-def test_a_failure_tells_claim_value_interval_bound_and_the_guilty() -> None:
+def test_a_failure_tells_claim_value_interval_bound_and_the_influential_edges() -> None:
     influential = tuple(InfluentialEdge(f"input->m{number}", f"with it 0.{number}") for number in range(7))
-    assert Verdict(CLAIM, MEASURED, 0.85, None, None, influential).told().splitlines() == [
+    assert Verdict(CLAIM, MEASURED, 0.85, None, None, influential).message().splitlines() == [
         "test_x.acdc.yaml:7: the claim faithfulness does not hold",
         "  measured  0.5 (95% CI 0.4 to 0.6), the part of the behaviour that the circuit keeps",
         "  claimed   at least 0.85",
@@ -66,7 +66,8 @@ def test_without_a_baseline_a_claim_that_needs_one_fails(hypothesis: Made, model
         verdict = judged(hypothesis(claims), model_cache)
         assert not verdict.passed
         assert (
-            "near a baseline, and none is recorded\n  remedy    record it with `acdc test --update`" in verdict.told()
+            "near a baseline, and none is recorded\n  remedy    record it with `acdc test --update`"
+            in verdict.message()
         )
 
 
@@ -77,7 +78,7 @@ def test_a_value_may_be_as_far_from_its_baseline_as_the_tolerance(
     held = replace(hypothesis("  size: {tolerance: 1}\n"), baselines={"size": Baseline(recorded)})
     verdict = judged(held, model_cache)
     assert verdict.passed is passed
-    assert passed or "(within 1 of the recorded baseline)" in verdict.told()
+    assert passed or "(within 1 of the recorded baseline)" in verdict.message()
 
 
 def test_an_update_records_the_value_and_holds(hypothesis: Made, model_cache: ModelCache) -> None:

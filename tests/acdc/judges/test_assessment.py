@@ -136,13 +136,13 @@ def test_the_verdict_over_all_is_the_worst_that_was_measured() -> None:
 def test_whoever_waits_hears_of_every_question_before_its_verdict_and_of_every_ablation(
     case: AssessmentSubject,
 ) -> None:
-    heard: list[Progress] = []
+    seen: list[Progress] = []
     circuit = case.findings.circuit
-    completeness(case.problem, circuit, nodes=1, watch=heard.append)
-    assert [(one.done, one.total) for one in heard][:: len(heard) - 1] == [(0, 3), (3, 3)]
-    heard.clear()
-    for section in assess(replace(case, draws=2, watch=heard.append)):
+    completeness(case.problem, circuit, nodes=1, watch=seen.append)
+    assert [(one.done, one.total) for one in seen][:: len(seen) - 1] == [(0, 3), (3, 3)]
+    seen.clear()
+    for section in assess(replace(case, draws=2, watch=seen.append)):
         if section.question not in ("ablations", "metrics"):
-            assert section.question in {one.stage for one in heard}
-    ablations = [one.done for one in heard if one.stage == "ablations and metrics"]
+            assert section.question in {one.stage for one in seen}
+    ablations = [one.done for one in seen if one.stage == "ablations and metrics"]
     assert ablations == [1, 2, 3, 4]

@@ -74,16 +74,16 @@ def test_who_is_beaten_does_not_depend_on_how_early_that_is_seen(
 
 @pytest.mark.usefixtures("one_at_a_time")
 def test_the_watch_hears_of_a_steady_growth_to_the_end(measurable: Problem) -> None:
-    heard: list[Progress] = []
+    seen: list[Progress] = []
     ended: list[Progress] = []
     origin, circuits = drawn(measurable)
-    distances(measurable, origin, circuits, stage="a test", watch=heard.append)
+    distances(measurable, origin, circuits, stage="a test", watch=seen.append)
     distances(measurable, origin, circuits, -1.0, stage="none is near", watch=ended.append)
     assert ended[-1] == Progress("none is near", 20, 20)
-    done = [progress.done for progress in heard]
+    done = [progress.done for progress in seen]
     assert done == sorted(done)
-    assert (done[-1], {progress.total for progress in heard}) == (20, {20})
-    assert {progress.stage for progress in heard} == {"a test"}
+    assert (done[-1], {progress.total for progress in seen}) == (20, {20})
+    assert {progress.stage for progress in seen} == {"a test"}
 
 
 def test_a_behaviour_that_ablation_does_not_touch_has_no_rounding(measurable: Problem) -> None:

@@ -107,8 +107,8 @@ def test_levels_and_tail_are_those_of_the_logits(measurable: Problem, llama: Mod
     differences: list[list[float]] = [[], [], []]
     divergences: list[list[float]] = [[], [], []]
     hits: list[list[float]] = [[], [], []]
-    for place, pair in enumerate(measurable.pairs.pairs):
-        [prompt] = measurable.pairs.select([place]).batches()
+    for index, pair in enumerate(measurable.pairs.pairs):
+        [prompt] = measurable.pairs.select([index]).batches()
         logits = Executor(llama, prompt.clean, prompt.corrupt, prompt.positions).run(circuits)[:, 0]
         p = logits.softmax(-1)
         for row in range(3):

@@ -56,15 +56,15 @@ def test_what_a_later_version_may_add_is_no_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provenance", "place"),
+    ("provenance", "key"),
     [
         ({"model": {"revision": "x"}}, "model.name"),
         ({"curve": [{"threshold": 1, "edges": "many", "faithfulness": 1, "tested": 1}]}, "curve.0.edges"),
         ({"ablation": 3}, "ablation"),
     ],
 )
-def test_what_cannot_be_understood_is_named_with_its_place(provenance: dict[str, Any], place: str) -> None:
-    with pytest.raises(BadCircuitFile, match=f"what my.json says under '{place}' cannot be understood"):
+def test_what_cannot_be_understood_is_named_with_its_key(provenance: dict[str, Any], key: str) -> None:
+    with pytest.raises(BadCircuitFile, match=f"what my.json says under '{key}' cannot be understood"):
         Findings.of(circuit(**provenance), "my.json")
 
 

@@ -26,7 +26,7 @@ EDGES = list(GRAPH.edges())
 
 
 def scored(first: float) -> Circuit:
-    scores = {edge: float(place + 1) for place, edge in enumerate(EDGES)}
+    scores = {edge: float(index + 1) for index, edge in enumerate(EDGES)}
     return Circuit(GRAPH, frozenset(EDGES), {**scores, EDGES[0]: first})
 
 

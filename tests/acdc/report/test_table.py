@@ -54,7 +54,7 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
     )
     points = (CurvePoint(1.0, 1, 0.5, 6), CurvePoint(0.25, 2, 0.9375, 6))
     findings = Findings(scored(input=1.5, m0=-0.25), origin, RecordedResults(JUDGED, points, ("a norm is frozen",)))
-    assert [lines(part) for part in table.account(findings, 10)] == [
+    assert [lines(part) for part in table.summary(findings, 10)] == [
         ["echo on toy", "Says it again."],
         [
             "circuit       2 of 8 edges (25.0%), 3 nodes, 0 heads",
@@ -96,7 +96,7 @@ def test_prompts_without_those_that_the_model_gets_wrong_say_so() -> None:
 
 def test_only_what_is_known_is_told() -> None:
     findings = Findings(Circuit.empty(GRAPH), Provenance(), RecordedResults())
-    assert [lines(part) for part in table.account(findings, 10)] == [
+    assert [lines(part) for part in table.summary(findings, 10)] == [
         ["a behaviour its file does not name"],
         [
             "circuit       0 of 8 edges (0.0%), 0 nodes, 0 heads",
@@ -143,7 +143,7 @@ def test_kl_and_accuracy_stand_in_the_curve_where_they_are_known() -> None:
     ],
 )
 def test_a_circuit_that_feeds_no_query_and_no_key_is_told(names: list[str], told: bool) -> None:
-    parts = table.account(Findings(Circuit.from_names(GRAPH, names), Provenance(), RecordedResults()), 10)
+    parts = table.summary(Findings(Circuit.from_names(GRAPH, names), Provenance(), RecordedResults()), 10)
     shown = " ".join(line for part in parts for line in lines(part))
     assert ("Note: no edge of this circuit feeds a query or a key" in shown) == told
 

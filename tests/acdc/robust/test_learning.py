@@ -22,14 +22,14 @@ from acdc.ground_truth.planted import hidden_edges, known
 from acdc.judges.evaluation import evaluate
 from acdc.problems import problems
 from acdc.progress import CurvePoint, SearchSummary
-from acdc.robust.learning import _CandidateCircuit, _Course, discover_robust
+from acdc.robust.learning import _CandidateCircuit, _RobustSearch, discover_robust
 from acdc.robust.rounds import RobustPlan, RobustResult, Round, Stop
 from acdc.settings import Setup, Threshold
 from acdc.tasks.prompts import ListedPrompts, PromptPairs
 from acdc.tasks.task import Task
 
 SETUP = Setup(prompts=12)
-PLAN = RobustPlan(budget=30, lessons=12, rounds=2)
+PLAN = RobustPlan(budget=30, counterexamples=12, rounds=2)
 SEED = 8
 """That of a small model: four true edges and two hidden ones."""
 
@@ -60,9 +60,9 @@ def refined(plan: RobustPlan = PLAN, **settings: Any) -> RobustResult:
 
 @dataclass
 class Watched:
-    """A refinement, the prompts that each search for a circuit was taught, and those each attack had to do without."""
+    """A refinement, the prompts that each search for a circuit learned from, and those each attack did without."""
 
-    taught: list[set[tuple[int, ...]]] = field(default_factory=list)
+    learned_from: list[set[tuple[int, ...]]] = field(default_factory=list)
     tested: dict[int, list[set[tuple[int, ...]]]] = field(default_factory=dict)
     refined: RobustResult = field(init=False)
 
@@ -70,18 +70,18 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched() -> Watched:
     seen = Watched()
-    rediscovered = _Course._rediscovered
+    rediscovered = _RobustSearch._rediscovered
 
-    def recorded(course: _Course, number: int, lessons: Any, most: int) -> Any:
-        seen.taught.append({each.pair.clean for each in lessons})
-        return rediscovered(course, number, lessons, most)
+    def recorded(robust_search: _RobustSearch, number: int, counterexamples: Any, most: int) -> Any:
+        seen.learned_from.append({each.pair.clean for each in counterexamples})
+        return rediscovered(robust_search, number, counterexamples, most)
 
     def searched(*arguments: Any, seed: int, **options: Any) -> Any:
         seen.tested.setdefault(seed, []).append({*options["without"]})
         return search(*arguments, seed=seed, **options)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("acdc.robust.learning._Course._rediscovered", recorded)
+        patched.setattr("acdc.robust.learning._RobustSearch._rediscovered", recorded)
         patched.setattr("acdc.robust.learning.search", searched)
         seen.refined = refined()
     return seen
@@ -119,7 +119,7 @@ def test_a_round_says_what_it_learned_from(found: RobustResult) -> None:
     assert before.breaks == ("rare letter",)
     assert (before.learned, before.added) == ({}, None)
     assert after.learned["variation rare letter"] >= 4
-    assert sum(after.learned.values()) <= PLAN.lessons
+    assert sum(after.learned.values()) <= PLAN.counterexamples
     assert after.line.startswith("round 1: 6 edges (+2 -0, by ")
     assert "learned from " in after.line
 
@@ -166,14 +166,14 @@ def test_an_empty_first_circuit_is_the_result_and_is_not_attacked(monkeypatch: p
 
 
 def test_nothing_that_judges_is_learned_from_nor_tested_unseen(watched: Watched) -> None:
-    taught, tested = watched.taught, watched.tested
+    learned_from, tested = watched.learned_from, watched.tested
     discovery, judgement = problems(task(), subject().model, SETUP)
     rare, *_ = task().variations
     judging = prompts_of(rare, judgement, discovery.pairs, SETUP.prompts, SETUP.seed)
     assert isinstance(judging, PromptPairs)
-    for each in taught:
+    for each in learned_from:
         assert not each & {pair.clean for pair in (*judgement.pairs.pairs, *judging.pairs)}
-    assert tested[PLAN.unseen] == [max(taught, key=len)] * 2 != [set()] * 2
+    assert tested[PLAN.unseen] == [max(learned_from, key=len)] * 2 != [set()] * 2
     assert all(without == set() for seed in tested if seed != PLAN.unseen for without in tested[seed])
 
 
@@ -184,7 +184,7 @@ def test_rounds_end_when_there_are_no_more() -> None:
 
 @pytest.mark.usefixtures("discovered")
 def test_an_edge_budget_that_does_not_suffice_leaves_the_first_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acdc.robust.learning._Course._rediscovered", lambda *_: [])
+    monkeypatch.setattr("acdc.robust.learning._RobustSearch._rediscovered", lambda *_: [])
     kept = refined()
     assert (kept.stop, kept.helped) == (Stop.EDGES, False)
     assert kept.result.circuit.edges == truth()
@@ -195,23 +195,24 @@ def test_a_circuit_that_learning_no_longer_changes_is_the_last(monkeypatch: pyte
     same = _CandidateCircuit(
         Circuit(subject().model.graph, truth()),
         "kl",
-        account=SearchSummary(CurvePoint(0.1, 4, 1.0, 0), (), {}),
+        summary=SearchSummary(CurvePoint(0.1, 4, 1.0, 0), (), {}),
     )
-    monkeypatch.setattr("acdc.robust.learning._Course._rediscovered", lambda *_: [same])
+    monkeypatch.setattr("acdc.robust.learning._RobustSearch._rediscovered", lambda *_: [same])
     kept = refined()
     assert (kept.stop, len(kept.rounds), kept.helped) == (Stop.EDGES, 2, False)
     assert kept.verdict.startswith("it did not help, so the first circuit is kept: ")
 
 
 @pytest.mark.usefixtures("discovered")
-def test_what_needs_no_lesson_is_not_put_down_to_learning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_needs_no_counterexample_is_not_put_down_to_learning(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Circuit(subject().model.graph, truth() | hidden_edges(SEED))
-    larger = _CandidateCircuit(whole, "kl", account=SearchSummary(CurvePoint(0.1, 6, 1.0, 0), (), {}))
+    larger = _CandidateCircuit(whole, "kl", summary=SearchSummary(CurvePoint(0.1, 6, 1.0, 0), (), {}))
     monkeypatch.setattr(
-        "acdc.robust.learning._Course._rediscovered", lambda _, number, lessons, most: [] if lessons else [larger]
+        "acdc.robust.learning._RobustSearch._rediscovered",
+        lambda _, number, counterexamples, most: [] if counterexamples else [larger],
     )
     kept = refined()
-    assert (kept.helped, kept.lessons, kept.rounds[1].learned) == (True, 0, {})
+    assert (kept.helped, kept.counterexamples, kept.rounds[1].learned) == (True, 0, {})
     assert kept.verdict.startswith("it helped by its size alone, not by what it could have learned: ")
     plain = problems(task(), subject().model, SETUP)[0].pairs.fingerprint()
     assert kept.result.circuit.provenance["prompts"]["discovery"]["hash"] == f"sha256:{plain}"
@@ -219,7 +220,7 @@ def test_what_needs_no_lesson_is_not_put_down_to_learning(monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("discovered")
 def test_what_is_among_the_prompts_already_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acdc.robust.learning._Course._lessons", lambda *_: [])
+    monkeypatch.setattr("acdc.robust.learning._RobustSearch._new_counterexamples", lambda *_: [])
     kept = refined()
     assert (kept.stop, len(kept.rounds)) == (Stop.NOTHING_NEW, 1)
 
@@ -236,7 +237,7 @@ def test_the_same_seeds_find_the_same_again_and_an_interrupted_refinement_goes_o
     with pytest.raises(KeyboardInterrupt):
         refined(plan, checkpoint=checkpoint, tell=interrupt)
     assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.json", "rounds.json"}
-    monkeypatch.setattr("acdc.robust.learning._Course._rediscovered", _never)
+    monkeypatch.setattr("acdc.robust.learning._RobustSearch._rediscovered", _never)
     assert refined(plan, checkpoint=checkpoint, resume=True).to_json() == found.to_json()
     with pytest.raises(BadCheckpoint, match="plan was"):
         refined(replace(plan, bound=0.25), checkpoint=checkpoint, resume=True)

@@ -149,20 +149,20 @@ def drawn_masks(model: Model, count: int) -> Tensor:
 def test_masks_and_their_gradients_agree_with_the_oracle(checkpoints: Checkpoints, architecture: Architecture) -> None:
     model = checkpoints.model(architecture)
     bridge = load_bridge(checkpoints.ungrouped(architecture))
-    places = list(model.graph.places.values())
+    numbers = list(model.graph.edge_indices.values())
     masks = drawn_masks(model, 2).requires_grad_()
     for ablation in (Ablation.RESAMPLE, Ablation.ZERO):
         logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run_masks(masks)
         coefficients = torch.randn(logits.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
         (gradient,) = torch.autograd.grad((coefficients * logits).sum(), masks)
         for index, mask in enumerate(masks.detach()):
-            weights = torch.stack([mask[place] for place in places]).requires_grad_()
+            weights = torch.stack([mask[number] for number in numbers]).requires_grad_()
             wanted = oracle_weighted_logits(bridge, CLEAN, CORRUPT, POSITIONS, weights, ablation.value)
             (slope,) = torch.autograd.grad((coefficients[index] * wanted).sum(), weights)
             assert_close(logits[index], wanted, f"{ablation.value}, mask {index}")
             assert slope.abs().max() > 0.1
-            assert_close(torch.stack([gradient[index][place] for place in places]), slope, f"gradient {index}")
-            assert gradient[index].count_nonzero() <= len(places), "what is no edge has no gradient"
+            assert_close(torch.stack([gradient[index][number] for number in numbers]), slope, f"gradient {index}")
+            assert gradient[index].count_nonzero() <= len(numbers), "what is no edge has no gradient"
 
 
 @pytest.mark.parametrize("name", ["attention_only", "bidirectional"])
@@ -171,13 +171,13 @@ def test_a_gradient_is_the_limit_of_differences(name: Native) -> None:
     executor, masks = Executor(model, CLEAN, CORRUPT, POSITIONS), drawn_masks(model, 2)
     (gradient,) = torch.autograd.grad(executor.run_masks(masks.requires_grad_()).square().sum(), masks)
     masks = masks.detach()
-    for place in random.Random(name).sample(list(model.graph.places.values()), 8):
+    for number in random.Random(name).sample(list(model.graph.edge_indices.values()), 8):
         values = []
         for side in (step, -step):
             moved = masks.clone()
-            moved[1][place] += side
+            moved[1][number] += side
             values.append(float(executor.run_masks(moved).square().sum()))
-        assert float(gradient[1][place]) == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-5)
+        assert float(gradient[1][number]) == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma2"])

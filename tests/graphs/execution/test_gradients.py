@@ -51,7 +51,7 @@ class Pair:
         logits = self.weighted_logits(CLEAN, CORRUPT, POSITIONS, weights, ablation.value, start)
         (gradient,) = torch.autograd.grad((coefficients * logits).sum(), weights)
         scores = torch.zeros(len(self.graph.receivers), len(self.graph.senders), dtype=torch.float64)
-        for (row, column), value in zip(self.graph.places.values(), gradient, strict=True):
+        for (row, column), value in zip(self.graph.edge_indices.values(), gradient, strict=True):
             scores[row, column] = value
         return scores
 
@@ -103,7 +103,7 @@ def test_scores_are_the_derivatives_of_the_oracle(load: Load, name: str) -> None
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "qwen3", "gemma2", "bidirectional"])
 def test_finite_differences_of_the_oracle_say_the_same(load: Load, name: str) -> None:
     pair, step = load(name), 1e-5
-    coefficients, edges = pair.coefficients(), list(pair.graph.places.items())
+    coefficients, edges = pair.coefficients(), list(pair.graph.edge_indices.items())
     scores = Linearisation(pair.runs()).edge_scores(coefficients)
     for number in random.Random(name).sample(range(len(edges)), 5):
         values = []
@@ -113,8 +113,8 @@ def test_finite_differences_of_the_oracle_say_the_same(load: Load, name: str) ->
             with torch.no_grad():
                 logits = pair.weighted_logits(CLEAN, CORRUPT, POSITIONS, weights, "resample")
             values.append(float((coefficients * logits).sum()))
-        edge, place = edges[number]
-        assert float(scores[place]) == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4, abs=1e-6), edge
+        edge, index = edges[number]
+        assert float(scores[index]) == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4, abs=1e-6), edge
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "gemma2", "mistral", "attention_only", "solu_ln"])

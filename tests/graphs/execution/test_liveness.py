@@ -33,15 +33,15 @@ def test_what_is_kept_is_the_pruned_circuit(graph: ComputationalGraph) -> None:
     for circuit, kept, live in zip(pruned, found.kept, found.live, strict=True):
         assert Circuit.from_mask(graph, kept.numpy()) == circuit
         writing = {edge.sender for edge in circuit.edges} | {graph.senders[0]}
-        assert {graph.senders[place] for place in live.nonzero()[:, 0]} == writing
+        assert {graph.senders[index] for index in live.nonzero()[:, 0]} == writing
 
 
 def test_what_is_read_through_keys_or_values_is_wide_and_what_only_queries_read_is_not() -> None:
     graph = ComputationalGraph(3, 2, 4)
     names = ["a2.h0->logits", "a1.h0->a2.h0<q>", "a1.h1->a2.h0<v>", "a0.h0->a1.h0<q>", "m0->a1.h1<q>", "input->m0"]
     found = alive([Circuit.from_names(graph, [*names, "input->a0.h0<q>"])])
-    wide = {graph.senders[place].name for place in found.all_positions[0].nonzero()[:, 0]}
-    live = {graph.senders[place].name for place in found.live[0].nonzero()[:, 0]}
+    wide = {graph.senders[index].name for index in found.all_positions[0].nonzero()[:, 0]}
+    live = {graph.senders[index].name for index in found.live[0].nonzero()[:, 0]}
     assert live == {"input", "a0.h0", "m0", "a1.h0", "a1.h1", "a2.h0"}
     assert wide == {"m0", "a1.h1", "input"}, "m0 feeds a head that is read at every position, a0.h0 one that is not"
 

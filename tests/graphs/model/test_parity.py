@@ -17,7 +17,7 @@ from acdc import graphs
 from acdc.graphs.errors import UnsupportedModel
 from acdc.graphs.model import Model, extraction, from_bridge, parity
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Mlp, Norm, Place, Projection, Unembedding
+from acdc.graphs.model.parts import Mlp, Norm, Positional, Projection, Unembedding
 from acdc.graphs.model.recording import CheckInputs, Original, Recording, record
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_weights
 from tests.native_bridges import NATIVES, Native, native_bridge
@@ -89,18 +89,20 @@ SOMEWHERE: dict[str, set[str]] = {
 }
 
 
-def unlike_places(place: Place) -> Iterator[tuple[str, Place]]:
+def unlike_positionals(positional: Positional) -> Iterator[tuple[str, Positional]]:
     """What may be wrong about positions: a rotation by slightly other angles, a window that is not kept."""
-    if place.rotation is not None:
-        cos, sin = (part.double() for part in place.rotation)
+    if positional.rotation is not None:
+        cos, sin = (part.double() for part in positional.rotation)
         angle = torch.atan2(sin, cos) * 1.001
         yield (
             "rotation",
-            replace(place, rotation=(angle.cos().to(place.rotation[0]), angle.sin().to(place.rotation[0]))),
+            replace(
+                positional, rotation=(angle.cos().to(positional.rotation[0]), angle.sin().to(positional.rotation[0]))
+            ),
         )
-    causal = torch.ones_like(place.allowed).tril()
-    if not torch.equal(place.allowed, causal):
-        yield "window", replace(place, allowed=causal)
+    causal = torch.ones_like(positional.allowed).tril()
+    if not torch.equal(positional.allowed, causal):
+        yield "window", replace(positional, allowed=causal)
 
 
 class Checked:
@@ -138,11 +140,15 @@ def test_every_small_mistake_is_seen_in_every_precision(
     assert seen >= EVERYWHERE | SOMEWHERE.get(architecture, set())
     monkeypatch.undo()
 
-    places = checked.model.places(checked.inputs.tokens.shape[1])
+    positionals = checked.model.positionals(checked.inputs.tokens.shape[1])
     seen = set()
-    for index, place in enumerate(places):
-        for name, other in unlike_places(place):
-            checked.model._places[len(place.allowed[0])] = (*places[:index], other, *places[index + 1 :])
+    for index, positional in enumerate(positionals):
+        for name, other in unlike_positionals(positional):
+            checked.model._positionals[len(positional.allowed[0])] = (
+                *positionals[:index],
+                other,
+                *positionals[index + 1 :],
+            )
             assert checked.refusal(), f"{name} of layer {index} passes"
             seen.add(name)
     assert ("rotation" in seen) == (architecture != "gpt2")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from acdc.graphs.model.parts import Attention, Mlp, Norm, NormKind, Place, Projection, Unembedding
+from acdc.graphs.model.parts import Attention, Mlp, Norm, NormKind, Positional, Projection, Unembedding
 
 HEADS, BATCH, POS, D_MODEL, D_HEAD = 3, 2, 5, 8, 4
 NO_NORM = Norm("none")
@@ -19,8 +19,8 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def causal(length: int) -> Place:
-    return Place(torch.ones(1, length, length, dtype=torch.bool).tril())
+def causal(length: int) -> Positional:
+    return Positional(torch.ones(1, length, length, dtype=torch.bool).tril())
 
 
 def close(got: Tensor, wanted: Tensor) -> None:
@@ -81,18 +81,18 @@ def rotation(length: int, angles: Tensor) -> tuple[Tensor, Tensor]:
 def test_rotary_embedding_turns_each_pair_as_a_complex_number() -> None:
     """Dimension i is the real and i + 2 the imaginary part of a number multiplied by exp(i * position * angle)."""
     angles = torch.tensor([1.0, 0.01], dtype=torch.float64)
-    place = Place(causal(POS).allowed, rotation(POS, angles))
+    positional = Positional(causal(POS).allowed, rotation(POS, angles))
     x = drawn(HEADS, BATCH, POS, D_HEAD)
     turned = torch.complex(x[..., :2], x[..., 2:]) * torch.polar(
         torch.ones(POS, 2, dtype=torch.float64), torch.arange(POS, dtype=torch.float64)[:, None] * angles
     )
-    close(place.rotate(x), torch.cat((turned.real, turned.imag), dim=-1))
+    close(positional.rotate(x), torch.cat((turned.real, turned.imag), dim=-1))
 
 
 def test_dimensions_past_the_rotary_ones_stay() -> None:
-    place = Place(causal(POS).allowed, rotation(POS, torch.tensor([0.5], dtype=torch.float64)))
+    positional = Positional(causal(POS).allowed, rotation(POS, torch.tensor([0.5], dtype=torch.float64)))
     x = drawn(HEADS, BATCH, POS, D_HEAD)
-    turned = place.rotate(x)
+    turned = positional.rotate(x)
     assert torch.equal(turned[..., 2:], x[..., 2:])
     assert not torch.equal(turned[..., 1:, :2], x[..., 1:, :2])
 
@@ -103,14 +103,14 @@ def test_without_rotary_embedding_nothing_turns() -> None:
 
 
 def test_queries_at_one_position_per_prompt_are_rows_of_those_at_all() -> None:
-    place = Place(causal(POS).allowed, rotation(POS, torch.tensor([1.0, 0.1], dtype=torch.float64)))
+    positional = Positional(causal(POS).allowed, rotation(POS, torch.tensor([1.0, 0.1], dtype=torch.float64)))
     positions, rows = torch.tensor([3, 1]), torch.arange(BATCH)
     q, k, v = (drawn(HEADS, BATCH, POS, D_HEAD, seed=seed) for seed in range(3))
-    at = place.at(positions)
+    at = positional.at(positions)
     some = q[:, rows, positions][:, :, None]
-    close(at.rotate(some), place.rotate(q)[:, rows, positions][:, :, None])
+    close(at.rotate(some), positional.rotate(q)[:, rows, positions][:, :, None])
     attention = attention_of(seed=5)
-    whole = attention.attend(q, k, v, place)
+    whole = attention.attend(q, k, v, positional)
     close(attention.attend(some, k, v, at), whole[:, rows, positions][:, :, None])
 
 
@@ -162,7 +162,7 @@ def test_attention_is_pytorchs_under_the_same_mask(window: int) -> None:
     allowed = torch.ones(POS, POS, dtype=torch.bool).tril().triu(1 - window)
     q, k, v = (drawn(HEADS, BATCH, POS, D_HEAD, seed=seed) for seed in range(3))
     wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=0.7)
-    close(attention_of().attend(q, k, v, Place(allowed[None])), wanted)
+    close(attention_of().attend(q, k, v, Positional(allowed[None])), wanted)
 
 
 def test_a_soft_cap_bends_the_scores_before_the_mask() -> None:

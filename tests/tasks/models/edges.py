@@ -9,14 +9,14 @@ from jaxtyping import Bool
 from torch import Tensor
 from transformers import GPT2Config
 
-from acdc.tasks.models.training.edgewise import places, receivers, senders
+from acdc.tasks.models.training.edgewise import edge_indices, receivers, senders
 
 
 def these_edges(config: GPT2Config, names: Iterable[str], rows: int) -> Bool[Tensor, "batch receiver sender"]:
     """These edges in every row."""
     swapped = torch.zeros(rows, len(receivers(config)), len(senders(config)), dtype=torch.bool)
     for name in names:
-        swapped[:, places(config)[name][0], places(config)[name][1]] = True
+        swapped[:, edge_indices(config)[name][0], edge_indices(config)[name][1]] = True
     return swapped
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
-from acdc.tasks.models.training.edgewise import Interchange, places, receivers, run, senders
+from acdc.tasks.models.training.edgewise import Interchange, edge_indices, receivers, run, senders
 from acdc.tasks.models.training.interchange import untrained
 from tests.tasks.models.edges import one_edge
 
@@ -61,7 +61,7 @@ def test_the_edges_into_the_logits_carry_what_the_sender_wrote(model: GPT2LMHead
 
 
 def test_every_edge_of_the_model_has_its_place(model: GPT2LMHeadModel) -> None:
-    where = places(model.config)
+    where = edge_indices(model.config)
     assert len(where) == len(set(where.values())) == 262
     assert "a0.h3->m0" in where
     assert "a0.h3->a0.h1<q>" not in where

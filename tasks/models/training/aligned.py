@@ -1,4 +1,4 @@
-"""What a shipped model is taught by interchange, and the checkpoint with its true edges that comes of it."""
+"""What a shipped model is trained on by interchange, and the checkpoint with its true edges that comes of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POSITIONS, POOL, BATCH = 16, 20_000, 128
 
 
 @dataclass(frozen=True)
-class Lesson:
+class AlignedModel:
     """A program, the task that asks for it, how its prompts are drawn, and the words that they are made of."""
 
     task: str
@@ -52,7 +52,7 @@ class Lesson:
         save_tokenizer(self.words, POSITIONS, directory)
         (directory / "truth.json").write_text(self.program.truth(self.task) + "\n", encoding="utf-8")
 
-    def taught(self, description: str | None) -> Iterator[str]:
+    def trained(self, description: str | None) -> Iterator[str]:
         """Do what the command line asks for: train and save, telling of it now and then."""
         arguments = argparse.ArgumentParser(description=description)
         arguments.add_argument("--out", type=Path, required=True)
