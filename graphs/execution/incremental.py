@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -78,7 +79,7 @@ class IncrementalExecutor:
         self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
         self._logits: Float[Tensor, "batch column"] | None = None
         self._trial: list[Write] = []
-        self._tried: tuple[int, list[int]] = (0, [])
+        self._tried: tuple[int, list[list[int]]] = (0, [])  # a row, and by trial which senders it adds to those removed
         for receiver in graph.receivers[::-1][:decided]:
             self._enter(receiver.node)
         self._refresh()
@@ -118,16 +119,46 @@ class IncrementalExecutor:
     ) -> Float[Tensor, "trial batch d_model"]:
         """The final residuals at the scored positions after the removals that `try_removals` makes."""
         row = self.runs.graph.receiver_index[receiver]
-        self._trial, self._tried = [], (row, list(senders))
+        self._trial, self._tried = [], (row, [[sender] for sender in senders])
         if receiver.node == LOGITS:
             removed = self._carried(senders, all_positions=False)
             return self._arrive(self._final - (removed.cumsum(0) if together else removed))
-        start = self._position(receiver.node)
-        stage = self._stages[start]
+        stage = self._stages[self._position(receiver.node)]
         slot, index = stage.find(row)
         removed = self._carried(senders, stage.reads_all_positions(slot))
         arrived = stage.read[slot][index] - (removed.cumsum(0) if together else removed)
-        cut = self._cut(receiver, row, senders, together)
+        joined = (self.kept[row] & self._connected)[list(senders)].long()
+        return self._reach(receiver, arrived, joined.cumsum(0) if together else joined)
+
+    def try_keeping(self, receiver: Receiver, senders: Sequence[int]) -> Float[Tensor, "1 batch d_model"]:
+        """The final residual after removing, in one step, all edges into this receiver but those from these senders.
+
+        Costs what the senders that stay cost, however many go.
+        """
+        graph, row = self.runs.graph, self.runs.graph.receiver_index[receiver]
+        staying = torch.zeros_like(self.kept[row])
+        staying[list(senders)] = True
+        staying &= self.kept[row]
+        removed = self.kept[row] & ~staying
+        self._trial, self._tried = [], (row, [removed.nonzero().squeeze(1).tolist()])
+        if receiver.node == LOGITS:
+            return self._arrive(self._mixed(staying[None], graph.reads(receiver), all_positions=False))
+        stage = self._stages[self._position(receiver.node)]
+        slot, _ = stage.find(row)
+        arrived = self._mixed(staying[None], graph.reads(receiver), stage.reads_all_positions(slot))
+        return self._reach(receiver, arrived, (removed & self._connected).sum()[None])
+
+    def _reach(
+        self,
+        receiver: Receiver,
+        arrived: Float[Tensor, "trial batch pos d_model"],
+        unjoined: Int[Tensor, " trial"],
+    ) -> Float[Tensor, "trial batch d_model"]:
+        """The final residuals where this receiver reads what arrives; `unjoined` counts the joined senders removed."""
+        row, start = self.runs.graph.receiver_index[receiver], self._position(receiver.node)
+        stage = self._stages[start]
+        slot, index = stage.find(row)
+        cut = self._cut(receiver, row, unjoined)
         changes = [self._pass(stage, {slot: (torch.tensor([index]), arrived[None])}, cut)]
         for later in self._stages[start + 1 :]:
             arrivals = {}
@@ -139,7 +170,7 @@ class IncrementalExecutor:
                 changes.append(self._pass(later, arrivals, cut))
         change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), all_positions=False)
         if change is None:
-            return self.residual.expand(len(senders), *self.residual.shape)
+            return self.residual.expand(len(arrived), *self.residual.shape)
         return self._arrive(self._final + change[0])
 
     def accept(self, count: int) -> None:
@@ -148,7 +179,7 @@ class IncrementalExecutor:
             for write in self._trial:
                 write.keep(count - 1)
             row, senders = self._tried
-            self.kept[row, senders[:count]] = False
+            self.kept[row, list(chain.from_iterable(senders[:count]))] = False
             self._unsettled.add(row)
             self._logits = None
         self._trial = []
@@ -169,15 +200,17 @@ class IncrementalExecutor:
         self._trial.append(Write(self._final, None, final))
         return final.squeeze(-2)
 
-    def _cut(self, receiver: Receiver, row: int, senders: Sequence[int], together: bool) -> _Cut | None:
-        """The trials that leave the receiver's node without any path from `input`, if there are such."""
+    def _cut(self, receiver: Receiver, row: int, unjoined: Int[Tensor, " trial"]) -> _Cut | None:
+        """The trials that leave the receiver's node without any path from `input`, if there are such.
+
+        `unjoined` counts how many senders that kept edges join to `input` are removed.
+        """
         stage, number = self._stage_of[self.runs.graph.sender_index[receiver.node]]
         inputs = self.kept[[int(rows[number]) for rows in stage.receivers.values()]] & self._connected
         here = self.kept[row] & self._connected
         if int(inputs.sum()) > int(here.sum()):  # another slot of the head is joined to `input`
             return None
-        removed = here[list(senders)].long()
-        trials = here.sum() == (removed.cumsum(0) if together else removed)
+        trials = here.sum() == unjoined
         if not trials.any():
             return None
         connected = self._connected.clone()
@@ -271,16 +304,21 @@ class IncrementalExecutor:
         self, receivers: Int[Tensor, " receiver"], count: int, all_positions: bool
     ) -> Float[Tensor, "receiver batch pos d_model"]:
         """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
-        kept = self.kept[receivers]
+        return self._mixed(self.kept[receivers], count, all_positions)
+
+    def _mixed(
+        self, kept: Bool[Tensor, "receiver sender"], count: int, all_positions: bool
+    ) -> Float[Tensor, "receiver batch pos d_model"]:
+        """What receivers read over these edges, each of which may read the first `count` senders."""
         if kept[:, :count].all() and self._intact[:count].all():
             residual = self.runs.clean_residual(count)
             residual = residual if all_positions else self.runs.scored(residual)
-            return residual.repeat(len(receivers), 1, 1, 1)
+            return residual.repeat(len(kept), 1, 1, 1)
         senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
         ablated = self.runs.ablated.residuals[count]
         ablated = ablated if all_positions else self.runs.scored(ablated)
         carried = self._carried(senders, all_positions)
-        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(receivers), *ablated.shape) + ablated
+        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(kept), *ablated.shape) + ablated
 
     def _enter(self, node: Node) -> None:
         """Make the stages of a node's layer once everything after them is decided."""

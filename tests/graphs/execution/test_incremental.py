@@ -85,6 +85,8 @@ class Walk:
             self.dropped.append(receiver)
             return
         self.note(self.circuit, self.incremental.logits)
+        if self.draw.random() < 0.5:
+            self.keep_some(receiver)
         left = self.senders(receiver)
         self.draw.shuffle(left)
         while left:
@@ -99,6 +101,18 @@ class Walk:
             accepted = sum(self.draw.random() < self.acceptance for _ in range(most))
             self.incremental.accept(accepted)
             assert self.circuit == circuit.without(names[:accepted])
+            self.note(self.circuit, self.incremental.logits)
+
+    def keep_some(self, receiver: Receiver) -> None:
+        """Try some of a receiver's edges without all others, and remove those."""
+        now = self.senders(receiver)
+        staying = self.draw.sample(now, self.draw.randint(2 * len(now) // 3, len(now)))
+        wanted = self.circuit.without([self.edge(receiver, sender) for sender in set(now) - set(staying)])
+        [logits] = self.incremental.unembed(self.incremental.try_keeping(receiver, staying))
+        self.note(wanted, logits)
+        if staying and self.draw.random() < 0.7:
+            self.incremental.accept(1)
+            assert self.circuit == wanted
             self.note(self.circuit, self.incremental.logits)
 
     def senders(self, receiver: Receiver) -> list[int]:
