@@ -76,6 +76,12 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "groups that eap ranks lowest, removals measured",
             takes=("refine", "steps", "max_bytes"),
         ),
+        "shortlist": MethodEntry(
+            AlgorithmClass("shortlist:ShortlistPruning"),
+            "greedy among the edges that eap-ig ranks highest",
+            takes=("refine", "steps", "batch", "max_bytes"),
+            aliases=("eap-ig+acdc",),
+        ),
         "eap": MethodEntry(
             AlgorithmClass("attribution:Attribution"),
             "effects estimated by one gradient",

@@ -8,9 +8,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from acdc.algorithms.one_minimal import OneMinimalSweep, Swept
 from acdc.algorithms.trials import Trials
@@ -23,15 +26,32 @@ from acdc.problem import Problem
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What a walk has done so far.
+
+    Candidates decided, circuits run for them, how near the tightest decision came to the threshold, and what the edges
+    cost that no shortlist names and that were removed together.
+    """
+
+    tested: int = 0
+    evaluated: int = 0
+    closest: float = math.inf
+    unlisted: float = 0.0
+
+
+@dataclass(frozen=True)
 class Position:
     """How far a walk is, and all it needs to go on from there: `scores` are those of the edges kept so far, by name."""
 
     decided: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
-    tested: int = 0
-    evaluated: int = 0
-    closest: float = math.inf
+    tally: Tally = Tally()
     size: int = 0
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Position:
+        """The position that `dataclasses.asdict` made this data of."""
+        return cls(data["decided"], data["scores"], Tally(**data["tally"]), data["size"])
 
 
 @dataclass(frozen=True)
@@ -57,14 +77,22 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Shortlisted:
+    """How many edges a shortlist named to be tried, and what removing all others cost, in the metric's units."""
+
+    edges: int
+    cost: float
+
+
+@dataclass(frozen=True)
 class Pruned:
     """What pruning leaves.
 
     `circuit` is what the walk kept, with each edge's score: how much the metric lost when the edge was removed from the
     circuit of that moment (positive: removing it weakens the behaviour). `tested` counts candidate removals,
     `evaluated` the circuits run for them, and `closest` how near the tightest decision came to the threshold (or at
-    least that near, where a bound decided).
-    `one_minimal` says that no single edge of it can be removed within the threshold.
+    least that near, where a bound decided). `one_minimal` says that no single edge of it can be removed within the
+    threshold.
     """
 
     circuit: Circuit
@@ -72,6 +100,7 @@ class Pruned:
     evaluated: int
     closest: float
     one_minimal: bool = False
+    shortlist: Shortlisted | None = None
 
 
 @dataclass(frozen=True)
@@ -103,37 +132,67 @@ class GreedyPruning:
         """The circuit left when every edge has been decided."""
         return drain(self.walk(problem))
 
-    def walk(self, problem: Problem, start: Position | None = None) -> Generator[Step | Swept, None, Pruned]:
-        """The same, receiver by receiver, from the beginning or a position; the generator returns the `Pruned`."""
-        receivers: Generator[Step | Swept, None, Pruned] = translated(self.batches(problem, start), _of_receivers)
+    def walk(
+        self,
+        problem: Problem,
+        start: Position | None = None,
+        shortlist: Bool[Tensor, "receiver sender"] | None = None,
+    ) -> Generator[Step | Swept, None, Pruned]:
+        """The same, receiver by receiver, from the beginning or a position; the generator returns the `Pruned`.
+
+        With a `shortlist`, only its edges are tried. Before them all others into a receiver go, in one measured step;
+        where that costs the threshold or more they are halved, down to single edges, which are tried like the rest.
+        """
+        walk = self.batches(problem, start, shortlist)
+        receivers: Generator[Step | Swept, None, Pruned] = translated(walk, _of_receivers)
         return (yield from receivers)
 
-    def batches(self, problem: Problem, start: Position | None = None) -> Generator[Tried | Step | Swept, None, Pruned]:
+    def batches(
+        self,
+        problem: Problem,
+        start: Position | None = None,
+        shortlist: Bool[Tensor, "receiver sender"] | None = None,
+    ) -> Generator[Tried | Step | Swept, None, Pruned]:
         """The same walk, which also tells of every batch of candidates within a receiver."""
-        pruned = yield from self._walk(problem, start or Position(size=self.batch or 16))
+        pruned = yield from self._walk(problem, start or Position(size=self.batch or 16), shortlist)
         if not self.refine:
             return pruned
         refined = yield from OneMinimalSweep(self.threshold, self.max_bytes).walk(problem, pruned.circuit)
-        tested = pruned.tested + refined.tested
-        return Pruned(refined.circuit, tested, pruned.evaluated + refined.evaluated, pruned.closest, one_minimal=True)
+        return replace(
+            pruned,
+            circuit=refined.circuit,
+            tested=pruned.tested + refined.tested,
+            evaluated=pruned.evaluated + refined.evaluated,
+            one_minimal=True,
+        )
 
     @torch.no_grad()
-    def _walk(self, problem: Problem, start: Position) -> Generator[Tried | Step, None, Pruned]:
+    def _walk(
+        self, problem: Problem, start: Position, shortlist: Bool[Tensor, "receiver sender"] | None
+    ) -> Generator[Tried | Step, None, Pruned]:
         with freed_memory_kept():
-            return (yield from self._decide(problem, start))
+            return (yield from self._decide(problem, start, shortlist))
 
     @torch.no_grad()
-    def _decide(self, problem: Problem, start: Position) -> Generator[Tried | Step, None, Pruned]:
+    def _decide(
+        self, problem: Problem, start: Position, shortlist: Bool[Tensor, "receiver sender"] | None
+    ) -> Generator[Tried | Step, None, Pruned]:
         graph = problem.graph
         scores = {Edge.parse(name): score for name, score in start.scores.items()}
         kept = torch.from_numpy(Circuit(graph, frozenset(scores)).mask())
         trials = Trials(problem, self.max_bytes, kept, start.decided)
         most = trials.worthwhile
         times = Counter(graph.sender_index[edge.sender] for edge in scores)
-        tested, evaluated, closest, size = start.tested, start.evaluated, start.closest, start.size
+        done_before = start.tally
+        tested, evaluated, closest, size = done_before.tested, done_before.evaluated, done_before.closest, start.size
+        unlisted = done_before.unlisted
         for done, receiver in list(enumerate(reversed(graph.receivers), start=1))[start.decided :]:
             left = list(range(graph.reads(receiver)))[::-1] if trials.begin(receiver) else []
             tested_here, kept_before = len(left), len(scores)
+            if shortlist is not None and left:
+                left, removed = self._remove_unlisted(trials, receiver, left, shortlist)
+                evaluated, unlisted = evaluated + removed.evaluated, unlisted + removed.unlisted
+                closest = min(closest, removed.closest)
             while left:
                 candidates = left[: self.batch or _until_likely_kept(left[: min(size, trials.room(receiver))], times)]
                 costs = trials.costs(receiver, candidates, enough=self.threshold)
@@ -155,9 +214,32 @@ class GreedyPruning:
                 yield Tried(tested + tested_here - len(left))
             tested += tested_here
             named = {edge.name: score for edge, score in scores.items()}
-            position = Position(done, named, tested, evaluated, closest, size)
+            position = Position(done, named, Tally(tested, evaluated, closest, unlisted), size)
             yield Step(receiver, tested_here, len(scores) - kept_before, done, len(graph.receivers), position)
-        return Pruned(Circuit(graph, frozenset(scores), scores), tested, evaluated, closest)
+        listed = None if shortlist is None else Shortlisted(int(shortlist.sum()), unlisted)
+        return Pruned(Circuit(graph, frozenset(scores), scores), tested, evaluated, closest, shortlist=listed)
+
+    def _remove_unlisted(
+        self, trials: Trials, receiver: Receiver, senders: list[int], shortlist: Bool[Tensor, "receiver sender"]
+    ) -> tuple[list[int], Tally]:
+        """The senders that are left of a receiver's when the unlisted ones are gone, and what that took."""
+        listed = shortlist[trials.receiver_index(receiver)]
+        groups, left = [[sender for sender in senders if not listed[sender]]], set(senders)
+        evaluated, closest, unlisted = 0, math.inf, 0.0
+        while groups:
+            group = groups.pop()
+            if not group:
+                continue
+            cost = trials.cost_of_removing(receiver, group)
+            evaluated, closest = evaluated + 1, min(closest, abs(cost - self.threshold))
+            if cost < self.threshold:
+                trials.accept(1)
+                left.difference_update(group)
+                unlisted += cost
+            elif len(group) > 1:
+                middle = len(group) // 2
+                groups += [group[middle:], group[:middle]]
+        return [sender for sender in senders if sender in left], Tally(0, evaluated, closest, unlisted)
 
 
 def _of_receivers(step: Tried | Step | Swept) -> Step | Swept | None:

@@ -105,6 +105,18 @@ class Trials:
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
 
+    def cost_of_removing(self, receiver: Receiver, senders: Sequence[int]) -> float:
+        """By how much the mean metric gets worse when all of these edges go at once; `accept(1)` makes it so."""
+        gone, kept = set(senders), self.kept[self.receiver_index(receiver)].nonzero().squeeze(1).tolist()
+        staying = [sender for sender in kept if sender not in gone]
+        logits = [executor.unembed(executor.try_keeping(receiver, staying)) for executor in self._executors]
+        self._values = self._mean(logits)
+        return (self.now - float(self._values[0])) * self._problem.metric.sign
+
+    def receiver_index(self, receiver: Receiver) -> int:
+        """Which row of `kept` is a receiver's."""
+        return self._problem.graph.receiver_index[receiver]
+
     def accept(self, count: int) -> None:
         """Make the first `count` of the removals last tried together."""
         for executor in self._executors:

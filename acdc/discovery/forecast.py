@@ -22,6 +22,7 @@ from acdc.algorithms.greedy import GreedyPruning, Step, Tried
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer, ScoringStep
+from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.search import search
 from acdc.discovery.selection import Rule, Selection
@@ -92,7 +93,9 @@ def _sample(problem: Problem, max_bytes: int) -> Problem:
     return problem if room >= len(problem.pairs) else problem.on(problem.pairs.select(range(room)))
 
 
-def _pruned(pruning: GreedyPruning | GroupedPruning, problem: Problem, budget: float) -> tuple[float, float]:
+def _pruned(
+    pruning: GreedyPruning | GroupedPruning | ShortlistPruning, problem: Problem, budget: float
+) -> tuple[float, float]:
     """The seconds that a run would likely take, and those if more of the model were reached, from its first part.
 
     The walk from the logits back tries the edges into what it has reached, at a steady pace; how many these will be is
@@ -100,7 +103,7 @@ def _pruned(pruning: GreedyPruning | GroupedPruning, problem: Problem, budget: f
     """
     began = time.perf_counter()
     tried, decided = 1, 0.0
-    for step in pruning.batches(problem) if isinstance(pruning, GreedyPruning) else pruning.walk(problem):
+    for step in pruning.walk(problem) if isinstance(pruning, GroupedPruning) else pruning.batches(problem):
         match step:
             case Tried():
                 tried = step.tested

@@ -9,10 +9,11 @@ from typing import Any
 
 from typing_extensions import assert_never
 
-from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step
+from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Shortlisted, Step
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import ScoringStep
+from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.discovery.levels import LevelCheck, measured
 from acdc.drain import translated
 from acdc.errors import UnreachableGoal
@@ -38,14 +39,18 @@ class PruningRun:
         """All of it as plain JSON data; `from_json` gives back exactly this run."""
         edges = {edge.name: self.pruned.circuit.scores[edge] for edge in self.pruned.circuit.ordered()}
         figures = {name: getattr(self.pruned, name) for name in ("tested", "evaluated", "closest", "one_minimal")}
+        if self.pruned.shortlist is not None:
+            figures["shortlist"] = asdict(self.pruned.shortlist)
         return {"point": asdict(self.point), "edges": edges, "figures": figures}
 
     @classmethod
     def from_json(cls, problem: Problem, data: Mapping[str, Any]) -> PruningRun:
         """The run that `to_json` wrote."""
         scores = {Edge.parse(name): score for name, score in data["edges"].items()}
-        circuit = Circuit(problem.graph, frozenset(scores), scores)
-        return cls(CurvePoint(**data["point"]), Pruned(circuit, **data["figures"]))
+        circuit, figures = Circuit(problem.graph, frozenset(scores), scores), dict(data["figures"])
+        if "shortlist" in figures:
+            figures["shortlist"] = Shortlisted(**figures["shortlist"])
+        return cls(CurvePoint(**data["point"]), Pruned(circuit, **figures))
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class ThresholdSweep:
     """
 
     goal: Goal
-    pruning: GreedyPruning | GroupedPruning
+    pruning: GreedyPruning | GroupedPruning | ShortlistPruning
 
     def walk(
         self, problem: Problem, state: Mapping[str, Any] | None = None
@@ -70,18 +75,18 @@ class ThresholdSweep:
         state = state or {}
         runs = {data["point"]["threshold"]: PruningRun.from_json(problem, data) for data in state.get("runs", ())}
         met: dict[float, PruningRun] = {}
-        order: tuple[Edge, ...] | None = None
+        ranked: Any = None
 
         def run(threshold: float) -> Generator[Progress, None, PruningRun]:
-            nonlocal order
+            nonlocal ranked
             if threshold in runs:
                 met[threshold] = runs[threshold]
             else:
                 current = state.get("current") or {}
                 start = current["position"] if current.get("threshold") == threshold else None
-                if isinstance(self.pruning, GroupedPruning) and order is None:
-                    order = yield from _ranking(self.pruning, problem, met)
-                met[threshold] = yield from self._run(problem, threshold, met, start, order)
+                if not isinstance(self.pruning, GreedyPruning) and ranked is None:
+                    ranked = yield from _ranking(self.pruning, problem, met)
+                met[threshold] = yield from self._run(problem, threshold, met, start, ranked)
             return met[threshold]
 
         goal = self.goal if isinstance(self.goal, (Threshold, Edges)) else LevelCheck(self.goal, problem)
@@ -105,9 +110,15 @@ class ThresholdSweep:
         curve = tuple(met[threshold].point for threshold in sorted(met, reverse=True))
         chosen = _choose(goal, curve)
         pruned = met[chosen.threshold].pruned
-        figures = {"tested": pruned.tested, "evaluated": pruned.evaluated, "closest_decision": pruned.closest}
+        figures: dict[str, Any] = {
+            "tested": pruned.tested,
+            "evaluated": pruned.evaluated,
+            "closest_decision": pruned.closest,
+        }
         if pruned.one_minimal:
             figures["one_minimal"] = True
+        if pruned.shortlist is not None:
+            figures["shortlist"] = asdict(pruned.shortlist)
         return pruned.circuit, SearchSummary(chosen, curve, figures)
 
     def _run(
@@ -116,24 +127,29 @@ class ThresholdSweep:
         threshold: float,
         met: dict[float, PruningRun],
         start: Mapping[str, Any] | None,
-        order: tuple[Edge, ...] | None,
+        ranked: Any,
     ) -> Generator[Progress, None, PruningRun]:
         stage = f"run {len(met) + 1} · threshold {threshold:.3g}"
         earlier = [run.to_json() for run in met.values()]
         pruning = replace(self.pruning, threshold=threshold)
-        if isinstance(pruning, GreedyPruning):
-            walk: Generator[ScoringStep | Step | Bisection | Swept, None, Pruned] = pruning.walk(
-                problem, Position(**start) if start else None
-            )
-        else:
-            walk = pruning.walk(problem, order)
+        position = Position.of(start) if start else None
+        walk: Generator[ScoringStep | Step | Bisection | Swept, None, Pruned]
+        match pruning:
+            case GreedyPruning():
+                walk = pruning.walk(problem, position)
+            case GroupedPruning():
+                walk = pruning.walk(problem, ranked)
+            case ShortlistPruning():
+                walk = pruning.walk(problem, position, ranked)
+            case _:
+                assert_never(pruning)
         state: dict[str, Any] = {"runs": earlier}  # to go on from, the latest that there is
 
         def progress(step: ScoringStep | Step | Bisection | Swept) -> Progress:
             nonlocal state
             match step:
                 case ScoringStep():
-                    raise AssertionError("the order is given")
+                    raise AssertionError("the ranking is given")
                 case Step():
                     state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
                     return Progress(stage, step.done, step.total, len(step.position.scores), state)
@@ -150,11 +166,12 @@ class ThresholdSweep:
 
 
 def _ranking(
-    pruning: GroupedPruning, problem: Problem, met: dict[float, PruningRun]
-) -> Generator[Progress, None, tuple[Edge, ...]]:
-    """The order of all thresholds, ranked once."""
+    pruning: GroupedPruning | ShortlistPruning, problem: Problem, met: dict[float, PruningRun]
+) -> Generator[Progress, None, Any]:
+    """What the method ranks edges by, for all thresholds at once."""
     state = {"runs": [run.to_json() for run in met.values()]}
-    return translated(pruning.ranking(problem), lambda step: Progress("ranking", step.done, step.total, state=state))
+    ranking: Generator[ScoringStep, None, Any] = pruning.ranking(problem)
+    return translated(ranking, lambda step: Progress("ranking", step.done, step.total, state=state))
 
 
 def _is_fine_enough(goal: Edges | LevelCheck, point: CurvePoint) -> bool:

@@ -74,7 +74,7 @@ def test_the_vocabulary_and_the_prompts_count(periodic: Problem) -> None:
 def test_as_many_removals_are_expected_as_are_tried(periodic: Problem) -> None:
     expected, more = subject._reached(periodic, 0.05)
     _, steps = finished(GreedyPruning(0.05).walk(periodic))
-    tried = [step.position.tested for step in steps if isinstance(step, Step)][-1]
+    tried = [step.position.tally.tested for step in steps if isinstance(step, Step)][-1]
     assert tried / 2 < expected < 2 * tried
     assert expected <= more <= periodic.graph.n_edges
 

@@ -1,0 +1,96 @@
+"""Attribution names the edges that could matter, and greedy pruning decides among them exactly.
+
+The walk is that of `acdc.algorithms.greedy`. At each receiver all edges that are not on the shortlist go first, in one
+measured step; where that costs the threshold or more they are taken apart. So every removal is measured, as ever, but
+most of them together: a circuit of the whole graph for a part of the price.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step, Tried
+from acdc.algorithms.one_minimal import Swept
+from acdc.algorithms.scores import ScoringStep
+from acdc.drain import drain, translated
+from acdc.problem import Problem
+
+PART = 1 / 10
+"""Edges are on the shortlist whose estimated effect is at least this part of the threshold: estimates are rough."""
+FEWEST, LARGEST = 500, 1 / 10
+"""But so many at least, and this share of all edges at most."""
+
+
+@dataclass(frozen=True)
+class ShortlistPruning:
+    """Greedy pruning among the edges that integrated gradients over the inputs (`steps` of them) rank highest.
+
+    On the shortlist are the edges whose absolute score is at least a tenth of the threshold, 500 at least and a tenth
+    of all at most. What goes untested one by one is measured together; what it cost in all is in `Pruned.shortlist`.
+    All else is as for `GreedyPruning`.
+
+    Raises: BadSetting when the threshold is not positive and finite or `batch` is negative.
+    """
+
+    threshold: float
+    steps: int = 5
+    batch: int = 0
+    max_bytes: int = 1 << 30
+    refine: bool = False
+
+    def __post_init__(self) -> None:
+        _ = self._greedy  # which checks what it is given
+
+    @property
+    def _greedy(self) -> GreedyPruning:
+        return GreedyPruning(self.threshold, self.batch, self.max_bytes, self.refine)
+
+    def discover(self, problem: Problem) -> Pruned:
+        """The circuit left when every edge has been decided."""
+        return drain(self.walk(problem))
+
+    def ranking(self, problem: Problem) -> Generator[ScoringStep, None, Float[Tensor, "receiver sender"]]:
+        """The scores that the shortlist is drawn from, whatever the threshold; 0 where there is no edge."""
+        scored = yield from IntegratedGradients("inputs", self.steps).walk(problem)
+        scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
+        for edge, (row, column) in problem.graph.edge_indices.items():
+            scores[row, column] = scored.scores[edge]
+        return scores
+
+    def shortlist(self, problem: Problem, scores: Float[Tensor, "receiver sender"]) -> Bool[Tensor, "receiver sender"]:
+        """Which edges are tried one by one, by the scores of `ranking`."""
+        edges, size = problem.graph.n_edges, scores.abs()
+        count = int((size >= PART * self.threshold).sum())
+        count = min(max(count, FEWEST), max(FEWEST, math.ceil(LARGEST * edges)), edges)
+        return size >= size.flatten().sort(descending=True).values[count - 1]
+
+    def walk(
+        self,
+        problem: Problem,
+        start: Position | None = None,
+        scores: Float[Tensor, "receiver sender"] | None = None,
+    ) -> Generator[ScoringStep | Step | Swept, None, Pruned]:
+        """The ranking, unless its `scores` are given, then receiver by receiver; the generator returns the `Pruned`."""
+        walk = self.batches(problem, start, scores)
+        steps: Generator[ScoringStep | Step | Swept, None, Pruned] = translated(
+            walk, lambda step: None if isinstance(step, Tried) else step
+        )
+        return (yield from steps)
+
+    def batches(
+        self,
+        problem: Problem,
+        start: Position | None = None,
+        scores: Float[Tensor, "receiver sender"] | None = None,
+    ) -> Generator[ScoringStep | Tried | Step | Swept, None, Pruned]:
+        """The same walk, which also tells of every batch of candidates within a receiver."""
+        if scores is None:
+            scores = yield from self.ranking(problem)
+        return (yield from self._greedy.batches(problem, start, self.shortlist(problem, scores)))
