@@ -1,0 +1,149 @@
+"""Pruning runs at several thresholds: each once, what they rank edges by once for all, and where to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeAlias
+
+from typing_extensions import assert_never
+
+from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Shortlisted, Step
+from acdc.algorithms.grouped import Bisection, GroupedPruning
+from acdc.algorithms.one_minimal import Swept
+from acdc.algorithms.scores import ScoringStep
+from acdc.algorithms.shortlist import ShortlistPruning
+from acdc.discovery.levels import measured
+from acdc.drain import translated
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
+from acdc.problem import Problem
+from acdc.progress import CurvePoint, Progress, SearchSummary
+
+Pruning: TypeAlias = GreedyPruning | GroupedPruning | ShortlistPruning
+"""Whatever decides edge by edge what stays, at a threshold."""
+
+
+@dataclass(frozen=True)
+class PruningRun:
+    """One pruning run: its point on the curve, and what it left, freed of dead edges."""
+
+    point: CurvePoint
+    pruned: Pruned
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data; `from_json` gives back exactly this run."""
+        edges = {edge.name: self.pruned.circuit.scores[edge] for edge in self.pruned.circuit.ordered()}
+        figures = {name: getattr(self.pruned, name) for name in ("tested", "evaluated", "closest", "one_minimal")}
+        if self.pruned.shortlist is not None:
+            figures["shortlist"] = asdict(self.pruned.shortlist)
+        return {"point": asdict(self.point), "edges": edges, "figures": figures}
+
+    @classmethod
+    def from_json(cls, problem: Problem, data: Mapping[str, Any]) -> PruningRun:
+        """The run that `to_json` wrote."""
+        scores = {Edge.parse(name): score for name, score in data["edges"].items()}
+        circuit, figures = Circuit(problem.graph, frozenset(scores), scores), dict(data["figures"])
+        if "shortlist" in figures:
+            figures["shortlist"] = Shortlisted(**figures["shortlist"])
+        return cls(CurvePoint(**data["point"]), Pruned(circuit, **figures))
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What the run says of how it went, as a circuit file has it."""
+        pruned = self.pruned
+        figures: dict[str, Any] = {
+            "tested": pruned.tested,
+            "evaluated": pruned.evaluated,
+            "closest_decision": pruned.closest,
+        }
+        if pruned.one_minimal:
+            figures["one_minimal"] = True
+        if pruned.shortlist is not None:
+            figures["shortlist"] = asdict(pruned.shortlist)
+        return figures
+
+
+class PruningRuns:
+    """All runs of one pruning on one problem, by threshold; `state`, if given, is that of an earlier progress.
+
+    `met` are those made or met again so far, and `ranking` what the method ranks edges by, once it has.
+    """
+
+    def __init__(self, pruning: Pruning, problem: Problem, state: Mapping[str, Any] | None = None) -> None:
+        self._pruning, self._problem, self._state = pruning, problem, state or {}
+        self._known = {
+            data["point"]["threshold"]: PruningRun.from_json(problem, data) for data in self._state.get("runs", ())
+        }
+        self.met: dict[float, PruningRun] = {}
+        self.ranking: Any = None
+
+    def at(self, threshold: float) -> Generator[Progress, None, PruningRun]:
+        """The run at a threshold, step by step."""
+        if threshold in self._known:
+            self.met[threshold] = self._known[threshold]
+            return self.met[threshold]
+        yield from self.ranked()
+        current = self._state.get("current") or {}
+        start = Position.of(current["position"]) if current.get("threshold") == threshold else None
+        self.met[threshold] = yield from self._run(threshold, start)
+        return self.met[threshold]
+
+    def ranked(self) -> Generator[Progress, None, None]:
+        """Have the method rank all edges, if it does and has not yet."""
+        if isinstance(self._pruning, GreedyPruning) or self.ranking is not None:
+            return
+        state = {"runs": [run.to_json() for run in self.met.values()]}
+        ranking: Generator[ScoringStep, None, Any] = self._pruning.ranking(self._problem)
+        self.ranking = yield from translated(
+            ranking, lambda step: Progress("ranking", step.done, step.total, state=state)
+        )
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """The points of all runs, from the highest threshold to the lowest."""
+        return tuple(self.met[threshold].point for threshold in sorted(self.met, reverse=True))
+
+    def summary(self, chosen: CurvePoint) -> tuple[Circuit, SearchSummary]:
+        """The circuit of a point, and what the search says of it."""
+        run = self.met[chosen.threshold]
+        return run.pruned.circuit, SearchSummary(chosen, self.curve, run.figures)
+
+    def _run(self, threshold: float, start: Position | None) -> Generator[Progress, None, PruningRun]:
+        stage = f"run {len(self.met) + 1} · threshold {threshold:.3g}"
+        walk = self._walk(replace(self._pruning, threshold=threshold), start)
+        state: dict[str, Any] = {"runs": [run.to_json() for run in self.met.values()]}  # the latest to go on from
+
+        def progress(step: ScoringStep | Step | Bisection | Swept) -> Progress:
+            nonlocal state
+            match step:
+                case ScoringStep():
+                    raise AssertionError("the ranking is given")
+                case Step():
+                    state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
+                    return Progress(stage, step.done, step.total, len(step.position.scores), state)
+                case Bisection():
+                    return Progress(stage, step.decided, step.total, step.kept, state)
+                case Swept():
+                    return Progress(f"{stage} · sweep {step.sweep}", step.done, step.total, step.kept, state)
+                case _:
+                    assert_never(step)
+
+        pruned = yield from translated(walk, progress)
+        pruned = replace(pruned, circuit=pruned.circuit.pruned())
+        return PruningRun(measured(self._problem, pruned.circuit, threshold, pruned.tested), pruned)
+
+    def _walk(
+        self, pruning: Pruning, start: Position | None
+    ) -> Generator[ScoringStep | Step | Bisection | Swept, None, Pruned]:
+        walk: Generator[ScoringStep | Step | Bisection | Swept, None, Pruned]
+        match pruning:
+            case GreedyPruning():
+                walk = pruning.walk(self._problem, start)
+            case GroupedPruning():
+                walk = pruning.walk(self._problem, self.ranking)
+            case ShortlistPruning():
+                walk = pruning.walk(self._problem, start, self.ranking)
+            case _:
+                assert_never(pruning)
+        return walk
