@@ -24,17 +24,32 @@ def drain(
     watch: Callable[[Step], object] | None = None,
     checkpoint: Saves | None = None,
 ) -> End:
-    """What the walk returns; `checkpoint` keeps the state of every step that has one, then `watch` is told of it."""
+    """What the walk returns; `checkpoint` keeps the state of every step that has one, then `watch` is told of it.
+
+    An interrupt between two steps reaches the walk as one within a step does: it may end with what it has.
+    """
     while True:
         try:
             step = next(walk)
         except StopIteration as stop:
             end: End = stop.value
             return end
-        if checkpoint is not None and isinstance(step, Progress) and step.state is not None:
-            checkpoint.save(step.state)
-        if watch is not None:
-            watch(step)
+        try:
+            _report(step, watch, checkpoint)
+        except KeyboardInterrupt as interrupt:
+            try:
+                walk.throw(interrupt)
+            except StopIteration as stop:
+                ended: End = stop.value
+                return ended
+            raise AssertionError("a walk that is interrupted ends") from interrupt
+
+
+def _report(step: Step, watch: Callable[[Step], object] | None, checkpoint: Saves | None) -> None:
+    if checkpoint is not None and isinstance(step, Progress) and step.state is not None:
+        checkpoint.save(step.state)
+    if watch is not None:
+        watch(step)
 
 
 def translated(

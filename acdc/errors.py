@@ -11,6 +11,7 @@ AcdcError (ValueError)
 |-- MissingExtra            an optional package that is not installed
 |-- BadProgram              a RASP program that cannot be compiled
 |-- BadCheckpoint           nothing to resume, or another discovery's
+|-- BadJoiningFile          the edges that a search knows of, for other sizes, are not there or damaged
 |-- BadHypothesisFile       a hypothesis file with mistakes, with every problem found
 |-- BadBaseline             a file of recorded values that cannot be read
 |-- BadAttackFile           a file that is no attack's
@@ -62,6 +63,10 @@ class BadProgram(AcdcError):
 
 class BadCheckpoint(AcdcError):
     """There is nothing to resume, it is damaged, or it is another discovery's."""
+
+
+class BadJoiningFile(AcdcError):
+    """The file of the edges that a search knows of, which circuits of other sizes are made from, cannot be read."""
 
 
 class BadHypothesisFile(AcdcError):

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from acdc import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
+from acdc.graphs.configuration import graph_of_checkpoint
 from acdc.ground_truth import programs
 
 if TYPE_CHECKING:
     import torch
 
+    from acdc.graphs.computation import ComputationalGraph
     from acdc.graphs.model import Model
     from acdc.settings import Setup
 
@@ -96,6 +98,12 @@ def name_of(model: Model) -> str:
 def expanded(name: str) -> str:
     """The name, with the home directory for a `~` that it begins with."""
     return os.path.expanduser(name)
+
+
+def graph_of(name: str) -> ComputationalGraph | None:
+    """The graph of a model whose configuration is at hand, without its weights; None where that cannot be told."""
+    directory = Path(resolve(name))
+    return graph_of_checkpoint(directory) if directory.is_dir() else None
 
 
 def is_directory(name: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from acdc.graphs.nodes import Edge
+
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -40,8 +42,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class SearchSummary:
-    """What a search says of the circuit it found: the point chosen, all points, and the search's own figures."""
+    """What a search says of the circuit it found: the point chosen, all points, and the search's own figures.
+
+    `joining` are all edges that it knows of, in the order in which they join a circuit that grows, with their scores.
+    """
 
     chosen: CurvePoint
     curve: tuple[CurvePoint, ...]
     figures: Mapping[str, Any]
+    joining: Mapping[Edge, float] = field(default_factory=dict, repr=False)

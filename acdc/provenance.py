@@ -103,7 +103,9 @@ class AlgorithmOrigin(_Part):
 
     `score` is what the edges' scores mean. `steps_taken` and `missed` are of integrated gradients: how many points a
     path had at most, and the part of what the metric gains on the way that the gradients there do not add up to.
-    `closest_decision` is how far the threshold may move before pruning decides otherwise.
+    `closest_decision` is how far the threshold may move before pruning decides otherwise. Of searches for a knee,
+    `edges_for_fraction` is the fewest edges that were met to keep the goal's fraction, and `stopped` why the search
+    ended before one did.
     """
 
     name: str
@@ -115,6 +117,9 @@ class AlgorithmOrigin(_Part):
     missed: float | None = None
     largest: Scored | None = None
     closest_decision: float | None = None
+    knee: bool = False
+    edges_for_fraction: int | None = None
+    stopped: str | None = None
 
 
 class Provenance(_Part):

@@ -194,9 +194,28 @@ class KeptAccuracy:
         return f"keeps {self.fraction:.0%} of the model's accuracy (--accuracy)"
 
 
+@dataclass(frozen=True)
+class Minutes:
+    """The circuit at the knee of the curve of sizes that so many minutes allow.
+
+    Where a circuit of `few` edges at most keeps the `fraction` of the behaviour, the smallest such.
+    """
+
+    minutes: float = 10.0
+    fraction: float = 0.9
+    few: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes < math.inf:
+            raise BadSetting(f"the minutes to search are {self.minutes}; wanted a positive number")
+        KeptFaithfulness(self.fraction)
+        Edges(self.few)
+
+
 Level: TypeAlias = KeptFaithfulness | MeanKL | KeptAccuracy
 """A goal that a circuit reaches by what it keeps, whatever its size."""
-Goal: TypeAlias = Threshold | Edges | Level
+UntimedGoal: TypeAlias = Threshold | Edges | Level
+Goal: TypeAlias = UntimedGoal | Minutes
 GOALS: dict[str, type[Goal]] = {kind.__name__: kind for kind in get_args(Goal)}
 """Every kind of goal by its name, as circuit files write it."""
 
@@ -207,7 +226,7 @@ def as_goal(asked: object) -> Goal:
     Raises: BadSetting for anything else.
     """
     match asked:
-        case Threshold() | Edges() | KeptFaithfulness() | MeanKL() | KeptAccuracy():
+        case Threshold() | Edges() | Minutes() | KeptFaithfulness() | MeanKL() | KeptAccuracy():
             return asked
         case bool():
             pass
@@ -217,5 +236,6 @@ def as_goal(asked: object) -> Goal:
             return KeptFaithfulness(float(asked))
     raise BadSetting(
         f"the goal is {asked!r}; wanted a fraction of the behaviour to keep such as 0.9, a number of edges from 2 on, "
-        "or one of Threshold(0.1), Edges(50), KeptFaithfulness(0.9), MeanKL(0.1) and KeptAccuracy(0.95) from acdc"
+        "or one of Threshold(0.1), Edges(50), KeptFaithfulness(0.9), MeanKL(0.1), KeptAccuracy(0.95) and Minutes(10) "
+        "from acdc"
     )

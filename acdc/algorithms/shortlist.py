@@ -12,7 +12,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from acdc.algorithms.attribution import IntegratedGradients
@@ -20,6 +20,7 @@ from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step, Tried
 from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import ScoringStep
 from acdc.drain import drain, translated
+from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 
 PART = 1 / 10
@@ -56,29 +57,26 @@ class ShortlistPruning:
         """The circuit left when every edge has been decided."""
         return drain(self.walk(problem))
 
-    def ranking(self, problem: Problem) -> Generator[ScoringStep, None, Float[Tensor, "receiver sender"]]:
-        """The scores that the shortlist is drawn from, whatever the threshold; 0 where there is no edge."""
-        scored = yield from IntegratedGradients("inputs", self.steps).walk(problem)
-        scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
-        for edge, (row, column) in problem.graph.edge_indices.items():
-            scores[row, column] = scored.scores[edge]
-        return scores
+    def ranking(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
+        """The scores that the shortlist is drawn from, whatever the threshold."""
+        return IntegratedGradients("inputs", self.steps).walk(problem)
 
-    def shortlist(self, problem: Problem, scores: Float[Tensor, "receiver sender"]) -> Bool[Tensor, "receiver sender"]:
+    def shortlist(self, scored: Circuit) -> Bool[Tensor, "receiver sender"]:
         """Which edges are tried one by one, by the scores of `ranking`."""
-        edges, size = problem.graph.n_edges, scores.abs()
-        count = int((size >= PART * self.threshold).sum())
-        count = min(max(count, FEWEST), max(FEWEST, math.ceil(LARGEST * edges)), edges)
-        return size >= size.flatten().sort(descending=True).values[count - 1]
+        sizes = sorted((abs(score) for score in scored.scores.values()), reverse=True)
+        enough = sum(size >= PART * self.threshold for size in sizes)
+        count = min(max(enough, FEWEST), max(FEWEST, math.ceil(LARGEST * len(sizes))), len(sizes))
+        named = frozenset(edge for edge, score in scored.scores.items() if abs(score) >= sizes[count - 1])
+        return torch.from_numpy(Circuit(scored.graph, named).mask())
 
     def walk(
         self,
         problem: Problem,
         start: Position | None = None,
-        scores: Float[Tensor, "receiver sender"] | None = None,
+        scored: Circuit | None = None,
     ) -> Generator[ScoringStep | Step | Swept, None, Pruned]:
-        """The ranking, unless its `scores` are given, then receiver by receiver; the generator returns the `Pruned`."""
-        walk = self.batches(problem, start, scores)
+        """The ranking, unless it is given, then receiver by receiver; the generator returns the `Pruned`."""
+        walk = self.batches(problem, start, scored)
         steps: Generator[ScoringStep | Step | Swept, None, Pruned] = translated(
             walk, lambda step: None if isinstance(step, Tried) else step
         )
@@ -88,9 +86,9 @@ class ShortlistPruning:
         self,
         problem: Problem,
         start: Position | None = None,
-        scores: Float[Tensor, "receiver sender"] | None = None,
+        scored: Circuit | None = None,
     ) -> Generator[ScoringStep | Tried | Step | Swept, None, Pruned]:
         """The same walk, which also tells of every batch of candidates within a receiver."""
-        if scores is None:
-            scores = yield from self.ranking(problem)
-        return (yield from self._greedy.batches(problem, start, self.shortlist(problem, scores)))
+        if scored is None:
+            scored = yield from self.ranking(problem)
+        return (yield from self._greedy.batches(problem, start, self.shortlist(scored)))

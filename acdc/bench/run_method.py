@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from typing_extensions import assert_never
-
 from acdc.bench.answer import AbstractAnswer, Family, Ranking
-from acdc.discovery.scored_search import ScoredSearch
-from acdc.discovery.search import search
-from acdc.discovery.threshold_sweep import ThresholdSweep
+from acdc.discovery.pruning_runs import prunes
+from acdc.discovery.search import algorithm_of
 from acdc.drain import drain
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
-from acdc.settings import KeptFaithfulness, Method
+from acdc.settings import Method
 
 LOWEST = 1e-5
 """The lowest threshold that pruning is run at, as a part of what ablating the whole model costs."""
@@ -30,17 +27,13 @@ def answer(problem: Problem, method: Method, *, thresholds: int = 17, seed: int 
 
     Raises: UnmeasurableBehaviour; BadSetting when the method cannot use the metric.
     """
-    plan = search(method, KeptFaithfulness(), seed)
-    match plan:
-        case ScoredSearch():
-            return Ranking(drain(plan.scorer.walk(problem)))
-        case ThresholdSweep():
-            full, none = problem.bounds
-            circuits: list[Circuit] = []
-            for step in range(thresholds):
-                threshold = abs(full - none) * LOWEST ** (step / max(1, thresholds - 1))
-                pruned = drain(replace(plan.pruning, threshold=threshold).walk(problem))
-                circuits.append(pruned.circuit.pruned())
-            return Family(problem.graph, tuple(dict.fromkeys(circuits)))
-        case _:
-            assert_never(plan)
+    algorithm = algorithm_of(method, seed)
+    if not prunes(algorithm):
+        return Ranking(drain(algorithm.walk(problem)))
+    full, none = problem.bounds
+    circuits: list[Circuit] = []
+    for step in range(thresholds):
+        threshold = abs(full - none) * LOWEST ** (step / max(1, thresholds - 1))
+        pruned = drain(replace(algorithm, threshold=threshold).walk(problem))
+        circuits.append(pruned.circuit.pruned())
+    return Family(problem.graph, tuple(dict.fromkeys(circuits)))

@@ -9,6 +9,7 @@ import typer
 import acdc
 from acdc.cli.attack import attack
 from acdc.cli.bench import bench
+from acdc.cli.cut import cut
 from acdc.cli.diff import diff
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
@@ -88,6 +89,11 @@ Examples:
   acdc pin runs/ioi-everyday-4l tests/test_ioi.acdc.yaml
   acdc pin attacked/attack.json test_ioi.acdc.yaml --case 3 --at-most 0.5"""
 
+_CUT = """\b
+Examples:
+  acdc cut runs/ioi-everyday-4l --edges 20
+  acdc cut runs/ioi-everyday-4l --faithfulness 0.7 --out small"""
+
 _DIFF = """\b
 Examples:
   acdc diff runs/ioi-everyday-4l other/circuit.json
@@ -131,6 +137,7 @@ def command() -> Any:
     app.command(cls=StrictCommand, epilog=_PIN)(pin)
     app.command(cls=StrictCommand, epilog=_SHOW)(show)
     app.command(cls=StrictCommand, epilog=_DIFF)(diff)
+    app.command(cls=StrictCommand, epilog=_CUT)(cut)
     app.command("test", cls=StrictCommand, epilog=_TEST)(hypotheses)
     app.command(cls=StrictCommand, epilog=_SCHEMA)(schema)
     app.command(cls=StrictCommand, epilog=_BENCH)(bench)

@@ -15,6 +15,7 @@ from acdc.errors import UnwritableOutput
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
     from acdc.graphs.errors import RenderError
+    from acdc.graphs.nodes import Edge
 
 TEXTS = ("circuit.json", "circuit.dot")
 PICTURES = ("circuit.svg", "circuit.png")
@@ -64,17 +65,25 @@ class Destination:
                     f"{self.directory / name} is a directory where a file is to be written; give another one with --out"
                 )
 
-    def write(self, circuit: Circuit, title: str) -> WrittenFiles:
+    def write(self, circuit: Circuit, title: str, joining: Mapping[Edge, float] | None = None) -> WrittenFiles:
         """Write the circuit as JSON, DOT, SVG and PNG; where no picture can be drawn, write the others.
+
+        Every edge that the search knows of (`joining`) goes beside them, for circuits of other sizes.
 
         Raises: UnwritableOutput.
         """
+        from acdc.discovery import joining_file
         from acdc.graphs.drawing.render import render
 
         def drawn(path: Path) -> None:
             render(circuit, path, title=title)
 
+        def ordered(path: Path) -> None:
+            joining_file.write(path, circuit.graph, joining or {})
+
         texts: dict[str, Writer] = {"circuit.json": circuit.save, "circuit.dot": drawn}
+        if joining:
+            texts[joining_file.NAME] = ordered
         return self._write(texts, dict.fromkeys(PICTURES, drawn))
 
     def write_attack(self, text: str, circuit: Circuit, repaired: Circuit, title: str) -> WrittenFiles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +23,17 @@ if TYPE_CHECKING:
     from acdc.robust.rounds import RobustPlan, RobustResult
     from acdc.settings import Goal, Method, Setup
 
-_SHOWN_EDGES = 10
-
 
 def discover(
     task: given.Behaviour,
     model: given.OnModel = None,
-    method: given.How = "acdc",
+    method: given.How = None,
     faithfulness: given.Faithful = None,
     kl: given.WithinKL = None,
     accuracy: given.Accurate = None,
     edges: given.AtMost = None,
     threshold: given.Worth = None,
+    minutes: given.InMinutes = None,
     metric: given.Measured = None,
     ablation: given.Missing = "resample",
     refine: given.Refine = False,
@@ -44,7 +43,7 @@ def discover(
     bound: given.Bound = None,
     growth: given.Growth = None,
     steps: given.Steps = None,
-    prompts: given.Prompts = 64,
+    prompts: given.Prompts = None,
     seed: given.Seed = 0,
     only_correct: given.OnlyCorrect = False,
     device: given.Device = "cpu",
@@ -61,16 +60,29 @@ def discover(
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
     written to circuit.json, .dot, .svg and .png.
     """
-    from acdc.settings import Setup
+    from acdc.discovery.defaults import PROMPTS, Defaults
+    from acdc.models import graph_of
+    from acdc.settings import Method, Setup
 
-    goal = _goal(Threshold=threshold, Edges=edges, MeanKL=kl, KeptAccuracy=accuracy, KeptFaithfulness=faithfulness)
-    how = _method(method, max_memory, {"refine": refine or None, "select": select, "steps": steps})
-    setup = Setup(metric, ablation, prompts, seed, device, dtype, only_correct)
+    goal = _goal(
+        Threshold=threshold,
+        Edges=edges,
+        Minutes=minutes,
+        MeanKL=kl,
+        KeptAccuracy=accuracy,
+        KeptFaithfulness=faithfulness,
+    )
+    setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, device, dtype, only_correct)
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
-    wanted = _Wanted(task, model, how, goal, setup, plan)
-    where, on = _directory(wanted, out)
+    named = None if method is None else Method(method)
+    where, on = _directory(task, model, out)
+    chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
+    how = _method(chosen.method.name, max_memory, {"refine": refine or None, "select": select, "steps": steps})
+    wanted = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
+    if chosen.why and not quiet:
+        terminal.errors().print(chosen.why, soft_wrap=True, highlight=False)
     if dry_run:
         cost = _cost(wanted, on, quiet=quiet)
         _tell_cost(cost, how.name, json=json)
@@ -101,15 +113,15 @@ class _Found:
     written: WrittenFiles | None
 
 
-def _directory(wanted: _Wanted, out: Path | None) -> tuple[Path, str]:
+def _directory(task: str, model: str | None, out: Path | None) -> tuple[Path, str]:
     """Where the result goes, and the model's name; what is misspelt or cannot be written is told before loading it."""
     from acdc import tasks
     from acdc.cli.destination import Destination
     from acdc.discovery.discover import default_directory
     from acdc.models import resolve
 
-    named = tasks.get(wanted.task)
-    on = wanted.model or named.model
+    named = tasks.get(task)
+    on = model or named.model
     resolve(on)
     directory = out if out is not None else default_directory(named.name, on)
     Destination(directory).check()
@@ -146,7 +158,7 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
             written = None
             if result.circuit.edges:
                 watch.stage("drawing the circuit")
-                written = destination.write(result.circuit, findings.origin.title)
+                written = destination.write(result.circuit, findings.origin.title, result.joining)
             destination.forget()
     return _Found(result, findings, robust, written)
 
@@ -156,27 +168,16 @@ def _tell(found: _Found, *, quiet: bool, json: bool) -> None:
 
     Raises: typer.Exit where it is nothing; RenderError when it could not be drawn.
     """
-    from acdc.judges.findings import doubts, nothing_found, other_form, warnings
+    from acdc.cli.showing import show_result
+    from acdc.judges.findings import nothing_found
 
-    circuit, findings = found.result.circuit, found.findings
-    if json:
-        terminal.write_json(circuit.to_json())
     if found.written is None:
-        terminal.fail(nothing_found(circuit))
+        if json:
+            terminal.write_json(found.result.circuit.to_json())
+        terminal.fail(nothing_found(found.result.circuit))
         raise typer.Exit(Exit.FAILED_CHECK)
-    if not json:
-        if quiet:
-            _show_essentials(findings, found.written.files[0])
-        else:
-            _show(findings, found.written.files)
-        if found.robust:
-            words = f"Robust: {found.robust.verdict}; {found.robust.stop.value}"
-            terminal.results().print(words, soft_wrap=True)
-    caveats = (*warnings(found.result.faithfulness, findings.origin.metric), *doubts(findings.origin.algorithm))
-    for warning in (*caveats, *other_form(findings.outcome.answer_form)):
-        terminal.warn(warning)
-    if found.written.undrawn:
-        raise found.written.undrawn
+    robust = f"Robust: {found.robust.verdict}; {found.robust.stop.value}" if found.robust else ""
+    show_result(found.result, found.findings, found.written, quiet=quiet, json=json, robust=robust)
 
 
 def _tell_cost(cost: Forecast, method: str, *, json: bool) -> None:
@@ -236,15 +237,16 @@ def _cost(wanted: _Wanted, on: str, *, quiet: bool) -> Forecast:
 _GOALS = {
     "Threshold": "--threshold",
     "Edges": "--edges",
+    "Minutes": "--minutes",
     "MeanKL": "--kl",
     "KeptAccuracy": "--accuracy",
     "KeptFaithfulness": "--faithfulness",
 }
 
 
-def _goal(**chosen: float | int | None) -> Goal:
-    """The one goal that was asked for, by its kind; the default where none was."""
-    from acdc.settings import GOALS, KeptFaithfulness
+def _goal(**chosen: float | int | None) -> Goal | None:
+    """The one goal that was asked for, by its kind; None where none was."""
+    from acdc.settings import GOALS
 
     asked = {kind: value for kind, value in chosen.items() if value is not None}
     if len(asked) > 1:
@@ -253,20 +255,4 @@ def _goal(**chosen: float | int | None) -> Goal:
     for kind, value in asked.items():
         make: Callable[[float], Goal] = GOALS[kind]
         return make(value)
-    return KeptFaithfulness()
-
-
-def _show(findings: Findings, files: tuple[Path, ...]) -> None:
-    from acdc.report.table import summary
-
-    terminal.parts(summary(findings, _SHOWN_EDGES))
-    again = terminal.quoted(files[0].parent)
-    terminal.written(files, f"\nNext: acdc show {again} --top 50\n      acdc evaluate {again} --prompts 256")
-
-
-def _show_essentials(findings: Findings, file: Path) -> None:
-    from acdc.report.table import essence
-
-    out = terminal.results()
-    out.print(essence(findings), soft_wrap=True)
-    out.print(str(file), soft_wrap=True)
+    return None

@@ -87,7 +87,7 @@ Behaviour = Annotated[str, argument("TASK_OR_FILE", is_="A task's name (see `acd
 OnModel = Annotated[
     str | None, option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the task's]")
 ]
-How = Annotated[str, option("--method", takes="NAME", is_="How to search, see below [acdc]")]
+How = Annotated[str | None, option("--method", takes="NAME", is_="How to search, see below [acdc; shortlist if large]")]
 Faithful = Annotated[
     float | None, option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]")
 ]
@@ -99,6 +99,9 @@ Accurate = Annotated[
 ]
 AtMost = Annotated[int | None, option("--edges", takes="N", is_="Goal: the most faithful circuit of at most N edges")]
 Worth = Annotated[float | None, option("--threshold", takes="X", is_="Goal: every edge is worth X units of the metric")]
+InMinutes = Annotated[
+    float | None, option("--minutes", takes="N", is_="Goal: the knee of what so many minutes allow [10, if large]")
+]
 Measured = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")]
 Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")]
 Refine = Annotated[bool, flag("--refine", is_="Then go on until no single edge can be dropped")]
@@ -114,7 +117,9 @@ Growth = Annotated[
     float | None, option("--growth", takes="X", is_="Robust: at most X times the edges it had before [1.5]")
 ]
 Steps = Annotated[int | None, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")]
-Prompts = Annotated[int, option("--prompts", takes="N", is_="Prompts to find it with, and as many to judge it [64]")]
+Prompts = Annotated[
+    int | None, option("--prompts", takes="N", is_="Prompts to find it, and as many to judge it [64; 32 if large]")
+]
 Seed = Annotated[int, option("--seed", takes="N", is_="Seed of the prompts, and of masks and random [0]")]
 OnlyCorrect = Annotated[bool, flag("--only-correct", is_="Leave out prompts that the model gets wrong")]
 Precision = Annotated[str, option("--dtype", takes="NAME", is_="float64, float32, bfloat16 or float16 [float32]")]
@@ -136,6 +141,11 @@ Seeds = Annotated[int, option("--seeds", takes="N", is_="Discoveries with other 
 BesideCircuit = Annotated[
     Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [where the circuit is]")
 ]
+CutEdges = Annotated[int | None, option("--edges", takes="N", is_="The circuit of the first N edges that join")]
+CutFaithful = Annotated[
+    float | None, option("--faithfulness", takes="F", is_="The smallest that keeps this fraction, where they join")
+]
+CutOut = Annotated[Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [<run>-<size>]")]
 AttackPath = Annotated[Path, argument("ATTACK", is_="An attack.json, or the directory that holds one.")]
 HypothesisPath = Annotated[Path, argument("FILE", is_="A hypothesis file, test_*.acdc.yaml; a new one is written.")]
 CaseNumber = Annotated[int, option("--case", takes="N", is_="Which of the worst cases, counted from 1 [1]")]

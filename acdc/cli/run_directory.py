@@ -166,6 +166,11 @@ def of_bench(settings: list[dict[str, Any]], files: list[str]) -> Obstacle:
     return obstacle
 
 
+def of_cut(candidate: Path) -> str:
+    """What keeps a circuit of another size out: any circuit or attack that is there."""
+    return next((f"another result ({name})" for name in ("circuit.json", ATTACK) if (candidate / name).exists()), "")
+
+
 def _read(file: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None where there is no file, and an empty one where it cannot be read."""
     if not file.exists():

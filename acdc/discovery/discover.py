@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from acdc.discovery.checkpoint import Checkpoint
+from acdc.discovery.defaults import Defaults
 from acdc.discovery.search import search
 from acdc.drain import drain
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
+from acdc.graphs.nodes import Edge
 from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.models import expanded, load_named
+from acdc.models import expanded, graph_of, load_named
 from acdc.problem import Problem
 from acdc.problems import MEMORY_FACTOR, check_prompts, problems
 from acdc.progress import CurvePoint, Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
-from acdc.settings import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Setup, as_goal
+from acdc.settings import Goal, KeptAccuracy, MeanKL, Method, Minutes, Setup, as_goal
 from acdc.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Result:
-    """A circuit, how faithful it is on the judgement prompts, and every size and faithfulness met on the way to it."""
+    """A circuit, how faithful it is on the judgement prompts, and every size and faithfulness met on the way to it.
+
+    `joining` are all edges that the search knows of, in the order in which they join a circuit, with their scores:
+    `acdc.discovery.cut` takes any other size from it.
+    """
 
     circuit: Circuit
     faithfulness: Faithfulness
     curve: tuple[CurvePoint, ...]
+    joining: Mapping[Edge, float] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"<Result: {self.circuit!r}, {self.faithfulness!r}, {len(self.curve)} points on the curve>"
@@ -40,9 +48,9 @@ def discover(
     task: str | Path | Task,
     model: str | Model | None = None,
     *,
-    method: str | Method = Method(),  # noqa: B008  # a frozen value
-    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
-    setup: Setup = Setup(),  # noqa: B008  # likewise
+    method: str | Method | None = None,
+    goal: Goal | float | int | None = None,
+    setup: Setup = Setup(),  # noqa: B008  # a frozen value
     watch: Callable[[Progress], None] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -50,10 +58,11 @@ def discover(
     """Find the circuit of a behaviour.
 
     `task` is a task, its name or the path of a behaviour file, `model` a model or its name (None: the task's own). The
-    circuit is found on the discovery prompts and judged on the judgement prompts. A bare number as `goal` is the
-    fraction of the behaviour to keep where it is at most 1, and else a whole number of edges. `watch` hears of every
-    piece of work done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to
-    the very circuit it would have found. The file is left for the caller to remove once the result is safe.
+    circuit is found on the discovery prompts and judged on the judgement prompts. Method and goal that are None are
+    chosen by the size of the model's graph (`acdc.discovery.defaults`). A bare number as `goal` is the fraction of the
+    behaviour to keep where it is at most 1, and else a whole number of edges. `watch` hears of every piece of work
+    done. With a `checkpoint` file, pruning can be interrupted at any time and, with `resume`, goes on to the very
+    circuit it would have found. The file is left for the caller to remove once the result is safe.
 
     Raises: TaskError, GraphsError or AcdcError, with one of their members for each mistake a caller can make.
     """
@@ -65,34 +74,45 @@ def prepare(
     task: str | Path | Task,
     model: str | Model | None = None,
     *,
-    method: str | Method = Method(),  # noqa: B008  # a frozen value
-    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
-    setup: Setup = Setup(),  # noqa: B008  # likewise
+    method: str | Method | None = None,
+    goal: Goal | float | int | None = None,
+    setup: Setup = Setup(),  # noqa: B008  # a frozen value
 ) -> Prepared:
     """Load what a discovery needs, and take down what it is of.
 
     Raises: as `discover`.
     """
-    method, goal = Method(method) if isinstance(method, str) else method, as_goal(goal)
-    setup = measured_for(goal, method, setup)
+    began = time.monotonic()
     asked = Request.of(task, model)
+    chosen = Defaults.of(
+        model.graph if isinstance(model, Model) else graph_of(asked.model),
+        method=Method(method) if isinstance(method, str) else method,
+        goal=None if goal is None else as_goal(goal),
+        prompts=setup.prompts,
+    )
+    method, goal = chosen.method, chosen.goal
+    setup = measured_for(goal, method, setup)
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(asked.task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
     discovery, judgement = problems(asked.task, loaded, setup, MEMORY_FACTOR * method.max_bytes)
-    return Prepared(discovery, judgement, method, goal, setup.seed, asked.provenance(discovery, judgement, setup))
+    origin = asked.provenance(discovery, judgement, setup)
+    return Prepared((discovery, judgement), method, goal, setup.seed, origin, time.monotonic() - began)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A discovery that is ready to run, with the provenance of what it finds."""
+    """A discovery that is ready to run, with the provenance of what it finds, and the seconds that this took.
 
-    discovery: Problem
-    judgement: Problem
+    `problems` are those to find the circuit on and to judge it by.
+    """
+
+    problems: tuple[Problem, Problem]
     method: Method
     goal: Goal
     seed: int
     origin: Provenance
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def algorithm(self) -> dict[str, Any]:
@@ -117,11 +137,13 @@ class Prepared:
         Raises: as `discover`.
         """
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), self.request)
-        walk = search(self.method, self.goal, self.seed).walk(self.discovery, kept.load() if kept and resume else None)
+        discovery, judgement = self.problems
+        searched = search(self.method, self.goal, self.seed, self.seconds)
+        walk = searched.walk(discovery, kept.load() if kept and resume else None)
         circuit, summary = drain(walk, watch, kept)
         if watch is not None:
-            watch(Progress(f"judging the circuit on {len(self.judgement.pairs):,} prompts", 0, 1))
-        judged = faithfulness(self.judgement, circuit, self.seed)
+            watch(Progress(f"judging the circuit on {len(judgement.pairs):,} prompts", 0, 1))
+        judged = faithfulness(judgement, circuit, self.seed)
         scores = self.method.entry.scores
         found = {
             "threshold": summary.chosen.threshold,
@@ -135,18 +157,20 @@ class Prepared:
             "curve": [asdict(point) for point in summary.curve],
             "faithfulness": judged.to_json(),
         }
-        if (form := answer_form(self.judgement)) is not None and form.prefers_other:
+        if (form := answer_form(judgement)) is not None and form.prefers_other:
             provenance["answer_form"] = form.to_json()
-        return Result(replace(circuit, provenance=provenance), judged, summary.curve)
+        return Result(replace(circuit, provenance=provenance), judged, summary.curve, summary.joining)
 
 
 def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
-    """The setup with the metric that a goal needs where none is named: pruning to a KL or an accuracy measures by KL.
+    """The setup with the metric that a goal needs where none is named.
+
+    Pruning to a KL or an accuracy, or along a curve, measures by KL.
 
     A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
     behaviour are always dropped.
     """
-    if setup.metric is None and method.entry.prunes and isinstance(goal, (MeanKL, KeptAccuracy)):
+    if setup.metric is None and method.entry.prunes and isinstance(goal, (MeanKL, KeptAccuracy, Minutes)):
         return replace(setup, metric="kl")
     return setup
 

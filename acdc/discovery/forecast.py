@@ -18,19 +18,18 @@ import torch
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
-from acdc.algorithms.greedy import GreedyPruning, Step, Tried
+from acdc.algorithms.greedy import Step, Tried
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer, ScoringStep
-from acdc.algorithms.shortlist import ShortlistPruning
-from acdc.discovery.scored_search import ScoredSearch
-from acdc.discovery.search import search
+from acdc.discovery.pruning_runs import Pruning, prunes
+from acdc.discovery.search import algorithm_of
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.nodes import LOGITS
 from acdc.problem import Problem
-from acdc.settings import Goal, Method, Threshold
+from acdc.settings import Goal, Method, Minutes, Threshold
 
 _BUDGET = 30.0
 """Seconds that a run is sampled for."""
@@ -67,23 +66,25 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
     Raises: UnmeasurableBehaviour, and BadSetting where the method cannot use the metric.
     """
     full, none = problem.bounds
-    graph, plan = problem.graph, search(method, goal)
+    graph, algorithm = problem.graph, algorithm_of(method)
     sample = _sample(problem, method.max_bytes)
     more = len(problem.pairs) / len(sample.pairs)
     memory = _Memory.of(problem, method)
-    if isinstance(plan, ScoredSearch):
-        seconds, passes, working = _scored(plan.scorer, sample, budget)
+    if not prunes(algorithm):
+        seconds, passes, working = _scored(algorithm, sample, budget)
         slowest = seconds
-        if isinstance(plan.scorer, ExactPatching):
+        if isinstance(algorithm, ExactPatching):
             passes, working = graph.n_edges, memory.trials
-        elif isinstance(plan.scorer, LearnedMasks):
-            working = plan.scorer.bytes_per_step(problem)
+        elif isinstance(algorithm, LearnedMasks):
+            working = algorithm.bytes_per_step(problem)
         else:
             working = int(working * more)
     else:
         threshold = goal.value if isinstance(goal, Threshold) else abs(full - none) * _TYPICAL
-        seconds, slowest = _pruned(replace(plan.pruning, threshold=threshold), sample, budget)
+        seconds, slowest = _pruned(replace(algorithm, threshold=threshold), sample, budget)
         passes, working = graph.n_edges, memory.trials
+    if isinstance(goal, Minutes):  # whatever one run takes, no further one is begun that would take longer
+        seconds, slowest = 60 * goal.minutes / more, max(60 * goal.minutes / more, slowest)
     return Forecast(graph.n_edges, len(graph.receivers), passes, memory.peak(working), seconds * more, slowest * more)
 
 
@@ -93,9 +94,7 @@ def _sample(problem: Problem, max_bytes: int) -> Problem:
     return problem if room >= len(problem.pairs) else problem.on(problem.pairs.select(range(room)))
 
 
-def _pruned(
-    pruning: GreedyPruning | GroupedPruning | ShortlistPruning, problem: Problem, budget: float
-) -> tuple[float, float]:
+def _pruned(pruning: Pruning, problem: Problem, budget: float) -> tuple[float, float]:
     """The seconds that a run would likely take, and those if more of the model were reached, from its first part.
 
     The walk from the logits back tries the edges into what it has reached, at a steady pace; how many these will be is

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
-from typing_extensions import assert_never
+from typing_extensions import TypeIs, assert_never
 
 from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Shortlisted, Step
 from acdc.algorithms.grouped import Bisection, GroupedPruning
@@ -14,6 +14,7 @@ from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import ScoringStep
 from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.discovery.levels import measured
+from acdc.discovery.selection import Rule, Selection
 from acdc.drain import translated
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
@@ -22,6 +23,11 @@ from acdc.progress import CurvePoint, Progress, SearchSummary
 
 Pruning: TypeAlias = GreedyPruning | GroupedPruning | ShortlistPruning
 """Whatever decides edge by edge what stays, at a threshold."""
+
+
+def prunes(algorithm: object) -> TypeIs[Pruning]:
+    """Whether an algorithm prunes at a threshold, instead of scoring all edges."""
+    return isinstance(algorithm, (GreedyPruning, GroupedPruning, ShortlistPruning))
 
 
 @dataclass(frozen=True)
@@ -104,10 +110,22 @@ class PruningRuns:
         """The points of all runs, from the highest threshold to the lowest."""
         return tuple(self.met[threshold].point for threshold in sorted(self.met, reverse=True))
 
+    @property
+    def joining(self) -> dict[Edge, float]:
+        """Edges in the order in which they join: those kept at higher thresholds first, then by what ranks them."""
+        found: dict[Edge, float] = {}
+        for threshold in sorted(self.met, reverse=True):
+            circuit = self.met[threshold].pruned.circuit
+            found |= {edge: circuit.scores[edge] for edge in circuit.strongest_first() if edge not in found}
+        if isinstance(self.ranking, Circuit):
+            ranked = Selection.of(self.ranking, Rule.TOP)
+            found |= {edge: self.ranking.scores[edge] for edge in ranked.order if edge not in found}
+        return found
+
     def summary(self, chosen: CurvePoint) -> tuple[Circuit, SearchSummary]:
         """The circuit of a point, and what the search says of it."""
         run = self.met[chosen.threshold]
-        return run.pruned.circuit, SearchSummary(chosen, self.curve, run.figures)
+        return run.pruned.circuit, SearchSummary(chosen, self.curve, run.figures, self.joining)
 
     def _run(self, threshold: float, start: Position | None) -> Generator[Progress, None, PruningRun]:
         stage = f"run {len(self.met) + 1} · threshold {threshold:.3g}"

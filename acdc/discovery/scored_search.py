@@ -16,7 +16,9 @@ from acdc.errors import UnreachableGoal
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
-from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold
+from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, UntimedGoal
+
+_FINE = 100
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class ScoredSearch:
     """Score all edges, then take as many of the highest absolute scores as the goal asks for.
 
     By edges: that many, counted after dead ones are gone. By threshold: those whose absolute score is at least that. By
-    what is kept of the model: sizes are doubled until enough is, and the last doubling is halved down to one edge.
+    what is kept of the model: sizes are doubled until enough is, and the last doubling is halved down to a hundredth.
     """
 
-    goal: Goal
+    goal: UntimedGoal
     scorer: AbstractScorer
     rule: Rule
 
@@ -43,41 +45,53 @@ class ScoredSearch:
             self.scorer.walk(problem), lambda step: Progress("scoring all edges", step.done, step.total)
         )
         selection = Selection.of(scored, self.rule)
-        met: dict[int, tuple[CurvePoint, Circuit]] = {}
-
-        def meet(circuit: Circuit) -> CurvePoint:
-            lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
-            met[len(circuit)] = measured(problem, circuit, lowest), circuit
-            return met[len(circuit)][0]
-
-        match self.goal:
-            case Edges(count):
-                chosen = meet(selection.of_size(count))
-                if not chosen.edges:
-                    raise UnreachableGoal(
-                        f"no circuit of at most {count} edges connects input and logits; ask for more"
-                    )
-            case Threshold(value):
-                chosen = meet(selection.above(value))
-            case KeptFaithfulness() | MeanKL() | KeptAccuracy():
-                bar, every = LevelCheck(self.goal, problem), len(selection.order)
-                below, above = 0, 1
-                while not bar.reached(meet(selection.first(above))) and above < every:
-                    yield Progress(f"sizing: {above:,} edges keep too little", above, every)
-                    below, above = above, min(2 * above, every)
-                while above - below > 1:
-                    middle = (below + above) // 2
-                    yield Progress(f"sizing: between {below:,} and {above:,} edges", middle, every)
-                    if bar.reached(meet(selection.first(middle))):
-                        above = middle
-                    else:
-                        below = middle
-                chosen = bar.smallest(tuple(point for point, _ in met.values()))
-            case _:
-                assert_never(self.goal)
+        chosen, met = yield from sized(problem, selection, self.goal)
         curve = tuple(met[size][0] for size in sorted(met))
         figures: dict[str, Any] = {"selection": self.rule.value, **scored.provenance}
         if not chosen.edges and scored.scores:
             edge = max(scored.ordered(), key=lambda edge: abs(scored.scores[edge]))
             figures["largest"] = {"edge": edge.name, "score": scored.scores[edge]}
-        return met[chosen.edges][1], SearchSummary(chosen, curve, figures)
+        joining = {edge: scored.scores[edge] for edge in selection.order}
+        return met[chosen.edges][1], SearchSummary(chosen, curve, figures, joining)
+
+
+def sized(
+    problem: Problem, selection: Selection, goal: UntimedGoal
+) -> Generator[Progress, None, tuple[CurvePoint, dict[int, tuple[CurvePoint, Circuit]]]]:
+    """The point of the circuit that meets a goal among the beginnings of an order, and every circuit met, by size.
+
+    What a level takes is found to one part in a hundred of the size.
+
+    Raises: UnreachableGoal.
+    """
+    met: dict[int, tuple[CurvePoint, Circuit]] = {}
+
+    def meet(circuit: Circuit) -> CurvePoint:
+        lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
+        met[len(circuit)] = measured(problem, circuit, lowest), circuit
+        return met[len(circuit)][0]
+
+    match goal:
+        case Edges(count):
+            chosen = meet(selection.of_size(count))
+            if not chosen.edges:
+                raise UnreachableGoal(f"no circuit of at most {count} edges connects input and logits; ask for more")
+        case Threshold(value):
+            chosen = meet(selection.above(value))
+        case KeptFaithfulness() | MeanKL() | KeptAccuracy():
+            bar, every = LevelCheck(goal, problem), len(selection.order)
+            below, above = 0, 1
+            while not bar.reached(meet(selection.first(above))) and above < every:
+                yield Progress(f"sizing: {above:,} edges keep too little", above, every)
+                below, above = above, min(2 * above, every)
+            while above - below > max(1, above // _FINE):
+                middle = (below + above) // 2
+                yield Progress(f"sizing: between {below:,} and {above:,} edges", middle, every)
+                if bar.reached(meet(selection.first(middle))):
+                    above = middle
+                else:
+                    below = middle
+            chosen = bar.smallest(tuple(point for point, _ in met.values()))
+        case _:
+            assert_never(goal)
+    return chosen, met

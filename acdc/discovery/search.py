@@ -1,19 +1,36 @@
-"""The search that a method makes for a goal."""
+"""The algorithm that a method is, and the search that it makes for a goal."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
+from acdc.algorithms.scores import AbstractScorer
+from acdc.discovery.pruning_runs import Pruning, prunes
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule
 from acdc.discovery.threshold_sweep import ThresholdSweep
-from acdc.settings import Goal, Method
+from acdc.discovery.timed_search import TimedSearch
+from acdc.settings import Goal, Method, Minutes
 
 
-def search(method: Method, goal: Goal, seed: int = 0) -> ThresholdSweep | ScoredSearch:
-    """The search that a method makes for a goal; `seed` is for the methods that draw random numbers."""
+def algorithm_of(method: Method, seed: int = 0) -> Pruning | AbstractScorer:
+    """The algorithm that a method is, with its settings; `seed` is for those that draw random numbers."""
     entry, given = method.entry, {**asdict(method), "seed": seed}
     settings = {name: given[name] for name in entry.takes if name != "select"}
-    if entry.prunes:
-        return ThresholdSweep(goal, entry.algorithm.build(1.0, **settings))
-    return ScoredSearch(goal, entry.algorithm.build(**settings), Rule(method.select))
+    built: Pruning | AbstractScorer = entry.algorithm.build(*(1.0,) * entry.prunes, **settings)  # 1.0: a threshold
+    return built
+
+
+def search(
+    method: Method, goal: Goal, seed: int = 0, spent: float = 0.0
+) -> ThresholdSweep | ScoredSearch | TimedSearch:
+    """The search that a method makes for a goal; `seed` is for the methods that draw random numbers.
+
+    `spent` are the seconds that are gone already, of a goal that has so many.
+    """
+    algorithm = algorithm_of(method, seed)
+    if isinstance(goal, Minutes):
+        return TimedSearch(goal, algorithm, Rule(method.select), spent)
+    if prunes(algorithm):
+        return ThresholdSweep(goal, algorithm)
+    return ScoredSearch(goal, algorithm, Rule(method.select))

@@ -15,7 +15,7 @@ from acdc.errors import UnreachableGoal
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
-from acdc.settings import Edges, Goal, Threshold
+from acdc.settings import Edges, Threshold, UntimedGoal
 
 _HALVINGS = 24
 _REFINEMENTS = 3
@@ -30,7 +30,7 @@ class ThresholdSweep:
     freed of dead edges, on the problem's own prompts. The threshold of `pruning` itself is never used.
     """
 
-    goal: Goal
+    goal: UntimedGoal
     pruning: Pruning
 
     def walk(

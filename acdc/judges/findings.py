@@ -122,6 +122,20 @@ def doubts(algorithm: AlgorithmOrigin | None) -> tuple[str, ...]:
     )
 
 
+def how_chosen(algorithm: AlgorithmOrigin | None) -> tuple[str, ...]:
+    """What a reader should know of a circuit that was taken from a curve without reaching the goal's fraction."""
+    if algorithm is None or not algorithm.knee:
+        return ()
+    fraction = f"{(algorithm.goal or {}).get('fraction', 0.9):.0%} of the behaviour"
+    took = algorithm.edges_for_fraction
+    why = f"{fraction} took {took:,} edges" if took else f"no circuit that was met keeps {fraction}"
+    ended = ", and the search was interrupted" if algorithm.stopped == "interrupted" else ""
+    return (
+        f"{why}{ended}; so this is the circuit at the knee of the curve. Other sizes: acdc cut RUN --edges N, or more "
+        "time (--minutes).",
+    )
+
+
 def reading(circuit: Circuit) -> tuple[str, ...]:
     """What a reader should know about what the attention of a circuit reads."""
     fed = {edge.slot for edge in circuit.edges} - {None}

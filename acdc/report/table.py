@@ -15,7 +15,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
-from acdc.judges.findings import Findings, Repeated, reading
+from acdc.judges.findings import Findings, Repeated, how_chosen, reading
 from acdc.judges.stability import Agreement
 from acdc.methods import PRUNING
 from acdc.progress import CurvePoint
@@ -42,7 +42,9 @@ def summary(findings: Findings, top: int) -> Iterator[RenderableType]:
         yield edges(findings.circuit, top, origin.algorithm.score if origin.algorithm else "")
     if outcome.stability and outcome.stability.found_often_outside:
         yield outsiders(outcome.stability.found_often_outside)
-    yield from (Text(f"Note: {note}") for note in (*outcome.notes, *reading(findings.circuit)))
+    yield from (
+        Text(f"Note: {note}") for note in (*how_chosen(origin.algorithm), *outcome.notes, *reading(findings.circuit))
+    )
 
 
 def price(cost: Forecast, method: str) -> Table:
@@ -199,6 +201,7 @@ def curve(points: Sequence[CurvePoint], chosen: float | None, chosen_size: int) 
     Runs in a row that met the same circuit are one line, and empty circuits none.
     """
     table = _table()
+    mixed = len({point.tested > 0 for point in points}) > 1
     more = {"KL": "kl", "accuracy": "accuracy"}
     more = {title: name for title, name in more.items() if all(getattr(p, name) is not None for p in points)}
     for title in ("threshold", "edges", "faithfulness", *more):
@@ -211,8 +214,9 @@ def curve(points: Sequence[CurvePoint], chosen: float | None, chosen_size: int) 
         if size or here:
             cells = [f"{chosen if here else thresholds[0]:.3g}", f"{size:,}", f"{kept:.1%}"]
             cells += [f"{getattr(alike[0], name):.{'3g' if name == 'kl' else '1%'}}" for name in more.values()]
-            table.add_row(*cells, "<- chosen" if here else "", style="bold" if here else None)
-    return Group(Text("How small, how faithful: the pruning runs, on the prompts to find it", style="bold"), table)
+            scored = "highest scores" if mixed and not alike[0].tested else ""
+            table.add_row(*cells, "<- chosen" if here else scored, style="bold" if here else None)
+    return Group(Text("How small, how faithful: every circuit met, on the prompts to find it", style="bold"), table)
 
 
 def edges(circuit: Circuit, top: int, meaning: str) -> RenderableType:

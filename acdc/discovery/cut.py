@@ -1,0 +1,59 @@
+"""A circuit of another size from a search that is done: no edge is searched for again, and all is measured anew."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from acdc.discovery.discover import Result
+from acdc.discovery.scored_search import sized
+from acdc.discovery.selection import Selection
+from acdc.errors import UnreachableGoal
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
+from acdc.judges.faithfulness import faithfulness
+from acdc.problem import Problem
+from acdc.progress import Progress
+from acdc.settings import Edges, KeptFaithfulness
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Take as many of the edges of a search, in the order in which they join, as a goal asks for.
+
+    The order begins with what the search kept at its highest threshold and ends with what attribution scores lowest, so
+    circuits larger than those it met are the estimates' work.
+    """
+
+    goal: Edges | KeptFaithfulness
+
+    def walk(
+        self, circuit: Circuit, joining: Mapping[Edge, float], discovery: Problem, judgement: Problem, seed: int = 0
+    ) -> Generator[Progress, None, Result]:
+        """The circuit of that size, measured on the prompts it was found with and judged on the others.
+
+        Its record is that of `circuit`, with the cut.
+        Raises: UnreachableGoal; UnmeasurableBehaviour.
+        """
+        known = Circuit(discovery.graph, frozenset(joining), dict(joining))
+        selection = Selection(known, tuple(joining))
+        if isinstance(self.goal, Edges) and self.goal.count > len(selection.order):
+            raise UnreachableGoal(
+                f"the search knows of {len(selection.order):,} edges: got --edges {self.goal.count:,}, wanted at most "
+                "as many; discover with a lower --threshold, or with a method that scores all edges"
+            )
+        _ = discovery.bounds
+        chosen, met = yield from sized(discovery, selection, self.goal)
+        found = met[chosen.edges][1]
+        yield Progress(f"judging the circuit on {len(judgement.pairs):,} prompts", 0, 1)
+        judged = faithfulness(judgement, found, seed)
+        curve = tuple(met[size][0] for size in sorted(met))
+        kept = ("created", "model", "task", "prompts", "ablation", "metric", "versions", "notes", "algorithm")
+        provenance = {key: value for key, value in circuit.provenance.items() if key in kept}
+        algorithm = {**dict(provenance.get("algorithm", {})), "threshold": chosen.threshold, "knee": False}
+        provenance |= {
+            "algorithm": {**algorithm, "cut": {"goal": type(self.goal).__name__, **asdict(self.goal)}},
+            "curve": [asdict(point) for point in curve],
+            "faithfulness": judged.to_json(),
+        }
+        return Result(replace(found, provenance=provenance), judged, curve, joining)

@@ -1,0 +1,46 @@
+"""What is chosen where nothing is asked: method, goal and number of prompts, by the size of the model's graph.
+
+On a small graph, exact greedy pruning for 90% of the behaviour takes seconds to minutes. On a large one that circuit
+has thousands of edges and takes hours; so the time is bounded instead, and the circuit at the knee of the curve given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acdc.graphs.computation import ComputationalGraph
+from acdc.settings import Goal, KeptFaithfulness, Method, Minutes
+
+LARGE = 5_000
+"""Edges from which on a graph is large."""
+PROMPTS, FEWER_PROMPTS = 64, 32
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What was chosen for a graph; `why` says so in a sentence, and is empty where the graph is small."""
+
+    method: Method
+    goal: Goal
+    prompts: int
+    why: str = ""
+
+    @classmethod
+    def of(
+        cls, graph: ComputationalGraph | None, *, method: Method | None, goal: Goal | None, prompts: int | None
+    ) -> Defaults:
+        """What is given, and for all that is None what suits the graph (None: not known, and taken for small)."""
+        if graph is None or graph.n_edges < LARGE:
+            return cls(method or Method(), goal or KeptFaithfulness(), prompts or PROMPTS)
+        chosen = {
+            f"method {(method or Method('shortlist')).name} (--method)": method is None,
+            f"{prompts or FEWER_PROMPTS} prompts (--prompts)": prompts is None,
+            "the circuit at the knee of what 10 minutes allow (--minutes, --faithfulness, --edges)": goal is None,
+        }
+        words = ", ".join(words for words, is_default in chosen.items() if is_default)
+        return cls(
+            method or Method("shortlist"),
+            goal or Minutes(),
+            prompts or FEWER_PROMPTS,
+            f"the model has {graph.n_edges:,} edges, so by default: {words}" if words else "",
+        )
