@@ -34,9 +34,9 @@ class TimedSearch:
     """Search until the goal's minutes are up, a circuit keeps its fraction, or somebody interrupts.
 
     Methods that prune do so at falling thresholds, each run measured exactly, the next only begun where it is likely to
-    end in time; if they rank edges first, so are circuits of the highest ranked, at sizes about three times apart, which
-    say how many edges the fraction would take. Methods that score have these sizes only. After an interrupt the best so
-    far is taken, if there is anything. `clock` tells the seconds, of which some were `spent` before.
+    end in time. If they rank edges first, circuits of the highest ranked are measured too, at sizes about three times
+    apart, which say how many edges the fraction would take; methods that score have these only. After an interrupt the
+    best so far is taken, if there is anything. `clock` tells the seconds, of which some were `spent` before.
 
     Source of the knee: Satopää et al. 2011 (Kneedle), on the logarithm of the size.
     """
