@@ -69,7 +69,7 @@ def test_a_circuit_of_too_many_edges_gives_way_to_the_knee(problem: Problem) -> 
 
 
 def test_no_run_is_begun_that_would_not_end_in_time(problem: Problem) -> None:
-    clock = Clock(each=4.0)  # every look takes some seconds
+    clock = Clock(each=12.0)  # every look takes some seconds
     _, summary = ended(TimedSearch(Minutes(1, 1.0), GreedyPruning(1.0), clock=clock).walk(problem))
     assert summary.figures["stopped"] == "time"
     assert clock.now <= 60
