@@ -41,8 +41,8 @@ class AttackFindings:
         """
         cases = [*(self.crossing.worst if self.crossing else ()), *(self.search.cases if self.search else ())]
         for varied in self.variations or ():
-            cases += varied.worst if varied.verdict in ("holds", "breaks") else ()
-        ordered = sorted((case for case in cases if case.model_right), key=lambda case: (-case.kl, case.pair.clean))
+            cases += varied.measured.worst if varied.measured and varied.verdict in ("holds", "breaks") else ()
+        ordered = sorted((case for case in cases if case.model.right), key=lambda case: (-case.kl, case.pair.clean))
         once: dict[tuple[str, str, int], Case] = {}
         for case in ordered:
             once.setdefault((case.pair.clean, case.pair.corrupt, case.pair.position), case)

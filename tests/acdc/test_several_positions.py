@@ -125,7 +125,7 @@ def test_a_case_is_right_where_every_position_is(several: Problem) -> None:
     full = Circuit.full(several.graph)
     right = several.measure([full], [Accuracy()])[0, 0]
     found = cases(several, full, "here")
-    assert [case.model_right for case in found] == (right > 1 - 1e-9).tolist()
+    assert [case.model.right for case in found] == (right > 1 - 1e-9).tolist()
 
 
 @pytest.mark.parametrize("ask", [crossing, diagnosis])

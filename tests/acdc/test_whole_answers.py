@@ -130,8 +130,8 @@ def test_it_is_right_where_the_model_says_the_whole_answer(whole: Problem) -> No
     pairs = PromptPairs((replace(whole.pairs.pairs[1], also=(wrong, *whole.pairs.pairs[1].also[1:])),))
     assert correct(replace(whole, pairs=pairs)).tolist() == [False]
     for case in cases(whole, Circuit.full(whole.graph), "here"):
-        assert case.model_right
-        assert case.circuit_right
+        assert case.model.right
+        assert case.circuit.right
         assert case.kl == pytest.approx(0, abs=1e-9)
 
 
