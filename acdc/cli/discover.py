@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from acdc.discovery.discover import Result
     from acdc.discovery.forecast import Forecast
     from acdc.judges.findings import Findings
-    from acdc.robust.rounds import RobustPlan, RobustResult
+    from acdc.robust.plan import RobustPlan
+    from acdc.robust.result import RobustResult
     from acdc.settings import Goal, Method, Setup
 
 _SHOWN_EDGES = 10
@@ -129,7 +130,7 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         ready = prepare(wanted.task, wanted.model, **settings)
-        obstacle = of_discovery(ready.request, asdict(wanted.plan) if wanted.plan else None, resume=resume)
+        obstacle = of_discovery(ready.request, wanted.plan.to_json() if wanted.plan else None, resume=resume)
         if resume and not named:
             directory = interrupted(directory, ready.request)
         with (
@@ -203,7 +204,7 @@ def _method(name: str, max_memory: float, chosen: Mapping[str, Any]) -> Method:
 
 
 def _plan(robust: bool, dry_run: bool, chosen: Mapping[str, float | None]) -> RobustPlan | None:
-    from acdc.robust.rounds import RobustPlan
+    from acdc.robust.plan import RobustPlan
 
     settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if settings and not robust:

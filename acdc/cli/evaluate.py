@@ -50,7 +50,7 @@ def evaluate(
     from acdc.cli.progress import watching
     from acdc.correctness import Right
     from acdc.graphs.circuit import Circuit
-    from acdc.judges.assessment import AssessmentSubject
+    from acdc.judges.assessment import AssessmentPlan, AssessmentSubject
     from acdc.judges.completeness import completeness
     from acdc.judges.evaluation import judgement
     from acdc.judges.faithfulness import faithfulness
@@ -71,8 +71,8 @@ def evaluate(
         watch.stage("measuring how faithful it is")
         judged, right = faithfulness(problem, loaded, setup.seed), Right.on(problem)
         complete = completeness(problem, loaded, watch=watch.pruning) if loaded.edges else None
-        wanted = at_least or AT_LEAST
-        case = AssessmentSubject(problem, findings, judged, complete, wanted, setup.seed, watch=watch.pruning)
+        plan = AssessmentPlan(at_least or AT_LEAST, setup.seed)
+        case = AssessmentSubject(problem, findings, judged, complete, plan, watch.pruning)
         sections = _asked(case, watch) if full else []
     measured = _Measured(judged, complete, right, setup, sections)
     on = _measured_on(findings.origin, setup, task, model)
