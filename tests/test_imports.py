@@ -22,7 +22,7 @@ LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
     {"errors", "progress", "hashes", "methods", "streams"},
     {"drain", "precision", "settings"},
-    {"problem", "provenance", "ground_truth"},
+    {"batch", "problem", "provenance", "ground_truth"},
     {"algorithms", "correctness", "models"},
     {"problems", "request"},
     {"judges"},
