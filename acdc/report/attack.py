@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from acdc.attacks.case import BOUND
 from acdc.attacks.diagnosis import MOST, recurring
 from acdc.attacks.variations import DROP, LEVEL, STANDARD
+from acdc.report.columns import fact_table, plain_table
 
 if TYPE_CHECKING:
     from acdc.attacks.case import Case
@@ -44,7 +44,7 @@ def tables(attack: Attack, title: str) -> Iterator[RenderableType]:
     if found.diagnosis:
         yield _diagnosis(found.diagnosis)
     if lines := _lines(attack):
-        yield _pairs(lines)
+        yield fact_table(lines)
 
 
 def verdict(attack: Attack) -> Text:
@@ -81,7 +81,7 @@ def verdict(attack: Attack) -> Text:
 
 
 def _variations(varied: Sequence[Varied]) -> RenderableType:
-    table = _table()
+    table = plain_table()
     table.add_column("variation", no_wrap=True)
     for name in ("model right", "circuit too", "KL p50", "p99", "max"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -110,7 +110,7 @@ def _crossing(crossed: Crossing) -> RenderableType:
         "mean": crossed.kl.mean,
         **{f"p{100 * one.q:g}": one.value for one in crossed.kl.percentiles},
     }
-    table = _table(header=False)
+    table = plain_table(header=False)
     for name, interval in figures.items():
         table.add_row(name, _number(interval.value), f"95% CI {interval.low:.2f} to {interval.high:.2f}")
     table.add_row(
@@ -126,7 +126,7 @@ def _crossing(crossed: Crossing) -> RenderableType:
 
 def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
     """The words on which the circuit is worst, by the lower end of the interval of their pairs' mean KL."""
-    table = _table()
+    table = plain_table()
     for name in ("slot", "word", "of the"):
         table.add_column(name, no_wrap=True)
     for name in ("pairs", "mean", "95% CI", "p99", "max"):
@@ -141,7 +141,7 @@ def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
 
 def _cases(worst: Sequence[Case]) -> RenderableType:
     shown = worst[:_SHOWN]
-    table = _table(header=False)
+    table = plain_table(header=False)
     table.add_column(justify="right", style="bold", no_wrap=True)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -156,7 +156,7 @@ def _cases(worst: Sequence[Case]) -> RenderableType:
 
 
 def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
-    table = _table(header=False)
+    table = plain_table(header=False)
     table.add_column(justify="right", style="bold", no_wrap=True)
     table.add_column()
     for number, one in enumerate(found, start=1):
@@ -225,16 +225,3 @@ def _part(fraction: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _pairs(rows: Mapping[str, str]) -> Table:
-    table = _table(header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, words in rows.items():
-        table.add_row(name, words)
-    return table
-
-
-def _table(*, header: bool = True) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=header)
