@@ -28,6 +28,7 @@ Everything a user needs is here by name and loaded when first used, so that `imp
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -147,8 +148,6 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from pkgutil import resolve_name
-
         return resolve_name(_HOMES[name])
 
     def __dir__() -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing
@@ -17,9 +19,6 @@ from acdc.attacks.variations import Varied
 from acdc.graphs.circuit import Circuit
 from acdc.judges.necessity import Necessity
 from acdc.provenance import Provenance
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -133,6 +132,4 @@ def _json(part: Any) -> Any:
 
 def _form() -> TypeAdapter[AttackFindings]:
     """How what was found is written and read back."""
-    from pydantic import TypeAdapter
-
     return TypeAdapter(AttackFindings)

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy
+
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
+from acdc.judges.minimality import holm
 from acdc.problems import problems
 from acdc.streams import Streams
+from acdc.tasks.errors import BadPrompts
 
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
@@ -140,8 +144,6 @@ def prompts_of(
     They are to be measured as the problem's prompts are.
     Every `draw` of a seed gives others, and none of them is a draw of the task's own prompts or of a search.
     """
-    from acdc.tasks.errors import BadPrompts
-
     pairs, reason = None, ""
     while pairs is None and count >= _FEWEST:
         try:
@@ -160,8 +162,6 @@ def prompts_of(
 def _measured(found: Sequence[Case]) -> VariationFigures | None:
     if not found:
         return None
-    import numpy
-
     spread = KLSpread(*(float(kl) for kl in numpy.quantile([case.kl for case in found], [0.5, 0.99, 1.0])))
     right = [sum(side) / len(found) for side in ([c.model.right for c in found], [c.circuit.right for c in found])]
     worst = sorted(found, key=lambda case: (not case.fails, -case.kl))[:_WORST]
@@ -190,10 +190,6 @@ def _p_value(found: Sequence[Case], usual: Sequence[Case]) -> float:
 
 def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
     """The p-values after Holm's correction over those that there are."""
-    import numpy
-
-    from acdc.judges.minimality import holm
-
     corrected = iter(holm(numpy.array([p for p in p_values if p is not None])).tolist())
     return [None if p is None else next(corrected) for p in p_values]
 

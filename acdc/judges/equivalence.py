@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.precision import require_finite
 
 if TYPE_CHECKING:
-    import numpy
     import numpy.typing
 
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
 
 SLACK = 0.1
@@ -75,8 +76,6 @@ def equivalence(problem: Problem, circuit: Circuit, seed: int = 0, *, margin: fl
     Raises: BadSetting when there are fewer than two prompts or the margin is not positive; UnmeasurableBehaviour,
     DifferentGraphs.
     """
-    from acdc.graphs.circuit import Circuit
-
     full, none = problem.bounds
     values = problem.measure([Circuit.full(problem.graph), circuit])[0].numpy()
     return compare(values[0], values[1], margin * abs(full - none))
@@ -90,8 +89,6 @@ def compare(
     Raises: BadSetting, NotFinite.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, for the sign test; Schuirmann 1987 for TOST.
     """
-    import numpy
-
     if len(model) < 2 or not margin > 0:
         raise BadSetting(f"{len(model)} prompts and a margin of {margin} were given; wanted 2 prompts and one above 0")
     require_finite("equivalence", model, circuit)
