@@ -10,7 +10,7 @@ A circuit, found here or elsewhere, is judged on prompts, each judge taking a pr
 >>> problem = acdc.judgement(circuit)
 >>> acdc.faithfulness(problem, circuit).normalised     # how much of the behaviour it keeps, with an interval
 >>> acdc.completeness(problem, circuit).worst          # the nodes without which circuit and model differ most
->>> acdc.equivalence(problem, circuit).p_alike         # scores like the model (TOST; small: alike)
+>>> acdc.equivalence(problem, circuit).tost.p_value    # scores like the model (TOST; small: alike)
 >>> acdc.independence(problem, circuit).p_value        # small: something of the behaviour is outside it
 >>> acdc.minimality(problem, circuit).useless          # edges that do no more than random ones
 >>> acdc.sufficiency(problem, circuit).p_value         # small: nearer to the model than random circuits of its size
@@ -28,6 +28,7 @@ Everything a user needs is here by name and loaded when first used, so that `imp
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -147,8 +148,6 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from pkgutil import resolve_name
-
         return resolve_name(_HOMES[name])
 
     def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from acdc.batch import Batching
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.model import Model
@@ -98,7 +99,7 @@ def _pairs(task: Task, model: Model, setup: Setup, count: int) -> PromptPairs:
 
 def _right(model: Model, pairs: PromptPairs) -> list[int]:
     """The indices of the prompts that the model gets right; what edges carry does not matter to that."""
-    problem = Problem(model, pairs, Accuracy(), Ablation.ZERO, max_bytes=_BYTES)
+    problem = Problem(model, pairs, Accuracy(), Ablation.ZERO, Batching(max_bytes=_BYTES))
     return [index for index, is_right in enumerate(correct(problem).tolist()) if is_right]
 
 

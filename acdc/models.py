@@ -14,13 +14,13 @@ from acdc import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
 from acdc.graphs.configuration import graph_of_checkpoint
 from acdc.ground_truth import programs
+from acdc.settings import Setup
 
 if TYPE_CHECKING:
     import torch
 
     from acdc.graphs.computation import ComputationalGraph
     from acdc.graphs.model import Model
-    from acdc.settings import Setup
 
 # a hub name is `owner/name`, or one of the few that the hub knows without an owner; each with `@revision` if wanted
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -143,7 +143,6 @@ def load_model(
     import torch
 
     from acdc.graphs.model import load
-    from acdc.settings import Setup
 
     precision = dtype if isinstance(dtype, torch.dtype) else Setup(dtype=dtype).torch_dtype
     named = os.fspath(name)

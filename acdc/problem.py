@@ -3,77 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from acdc.batch import Batch, Batching
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import ModelChanged
 from acdc.graphs.execution.allocation import freed_memory_kept
-from acdc.graphs.execution.executor import Executor
-from acdc.graphs.execution.runs import Runs, TokenPairs, mean_outputs, prepare
+from acdc.graphs.execution.runs import TokenPairs, mean_outputs, prepare
 from acdc.graphs.model import Model
-from acdc.precision import finite_metric
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, PromptProblem
-from acdc.tasks.metrics import AbstractMetric, Targets
+from acdc.tasks.metrics import AbstractMetric
 from acdc.tasks.prompts import PromptPairs
-
-_LOGITS = 1 << 26
-"""How many logits are held at once when many circuits are measured."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Prompts that run together: what the model runs on and what its logits are measured against."""
-
-    runs: Runs
-    prompts: PromptBatch
-    targets: Targets
-
-    def __repr__(self) -> str:
-        return f"<Batch: {self.runs!r}>"
-
-    def columns(self, metric: AbstractMetric) -> tuple[Int[Tensor, "batch column"] | None, Targets]:
-        """The columns of the vocabulary that a metric looks at (None: all), and its targets among these."""
-        if metric.needs_vocabulary:
-            return None, self.targets
-        needed = self.prompts.columns()
-        return needed.tokens, replace(self.targets, answers=needed.answers, distractors=needed.distractors)
-
-    def parts(self, prompts: int) -> Iterator[Batch]:
-        """The same in batches of at most so many prompts, those of similar length together."""
-        numbers, positions = self.prompts.prompt_numbers, self.prompts.positions
-        ends = [int(positions[numbers == number].max()) for number in range(len(self.prompts.prompts))]
-        order = sorted(range(len(ends)), key=ends.__getitem__)
-        for start in range(0, len(order), prompts):
-            rows = torch.cat([(numbers == number).nonzero().squeeze(1) for number in order[start : start + prompts]])
-            chosen = {name: getattr(self.prompts, name)[rows] for name in self.prompts.__dataclass_fields__}
-            part = PromptBatch(**chosen)
-            yield Batch(self.runs.select(rows), part, part.targets(self.targets.reference[rows]))
-
-    def measure(
-        self, circuits: Sequence[Circuit], metrics: Sequence[AbstractMetric]
-    ) -> Float[Tensor, "metric circuit prompt"]:
-        """Every metric of every circuit on every one of these prompts, in the order of `prompts.prompts`; on the CPU.
-
-        Raises: DifferentGraphs when a circuit is of another model; NotFinite.
-        """
-        values = torch.empty(len(metrics), len(circuits), len(self.prompts), dtype=torch.float64)
-        executor, vocabulary = Executor.of(self.runs), self.runs.model.unembedding.weight.shape[0]
-        several = max(1, _LOGITS // (len(self.prompts) * vocabulary))
-        for start in range(0, len(circuits), several):
-            some = slice(start, start + several)
-            logits = executor.run(circuits[some])
-            for index, metric in enumerate(metrics):
-                values[index, some] = finite_metric(metric, logits, self.targets, self.runs.model).double().cpu()
-        return self.prompts.added_up(values)
 
 
 @dataclass(frozen=True)
@@ -107,12 +56,10 @@ class Effect:
 class Problem:
     """What a discovery algorithm is given: a model, prompts, a metric and what missing edges carry.
 
-    Prompts run in batches of equal length, padded at the end where the model cannot tell, of at most `batch_size`
-    (None: as many as fit); every number is per prompt or a mean over all prompts, whatever the batches. Where the runs
-    of all prompts together take more than `max_bytes` (None: no limit), batches are small enough for it and are
-    prepared anew whenever they are needed, one at a time. A prompt that is scored at several positions counts as one:
-    what is measured of it is the mean over these. So does one whose answers are measured whole; what is measured of it
-    hangs on the metric.
+    Prompts run in batches of equal length, padded at the end where the model cannot tell; every number is per prompt or
+    a mean over all prompts, whatever the batches. A prompt that is scored at several positions counts as one: what is
+    measured of it is the mean over these. So does one whose answers are measured whole; what is measured of it hangs on
+    the metric.
 
     The mean ablations take their means over the corrupt prompts of `means_of` (None: the problem's own). Problems of a
     few chosen prompts must name some: what a missing edge carries would hang on that choice otherwise.
@@ -122,8 +69,7 @@ class Problem:
     pairs: PromptPairs
     metric: AbstractMetric
     ablation: Ablation = Ablation.RESAMPLE
-    batch_size: int | None = None
-    max_bytes: int | None = None
+    batching: Batching = field(default_factory=Batching)
     means_of: PromptPairs | None = None
 
     def __post_init__(self) -> None:
@@ -171,16 +117,16 @@ class Problem:
 
     @property
     def _fits(self) -> bool:
-        tokens = sum(pair.length * len(pair.scored) for pair in self.pairs.pairs)
-        return self.max_bytes is None or tokens * self._bytes_per_token <= self.max_bytes
+        tokens, limit = sum(pair.length * len(pair.scored) for pair in self.pairs.pairs), self.batching.max_bytes
+        return limit is None or tokens * self._bytes_per_token <= limit
 
     @cached_property
     def prompt_batches(self) -> tuple[PromptBatch, ...]:
         """The prompts in the batches they run in."""
-        size = self.batch_size
-        if size is None and self.max_bytes is not None and not self._fits:
+        size, limit = self.batching.prompts, self.batching.max_bytes
+        if size is None and limit is not None and not self._fits:
             longest = max(pair.length * len(pair.scored) for pair in self.pairs.pairs)
-            size = max(1, self.max_bytes // (longest * self._bytes_per_token))
+            size = max(1, limit // (longest * self._bytes_per_token))
         self._check_answers()
         batches = self.pairs.batches(size, padded=self.model.ignores_padding)
         return tuple(batch.to(self.model.device) for batch in batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from acdc.batch import Batching
 from acdc.correctness import drawn
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.model import Model
@@ -21,9 +22,10 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
     """
     prompts = drawn(task, model, setup)
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
+    batching = Batching(max_bytes=max_bytes)
     return (
-        Problem(model, prompts.discovery, measured, ablation, max_bytes=max_bytes),
-        Problem(model, prompts.judgement, measured, ablation, max_bytes=max_bytes),
+        Problem(model, prompts.discovery, measured, ablation, batching),
+        Problem(model, prompts.judgement, measured, ablation, batching),
     )
 
 

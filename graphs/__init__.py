@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
     }
 
     def __getattr__(name: str) -> object:
-        from importlib import import_module
-
         for home, offered in _HOMES.items():
             if name in offered:
                 return getattr(import_module(home), name)

@@ -18,10 +18,11 @@ from typing_extensions import assert_never
 
 from acdc.algorithms.metric_gradient import gradient, require_nonzero
 from acdc.algorithms.scores import ScoringStep, score_graph
+from acdc.batch import Batch
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.gradients import Linearisation
-from acdc.problem import Batch, Problem
+from acdc.problem import Problem
 
 TOLERANCE = 0.25
 """The part of what a metric gains along a path that the gradients at its points may miss."""

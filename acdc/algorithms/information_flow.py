@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.algorithms.scores import ScoringStep, score_graph
+from acdc.batch import Batch
 from acdc.graphs.circuit import Circuit
 from acdc.precision import wide
-from acdc.problem import Batch, Problem
+from acdc.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from acdc.algorithms.metric_gradient import differentiable
 from acdc.algorithms.scores import ScoringStep, score_graph
+from acdc.batch import Batch
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.precision import finite, wide
-from acdc.problem import Batch, Problem
+from acdc.problem import Problem
 
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
 _OPEN = 3.0  # log alpha to begin with: an edge is then kept with a probability of 99%
@@ -63,7 +64,7 @@ class LearnedMasks:
         device = problem.model.device
         differentiable(problem.metric)
         full, none = problem.bounds
-        small = replace(problem, batch_size=self._prompts_per_step(problem))
+        small = replace(problem, batching=replace(problem.batching, prompts=self._prompts_per_step(problem)))
         graph = problem.graph
         indices = torch.tensor(list(graph.edge_indices.values()), device=device).T
         log_alpha = torch.full((len(self.sparsities), graph.n_edges), _OPEN, device=device, requires_grad=True)

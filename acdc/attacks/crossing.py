@@ -11,13 +11,12 @@ import torch
 
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
-from acdc.attacks.pair_statistics import SIDES, Crossed, Percentile, Stratum
+from acdc.attacks.pair_statistics import SIDES, Crossed, Distribution, Maximum, Stratum
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.crossing import CrossedRun
-from acdc.judges.faithfulness import Interval
 from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress
@@ -29,37 +28,30 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 
 @dataclass(frozen=True)
-class Maximum:
-    """The greatest value met, which no interval goes with, since a greater one may always be left to meet.
-
-    `passes` is the fraction of all pairs like these that it exceeds, with 95% confidence.
-    """
-
-    value: float
-    passes: float
-
-
-@dataclass(frozen=True)
 class Crossing:
     """KL(model || circuit) in nats on pairs of a clean prompt and any corrupt one.
 
     `pairs` are as many of all, `prompts` squared, as could be crossed: those of as many tokens, scored at the same
-    position. Intervals are of 95%, for prompts drawn anew on both sides. `strata` are the pairs by word, those first
-    whose mean is surely highest: by the lower end of its interval. `worst` are different pairs of those that the model
-    is right on, unlike the figures, which are of all; template and filling are those of the clean prompt.
+    position. `strata` are the pairs by word, those first whose mean is surely highest: by the lower end of its
+    interval. `worst` are different pairs of those that the model is right on, unlike the figures of `kl` and `strata`,
+    which are of all; template and filling are those of the clean prompt.
     """
 
     prompts: int
     pairs: int
-    mean: Interval
-    percentiles: tuple[Percentile, ...]
-    maximum: Maximum
+    kl: Distribution
     worst: tuple[Case, ...]
     strata: tuple[Stratum, ...]
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        return asdict(self) | {"worst": [case.to_json() for case in self.worst]}
+        return {
+            "prompts": self.prompts,
+            "pairs": self.pairs,
+            **asdict(self.kl),
+            "worst": [case.to_json() for case in self.worst],
+            "strata": [stratum.to_json() for stratum in self.strata],
+        }
 
 
 def crossing(
@@ -90,13 +82,11 @@ def crossing(
         )
     with_others = [(len(pair.clean), pair.position) for pair in problem.pairs.pairs]
     crossed, right = _crossed(problem, circuit, with_others, watch)
-    mean, percentiles = crossed.spread(QUANTILES, seed)
+    maximum = Maximum(float(crossed.values[-1]), crossed.surely_passed(with_others))
     return Crossing(
         prompts=len(problem.pairs),
         pairs=len(crossed.values),
-        mean=mean,
-        percentiles=percentiles,
-        maximum=Maximum(float(crossed.values[-1]), crossed.surely_passed(with_others)),
+        kl=Distribution(*crossed.spread(QUANTILES, seed), maximum),
         worst=_worst(problem, circuit, crossed, right, keep),
         strata=_strata(problem.pairs, crossed),
     )
@@ -158,4 +148,4 @@ def _strata(pairs: PromptPairs, crossed: Crossed) -> tuple[Stratum, ...]:
         for side in SIDES
         for stratum in crossed.strata(slot, [filling.get(slot) for filling in fillings], side)
     ]
-    return tuple(sorted(strata, key=lambda stratum: -stratum.low))
+    return tuple(sorted(strata, key=lambda stratum: -stratum.mean.low))

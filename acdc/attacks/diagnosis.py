@@ -12,13 +12,14 @@ import torch
 from acdc.attacks.candidates import divergence
 from acdc.attacks.case import BOUND, Case
 from acdc.attacks.measuring import cases
+from acdc.batch import Batch
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.nodes import Edge
 from acdc.precision import finite
-from acdc.problem import Batch, Problem
+from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence
 
 MOST = 12

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from acdc.attacks.case import Case
 from acdc.attacks.crossing import Crossing
@@ -17,9 +19,6 @@ from acdc.attacks.variations import Varied
 from acdc.graphs.circuit import Circuit
 from acdc.judges.necessity import Necessity
 from acdc.provenance import Provenance
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class AttackFindings:
         """
         cases = [*(self.crossing.worst if self.crossing else ()), *(self.search.cases if self.search else ())]
         for varied in self.variations or ():
-            cases += varied.worst if varied.verdict in ("holds", "breaks") else ()
-        ordered = sorted((case for case in cases if case.model_right), key=lambda case: (-case.kl, case.pair.clean))
+            cases += varied.measured.worst if varied.measured and varied.verdict in ("holds", "breaks") else ()
+        ordered = sorted((case for case in cases if case.model.right), key=lambda case: (-case.kl, case.pair.clean))
         once: dict[tuple[str, str, int], Case] = {}
         for case in ordered:
             once.setdefault((case.pair.clean, case.pair.corrupt, case.pair.position), case)
@@ -133,6 +132,4 @@ def _json(part: Any) -> Any:
 
 def _form() -> TypeAdapter[AttackFindings]:
     """How what was found is written and read back."""
-    from pydantic import TypeAdapter
-
     return TypeAdapter(AttackFindings)

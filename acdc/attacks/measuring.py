@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from acdc.attacks.case import Case
+from acdc.attacks.case import Case, Prediction
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.model import Model
@@ -39,10 +39,11 @@ def _case(problem: Problem, nth: int, rows: Sequence[tuple[float, int, int]], fo
         every = (rows for rows in pair.answer_rows if all(said[row] in pair.scored[row].answers for row in rows))
         return next(every, None)
 
-    def words(said: Sequence[int]) -> str:
-        return " ".join(written(problem.model, said[row]) for row in right(said) or pair.answer_rows[0])
+    def prediction(said: Sequence[int]) -> Prediction:
+        words = (written(problem.model, said[row]) for row in right(said) or pair.answer_rows[0])
+        return Prediction(" ".join(words), bool(right(said)))
 
-    return Case(pair.text, sum(kl), words(model), words(circuit), bool(right(model)), bool(right(circuit)), found_by)
+    return Case(pair.text, sum(kl), prediction(model), prediction(circuit), found_by)
 
 
 def written(model: Model, token: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -25,23 +25,61 @@ class Percentile:
 
 
 @dataclass(frozen=True)
-class Stratum:
-    """The pairs with one word in one slot of their clean or corrupt prompt (`side`).
+class Maximum:
+    """The greatest value met, which no interval goes with, since a greater one may always be left to meet.
 
-    `count` is how many pairs they are and `prompts` how many prompts have the word; `low` and `high` are the ends of
-    the mean's 95% interval, wide where the prompts are few.
+    `passes` is the fraction of all pairs like these that it exceeds, with 95% confidence.
     """
+
+    value: float
+    passes: float
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How the values of pairs are distributed; intervals are of 95%, for prompts drawn anew on both sides."""
+
+    mean: Interval
+    percentiles: tuple[Percentile, ...]
+    maximum: Maximum
+
+
+@dataclass(frozen=True)
+class SlotWord:
+    """A word in a slot of the clean or the corrupt prompt (`side`)."""
 
     slot: str
     word: str
     side: Side
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The pairs with one word in one slot of a prompt of theirs.
+
+    `count` is how many pairs they are and `prompts` how many prompts have the word. The interval of the mean is of 95%
+    and wide where the prompts are few.
+    """
+
+    where: SlotWord
     count: int
     prompts: int
-    mean: float
-    low: float
-    high: float
+    mean: Interval
     p99: float
     max: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return {
+            **asdict(self.where),
+            "count": self.count,
+            "prompts": self.prompts,
+            "mean": self.mean.value,
+            "low": self.mean.low,
+            "high": self.mean.high,
+            "p99": self.p99,
+            "max": self.max,
+        }
 
 
 @dataclass(frozen=True)
@@ -129,9 +167,8 @@ class Crossed:
             error = sum(_variance(margin, values - mean, self.prompts) for margin in margins) ** 0.5 / len(values)
             reach = _student(prompts - 1) * error
             p99 = float(values[_indices(np.arange(1, len(values) + 1), [0.99])[0]])
-            yield Stratum(
-                slot, word, side, len(values), prompts, mean, mean - reach, mean + reach, p99, float(values[-1])
-            )
+            interval = Interval(mean, mean - reach, mean + reach)
+            yield Stratum(SlotWord(slot, word, side), len(values), prompts, interval, p99, float(values[-1]))
 
 
 def _indices(reached: NDArray[Any], quantiles: Sequence[float]) -> NDArray[np.intp]:

@@ -195,7 +195,7 @@ class _Hunt:
 
     def _ordered(self) -> list[_Met]:
         """The prompts that the model is right on, worst first."""
-        return sorted((met for met in self.pool if met.case.model_right), key=lambda met: met.rank)
+        return sorted((met for met in self.pool if met.case.model.right), key=lambda met: met.rank)
 
     def _parents(self) -> list[_Met]:
         """The worst prompts not taken up yet, where they are among the worst of their start."""

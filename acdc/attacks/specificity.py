@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from acdc.errors import UnmeasurableBehaviour
-from acdc.judges.faithfulness import Interval
+from acdc.judges.faithfulness import Interval, faithfulness
 from acdc.tasks.errors import BadPrompts
 
 if TYPE_CHECKING:
@@ -50,9 +50,6 @@ def specificity(others: Sequence[Task], model: Model, circuit: Circuit, setup: S
 
 
 def _other_task(task: Task, model: Model, circuit: Circuit, setup: Setup) -> OtherTask:
-    from dataclasses import replace
-
-    from acdc.judges.faithfulness import faithfulness
     from acdc.problems import problems
 
     try:

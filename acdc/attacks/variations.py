@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy
+
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
+from acdc.judges.minimality import holm
 from acdc.problems import problems
 from acdc.streams import Streams
+from acdc.tasks.errors import BadPrompts
 
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
@@ -42,41 +46,58 @@ class KLSpread:
 
 
 @dataclass(frozen=True)
-class Varied:
-    """What the model and a circuit make of a variation; None where it has no prompts for this model.
+class VariationFigures:
+    """What the model and a circuit make of the `count` prompts of a variation.
 
-    `model_accuracy` and `circuit_accuracy` are the fractions of its `count` prompts whose most likely token is an
-    answer, `kept` that of the prompts that the model does right on which the circuit is right too, `p_value` that of
-    the test for less of that than on the standard prompts (None where none was made), after Holm. `worst` are the
-    failures of the highest KL, and then other prompts of the highest KL, three in all.
+    The accuracies are the fractions of prompts whose most likely token is an answer, `kept` that of the prompts that
+    the model does right on which the circuit is right too (None where the model does none). `worst` are the failures of
+    the highest KL, and then other prompts of the highest KL, three in all.
     """
 
-    name: str
-    about: str
     count: int
-    model_accuracy: float | None
-    circuit_accuracy: float | None
+    model_accuracy: float
+    circuit_accuracy: float
     kept: float | None
-    kl: KLSpread | None
-    p_value: float | None
-    verdict: Verdict
-    why: str
+    kl: KLSpread
     worst: tuple[Case, ...]
 
     @property
     def model_right(self) -> int:
         """On how many of its prompts the model is right."""
-        return round((self.model_accuracy or 0.0) * self.count)
+        return round(self.model_accuracy * self.count)
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A variation, what was measured on it (None where it has no prompts for this model), and the verdict with why.
+
+    `p_value` is that of the test for the circuit doing less of what the model does right than on the standard prompts
+    (None where none was made), after Holm.
+    """
+
+    name: str
+    about: str
+    measured: VariationFigures | None
+    p_value: float | None
+    verdict: Verdict
+    why: str
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        return {**asdict(self), "worst": [case.to_json() for case in self.worst]}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Varied:
-        """The variation that `to_json` wrote."""
-        kl, worst = data["kl"] and KLSpread(**data["kl"]), tuple(Case.from_json(case) for case in data["worst"])
-        return cls(**{**{name: data[name] for name in cls.__dataclass_fields__}, "kl": kl, "worst": worst})
+        measured = self.measured
+        return {
+            "name": self.name,
+            "about": self.about,
+            "count": measured.count if measured else 0,
+            "model_accuracy": measured and measured.model_accuracy,
+            "circuit_accuracy": measured and measured.circuit_accuracy,
+            "kept": measured and measured.kept,
+            "kl": measured and asdict(measured.kl),
+            "p_value": self.p_value,
+            "verdict": self.verdict,
+            "why": self.why,
+            "worst": [case.to_json() for case in measured.worst] if measured else [],
+        }
 
 
 def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prompts: int = 64) -> tuple[Varied, ...]:
@@ -106,10 +127,12 @@ def variations(task: Task, model: Model, circuit: Circuit, setup: Setup, *, prom
         for variation, pairs in zip(task.variations, drawn, strict=True)
     ]
     p_values = _corrected([_p_value(found, usual) if _able(found) else None for found in measured])
-    rows = [_row(STANDARD, "The task's own prompts, which judge the circuit.", usual, None, *_usually(usual))]
+    about = "The task's own prompts, which judge the circuit."
+    rows = [Varied(STANDARD, about, _measured(usual), None, *_usually(usual))]
     for variation, pairs, found, p_value in zip(task.variations, drawn, measured, p_values, strict=True):
         reason = pairs if isinstance(pairs, str) else ""
-        rows.append(_row(variation.name, variation.about, found, p_value, *_judged(found, usual, p_value, reason)))
+        verdict = _judged(found, usual, p_value, reason)
+        rows.append(Varied(variation.name, variation.about, _measured(found), p_value, *verdict))
     return tuple(rows)
 
 
@@ -121,8 +144,6 @@ def prompts_of(
     They are to be measured as the problem's prompts are.
     Every `draw` of a seed gives others, and none of them is a draw of the task's own prompts or of a search.
     """
-    from acdc.tasks.errors import BadPrompts
-
     pairs, reason = None, ""
     while pairs is None and count >= _FEWEST:
         try:
@@ -138,27 +159,25 @@ def prompts_of(
     return pairs.select(kept)
 
 
-def _row(name: str, about: str, found: Sequence[Case], p_value: float | None, verdict: Verdict, why: str) -> Varied:
+def _measured(found: Sequence[Case]) -> VariationFigures | None:
     if not found:
-        return Varied(name, about, 0, None, None, None, None, p_value, verdict, why, ())
-    import numpy
-
+        return None
     spread = KLSpread(*(float(kl) for kl in numpy.quantile([case.kl for case in found], [0.5, 0.99, 1.0])))
-    right = [sum(side) / len(found) for side in ([c.model_right for c in found], [c.circuit_right for c in found])]
+    right = [sum(side) / len(found) for side in ([c.model.right for c in found], [c.circuit.right for c in found])]
     worst = sorted(found, key=lambda case: (not case.fails, -case.kl))[:_WORST]
     both, lost = _kept(found)
     kept = both / (both + lost) if both + lost else None
-    return Varied(name, about, len(found), right[0], right[1], kept, spread, p_value, verdict, why, tuple(worst))
+    return VariationFigures(len(found), right[0], right[1], kept, spread, tuple(worst))
 
 
 def _able(found: Sequence[Case]) -> bool:
     """Whether the model itself does it."""
-    return bool(found) and sum(case.model_right for case in found) >= ABLE * len(found)
+    return bool(found) and sum(case.model.right for case in found) >= ABLE * len(found)
 
 
 def _kept(found: Sequence[Case]) -> tuple[int, int]:
     """On how many of the prompts that the model does right the circuit is right too, and on how many it is not."""
-    done = [case.circuit_right for case in found if case.model_right]
+    done = [case.circuit.right for case in found if case.model.right]
     return sum(done), len(done) - sum(done)
 
 
@@ -171,10 +190,6 @@ def _p_value(found: Sequence[Case], usual: Sequence[Case]) -> float:
 
 def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
     """The p-values after Holm's correction over those that there are."""
-    import numpy
-
-    from acdc.judges.minimality import holm
-
     corrected = iter(holm(numpy.array([p for p in p_values if p is not None])).tolist())
     return [None if p is None else next(corrected) for p in p_values]
 
@@ -205,5 +220,5 @@ def _usually(usual: Sequence[Case]) -> tuple[Verdict, str]:
 
 
 def _limit(found: Sequence[Case]) -> str:
-    right = sum(case.model_right for case in found)
+    right = sum(case.model.right for case in found)
     return f"the model itself is right on {right} of {len(found)} prompts only, which says nothing of the circuit"

@@ -17,7 +17,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.files import write_atomically
 from acdc.ground_truth import known_models
 from acdc.methods import METHODS
-from acdc.settings import MOST_PROMPTS, Method
+from acdc.settings import MOST_PROMPTS, Method, Setup
 
 if TYPE_CHECKING:
     from acdc.ground_truth.known import Known
@@ -188,7 +188,6 @@ class _Opened:
 
     def _problems(self, ablation: Ablation) -> tuple[Problem, Problem]:
         from acdc.problems import problems
-        from acdc.settings import Setup
 
         if self._under is None or self._under[0] is not ablation:
             setup = Setup(ablation=ablation, prompts=self._suite.prompts, seed=self.seed)

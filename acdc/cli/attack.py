@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from acdc.attacks.plan import PARTS, AttackPlan, parts
 from acdc.cli import options as given
 from acdc.cli import terminal
+from acdc.cli.destination import ATTACK, REPAIR, Destination
+from acdc.cli.evaluate import setup_of
 from acdc.cli.exits import Exit, report
+from acdc.cli.interruption import interruptible
 from acdc.cli.options import circuit_file
+from acdc.cli.run_directory import free_directory, interrupted, of_attack
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from acdc.attacks.found import Attack
-    from acdc.attacks.plan import AttackPlan
     from acdc.cli.destination import WrittenFiles
-    from acdc.graphs.circuit import Circuit
     from acdc.settings import Setup
 
 _CHECKPOINT = "attack-checkpoint.json"
@@ -51,9 +56,6 @@ def attack(
     What is found is written to attack.json, and the edges that would repair it are drawn into repair.svg and .png. The
     same seed and budget find the same again. A part that fails is left out, told, and tried again with --resume.
     """
-    from acdc.attacks.plan import PARTS, AttackPlan, parts
-    from acdc.cli.evaluate import setup_of
-    from acdc.graphs.circuit import Circuit
     from acdc.report.attack import tables
 
     if fail_above is not None and not 0 <= fail_above < float("inf"):
@@ -95,10 +97,7 @@ def _attacked(
 ) -> tuple[Attack, dict[str, Any], WrittenFiles]:
     """The attack, its file's content and what was written; `out` is the directory that the user named."""
     from acdc.attacks.attack import attack_circuit
-    from acdc.cli.destination import ATTACK, REPAIR, Destination
-    from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.cli.run_directory import free_directory, interrupted, of_attack
     from acdc.request import recordable
 
     directory, further = (on.file.parent, on.file.parent / "attack") if out is None else (out, None)
@@ -162,7 +161,6 @@ def _wanted(on: _On, plan: AttackPlan) -> dict[str, Any]:
     Where task or model are given, another attack on them is one on other prompts or weights, for all that is known.
     """
     from acdc.attacks.file import circuit_hash
-    from acdc.graphs.ablation import Ablation
     from acdc.provenance import Provenance
 
     own, setup = Provenance.of(on.circuit).measurement(), on.setup

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from acdc.cli import terminal
 from acdc.cli.options import AsJson, flag, option
+from acdc.cli.run_directory import free_directory, of_bench
+from acdc.drain import drain
 from acdc.errors import BadSetting, UnwritableOutput
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.files import write_atomically
 
 if TYPE_CHECKING:
     from acdc.bench.suite import Done, Suite
@@ -39,7 +43,6 @@ def bench(
     measured again as long as its settings are the same; delete the folder to start anew.
     """
     from acdc.bench.suite import default, summary
-    from acdc.cli.run_directory import free_directory, of_bench
 
     suite = _chosen(default(quick=quick), methods, models, seeds, ablations, prompts)
     cells = list(suite.cells())
@@ -62,8 +65,6 @@ def bench(
 def _chosen(
     suite: Suite, methods: str | None, models: str | None, seeds: int | None, ablations: str | None, prompts: int | None
 ) -> Suite:
-    from acdc.graphs.ablation import Ablation
-
     changes: dict[str, Any] = {"seeds": seeds, "prompts": prompts}
     changes |= {name: given and _names(given) for name, given in (("methods", methods), ("models", models))}
     if ablations is not None:
@@ -79,7 +80,6 @@ def _names(given: str) -> tuple[str, ...]:
 
 def _measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
     from acdc.cli.progress import watching
-    from acdc.drain import drain
 
     walk = suite.run(folder)
     with watching(quiet=False) as watch:
@@ -94,7 +94,6 @@ def _measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
 
 
 def _written(data: dict[str, Any], out: Path) -> list[str]:
-    from acdc.graphs.files import write_atomically
     from acdc.report.bench_picture import pictures
 
     files = {"bench.json": (encoding.dumps(data, indent=1, allow_nan=False) + "\n").encode()}

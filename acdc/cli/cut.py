@@ -8,9 +8,15 @@ import typer
 
 from acdc.cli import options as given
 from acdc.cli import terminal
+from acdc.cli.destination import Destination
 from acdc.cli.exits import Exit
 from acdc.cli.options import circuit_file
+from acdc.cli.run_directory import free_directory, of_cut
+from acdc.cli.showing import show_result
+from acdc.drain import drain
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.settings import Edges, KeptFaithfulness
 
 
 def cut(
@@ -28,19 +34,13 @@ def cut(
     Edges join in the order that the run's search gave them, and the circuit is measured and judged anew, on the same
     prompts.
     """
-    from acdc.cli.destination import Destination
     from acdc.cli.progress import watching
-    from acdc.cli.run_directory import free_directory, of_cut
-    from acdc.cli.showing import show_result
     from acdc.discovery import joining_file
-    from acdc.discovery.cut import Cut
-    from acdc.drain import drain
-    from acdc.graphs.circuit import Circuit
+    from acdc.discovery.resizing import Resizing
     from acdc.judges.evaluation import subject
     from acdc.judges.findings import Findings
     from acdc.problems import problems
     from acdc.provenance import Provenance
-    from acdc.settings import Edges, KeptFaithfulness
 
     if (edges is None) == (faithfulness is None):
         raise BadSetting("a cut is by size or by what it keeps: give one of --edges N and --faithfulness F")
@@ -56,7 +56,7 @@ def cut(
         watch.stage("loading the model")
         task, model = subject(loaded, setup=setup, anyway=anyway, tell=terminal.note)
         discovery, judgement = problems(task, model, setup)
-        result = drain(Cut(goal).walk(loaded, joining, discovery, judgement, setup.seed), watch.pruning)
+        result = drain(Resizing(goal).walk(loaded, joining, discovery, judgement, setup.seed), watch.pruning)
         findings = Findings.of(result.circuit)
         if not result.circuit.edges:
             terminal.fail(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from acdc.discovery.checkpoint import ROUNDS
 from acdc.errors import UnwritableOutput
+from acdc.graphs.errors import RenderError
 
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
-    from acdc.graphs.errors import RenderError
     from acdc.graphs.nodes import Edge
 
 TEXTS = ("circuit.json", "circuit.dot")
@@ -103,8 +103,6 @@ class Destination:
 
     def _write(self, texts: Mapping[str, Writer], pictures: Mapping[str, Writer | None]) -> WrittenFiles:
         """Write all texts and, if they can be drawn, all pictures; one that there is none of now is removed."""
-        from acdc.graphs.errors import RenderError
-
         drawable = {name: draw for name, draw in pictures.items() if draw is not None}
         undrawn, names = None, list(texts)
         try:

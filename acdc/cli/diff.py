@@ -8,6 +8,7 @@ from typing import Annotated
 from acdc.cli import export, terminal
 from acdc.cli.options import Anyway, AsJson, Device, argument, circuit_file, option
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 
 _LISTED = 20
 _FORMS = (".svg", ".png", ".pdf", ".dot")
@@ -32,7 +33,6 @@ def diff(
     Each is measured on the judgement prompts of both, by metric and ablation of whoever's prompts they are.
     """
     from acdc.cli.progress import watching
-    from acdc.graphs.circuit import Circuit
     from acdc.graphs.drawing.render import render_difference
     from acdc.judges.comparison import compare
     from acdc.judges.findings import Findings

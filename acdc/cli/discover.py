@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from acdc import tasks
 from acdc.cli import options as given
 from acdc.cli import terminal
+from acdc.cli.destination import Destination
 from acdc.cli.exits import Exit
+from acdc.cli.interruption import interruptible
+from acdc.cli.run_directory import free_directory, interrupted, of_discovery
+from acdc.cli.showing import show_result
+from acdc.discovery.defaults import PROMPTS, Defaults
 from acdc.errors import BadSetting
+from acdc.models import graph_of, load_named, resolve
+from acdc.robust.plan import RobustPlan
+from acdc.settings import GOALS, Method, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,8 +29,8 @@ if TYPE_CHECKING:
     from acdc.discovery.discover import Result
     from acdc.discovery.forecast import Forecast
     from acdc.judges.findings import Findings
-    from acdc.robust.rounds import RobustPlan, RobustResult
-    from acdc.settings import Goal, Method, Setup
+    from acdc.robust.result import RobustResult
+    from acdc.settings import Goal
 
 
 def discover(
@@ -60,10 +69,6 @@ def discover(
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
     written to circuit.json, .dot, .svg and .png.
     """
-    from acdc.discovery.defaults import PROMPTS, Defaults
-    from acdc.models import graph_of
-    from acdc.settings import Method, Setup
-
     goal = _goal(
         Threshold=threshold,
         Edges=edges,
@@ -115,10 +120,7 @@ class _Found:
 
 def _directory(task: str, model: str | None, out: Path | None) -> tuple[Path, str]:
     """Where the result goes, and the model's name; what is misspelt or cannot be written is told before loading it."""
-    from acdc import tasks
-    from acdc.cli.destination import Destination
     from acdc.discovery.discover import default_directory
-    from acdc.models import resolve
 
     named = tasks.get(task)
     on = model or named.model
@@ -130,9 +132,7 @@ def _directory(task: str, model: str | None, out: Path | None) -> tuple[Path, st
 
 def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: bool, quiet: bool) -> _Found:
     """Find the circuit and write it; `named` says that the directory is the user's own choice."""
-    from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.cli.run_directory import free_directory, interrupted, of_discovery
     from acdc.discovery.discover import prepare
     from acdc.judges.findings import Findings
     from acdc.robust.learning import discover_robust
@@ -141,7 +141,7 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         ready = prepare(wanted.task, wanted.model, **settings)
-        obstacle = of_discovery(ready.request, asdict(wanted.plan) if wanted.plan else None, resume=resume)
+        obstacle = of_discovery(ready.request, wanted.plan.to_json() if wanted.plan else None, resume=resume)
         if resume and not named:
             directory = interrupted(directory, ready.request)
         with (
@@ -168,7 +168,6 @@ def _tell(found: _Found, *, quiet: bool, json: bool) -> None:
 
     Raises: typer.Exit where it is nothing; RenderError when it could not be drawn.
     """
-    from acdc.cli.showing import show_result
     from acdc.judges.findings import nothing_found
 
     if found.written is None:
@@ -181,7 +180,7 @@ def _tell(found: _Found, *, quiet: bool, json: bool) -> None:
 
 
 def _tell_cost(cost: Forecast, method: str, *, json: bool) -> None:
-    from acdc.report.table import price
+    from acdc.report.catalogue import price
 
     terminal.write_json(cost.to_json()) if json else terminal.results().print(price(cost, method))
 
@@ -192,8 +191,6 @@ _MOST_MEMORY = 1e6
 
 def _method(name: str, max_memory: float, chosen: Mapping[str, Any]) -> Method:
     """The method with the settings that were chosen (None: not), all of which it must look at."""
-    from acdc.settings import Method
-
     if not 0 < max_memory <= _MOST_MEMORY:
         raise BadSetting(f"--max-memory is {max_memory:g}; wanted a number of gigabytes, such as 1.0")
     settings: dict[str, Any] = {setting: value for setting, value in chosen.items() if value is not None}
@@ -204,8 +201,6 @@ def _method(name: str, max_memory: float, chosen: Mapping[str, Any]) -> Method:
 
 
 def _plan(robust: bool, dry_run: bool, chosen: Mapping[str, float | None]) -> RobustPlan | None:
-    from acdc.robust.rounds import RobustPlan
-
     settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if settings and not robust:
         raise BadSetting(f"--{next(iter(settings))} is a setting of --robust; give both or neither")
@@ -216,11 +211,9 @@ def _plan(robust: bool, dry_run: bool, chosen: Mapping[str, float | None]) -> Ro
 
 def _cost(wanted: _Wanted, on: str, *, quiet: bool) -> Forecast:
     """What it would cost, measured on a part of it."""
-    from acdc import tasks
     from acdc.cli.progress import watching
     from acdc.discovery.discover import measured_for
     from acdc.discovery.forecast import forecast
-    from acdc.models import load_named
     from acdc.problems import MEMORY_FACTOR, check_prompts, problems
 
     task = tasks.get(wanted.task)
@@ -246,8 +239,6 @@ _GOALS = {
 
 def _goal(**chosen: float | int | None) -> Goal | None:
     """The one goal that was asked for, by its kind; None where none was."""
-    from acdc.settings import GOALS
-
     asked = {kind: value for kind, value in chosen.items() if value is not None}
     if len(asked) > 1:
         named = " and ".join(f"{_GOALS[kind]} {value}" for kind, value in asked.items())

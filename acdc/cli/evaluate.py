@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from acdc import tasks
 from acdc.cli import options as given
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
 from acdc.cli.options import circuit_file
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import BadCircuitFile
+from acdc.judges.completeness import completeness
+from acdc.judges.faithfulness import faithfulness
+from acdc.judges.sensitivity import AT_LEAST
+from acdc.settings import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from acdc.cli.progress import ProgressDisplay
     from acdc.correctness import Right
-    from acdc.graphs.circuit import Circuit
     from acdc.judges.assessment import AssessmentSubject, Section
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.judges.findings import Findings
     from acdc.provenance import Provenance
-    from acdc.settings import Setup
 
 
 def evaluate(
@@ -49,13 +54,9 @@ def evaluate(
     """
     from acdc.cli.progress import watching
     from acdc.correctness import Right
-    from acdc.graphs.circuit import Circuit
-    from acdc.judges.assessment import AssessmentSubject
-    from acdc.judges.completeness import completeness
+    from acdc.judges.assessment import AssessmentPlan, AssessmentSubject
     from acdc.judges.evaluation import judgement
-    from acdc.judges.faithfulness import faithfulness
     from acdc.judges.findings import Findings, incompleteness, warnings
-    from acdc.judges.sensitivity import AT_LEAST
 
     if at_least is not None and not 0 < at_least <= 1:
         raise BadSetting(f"--at-least is {at_least:g}; wanted a fraction above 0 and at most 1, such as 0.9")
@@ -71,8 +72,8 @@ def evaluate(
         watch.stage("measuring how faithful it is")
         judged, right = faithfulness(problem, loaded, setup.seed), Right.on(problem)
         complete = completeness(problem, loaded, watch=watch.pruning) if loaded.edges else None
-        wanted = at_least or AT_LEAST
-        case = AssessmentSubject(problem, findings, judged, complete, wanted, setup.seed, watch=watch.pruning)
+        plan = AssessmentPlan(at_least or AT_LEAST, setup.seed)
+        case = AssessmentSubject(problem, findings, judged, complete, plan, watch.pruning)
         sections = _asked(case, watch) if full else []
     measured = _Measured(judged, complete, right, setup, sections)
     on = _measured_on(findings.origin, setup, task, model)
@@ -111,9 +112,7 @@ class _Measured:
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:
     """The setup in a circuit's record; the usual one where there is none, but task and model have been given."""
-    from acdc.graphs.errors import BadCircuitFile
     from acdc.provenance import Provenance
-    from acdc.settings import Setup
 
     try:
         return Provenance.of(circuit).setup()
@@ -126,7 +125,6 @@ def setup_of(circuit: Circuit, *, named: bool) -> Setup:
 
 def _measured_on(found: Provenance, setup: Setup, task: str | None, model: str | None) -> Provenance:
     """What the circuit has been measured on: what it was found on, less what has been given anew."""
-    from acdc import tasks
     from acdc.provenance import MetricOrigin, ModelOrigin, TaskOrigin
     from acdc.tasks.metrics import metric
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from acdc.cli import terminal
 from acdc.cli.options import argument, flag
 from acdc.errors import BadSetting, UnwritableOutput
+from acdc.graphs.files import write_atomically
 
 
 def init(
@@ -15,7 +16,6 @@ def init(
     force: Annotated[bool, flag("--force", is_="Overwrite the file if it is there")] = False,
 ) -> None:
     """Write a behaviour file to start from; it runs as it is."""
-    from acdc.graphs.files import write_atomically
     from acdc.tasks.files.behaviour_file import example
 
     if file.suffix not in (".yaml", ".yml"):

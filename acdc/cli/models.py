@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from acdc.cli import terminal
 from acdc.cli.options import AsJson
+from acdc.models import available
 
 
 def models(json: AsJson = False) -> None:
     """List the models that come with the package."""
-    from acdc.models import available
-
     shipped = available()
     if json:
         keys = ("name", "layers", "heads", "megabytes", "about")
         terminal.write_json([{key: getattr(m, key) for key in keys} | {"path": str(m.path)} for m in shipped])
         return
-    from acdc.report.table import models as table
+    from acdc.report.catalogue import models as table
 
     out = terminal.results()
     out.print(table(shipped))

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acdc.attacks.case import BOUND
 from acdc.cli import options as given
 from acdc.cli import terminal
+from acdc.cli.export import check, writing
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import GraphsError
+from acdc.graphs.files import write_atomically
 
 if TYPE_CHECKING:
     from acdc.attacks.file import RecordedAttack
-    from acdc.graphs.circuit import Circuit
     from acdc.hypotheses.hypothesis import Listed
 
 
@@ -27,11 +31,7 @@ def pin(
     The prompt joins the claim `counterexamples` of a hypothesis file, which is otherwise left as it is: on the worst of
     its prompts, the KL divergence from the model to the circuit is bounded.
     """
-    from acdc.attacks.case import BOUND
     from acdc.attacks.file import RecordedAttack
-    from acdc.cli.export import check, writing
-    from acdc.graphs.circuit import Circuit
-    from acdc.graphs.files import write_atomically
     from acdc.hypotheses.pinning import pinned, started
     from acdc.hypotheses.reading import NAMES, load
 
@@ -99,8 +99,6 @@ def _require_fit(task: str, ablation: object, found: RecordedAttack, file: Path)
 def _require_attacked(circuit: Circuit | Listed, where: Path, found: RecordedAttack, *, anyway: bool) -> None:
     """Refuse a circuit that is not the attacked one, unless it is wanted `anyway`; tell where that cannot be known."""
     from acdc.attacks.file import circuit_hash
-    from acdc.graphs.circuit import Circuit
-    from acdc.graphs.errors import GraphsError
 
     try:
         if not isinstance(circuit, Circuit):  # names, which stand for edges of the attacked circuit's graph

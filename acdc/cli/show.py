@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from acdc.cli import export, terminal
 from acdc.cli.options import AsJson, CircuitPath, circuit_file, option
 from acdc.errors import BadSetting
-
-if TYPE_CHECKING:
-    from acdc.graphs.circuit import Circuit
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.files import write_atomically
+from acdc.graphs.mib import save
 
 _LISTED = 20
 _FORMS = (".svg", ".png", ".pdf", ".dot", ".graphml")
@@ -31,7 +31,6 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show a circuit: its faithfulness and strongest edges. Files in MIB's forms can be read too."""
-    from acdc.graphs.circuit import Circuit
     from acdc.judges.findings import Findings, doubts, other_form, warnings
     from acdc.report.table import summary
 
@@ -73,7 +72,6 @@ def _export(circuit: Circuit, file: Path, title: str) -> None:
     Raises: UnwritableOutput; RenderError when no picture can be drawn.
     """
     from acdc.graphs.drawing.render import render
-    from acdc.graphs.files import write_atomically
 
     with export.writing(file):
         if file.suffix.lower() != ".graphml":
@@ -87,7 +85,5 @@ def _export_mib(circuit: Circuit, file: Path) -> None:
 
     Raises: UnwritableOutput.
     """
-    from acdc.graphs.mib import save
-
     with export.writing(file):
         save(circuit, file)

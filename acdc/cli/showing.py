@@ -48,7 +48,7 @@ def _show(findings: Findings, files: tuple[Path, ...]) -> None:
 
 
 def _show_essentials(findings: Findings, file: Path) -> None:
-    from acdc.report.table import essence
+    from acdc.report.phrases import essence
 
     out = terminal.results()
     out.print(essence(findings), soft_wrap=True)

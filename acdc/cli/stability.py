@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from acdc.cli import options as given
 from acdc.cli import terminal
+from acdc.cli.destination import Destination
+from acdc.cli.interruption import interruptible
 from acdc.cli.options import circuit_file
+from acdc.cli.run_directory import free_directory, of_stability
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 
 if TYPE_CHECKING:
     from acdc.progress import Progress
@@ -31,12 +35,8 @@ def stability(
     Method, goal and setup are those it was found with. The circuit stays as it is; how often its edges were found again
     is added to circuit.json and to its pictures.
     """
-    from acdc.cli.destination import Destination
-    from acdc.cli.interruption import interruptible
     from acdc.cli.progress import watching
-    from acdc.cli.run_directory import free_directory, of_stability
     from acdc.discovery.rediscover import rediscover, request
-    from acdc.graphs.circuit import Circuit
     from acdc.judges.findings import Findings
     from acdc.report.table import stability as table
 

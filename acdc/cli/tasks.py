@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.cli import terminal
 from acdc.cli.options import AsJson
+from acdc.tasks.errors import BrokenPlugin
+from acdc.tasks.registry import get, names
 
 if TYPE_CHECKING:
     from acdc.tasks.task import Task
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def tasks(json: AsJson = False) -> None:
     """List the behaviours that can be asked for by name."""
-    from acdc.report.table import behaviours
+    from acdc.report.catalogue import behaviours
 
     known = _usable()
     if json:
@@ -27,9 +29,6 @@ def tasks(json: AsJson = False) -> None:
 
 def _usable() -> list[Task]:
     """The tasks that load; a broken plugin is told of and does not hide the others."""
-    from acdc.tasks.errors import BrokenPlugin
-    from acdc.tasks.registry import get, names
-
     found = []
     for name in names():
         try:

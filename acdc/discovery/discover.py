@@ -32,7 +32,7 @@ class Result:
     """A circuit, how faithful it is on the judgement prompts, and every size and faithfulness met on the way to it.
 
     `joining` are all edges that the search knows of, in the order in which they join a circuit, with their scores:
-    `acdc.discovery.cut` takes any other size from it.
+    `acdc.discovery.resizing` takes any other size from it.
     """
 
     circuit: Circuit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadProgram, MissingExtra
@@ -77,8 +78,6 @@ def tracr_module(name: str) -> Any:
 
     Raises: MissingExtra.
     """
-    from importlib import import_module
-
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

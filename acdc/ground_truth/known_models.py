@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from acdc import tasks
@@ -26,8 +27,6 @@ class KnownSubject:
 
         Raises: what the maker raises, such as for an extra that is not installed.
         """
-        from pkgutil import resolve_name
-
         arguments = (self.name, seed) if self.seeded else (self.name,)
         made: Known = resolve_name(self.maker)(*arguments)
         return made

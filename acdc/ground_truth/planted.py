@@ -20,7 +20,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -30,15 +30,14 @@ from typing_extensions import assert_never
 from acdc import tasks
 from acdc.errors import UnknownModel
 from acdc.graphs.ablation import Ablation
+from acdc.graphs.model.weights import BareWeights, from_weights
 from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.ground_truth.wiring import Board, Shape
 from acdc.tasks.builtin.planted_copy import FILLERS, LETTERS
 from acdc.tasks.builtin.planted_detour import COMMON, RARE
 from acdc.tasks.builtin.planted_sum import SIZE
-
-if TYPE_CHECKING:
-    from acdc.graphs.model.weights import BareWeights
+from acdc.tasks.models.training.word_level import word_level_tokenizer
 
 Motif = Literal["chain", "and", "or", "backup", "hidden"]
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
@@ -69,8 +68,6 @@ def control(seed: int, *, device: str | torch.device = "cpu", dtype: torch.dtype
 
     It has the size and the distribution of weights of the planted one, and does not do the task; no edge is true.
     """
-    from acdc.graphs.model.weights import BareWeights
-
     generator = torch.Generator().manual_seed(seed)
 
     def shuffled(matrix: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -122,9 +119,6 @@ def _known(
     device: str | torch.device,
     dtype: torch.dtype,
 ) -> Known:
-    from acdc.graphs.model.weights import from_weights
-    from acdc.tasks.models.training.word_level import word_level_tokenizer
-
     match motif:
         case "chain":
             task = tasks.get("planted_hops")

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from acdc.errors import UnknownModel
+from acdc.ground_truth.compiler import tracr_module
 
 PREFIX = "tracr:"
 NAMES = ("reverse", "proportion")
@@ -41,7 +42,6 @@ def program(name: str) -> RaspProgram:
 
     Raises: UnknownModel, MissingExtra.
     """
-    from acdc.ground_truth.compiler import tracr_module
     from acdc.tasks.builtin import tracr_proportion, tracr_reverse
 
     check_program(name)

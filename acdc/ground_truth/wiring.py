@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -17,10 +17,8 @@ from typing_extensions import assert_never
 
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.model.weights import BareLayer, BareWeights
 from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
-
-if TYPE_CHECKING:
-    from acdc.graphs.model.weights import BareWeights
 
 SHARP = 12.0
 """The attention score of what a head looks for; that of anything else is 0."""
@@ -155,8 +153,6 @@ class Board:
 
     def finish(self) -> BareWeights:
         """The weights, distractors included, in a random basis of the residual stream."""
-        from acdc.graphs.model.weights import BareLayer, BareWeights
-
         self._distract()
         basis, _ = torch.linalg.qr(self._normal(self.d_model, self.d_model))
         tokens = torch.zeros(self.shape.n_tokens, self.d_model, dtype=torch.float64)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from acdc.drain import drain
+
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
     from acdc.graphs.nodes import Edge
@@ -75,7 +77,6 @@ def named(edges: Iterable[Edge], words: str) -> tuple[InfluentialEdge, ...]:
 def _effects(problem: Problem) -> dict[Edge, float]:
     """How much each edge helps the behaviour in the whole model, to first order."""
     from acdc.algorithms.attribution import IntegratedGradients
-    from acdc.drain import drain
     from acdc.tasks.metrics import LogitDifference
 
     if not problem.metric.differentiable:

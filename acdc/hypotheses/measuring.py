@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from typing_extensions import assert_never
 
 from acdc.errors import AcdcError
+from acdc.graphs.circuit import Circuit
 from acdc.hypotheses.hypothesis import Claim, Hypothesis, Listed
 from acdc.hypotheses.influential_edges import InfluentialEdge, expendable, movers, named
+from acdc.judges.completeness import completeness
 from acdc.judges.faithfulness import CONFIDENCE, RESAMPLES, Interval, faithfulness
+from acdc.tasks.errors import BadPrompts
+from acdc.tasks.tokenisation import tokenise
 
 if TYPE_CHECKING:
     import torch
 
-    from acdc.graphs.circuit import Circuit
     from acdc.hypotheses.model_cache import ModelCache
     from acdc.problem import Problem
     from acdc.tasks.prompts import ListedPrompts
@@ -102,7 +105,6 @@ def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> Measure
 def _behaviour(problem: Problem) -> MeasuredClaim:
     from scipy.stats import binomtest
 
-    from acdc.graphs.circuit import Circuit
     from acdc.tasks.metrics import Accuracy
 
     def accuracies(circuits: Sequence[Circuit]) -> list[float]:
@@ -134,10 +136,8 @@ def _kl(problem: Problem, circuit: Circuit) -> MeasuredClaim:
 
 def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts) -> MeasuredClaim:
     """The worst divergence on these prompts; a missing edge carries what it does on the problem's own."""
-    from acdc.tasks.errors import BadPrompts
     from acdc.tasks.metrics import KLDivergence
     from acdc.tasks.prompts import PromptPairs
-    from acdc.tasks.tokenisation import tokenise
 
     pairs, problems = [], []
     for text, place in zip(prompts.texts, prompts.places, strict=True):
@@ -157,8 +157,6 @@ def _counterexamples(problem: Problem, circuit: Circuit, prompts: ListedPrompts)
 
 
 def _completeness(problem: Problem, circuit: Circuit) -> MeasuredClaim:
-    from acdc.judges.completeness import completeness
-
     worst = completeness(problem, circuit).worst
     rest = circuit.without([edge for edge in circuit.edges if edge.receiver.name in worst.nodes])
 

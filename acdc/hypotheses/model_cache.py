@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from acdc.models import name_of
+from acdc.graphs.circuit import Circuit
+from acdc.models import load_named, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,6 @@ class ModelCache:
 
         Raises: ChangedSubject when they are none that file or user ask about, and not `anyway`; as `problem`.
         """
-        from acdc.graphs.circuit import Circuit
         from acdc.judges.same_subject import differences
 
         circuit, subject = hypothesis.circuit, hypothesis.subject
@@ -61,8 +61,6 @@ class ModelCache:
         return self._problems[key]
 
     def _model(self, name: str, setup: Setup) -> Model:
-        from acdc.models import load_named
-
         if name in self._given:
             return self._given[name]
         key = (name, setup.dtype, setup.device)

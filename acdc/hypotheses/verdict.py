@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.hypothesis import Claim, Hypothesis
+from acdc.hypotheses.measuring import measure
 
 if TYPE_CHECKING:
     from acdc.hypotheses.influential_edges import InfluentialEdge
@@ -132,8 +133,6 @@ def judge(
 
     Raises: as `ModelCache.check` and `measure`.
     """
-    from acdc.hypotheses.measuring import measure
-
     model_cache.check(hypothesis, anyway=anyway, tell=tell)
     measured = measure(hypothesis, claim, model_cache)
     baseline = hypothesis.baselines.get(claim.name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from acdc.tasks.token_ids import is_token_ids
+from acdc.tasks.tokenisation import tokenise
 
 if TYPE_CHECKING:
     from acdc.problem import Problem
@@ -39,8 +42,6 @@ def answer_form(problem: Problem) -> AnswerForm | None:
 
     Answers that are measured whole are left out.
     """
-    from acdc.tasks.token_ids import is_token_ids
-
     tokenizer = problem.model.tokenizer
     if tokenizer is None:
         return None
@@ -65,10 +66,6 @@ def answer_form(problem: Problem) -> AnswerForm | None:
 
 def _other_forms(text: TextPair, length: int, tokenizer: Tokenizer) -> list[tuple[str, str, int]]:
     """The answers whose other form is one known token after the clean prompt: both forms, and the token."""
-    from dataclasses import replace
-
-    from acdc.tasks.tokenisation import tokenise
-
     found = []
     for word in text.answers:
         other = word[1:] if word.startswith(" ") else f" {word}"

@@ -31,19 +31,30 @@ Verdict = Literal["holds", "conditional", "fails", "not measured"]
 
 
 @dataclass(frozen=True)
+class AssessmentPlan:
+    """What is claimed of a circuit, and how hard it is tested.
+
+    It is claimed to keep `at_least` this part of the behaviour, and held against `draws` random circuits, drawn with
+    `seed`.
+    """
+
+    at_least: float = AT_LEAST
+    seed: int = 0
+    draws: int = RANDOM
+
+
+@dataclass(frozen=True)
 class AssessmentSubject:
     """A circuit with what is known of it already: the prompts to judge it on, its faithfulness and completeness.
 
-    It is held against `draws` random circuits; `watch` hears how many of them have been measured.
+    `watch` hears how many random circuits have been measured.
     """
 
     problem: Problem
     findings: Findings
     faithfulness: Faithfulness
     completeness: Completeness | None
-    at_least: float = AT_LEAST
-    seed: int = 0
-    draws: int = RANDOM
+    plan: AssessmentPlan = AssessmentPlan()
     watch: Watch | None = None
 
 
@@ -89,11 +100,9 @@ def verdict(sections: Sequence[Section]) -> Verdict:
 
 
 def _faithfulness(case: AssessmentSubject) -> Iterator[Section]:
-    kept = case.faithfulness.normalised
-    words = (
-        f"keeps {kept.value:.1%} (95% CI {kept.low:.1%} to {kept.high:.1%}); at least {case.at_least:.0%} is claimed"
-    )
-    yield Section("faithfulness", "holds" if kept.value >= case.at_least else "fails", words)
+    kept, claimed = case.faithfulness.normalised, case.plan.at_least
+    words = f"keeps {kept.value:.1%} (95% CI {kept.low:.1%} to {kept.high:.1%}); at least {claimed:.0%} is claimed"
+    yield Section("faithfulness", "holds" if kept.value >= claimed else "fails", words)
 
 
 def _completeness(case: AssessmentSubject) -> Iterator[Section]:
@@ -106,7 +115,7 @@ def _completeness(case: AssessmentSubject) -> Iterator[Section]:
 
 
 def _sensitivity(case: AssessmentSubject) -> Iterator[Section]:
-    measured = sensitivity(case.problem, case.findings.circuit, case.at_least, watch=case.watch)
+    measured = sensitivity(case.problem, case.findings.circuit, case.plan.at_least, watch=case.watch)
     data = measured.to_json()
     by_ablation = {name: parts[case.problem.metric.name] for name, parts in measured.kept.items()}
     by_metric = measured.kept[case.problem.ablation.value]
@@ -148,16 +157,17 @@ def _statistical_tests(case: AssessmentSubject) -> Iterator[Section]:
 
 
 def _equivalence(case: AssessmentSubject) -> Section:
-    alike = equivalence(case.problem, case.findings.circuit, case.seed)
+    alike = equivalence(case.problem, case.findings.circuit, case.plan.seed)
+    tost = alike.tost
     words = (
-        f"scores like the model, {alike.difference:+.2g} within {alike.margin:.2g} (TOST, {_p(alike.p_alike)}); "
-        f"that as many prompts are above as below: {_p(alike.p_differs)}"
+        f"scores like the model, {tost.difference:+.2g} within {tost.margin:.2g} (TOST, {_p(tost.p_value)}); "
+        f"that as many prompts are above as below: {_p(alike.sign_test.p_value)}"
     )
-    return Section("equivalence", _shown(alike.p_alike <= LEVEL), words, alike.to_json())
+    return Section("equivalence", _shown(tost.p_value <= LEVEL), words, alike.to_json())
 
 
 def _independence(case: AssessmentSubject) -> Section:
-    apart = independence(case.problem, case.findings.circuit, case.seed)
+    apart = independence(case.problem, case.findings.circuit, case.plan.seed)
     if not apart.varies:
         words = "the model scores the same on every prompt, so that nothing can depend on it"
         return Section("independence", "not measured", words, apart.to_json())
@@ -166,7 +176,7 @@ def _independence(case: AssessmentSubject) -> Section:
 
 
 def _minimality(case: AssessmentSubject) -> Section:
-    least = minimality(case.problem, case.findings.circuit, case.seed, added=case.draws, watch=case.watch)
+    least = minimality(case.problem, case.findings.circuit, case.plan.seed, added=case.plan.draws, watch=case.watch)
     words = (
         f"{len(least.useless):,} of {len(least.edges):,} edges do no more than random ones between its nodes "
         f"(level {least.level} after Holm)"
@@ -175,7 +185,7 @@ def _minimality(case: AssessmentSubject) -> Section:
 
 
 def _sufficiency(case: AssessmentSubject) -> Section:
-    enough = sufficiency(case.problem, case.findings.circuit, case.seed, draws=case.draws, watch=case.watch)
+    enough = sufficiency(case.problem, case.findings.circuit, case.plan.seed, draws=case.plan.draws, watch=case.watch)
     words = (
         f"nearer to the model than {_beaten(enough.uniform)} random circuits of its size, "
         f"{_beaten(enough.stratified)} with its layers ({_p(enough.p_value)})"
@@ -185,7 +195,9 @@ def _sufficiency(case: AssessmentSubject) -> Section:
 
 def _necessity(case: AssessmentSubject) -> Section:
     try:
-        needed = partial_necessity(case.problem, case.findings.circuit, case.seed, draws=case.draws, watch=case.watch)
+        needed = partial_necessity(
+            case.problem, case.findings.circuit, case.plan.seed, draws=case.plan.draws, watch=case.watch
+        )
     except NoRoomBeside:
         return Section("necessity", "not measured", "no random circuit of its size fits beside it")
     words = (

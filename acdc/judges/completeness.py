@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.judges.distance import Watch
 from acdc.progress import Progress
 
 if TYPE_CHECKING:
-    from acdc.graphs.circuit import Circuit
     from acdc.graphs.nodes import Node
     from acdc.problem import Problem
 
@@ -123,8 +123,6 @@ def _strongest(circuit: Circuit, count: int) -> tuple[Node, ...]:
 
 def _gaps(problem: Problem, circuit: Circuit, without: Sequence[tuple[Node, ...]]) -> list[Gap]:
     """What circuit and model keep without the circuit's edges into each of these sets of nodes."""
-    from acdc.graphs.circuit import Circuit
-
     model = Circuit.full(circuit.graph)
     taken = [[edge for edge in circuit.edges if edge.receiver in nodes] for nodes in without]
     runs = [whole.without(edges) for whole in (circuit, model) for edges in taken]

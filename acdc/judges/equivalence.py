@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.precision import require_finite
 
 if TYPE_CHECKING:
-    import numpy
     import numpy.typing
 
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
 
 SLACK = 0.1
@@ -23,26 +24,48 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Equivalence:
-    """Whether circuit and model score alike.
+class SignTest:
+    """How many prompts the circuit scores above, below and as the model; H0: the part above is within 1/2 +- 0.1.
 
-    `above`, `below` and `equal` count prompts by the circuit's score against the model's. `p_differs` is that of the
-    sign test, H0: the part of prompts above is within 1/2 +- 0.1; a small one says that they differ, but few prompts
-    leave it large whatever the circuit. So `p_alike` is that of two one-sided t-tests (TOST), H0: the mean difference
-    is at least `margin` either way; a small one says that they are alike. `difference` is the mean, circuit less model.
+    A small p-value says that they differ, but few prompts leave it large whatever the circuit.
     """
 
     above: int
     below: int
     equal: int
-    p_differs: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class TwoOneSidedTests:
+    """The mean difference, circuit less model; H0 of the two t-tests (TOST): it is at least `margin` either way.
+
+    A small p-value says that they are alike.
+    """
+
     difference: float
     margin: float
-    p_alike: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether circuit and model score alike, prompt by prompt and on the mean."""
+
+    sign_test: SignTest
+    tost: TwoOneSidedTests
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data."""
-        return asdict(self)
+        """All of it as plain JSON data; the p-values by what a small one says."""
+        return {
+            "above": self.sign_test.above,
+            "below": self.sign_test.below,
+            "equal": self.sign_test.equal,
+            "p_differs": self.sign_test.p_value,
+            "difference": self.tost.difference,
+            "margin": self.tost.margin,
+            "p_alike": self.tost.p_value,
+        }
 
 
 def equivalence(problem: Problem, circuit: Circuit, seed: int = 0, *, margin: float = MARGIN) -> Equivalence:
@@ -53,8 +76,6 @@ def equivalence(problem: Problem, circuit: Circuit, seed: int = 0, *, margin: fl
     Raises: BadSetting when there are fewer than two prompts or the margin is not positive; UnmeasurableBehaviour,
     DifferentGraphs.
     """
-    from acdc.graphs.circuit import Circuit
-
     full, none = problem.bounds
     values = problem.measure([Circuit.full(problem.graph), circuit])[0].numpy()
     return compare(values[0], values[1], margin * abs(full - none))
@@ -68,22 +89,15 @@ def compare(
     Raises: BadSetting, NotFinite.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, for the sign test; Schuirmann 1987 for TOST.
     """
-    import numpy
-
     if len(model) < 2 or not margin > 0:
         raise BadSetting(f"{len(model)} prompts and a margin of {margin} were given; wanted 2 prompts and one above 0")
     require_finite("equivalence", model, circuit)
     change = circuit - model
     near = numpy.abs(change) <= _ROUNDING * max(float(numpy.abs(model).max()), margin)
-    above, below = int((~near & (change > 0)).sum()), int((~near & (change < 0)).sum())
+    above, below, equal = (int(some.sum()) for some in (~near & (change > 0), ~near & (change < 0), near))
     return Equivalence(
-        above,
-        below,
-        int(near.sum()),
-        sign_test(above, below, int(near.sum())),
-        float(change.mean()),
-        margin,
-        two_one_sided(change, margin),
+        SignTest(above, below, equal, sign_test(above, below, equal)),
+        TwoOneSidedTests(float(change.mean()), margin, two_one_sided(change, margin)),
     )
 
 

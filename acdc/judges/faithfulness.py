@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc.graphs.circuit import Circuit
+
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
 
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
 
 CONFIDENCE = 0.95
@@ -91,7 +92,6 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     """
     import numpy
 
-    from acdc.graphs.circuit import Circuit
     from acdc.tasks.metrics import Accuracy, KLDivergence
 
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch

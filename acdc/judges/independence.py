@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
 from acdc.precision import require_finite
+from acdc.tasks.metrics import LogitDifference
 
 if TYPE_CHECKING:
-    import numpy
     import numpy.typing
 
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
 
 PERMUTATIONS = 1000
@@ -49,11 +51,6 @@ def independence(
 
     Raises: BadSetting when there are fewer than two prompts or no permutation; UnmeasurableBehaviour, DifferentGraphs.
     """
-    import numpy
-
-    from acdc.graphs.circuit import Circuit
-    from acdc.tasks.metrics import LogitDifference
-
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     metrics = [problem.metric, LogitDifference()]
     values = problem.measure([Circuit.full(problem.graph), ~circuit], metrics).numpy()
@@ -78,8 +75,6 @@ def permuted(
     Raises: BadSetting, NotFinite.
     Source: Gretton et al. 2007, A kernel statistical test of independence, section 2, as in Shi et al. 2024.
     """
-    import numpy
-
     n = len(x)
     if n < 2 or permutations < 1:
         raise BadSetting(f"{n} prompts and {permutations} permutations were given; wanted at least 2 and 1")
@@ -96,8 +91,6 @@ def permuted(
 
 def _kernel(x: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[numpy.float64]:
     """The Gaussian kernel of all pairs; the median is over pairs that differ, for scores of which most are equal."""
-    import numpy
-
     apart = numpy.abs(x[:, None] - x[None, :])
     differing = apart[apart > 1e-9 * max(1.0, float(numpy.abs(x).max()))]
     if not len(differing):

@@ -6,15 +6,17 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import INPUT, LOGITS
 from acdc.judges.distance import Watch, distances
 from acdc.precision import require_finite
 
 if TYPE_CHECKING:
-    import numpy
     import numpy.typing
 
-    from acdc.graphs.circuit import Circuit
     from acdc.graphs.nodes import Edge
     from acdc.problem import Problem
 
@@ -100,8 +102,6 @@ def minimality(
     Raises: BadSetting when the circuit has no edge or `added` is not positive; UnmeasurableBehaviour, DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, with Holm's for Bonferroni's correction.
     """
-    from acdc.graphs.circuit import Circuit
-
     if not circuit.edges or added < 1:
         raise BadSetting(
             f"there is nothing to knock out: got {len(circuit)} edges and {added} to add, wanted 1 of each"
@@ -128,7 +128,6 @@ def beating(
 
     Raises: NotFinite.
     """
-    import numpy
     from scipy.stats import binom
 
     require_finite("minimality", own, added)
@@ -143,8 +142,6 @@ def holm(p_values: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[
     Raises: NotFinite.
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
     """
-    import numpy
-
     require_finite("several tests at once", p_values)
     order = numpy.argsort(p_values)
     stepped = numpy.maximum.accumulate((len(p_values) - numpy.arange(len(p_values))) * p_values[order])
@@ -155,8 +152,6 @@ def holm(p_values: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[
 
 def _addable(circuit: Circuit, count: int, seed: int) -> list[Edge]:
     """Edges outside the circuit that would be live in it; all of them, or so many drawn at random."""
-    from acdc.graphs.nodes import INPUT, LOGITS
-
     live = circuit.pruned().edges
     read, fed = {edge.sender for edge in live} | {LOGITS}, {edge.receiver for edge in live} | {INPUT}
     outside = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc.graphs.circuit import Circuit
 from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.faithfulness import Interval, ratio_of_means
 from acdc.judges.random_circuits import random_circuits
@@ -12,7 +13,6 @@ from acdc.judges.rank_test import RankTest, rank_test
 from acdc.judges.sufficiency import RANDOM
 
 if TYPE_CHECKING:
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
 
 
@@ -32,8 +32,6 @@ def necessity(problem: Problem, circuit: Circuit, seed: int = 0) -> Necessity:
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
-    from acdc.graphs.circuit import Circuit
-
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     full, rest, none = problem.measure([Circuit.full(problem.graph), ~circuit, Circuit.empty(problem.graph)])[0].numpy()
     return Necessity(ratio_of_means(full, rest, none, seed))
@@ -51,8 +49,6 @@ def partial_necessity(
     Raises: NoRoomBeside; BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3.
     """
-    from acdc.graphs.circuit import Circuit
-
     equal, model = rounding(problem), Circuit.full(problem.graph)
     without = [~other for other in random_circuits(circuit, draws, "uniform", seed, outside=True)]
     own = float(distances(problem, model, [~circuit])[0])

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.judges.distance import Watch
 from acdc.progress import Progress
 
 if TYPE_CHECKING:
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
 
 AT_LEAST = 0.8
@@ -64,8 +65,6 @@ def sensitivity(
 
     Raises: BadSetting when `at_least` is no fraction above 0; DifferentGraphs.
     """
-    from acdc.graphs.ablation import Ablation
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Effect
     from acdc.tasks.metrics import metric, metric_names
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.errors import NoRoomBeside
+from acdc.judges.completeness import completeness
 from acdc.judges.equivalence import Equivalence, equivalence
 from acdc.judges.independence import Independence, independence
 from acdc.judges.minimality import Minimality, minimality
@@ -47,8 +48,6 @@ def statistical_tests(
 
     Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
     """
-    from acdc.judges.completeness import completeness
-
     enough = sufficiency(problem, circuit, seed, draws=draws, watch=watch)
     try:
         needed = partial_necessity(problem, circuit, seed, draws=draws, watch=watch)

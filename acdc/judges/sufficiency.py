@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from acdc.graphs.circuit import Circuit
 from acdc.judges.distance import Watch, distances, rounding
 from acdc.judges.random_circuits import Draw, random_circuits
 from acdc.judges.rank_test import RankTest, rank_test
 
 if TYPE_CHECKING:
-    from acdc.graphs.circuit import Circuit
     from acdc.problem import Problem
 
 RANDOM = 1000
@@ -48,8 +48,6 @@ def sufficiency(
     Raises: BadSetting when no edge of the circuit is live; UnmeasurableBehaviour, DifferentGraphs.
     Source: Shi et al. 2024 (arXiv:2410.13032), section 3, with both kinds of random circuits.
     """
-    from acdc.graphs.circuit import Circuit
-
     equal, model = rounding(problem), Circuit.full(problem.graph)
     own = float(distances(problem, model, [circuit])[0])
 

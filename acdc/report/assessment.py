@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from acdc.report.columns import plain_table
 
 if TYPE_CHECKING:
     from acdc.judges.assessment import Section, Verdict
@@ -21,7 +22,7 @@ def tables(sections: Sequence[Section], verdict: Verdict) -> Iterator[Renderable
     for section in sections:
         if section.sensitivity:
             yield grid(section.sensitivity)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = plain_table()
     table.add_column("question", style="bold", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("what it rests on")
@@ -33,7 +34,7 @@ def tables(sections: Sequence[Section], verdict: Verdict) -> Iterator[Renderable
 
 def grid(measured: Sensitivity) -> RenderableType:
     """What a circuit keeps, a line for each metric and a column for each ablation."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = plain_table()
     table.add_column("", no_wrap=True)
     for ablation in measured.kept:
         table.add_column(ablation, justify="right", no_wrap=True)

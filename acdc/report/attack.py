@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from acdc.attacks.case import BOUND
 from acdc.attacks.diagnosis import MOST, recurring
 from acdc.attacks.variations import DROP, LEVEL, STANDARD
+from acdc.report.columns import fact_table, plain_table
 
 if TYPE_CHECKING:
     from acdc.attacks.case import Case
@@ -44,7 +44,7 @@ def tables(attack: Attack, title: str) -> Iterator[RenderableType]:
     if found.diagnosis:
         yield _diagnosis(found.diagnosis)
     if lines := _lines(attack):
-        yield _pairs(lines)
+        yield fact_table(lines)
 
 
 def verdict(attack: Attack) -> Text:
@@ -66,9 +66,9 @@ def verdict(attack: Attack) -> Text:
         text.append("Nothing was found", style="bold")
         text.append(": the model was right on none of the prompts that were tried.")
     if varied := found.variations or ():
-        standard, broken = varied[0], [one.name for one in varied[1:] if one.verdict == "breaks"]
-        text.append(f" On its own prompts the KL is {standard.kl.max:.2f} at most." if standard.kl else "")
-        if standard.verdict == "breaks":
+        standard, broken = varied[0].measured, [one.name for one in varied[1:] if one.verdict == "breaks"]
+        text.append(f" On its own prompts the KL is {standard.kl.max:.2f} at most." if standard else "")
+        if standard and varied[0].verdict == "breaks":
             text.append(
                 f"\nOf its own prompts, it does {_part(standard.kept)} of the {standard.model_right:,} that the model "
                 "does right: a variation on which it holds is done no worse than these."
@@ -81,16 +81,17 @@ def verdict(attack: Attack) -> Text:
 
 
 def _variations(varied: Sequence[Varied]) -> RenderableType:
-    table = _table()
+    table = plain_table()
     table.add_column("variation", no_wrap=True)
     for name in ("model right", "circuit too", "KL p50", "p99", "max"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     for one in varied:
-        spread = [one.kl.p50, one.kl.p99, one.kl.max] if one.kl else [None] * 3
-        accuracies = [_share(one.model_accuracy, one.count), _share(one.kept, one.model_right)]
-        words = Text(one.verdict, style=_STYLES[one.verdict])
-        table.add_row(one.name, *accuracies, *(_number(value) for value in spread), words)
+        figures = ["-"] * 5
+        if met := one.measured:
+            figures = [_share(met.model_accuracy, met.count), _share(met.kept, met.model_right)]
+            figures += [_number(value) for value in (met.kl.p50, met.kl.p99, met.kl.max)]
+        table.add_row(one.name, *figures, Text(one.verdict, style=_STYLES[one.verdict]))
     legend = Text(
         "model right: on which part of the prompts the model is right; circuit too: on which part of those the circuit "
         "is right as well; KL(model || circuit) in nats, over all of them. A variation breaks the circuit where this "
@@ -106,16 +107,16 @@ def _crossing(crossed: Crossing) -> RenderableType:
         "length; KL in nats"
     )
     figures: dict[str, Interval] = {
-        "mean": crossed.mean,
-        **{f"p{100 * one.q:g}": one.value for one in crossed.percentiles},
+        "mean": crossed.kl.mean,
+        **{f"p{100 * one.q:g}": one.value for one in crossed.kl.percentiles},
     }
-    table = _table(header=False)
+    table = plain_table(header=False)
     for name, interval in figures.items():
         table.add_row(name, _number(interval.value), f"95% CI {interval.low:.2f} to {interval.high:.2f}")
     table.add_row(
         "max",
-        _number(crossed.maximum.value),
-        f"95% sure: at least {crossed.maximum.passes:.1%} of all such pairs are below",
+        _number(crossed.kl.maximum.value),
+        f"95% sure: at least {crossed.kl.maximum.passes:.1%} of all such pairs are below",
     )
     parts: list[RenderableType] = [Text(title, style="bold"), table]
     if crossed.strata:
@@ -125,27 +126,29 @@ def _crossing(crossed: Crossing) -> RenderableType:
 
 def _worst_words(strata: Sequence[Stratum]) -> RenderableType:
     """The words on which the circuit is worst, by the lower end of the interval of their pairs' mean KL."""
-    table = _table()
+    table = plain_table()
     for name in ("slot", "word", "of the"):
         table.add_column(name, no_wrap=True)
     for name in ("pairs", "mean", "95% CI", "p99", "max"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in strata[:_SHOWN]:
-        figures = (_number(one.mean), f"{max(one.low, 0.0):.2f} to {one.high:.2f}", _number(one.p99), _number(one.max))
-        table.add_row(Text(one.slot), Text(one.word), f"{one.side} prompt", f"{one.count:,}", *figures)
+        where, mean = one.where, one.mean
+        interval = f"{max(mean.low, 0.0):.2f} to {mean.high:.2f}"
+        figures = (f"{one.count:,}", _number(mean.value), interval, _number(one.p99), _number(one.max))
+        table.add_row(Text(where.slot), Text(where.word), f"{where.side} prompt", *figures)
     return Group(Text("The words on which the circuit is worst, by the mean KL of their pairs", style="bold"), table)
 
 
 def _cases(worst: Sequence[Case]) -> RenderableType:
     shown = worst[:_SHOWN]
-    table = _table(header=False)
+    table = plain_table(header=False)
     table.add_column(justify="right", style="bold", no_wrap=True)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     for number, case in enumerate(shown, start=1):
         table.add_row(str(number), "prompt", Text(case.pair.clean))  # brackets in a prompt are no markup
         table.add_row("", "corrupt", Text(case.pair.corrupt))
-        said = Text.assemble(f"the model {case.model!r}, the circuit ", (f"{case.circuit!r}", _right(case)))
+        said = Text.assemble(f"the model {case.model.text!r}, the circuit ", (repr(case.circuit.text), _right(case)))
         table.add_row("", "says", said)
         table.add_row("", "KL", f"{case.kl:.2f}, found {_where(case)}")
     of = f"The {len(shown)} worst of {len(worst)} cases kept" if len(shown) < len(worst) else "The worst cases"
@@ -153,7 +156,7 @@ def _cases(worst: Sequence[Case]) -> RenderableType:
 
 
 def _diagnosis(found: Sequence[Diagnosis]) -> RenderableType:
-    table = _table(header=False)
+    table = plain_table(header=False)
     table.add_column(justify="right", style="bold", no_wrap=True)
     table.add_column()
     for number, one in enumerate(found, start=1):
@@ -209,7 +212,7 @@ def _where(case: Case) -> str:
 
 
 def _right(case: Case) -> str:
-    return "green" if case.circuit_right else "bold red"
+    return "green" if case.circuit.right else "bold red"
 
 
 def _share(fraction: float | None, of: int) -> str:
@@ -222,16 +225,3 @@ def _part(fraction: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _pairs(rows: Mapping[str, str]) -> Table:
-    table = _table(header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, words in rows.items():
-        table.add_row(name, words)
-    return table
-
-
-def _table(*, header: bool = True) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=header)

@@ -7,8 +7,9 @@ from statistics import mean
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from acdc.report.columns import plain_table
 
 LEGEND = (
     "Means over seeds. Edge and node AUC: the area under the ROC's pessimistic staircase; plain: under straight lines, "
@@ -49,7 +50,7 @@ def by(results: Sequence[_Result], setting: str) -> dict[str, list[_Result]]:
 def _table(ablation: str, results: Sequence[_Result]) -> Iterator[RenderableType]:
     seeds = len({result["settings"]["seed"] for result in results})
     yield Text(f"{ablation} ablation, {seeds} seed{'s' * (seeds != 1)}", style="bold")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = plain_table()
     table.add_column("\nmethod", no_wrap=True)
     for title, _, _ in _COLUMNS:
         table.add_column(title, justify="right", no_wrap=True)

@@ -13,7 +13,8 @@ from acdc.graphs.ablation import Ablation
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.findings import Findings
 from acdc.provenance import MetricOrigin
-from acdc.report.table import size
+from acdc.report.columns import plain_table
+from acdc.report.phrases import size
 
 if TYPE_CHECKING:
     from acdc.graphs.nodes import Edge
@@ -41,7 +42,7 @@ def tables(found: Difference, a: Findings, b: Findings, top: int) -> Iterator[Re
 
 
 def _header(found: Difference, a: Findings, b: Findings) -> Table:
-    table = _table(header=False)
+    table = plain_table(header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for name, findings in (("circuit A", a), ("circuit B", b)):
@@ -54,7 +55,7 @@ def _header(found: Difference, a: Findings, b: Findings) -> Table:
 
 
 def _faithfulness(found: Difference) -> RenderableType:
-    table = _table()
+    table = plain_table()
     for title in ("prompts", "metric, ablation"):
         table.add_column(title)
     for name in ("circuit A keeps", "circuit B keeps"):
@@ -82,7 +83,7 @@ def _edges(
     top: int,
 ) -> RenderableType:
     shown = list(zip(edges, cells, strict=True))[: top or None]
-    table = _table()
+    table = plain_table()
     table.add_column("edge", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
@@ -91,7 +92,3 @@ def _edges(
     of = "" if len(shown) == len(edges) else f"first {len(shown):,} of "
     count = f"{len(edges):,} edge{'s' * (len(edges) != 1)}"
     return Group(Text(f"{of}{count} {title}".capitalize(), style="bold"), table)
-
-
-def _table(*, header: bool = True) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=header)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from acdc.algorithms.attribution import Attribution
+from acdc.batch import Batching
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -52,7 +53,7 @@ def test_without_metrics_the_problems_own_is_measured(measurable: Problem) -> No
 @pytest.mark.parametrize("ablation", Ablation)
 def test_batches_change_no_number(measurable: Problem, ablation: Ablation) -> None:
     whole = replace(measurable, ablation=ablation)
-    split = replace(whole, batch_size=2)
+    split = replace(whole, batching=Batching(2))
     assert [len(batch.prompts) for batch in whole.batches] == [3, 3]
     assert [len(batch.prompts) for batch in split.batches] == [2, 1, 2, 1]
     circuits = some_circuits(whole)
@@ -63,7 +64,7 @@ def test_batches_change_no_number(measurable: Problem, ablation: Ablation) -> No
 def test_padding_changes_no_number(llama: Model, ablation: Ablation) -> None:
     pairs = behaviour(llama, (9, 11, 10, 9, 11))
     padded = Problem(llama, pairs, LogitDifference(), ablation)
-    apart = replace(padded, batch_size=1)
+    apart = replace(padded, batching=Batching(1))
     assert [tuple(batch.clean.shape) for batch in padded.prompt_batches] == [(5, 11)]
     assert len(apart.prompt_batches) == 5
     circuits = some_circuits(padded)
@@ -143,7 +144,7 @@ def test_prompts_that_do_not_fit_into_memory_together_are_measured_and_scored_al
     measurable: Problem, ablation: Ablation
 ) -> None:
     roomy = replace(measurable, ablation=ablation)
-    cramped = replace(roomy, max_bytes=roomy._bytes_per_token * 8)
+    cramped = replace(roomy, batching=Batching(max_bytes=roomy._bytes_per_token * 8))
     assert len(cramped.batches) == len(cramped.pairs) > len(roomy.batches), "a batch holds one prompt"
     assert next(iter(cramped.batches)) is not next(iter(cramped.batches)), "batches are not kept"
     circuits = [Circuit.full(roomy.graph), Circuit.empty(roomy.graph)]

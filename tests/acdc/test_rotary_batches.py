@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from acdc import graphs
+from acdc.batch import Batching
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.crossing import CrossedRun
@@ -73,7 +74,7 @@ def test_batches_and_padding_change_no_number(checkpoints: Checkpoints, tmp_path
     for ablation, size in ((Ablation.RESAMPLE, 1), (Ablation.MEAN, 2)):
         one = replace(whole, ablation=ablation)
         values = one.measure(circuits, metrics)
-        other = replace(one, batch_size=size).measure(circuits, metrics)
+        other = replace(one, batching=Batching(size)).measure(circuits, metrics)
         torch.testing.assert_close(other, values, rtol=0, atol=1e-9)
     parts = torch.empty_like(values)
     for batch in one.batches:

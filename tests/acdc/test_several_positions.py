@@ -16,6 +16,7 @@ from acdc.algorithms.information_flow import InformationFlow
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
+from acdc.batch import Batching
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -70,7 +71,7 @@ def circuits(problem: Problem) -> Sequence[Circuit]:
 def test_every_prompt_is_measured_by_the_mean_over_its_positions(
     several: Problem, ablation: Ablation, size: int | None
 ) -> None:
-    problem = replace(several, ablation=ablation, batch_size=size)
+    problem = replace(several, ablation=ablation, batching=Batching(size))
     metrics = [LogitDifference(), KLDivergence(), Accuracy()]
     found = problem.measure(circuits(problem), metrics)
     assert found.shape == (3, 3, 6)
@@ -80,7 +81,7 @@ def test_every_prompt_is_measured_by_the_mean_over_its_positions(
 
 
 def test_prompts_that_do_not_fit_into_memory_together_are_measured_alike(several: Problem) -> None:
-    cramped = replace(several, max_bytes=several._bytes_per_token * 40)
+    cramped = replace(several, batching=Batching(max_bytes=several._bytes_per_token * 40))
     assert len(cramped.batches) > len(several.batches)
     torch.testing.assert_close(
         cramped.measure(circuits(several)), several.measure(circuits(several)), rtol=0, atol=1e-9
@@ -125,7 +126,7 @@ def test_a_case_is_right_where_every_position_is(several: Problem) -> None:
     full = Circuit.full(several.graph)
     right = several.measure([full], [Accuracy()])[0, 0]
     found = cases(several, full, "here")
-    assert [case.model_right for case in found] == (right > 1 - 1e-9).tolist()
+    assert [case.model.right for case in found] == (right > 1 - 1e-9).tolist()
 
 
 @pytest.mark.parametrize("ask", [crossing, diagnosis])

@@ -15,6 +15,7 @@ from acdc.algorithms.greedy import GreedyPruning
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
+from acdc.batch import Batching
 from acdc.correctness import correct
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
@@ -79,7 +80,7 @@ def test_the_model_is_measured_as_a_loop_over_its_logits_does(
     whole: Problem, asked: list[tuple[TokenPair, list[Words], list[Words]]], size: int | None
 ) -> None:
     both = [Circuit.full(whole.graph), Circuit.empty(whole.graph)]
-    found = replace(whole, batch_size=size).measure(both, [WHOLE, NegativeLogLikelihood()])
+    found = replace(whole, batching=Batching(size)).measure(both, [WHOLE, NegativeLogLikelihood()])
     for index, (pair, answers, distractors) in enumerate(asked):
         for circuit, prompt in enumerate((pair.clean, pair.corrupt)):
             right, wrong = (
@@ -130,8 +131,8 @@ def test_it_is_right_where_the_model_says_the_whole_answer(whole: Problem) -> No
     pairs = PromptPairs((replace(whole.pairs.pairs[1], also=(wrong, *whole.pairs.pairs[1].also[1:])),))
     assert correct(replace(whole, pairs=pairs)).tolist() == [False]
     for case in cases(whole, Circuit.full(whole.graph), "here"):
-        assert case.model_right
-        assert case.circuit_right
+        assert case.model.right
+        assert case.circuit.right
         assert case.kl == pytest.approx(0, abs=1e-9)
 
 

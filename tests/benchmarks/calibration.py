@@ -135,11 +135,11 @@ def _planted(motif: Motif, seed: int, draws: int) -> Iterator[tuple[str, bool]]:
     useless = [e for e in (~true).ordered() if e in Circuit(true.graph, true.edges | {e}).pruned().edges]
     added = draw.choice(useless)
     more = Circuit(true.graph, true.edges | {added})
-    yield "equivalence, sign test: edge dropped", equivalence(problem, dropped).p_differs <= LEVEL
-    yield "equivalence, sign test: another circuit", equivalence(problem, other).p_differs <= LEVEL
-    yield "equivalence, TOST: the true circuit is alike", equivalence(problem, true).p_alike <= LEVEL
-    yield "equivalence, TOST: edge dropped is not", equivalence(problem, dropped).p_alike > LEVEL
-    yield "equivalence, TOST: another circuit is not", equivalence(problem, other).p_alike > LEVEL
+    yield "equivalence, sign test: edge dropped", equivalence(problem, dropped).sign_test.p_value <= LEVEL
+    yield "equivalence, sign test: another circuit", equivalence(problem, other).sign_test.p_value <= LEVEL
+    yield "equivalence, TOST: the true circuit is alike", equivalence(problem, true).tost.p_value <= LEVEL
+    yield "equivalence, TOST: edge dropped is not", equivalence(problem, dropped).tost.p_value > LEVEL
+    yield "equivalence, TOST: another circuit is not", equivalence(problem, other).tost.p_value > LEVEL
     yield "independence: another circuit, no edge shared", independence(problem, apart).p_value <= LEVEL
     yield "minimality: useless edge added", minimality(problem, more).useless == (added,)
     yield "minimality: no true edge is useless", minimality(problem, true).useless == ()

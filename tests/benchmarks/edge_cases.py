@@ -30,13 +30,13 @@ def table(name: str, setup: Setup) -> Iterator[str]:
 
 
 def _figures(varied: Varied) -> list[str]:
-    if varied.kl is None or varied.model_accuracy is None or varied.circuit_accuracy is None:
+    if (measured := varied.measured) is None:
         return ["0", "", "", "", "", "", varied.verdict]
-    accuracies = [f"{100 * part:.0f}%" for part in (varied.model_accuracy, varied.circuit_accuracy)]
-    spread = [f"{part:.3f}" for part in (varied.kl.p50, varied.kl.p99, varied.kl.max)]
+    accuracies = [f"{100 * part:.0f}%" for part in (measured.model_accuracy, measured.circuit_accuracy)]
+    spread = [f"{part:.3f}" for part in (measured.kl.p50, measured.kl.p99, measured.kl.max)]
     chance = "" if varied.p_value is None else f" (p = {varied.p_value:.2g})"
     verdict = f"**breaks**{chance}" if varied.verdict == "breaks" else varied.verdict
-    return [str(varied.count), *accuracies, *spread, verdict]
+    return [str(measured.count), *accuracies, *spread, verdict]
 
 
 def main(*names: str) -> None:

@@ -13,7 +13,8 @@ from acdc.attacks.search import search
 from acdc.discovery.discover import discover
 from acdc.models import load_named
 from acdc.robust.learning import discover_robust
-from acdc.robust.rounds import CircuitFigures, RobustPlan
+from acdc.robust.plan import RobustPlan
+from acdc.robust.result import CircuitFigures, UnseenAttack
 from acdc.settings import Edges, Setup
 
 TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "induction", "ioi", "planted_detour")
@@ -23,11 +24,9 @@ TASKS = ("periodic", "greater_than", "agreement", "docstring", "addition", "indu
 class Outcome:
     """How the first and the robust circuit stand, and by metric what as many edges do without counterexamples."""
 
-    first: CircuitFigures
-    last: CircuitFigures
+    unseen: UnseenAttack
     controls: dict[str, CircuitFigures]
     rounds: int
-    helped: bool
 
 
 def outcome(name: str, setup: Setup, plan: RobustPlan) -> Outcome:
@@ -35,23 +34,24 @@ def outcome(name: str, setup: Setup, plan: RobustPlan) -> Outcome:
     task = tasks.get(name)
     model = load_named(task.model, setup)
     refined = discover_robust(task, model, setup=setup, plan=plan)
-    goal = Edges(int(plan.growth * refined.first.edges))
+    goal = Edges(int(plan.growth * refined.unseen.first.edges))
     controls = {}
     for metric in dict.fromkeys(("kl", task.metric)):
         found = discover(task, model, setup=replace(setup, metric=metric), goal=goal)
-        worst = search(task, model, found.circuit, setup, budget=plan.budget, seed=plan.unseen).cases
+        worst = search(task, model, found.circuit, setup, budget=plan.budget, seed=plan.seeds.unseen).cases
         kl = max((case.kl for case in worst), default=0.0)
         controls[metric] = CircuitFigures(len(found.circuit), found.faithfulness.kl.circuit, kl)
-    return Outcome(refined.first, refined.last, controls, len(refined.rounds), refined.helped)
+    return Outcome(refined.unseen, controls, len(refined.rounds))
 
 
 def line(name: str, found: Outcome) -> str:
     """A row of the table."""
-    gain = 1 - found.last.worst / found.first.worst if found.first.worst else 0.0
+    first, last = found.unseen.first, found.unseen.last
+    gain = 1 - last.worst / first.worst if first.worst else 0.0
     controls = ", ".join(f"{one.worst:.3g} ({metric}, {one.edges})" for metric, one in found.controls.items())
-    edges = f"{found.first.edges} -> {found.last.edges}"
-    worst = f"{found.first.worst:.3g} -> {found.last.worst:.3g} ({-gain:+.0%})"
-    mean = f"{found.first.mean:.3g} -> {found.last.mean:.3g}"
+    edges = f"{first.edges} -> {last.edges}"
+    worst = f"{first.worst:.3g} -> {last.worst:.3g} ({-gain:+.0%})"
+    mean = f"{first.mean:.3g} -> {last.mean:.3g}"
     return f"| {name} | {edges} | {worst} | {mean} | {controls} | {found.rounds - 1} |"
 
 

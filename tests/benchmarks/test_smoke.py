@@ -12,7 +12,7 @@ import torch
 from acdc import tasks
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.graphs.circuit import Circuit
-from acdc.robust.rounds import RobustPlan
+from acdc.robust.plan import RobustPlan
 from acdc.settings import Setup
 from tests.benchmarks import bench, calibration, edge_cases, robustness
 from tests.benchmarks.one_forward_per_edge import OneAtATime, trials
@@ -127,7 +127,8 @@ def test_edge_cases_make_a_table() -> None:
 
 def test_robustness_is_measured_against_circuits_of_as_many_edges() -> None:
     found = robustness.outcome("planted_detour", Setup(prompts=8), RobustPlan(budget=30, rounds=1, counterexamples=8))
-    assert found.last.edges > found.first.edges
-    assert found.last.worst < 0.1 < found.first.worst
+    first, last = found.unseen.first, found.unseen.last
+    assert last.edges > first.edges
+    assert last.worst < 0.1 < first.worst
     assert min(one.worst for one in found.controls.values()) > 0.1, "size alone does not help"
     assert "-> 0.00" in robustness.line("planted_detour", found)

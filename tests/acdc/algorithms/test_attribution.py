@@ -14,6 +14,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.scores import ScoringStep
+from acdc.batch import Batching
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -183,7 +184,7 @@ def test_the_split_into_batches_changes_nothing(measurable: Problem, scorer: Sco
     whole = replace(measurable, ablation=ablation)
     assert len(whole.batches) == 2
     for size in (1, 2):
-        split = replace(whole, batch_size=size)
+        split = replace(whole, batching=Batching(size))
         assert scores(scorer, split) == pytest.approx(scores(scorer, whole), rel=0, abs=1e-10)
 
 

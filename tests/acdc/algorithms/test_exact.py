@@ -8,6 +8,7 @@ import pytest
 
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.scores import ScoringStep
+from acdc.batch import Batching
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
@@ -57,7 +58,7 @@ def test_also_without_mlps() -> None:
 
 def test_neither_memory_nor_batches_change_an_effect(measurable: Problem) -> None:
     roomy = ended(ExactPatching().walk(measurable)).scores
-    cramped = ended(ExactPatching(max_bytes=1).walk(replace(measurable, batch_size=2))).scores
+    cramped = ended(ExactPatching(max_bytes=1).walk(replace(measurable, batching=Batching(2)))).scores
     assert dict(cramped) == pytest.approx(dict(roomy), rel=0, abs=1e-10)
 
 

@@ -15,6 +15,7 @@ from acdc import graphs, tasks
 from acdc.algorithms import greedy, trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned, Step
 from acdc.algorithms.trials import Trials
+from acdc.batch import Batching
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -85,10 +86,10 @@ def test_edges_and_scores_are_those_of_one_run_per_edge(checkpoints: Checkpoints
         sizes.add(len(wanted))
         for algorithm, asked in (
             (GreedyPruning(threshold, batch=1), problem),
-            (GreedyPruning(threshold, batch=3), replace(problem, batch_size=2)),
+            (GreedyPruning(threshold, batch=3), replace(problem, batching=Batching(2))),
             (GreedyPruning(threshold), problem),
         ):
-            what = f"{ablation}, {measured}, {algorithm}, prompts in batches of {asked.batch_size}"
+            what = f"{ablation}, {measured}, {algorithm}, prompts in batches of {asked.batching.prompts}"
             assert kept(algorithm.discover(asked)) == pytest.approx(wanted, rel=0, abs=1e-9), what
     assert len(sizes) > 1, "thresholds that all keep as much would test little"
     assert max(sizes) > 10

@@ -13,6 +13,7 @@ from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import ScoringStep
+from acdc.batch import Batching
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -128,7 +129,7 @@ def test_the_same_problem_gives_the_same_circuit_to_the_last_bit(problem: Proble
 
 
 def test_the_split_into_batches_changes_no_decision(problem: Problem, grouped: Grouped) -> None:
-    whole, split = grouped[0], ended(GroupedPruning(threshold_of(problem)).walk(replace(problem, batch_size=2)))
+    whole, split = grouped[0], ended(GroupedPruning(threshold_of(problem)).walk(replace(problem, batching=Batching(2))))
     assert split.circuit == whole.circuit
     assert dict(split.circuit.scores) == pytest.approx(dict(whole.circuit.scores), rel=0, abs=1e-9)
 

@@ -11,6 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from acdc.algorithms.importance import HeadImportance
 from acdc.algorithms.scores import ScoringStep
+from acdc.batch import Batching
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -65,7 +66,7 @@ def test_an_edge_is_worth_the_lesser_of_its_nodes_by_the_oracle(
 
 def test_neither_batches_nor_lengths_change_a_score(measurable: Problem) -> None:
     whole = ended(HeadImportance().walk(measurable)).scores
-    split = ended(HeadImportance().walk(replace(measurable, batch_size=1))).scores
+    split = ended(HeadImportance().walk(replace(measurable, batching=Batching(1)))).scores
     assert dict(split) == pytest.approx(dict(whole), rel=0, abs=1e-10)
 
 

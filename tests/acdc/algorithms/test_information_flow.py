@@ -9,6 +9,7 @@ import torch
 
 from acdc.algorithms.information_flow import InformationFlow
 from acdc.algorithms.scores import ScoringStep
+from acdc.batch import Batching
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
@@ -61,7 +62,9 @@ def test_shares_into_a_receiver_add_up_to_1(name: Native) -> None:
 def test_neither_metric_nor_corrupt_prompts_nor_batches_matter(measurable: Problem) -> None:
     whole = ended(InformationFlow().walk(measurable)).scores
     pairs = tuple(replace(pair, corrupt=pair.clean[::-1]) for pair in measurable.pairs.pairs)
-    other = replace(measurable, pairs=replace(measurable.pairs, pairs=pairs), metric=metric("accuracy"), batch_size=2)
+    other = replace(
+        measurable, pairs=replace(measurable.pairs, pairs=pairs), metric=metric("accuracy"), batching=Batching(2)
+    )
     for ablation in Ablation:
         got = ended(InformationFlow().walk(replace(other, ablation=ablation))).scores
         assert dict(got) == pytest.approx(dict(whole), rel=0, abs=1e-9)

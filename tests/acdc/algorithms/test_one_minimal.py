@@ -9,6 +9,7 @@ import pytest
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.grouped import GroupedPruning
 from acdc.algorithms.one_minimal import OneMinimalSweep, Swept
+from acdc.batch import Batching
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
@@ -78,7 +79,7 @@ def test_memory_and_batches_change_no_decision(two_lengths: Problem) -> None:
     threshold = threshold_of(problem)
     circuit = GreedyPruning(threshold).discover(problem).circuit
     roomy = OneMinimalSweep(threshold).refine(problem, circuit)
-    cramped = OneMinimalSweep(threshold, max_bytes=1).refine(replace(problem, batch_size=2), circuit)
+    cramped = OneMinimalSweep(threshold, max_bytes=1).refine(replace(problem, batching=Batching(2)), circuit)
     assert cramped.circuit == roomy.circuit
     assert dict(cramped.circuit.scores) == pytest.approx(dict(roomy.circuit.scores), rel=0, abs=1e-9)
     assert cramped.tested == roomy.tested

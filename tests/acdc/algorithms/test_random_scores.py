@@ -9,6 +9,7 @@ import pytest
 
 from acdc.algorithms.random_scores import Chance
 from acdc.algorithms.scores import ScoringStep
+from acdc.batch import Batching
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
@@ -19,7 +20,7 @@ def test_a_seed_is_a_draw_that_knows_nothing_of_the_behaviour(measurable: Proble
     first = ended(Chance(3).walk(measurable))
     assert first == Circuit.full(measurable.graph)
     assert len(set(first.scores.values())) == len(first)
-    other = replace(measurable, ablation=Ablation.ZERO, batch_size=1)
+    other = replace(measurable, ablation=Ablation.ZERO, batching=Batching(1))
     assert ended(Chance(3).walk(other)).scores == first.scores
     assert not set(ended(Chance(4).walk(measurable)).scores.values()) & set(first.scores.values())
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from acdc.attacks.case import Case
-from acdc.attacks.crossing import Crossing, Maximum
+from acdc.attacks.case import Case, Prediction
+from acdc.attacks.crossing import Crossing
 from acdc.attacks.diagnosis import Diagnosis, Restored
 from acdc.attacks.found import Attack, AttackFindings, LeftOut
-from acdc.attacks.pair_statistics import Percentile, Stratum
+from acdc.attacks.pair_statistics import Distribution, Maximum, Percentile, SlotWord, Stratum
 from acdc.attacks.plan import AttackPlan
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import OtherTask
-from acdc.attacks.variations import KLSpread, Varied
+from acdc.attacks.variations import KLSpread, VariationFigures, Varied
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.nodes import Edge
@@ -41,35 +41,32 @@ ORIGIN = Provenance.model_validate(
 def case(clean: str, kl: float, found_by: str, *, model_right: bool = True, circuit_right: bool = False) -> Case:
     """A case of another clean prompt."""
     pair = TextPair(clean, PAIR.corrupt, PAIR.answers, PAIR.distractors, -1, PAIR.template, PAIR.filling)
-    return Case(
-        pair, kl, " B" if model_right else " C", " B" if circuit_right else " Q", model_right, circuit_right, found_by
-    )
+    model = Prediction(" B" if model_right else " C", model_right)
+    circuit = Prediction(" B" if circuit_right else " Q", circuit_right)
+    return Case(pair, kl, model, circuit, found_by)
 
 
 def found() -> AttackFindings:
     """Six parts, of which the search has the worst case."""
     worst, mild = case("A B A B A", 4.5, "search"), case("C D C D C", 0.25, "crossing", circuit_right=True)
     wrong = case("E F E F E", 9.0, "variation long", model_right=False)
+    standard = VariationFigures(4, 1.0, 0.75, 0.75, KLSpread(0.1, 0.4, 0.5), (mild,))
+    long = VariationFigures(4, 0.25, 0.0, 0.0, KLSpread(3.0, 8.9, 9.0), (wrong,))
+    short = VariationFigures(4, 1.0, 0.0, 0.0, KLSpread(2.0, 4.4, 4.5), (worst,))
     edges = [Edge.parse(name) for name in ("a0.h1->logits", "input->a0.h1<v>")]
     return AttackFindings(
         (
-            Varied(
-                "standard", "Own.", 4, 1.0, 0.75, 0.75, KLSpread(0.1, 0.4, 0.5), None, "holds", "compared with", (mild,)
-            ),
-            Varied(
-                "long", "Longer.", 4, 0.25, 0.0, 0.0, KLSpread(3.0, 8.9, 9.0), None, "model's limit", "limit", (wrong,)
-            ),
-            Varied("short", "Shorter.", 4, 1.0, 0.0, 0.0, KLSpread(2.0, 4.4, 4.5), 0.01, "breaks", "lost", (worst,)),
-            Varied("odd", "Odd.", 0, None, None, None, None, None, "not expressible", "unknown words", ()),
+            Varied("standard", "Own.", standard, None, "holds", "compared with"),
+            Varied("long", "Longer.", long, None, "model's limit", "limit"),
+            Varied("short", "Shorter.", short, 0.01, "breaks", "lost"),
+            Varied("odd", "Odd.", None, None, "not expressible", "unknown words"),
         ),
         Crossing(
             4,
             16,
-            Interval(0.5, 0.25, 0.75),
-            (Percentile(0.99, Interval(2.0, 1.0, 3.0)),),
-            Maximum(3.0, 0.5),
+            Distribution(Interval(0.5, 0.25, 0.75), (Percentile(0.99, Interval(2.0, 1.0, 3.0)),), Maximum(3.0, 0.5)),
             (mild,),
-            (Stratum("first", "A", "clean", 8, 2, 0.75, 0.5, 1.0, 2.5, 3.0),),
+            (Stratum(SlotWord("first", "A", "clean"), 8, 2, Interval(0.75, 0.5, 1.0), 2.5, 3.0),),
         ),
         Search((worst,), 3, 10, 2.0, 10, 7),
         (

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import acdc
-from acdc.attacks.case import Case
+from acdc.attacks.case import Case, Prediction
 from acdc.attacks.measuring import cases
 from acdc.graphs.circuit import Circuit
 from acdc.models import load_named
@@ -17,10 +17,10 @@ from tests.acdc.behaviours import TEXT
 
 
 def test_the_circuit_fails_only_where_the_model_does_not() -> None:
-    wrong = Case(TEXT, 1.0, " a", " b", model_right=True, circuit_right=False, found_by="by hand")
+    wrong = Case(TEXT, 1.0, Prediction(" a", right=True), Prediction(" b", right=False), found_by="by hand")
     assert wrong.fails
-    assert not replace(wrong, model_right=False).fails
-    assert not replace(wrong, circuit_right=True).fails
+    assert not replace(wrong, model=Prediction(" c", right=False)).fails
+    assert not replace(wrong, circuit=Prediction(" a", right=True)).fails
 
 
 def test_a_case_is_plain_json_with_its_filling_and_its_words() -> None:

@@ -20,20 +20,20 @@ def test_cases_say_what_is_measured_prompt_by_prompt(measurable: Problem) -> Non
     kl, accuracy = measurable.measure([empty], [KLDivergence(), Accuracy()])[:, 0].tolist()
     met = cases(measurable, empty, "by hand")
     assert [case.kl for case in met] == pytest.approx(kl, rel=0, abs=1e-12)
-    assert [case.circuit_right for case in met] == [bool(right) for right in accuracy]
-    assert all(case.model_right for case in met), "the answers of these prompts are what the model says"
+    assert [case.circuit.right for case in met] == [bool(right) for right in accuracy]
+    assert all(case.model.right for case in met), "the answers of these prompts are what the model says"
     for case, pair in zip(met, measurable.pairs.pairs, strict=True):
         logits = Executor(
             measurable.model, torch.tensor([pair.clean]), torch.tensor([pair.corrupt]), torch.tensor([pair.position])
         ).run([empty])
-        assert case.circuit == written(measurable.model, int(logits.argmax()))
-        assert case.model == written(measurable.model, pair.answers[0])
+        assert case.circuit.text == written(measurable.model, int(logits.argmax()))
+        assert case.model.text == written(measurable.model, pair.answers[0])
 
 
 def test_the_whole_model_is_a_circuit_that_never_fails(measurable: Problem) -> None:
     for case in cases(measurable, Circuit.full(measurable.graph), "by hand"):
         assert case.kl == pytest.approx(0, abs=1e-9)
-        assert case.model == case.circuit
+        assert case.model.text == case.circuit.text
         assert not case.fails
 
 

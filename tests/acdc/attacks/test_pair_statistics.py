@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acdc.attacks.pair_statistics import Crossed
+from acdc.attacks.pair_statistics import Crossed, SlotWord
 
 
 def table(values: NDArray[np.float64]) -> Crossed:
@@ -82,10 +82,11 @@ def test_strata_are_the_pairs_of_each_word_on_its_side() -> None:
     values = np.array([[1.0, 2.0, 9.0, 0.0], [3.0, 4.0, 9.0, 0.0], [0.0, 0.0, 0.0, 7.0], [0.0, 0.0, 5.0, 0.0]])
     words = ["cat", "cat", "dog", None]
     [clean] = table(values).strata("animal", words, "clean")
-    assert (clean.slot, clean.word, clean.side) == ("animal", "cat", "clean")
-    assert (clean.count, clean.prompts, clean.mean, clean.p99, clean.max) == (8, 2, 3.5, 9, 9)
+    assert clean.where == SlotWord("animal", "cat", "clean")
+    assert (clean.count, clean.prompts, clean.mean.value, clean.p99, clean.max) == (8, 2, 3.5, 9, 9)
     [corrupt] = table(values).strata("animal", words, "corrupt")
-    assert (corrupt.side, corrupt.count, corrupt.prompts, corrupt.mean, corrupt.max) == ("corrupt", 8, 2, 1.25, 4)
+    assert corrupt.where.side == "corrupt"
+    assert (corrupt.count, corrupt.prompts, corrupt.mean.value, corrupt.max) == (8, 2, 1.25, 4)
 
 
 def test_the_interval_of_a_word_adds_both_margins_and_is_wide_for_two_prompts() -> None:
@@ -96,9 +97,10 @@ def test_the_interval_of_a_word_adds_both_margins_and_is_wide_for_two_prompts() 
         ):
             rows, columns = part.mean(1), part.mean(0)
             variance = rows.var(ddof=1) / len(rows) + columns.var(ddof=1) / len(columns)
-            assert one.mean == pytest.approx(part.mean())
-            assert one.high - one.mean == pytest.approx(student * variance**0.5, rel=1e-4)
-            assert one.mean - one.low == pytest.approx(one.high - one.mean)
+            mean = one.mean
+            assert mean.value == pytest.approx(part.mean())
+            assert mean.high - mean.value == pytest.approx(student * variance**0.5, rel=1e-4)
+            assert mean.value - mean.low == pytest.approx(mean.high - mean.value)
 
 
 def test_p99_of_a_word_is_the_99th_of_a_hundred() -> None:

@@ -50,7 +50,7 @@ def test_a_circuit_that_lacks_a_true_edge_is_found_to_fail(chain: Known) -> None
     assert result.cases[0].fails
     assert result.cases[0].kl > 1
     assert result.failures > 0
-    assert all(case.model_right for case in result.cases)
+    assert all(case.model.right for case in result.cases)
     values = [round(case.kl, 4) for case in result.cases]
     assert values == sorted(values, reverse=True)
 

@@ -10,8 +10,9 @@ import pytest
 
 import acdc
 from acdc import tasks
+from acdc.attacks.found import AttackFindings
 from acdc.attacks.measuring import cases
-from acdc.attacks.variations import STANDARD, Varied, prompts_of, variations
+from acdc.attacks.variations import STANDARD, VariationFigures, Varied, prompts_of, variations
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.ground_truth import planted
@@ -75,39 +76,43 @@ def by_name(rows: tuple[Varied, ...]) -> dict[str, Varied]:
     return {row.name: row for row in rows}
 
 
+def figures(row: Varied) -> VariationFigures:
+    assert row.measured is not None
+    return row.measured
+
+
 def test_a_circuit_that_was_found_where_one_letter_changes_breaks_where_both_do(attacked: dict[str, Varied]) -> None:
     broken = attacked["both changed"]
     assert broken.verdict == "breaks"
-    assert broken.model_accuracy == 1.0
-    assert broken.circuit_accuracy is not None
-    assert broken.circuit_accuracy < 0.7
     assert broken.p_value is not None
     assert broken.p_value < 0.05
-    assert all(case.fails for case in broken.worst)
-    assert broken.worst[0].found_by == "variation both changed"
+    measured = figures(broken)
+    assert measured.model_accuracy == 1.0
+    assert measured.circuit_accuracy < 0.7
+    assert all(case.fails for case in measured.worst)
+    assert measured.worst[0].found_by == "variation both changed"
 
 
 def test_it_holds_on_other_prompts_of_the_same_kind(attacked: dict[str, Varied]) -> None:
     same = attacked["first changed"]
-    assert (same.verdict, same.circuit_accuracy) == ("holds", 1.0)
+    assert (same.verdict, figures(same).circuit_accuracy) == ("holds", 1.0)
     assert same.p_value == 1.0
 
 
 def test_the_standard_prompts_come_first_and_are_the_judgement_prompts(attacked: dict[str, Varied]) -> None:
     first = next(iter(attacked.values()))
-    assert (first.name, first.count, first.p_value) == (STANDARD, FEW.prompts, None)
+    assert (first.name, figures(first).count, first.p_value) == (STANDARD, FEW.prompts, None)
 
 
 def test_the_whole_model_holds_on_all_that_it_does(adder: Model, narrow: Task) -> None:
     rows = variations(narrow, adder, Circuit.full(adder.graph), FEW, prompts=16)
     assert [row.verdict for row in rows] == ["holds"] * 3
-    assert all(row.kl is not None and row.kl.max < 1e-6 for row in rows)
+    assert all(figures(row).kl.max < 1e-6 for row in rows)
 
 
 def test_a_circuit_that_does_nothing_does_not_hold_on_the_standard_prompts(adder: Model, narrow: Task) -> None:
     standard = variations(narrow, adder, Circuit.empty(adder.graph), FEW, prompts=16)[0]
-    assert standard.circuit_accuracy is not None
-    assert standard.circuit_accuracy < 0.5
+    assert figures(standard).circuit_accuracy < 0.5
     assert (standard.verdict, standard.p_value) == ("breaks", None)
 
 
@@ -119,9 +124,9 @@ def test_the_same_seed_gives_the_same_rows_and_another_gives_others(adder: Model
     assert first == again != other
 
 
-def test_rows_survive_being_written(attacked: dict[str, Varied]) -> None:
-    for row in attacked.values():
-        assert Varied.from_json(json.loads(json.dumps(row.to_json()))) == row
+def test_rows_survive_being_kept_until_an_attack_goes_on(attacked: dict[str, Varied]) -> None:
+    found = AttackFindings(tuple(attacked.values()))
+    assert AttackFindings.from_state(json.loads(json.dumps(found.state()))) == found
 
 
 def test_what_the_model_does_not_do_is_its_limit_and_no_failure_of_the_circuit() -> None:
@@ -146,9 +151,9 @@ def greek(count: int) -> ListedPrompts:
 
 def test_what_the_tokenizer_cannot_write_is_said_with_its_reason(adder: Model, narrow: Task) -> None:
     row = with_case(adder, narrow, greek(5))
-    assert (row.verdict, row.count, row.model_accuracy, row.kl) == ("not expressible", 0, None, None)
+    assert (row.verdict, row.measured) == ("not expressible", None)
     assert "a word that the tokenizer does not know" in row.why
-    assert Varied.from_json(json.loads(json.dumps(row.to_json()))) == row
+    assert AttackFindings.from_state(AttackFindings((row,)).state()).variations == (row,)
 
 
 def test_fewer_prompts_than_asked_for_will_do(adder: Model) -> None:
@@ -189,8 +194,8 @@ def test_under_mean_ablation_missing_edges_carry_the_means_of_the_judgement_prom
     circuit = Circuit.empty(adder.graph)
     _, judgement = problems(narrow, adder, setup)
     row = variations(narrow, adder, circuit, setup, prompts=8)[1]
-    pairs = [tokenise(case.pair, adder.tokenizer)[0] for case in row.worst]
+    pairs = [tokenise(case.pair, adder.tokenizer)[0] for case in figures(row).worst]
     again = cases(judgement.on(PromptPairs(tuple(pair for pair in pairs if pair))), circuit, "again")
-    assert [case.kl for case in again] == pytest.approx([case.kl for case in row.worst])
+    assert [case.kl for case in again] == pytest.approx([case.kl for case in figures(row).worst])
     own = cases(replace(judgement, pairs=PromptPairs(tuple(pair for pair in pairs if pair))), circuit, "own means")
-    assert [case.kl for case in own] != pytest.approx([case.kl for case in row.worst])
+    assert [case.kl for case in own] != pytest.approx([case.kl for case in figures(row).worst])

@@ -12,7 +12,7 @@ import pytest
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.ground_truth.planted import known
-from acdc.judges.assessment import AssessmentSubject
+from acdc.judges.assessment import AssessmentPlan
 from acdc.judges.findings import INCOMPLETE
 from tests.acdc.cli.command_line import acdc, refused
 from tests.checkpoints import Checkpoints
@@ -145,7 +145,7 @@ def test_a_record_of_the_wrong_kind_is_refused(found: Path) -> None:
 
 
 def test_full_asks_everything_and_ends_in_a_verdict(found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acdc.judges.assessment.AssessmentSubject", partial(AssessmentSubject, draws=40))
+    monkeypatch.setattr("acdc.judges.assessment.AssessmentPlan", partial(AssessmentPlan, draws=40))
     ran = acdc("evaluate", found, "--full")
     assert ran.code == 0, ran.err
     assert "sufficiency, uniform random circuits" in ran.err

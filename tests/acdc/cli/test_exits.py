@@ -59,7 +59,7 @@ def test_a_fault_in_a_command_is_told_apart_from_a_failed_check(monkeypatch: pyt
     def broken() -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("acdc.models.available", broken)
+    monkeypatch.setattr("acdc.cli.models.available", broken)
     ran = acdc("models")
     assert ran.code == 70
     assert ran.err.endswith("ZeroDivisionError: a fault of ours\n")

@@ -46,7 +46,7 @@ def test_a_broken_plugin_is_told_of_and_hides_no_other_task(monkeypatch: pytest.
             raise BrokenPlugin("ioi", "some-package", "nothing")
         return whole(name)
 
-    monkeypatch.setattr("acdc.tasks.registry.get", get)
+    monkeypatch.setattr("acdc.cli.tasks.get", get)
     ran = acdc("tasks", "--json")
     assert ran.err.startswith("warning: the task 'ioi' of the installed package 'some-package' cannot be used")
     assert len(ran.json) == len(tasks.names()) - 1

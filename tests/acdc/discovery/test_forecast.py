@@ -18,7 +18,7 @@ from acdc.discovery.forecast import forecast
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
-from acdc.report.table import price
+from acdc.report.catalogue import price
 from acdc.settings import KeptFaithfulness, Method, Setup, Threshold
 from tests.acdc.algorithms.walks import finished
 from tests.acdc.report.test_table import lines

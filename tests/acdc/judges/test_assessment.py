@@ -9,7 +9,7 @@ import pytest
 
 import acdc
 from acdc.graphs.circuit import Circuit
-from acdc.judges.assessment import ASKED, LEVEL, AssessmentSubject, Section, Verdict, assess, verdict
+from acdc.judges.assessment import ASKED, LEVEL, AssessmentPlan, AssessmentSubject, Section, Verdict, assess, verdict
 from acdc.judges.completeness import Completeness, Gap, completeness
 from acdc.judges.evaluation import judgement
 from acdc.judges.findings import Findings, RecordedResults, Repeated
@@ -39,7 +39,9 @@ LONG = ("_statistical_tests", "_sensitivity")
 def case(found: acdc.Result) -> AssessmentSubject:
     problem = judgement(found.circuit, task=None, model=None, setup=SETUP)
     complete = Completeness(0.0, Gap(("logits",), 0.5, 0.55), 3)
-    return AssessmentSubject(problem, Findings.of(found.circuit), found.faithfulness, complete, draws=40)
+    return AssessmentSubject(
+        problem, Findings.of(found.circuit), found.faithfulness, complete, AssessmentPlan(draws=40)
+    )
 
 
 @pytest.fixture
@@ -63,9 +65,9 @@ def test_every_question_is_asked_in_order(case: AssessmentSubject) -> None:
 def test_every_hypothesis_is_judged_by_its_own_test(case: AssessmentSubject) -> None:
     circuit = case.findings.circuit
     told = by_question(case)
-    tests = statistical_tests(case.problem, circuit, case.seed, draws=case.draws)
+    tests = statistical_tests(case.problem, circuit, case.plan.seed, draws=case.plan.draws)
     holds = {
-        "equivalence": tests.equivalence.p_alike <= LEVEL,
+        "equivalence": tests.equivalence.tost.p_value <= LEVEL,
         "independence": tests.independence.p_value > LEVEL,
         "minimality": not tests.minimality.useless,
         "sufficiency": tests.sufficiency.p_value <= LEVEL,
@@ -87,7 +89,7 @@ def test_a_circuit_without_edges_has_no_statistical_tests(case: AssessmentSubjec
 @pytest.mark.usefixtures("short")
 def test_faithfulness_holds_from_what_is_claimed_on(case: AssessmentSubject) -> None:
     kept = case.faithfulness.normalised.value
-    assert by_question(replace(case, at_least=min(1.0, kept - 1e-6)))["faithfulness"].verdict == "holds"
+    assert by_question(replace(case, plan=AssessmentPlan(min(1.0, kept - 1e-6))))["faithfulness"].verdict == "holds"
     poor = replace(case.faithfulness, normalised=replace(case.faithfulness.normalised, value=0.3))
     assert by_question(replace(case, faithfulness=poor))["faithfulness"].verdict == "fails"
 
@@ -141,7 +143,7 @@ def test_whoever_waits_hears_of_every_question_before_its_verdict_and_of_every_a
     completeness(case.problem, circuit, nodes=1, watch=seen.append)
     assert [(one.done, one.total) for one in seen][:: len(seen) - 1] == [(0, 3), (3, 3)]
     seen.clear()
-    for section in assess(replace(case, draws=2, watch=seen.append)):
+    for section in assess(replace(case, plan=AssessmentPlan(draws=2), watch=seen.append)):
         if section.question not in ("ablations", "metrics"):
             assert section.question in {one.stage for one in seen}
     ablations = [one.done for one in seen if one.stage == "ablations and metrics"]

@@ -16,15 +16,18 @@ def test_the_sign_test_counts_prompts_and_not_how_far_they_are_apart() -> None:
     model = numpy.zeros(20)
     near, far = (numpy.where(numpy.arange(20) < 18, size, -size) for size in (0.5, 50.0))
     one, other = (compare(model, circuit, 1.0) for circuit in (near, far))
-    assert (one.above, one.below, one.equal) == (18, 2, 0)
-    assert one.p_differs == other.p_differs == pytest.approx(binom.sf(17, 20, 0.6) + binom.cdf(2, 20, 0.6))
-    assert one.p_alike != other.p_alike
+    signs = one.sign_test
+    assert (signs.above, signs.below, signs.equal) == (18, 2, 0)
+    assert (
+        one.sign_test.p_value == other.sign_test.p_value == pytest.approx(binom.sf(17, 20, 0.6) + binom.cdf(2, 20, 0.6))
+    )
+    assert one.tost.p_value != other.tost.p_value
 
 
 def test_few_prompts_favour_the_circuit_in_the_sign_test_and_not_in_tost() -> None:
     few = compare(numpy.zeros(4), numpy.array([3.0, 2.0, 4.0, 3.0]), 1.0)
-    assert few.p_differs > 0.05, "four of four prompts say nothing"
-    assert few.p_alike > 0.5
+    assert few.sign_test.p_value > 0.05, "four of four prompts say nothing"
+    assert few.tost.p_value > 0.5
     assert sign_test(40, 0, 0) < 1e-6
 
 
@@ -45,10 +48,10 @@ def test_tost_is_the_worse_of_two_t_tests() -> None:
 def test_the_whole_model_is_alike_and_no_edge_is_not(measurable: Problem) -> None:
     same, none = (equivalence(measurable, make(measurable.graph)) for make in (Circuit.full, Circuit.empty))
     full, empty = measurable.bounds
-    assert (same.equal, same.p_differs) == (6, 1.0)
-    assert same.p_alike < 0.05 < none.p_alike
-    assert none.difference == pytest.approx(empty - full)
-    assert same.margin == pytest.approx(0.1 * (full - empty))
+    assert (same.sign_test.equal, same.sign_test.p_value) == (6, 1.0)
+    assert same.tost.p_value < 0.05 < none.tost.p_value
+    assert none.tost.difference == pytest.approx(empty - full)
+    assert same.tost.margin == pytest.approx(0.1 * (full - empty))
 
 
 def test_one_prompt_is_refused() -> None:

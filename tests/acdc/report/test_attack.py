@@ -62,7 +62,9 @@ def test_a_case_that_needs_no_repair_is_not_said_to_be_beyond_help() -> None:
 
 def test_a_circuit_that_its_own_prompts_break_is_told_so_first() -> None:
     first, *others = found().variations or ()
-    broken = replace(found(), variations=(replace(first, verdict="breaks", kept=0.25), *others))
+    assert first.measured is not None
+    lossy = replace(first, verdict="breaks", measured=replace(first.measured, kept=0.25))
+    broken = replace(found(), variations=(lossy, *others))
     said = " ".join(str(verdict(replace(attack(), found=broken))).split())
     assert "Of its own prompts, it does 25% of the 4 that the model does right: a variation on which it holds" in said
 
@@ -126,11 +128,7 @@ def test_a_part_that_failed_is_told_with_its_reason_and_a_variation_by_its_name(
 
 
 def _found_by(found: AttackFindings, name: str) -> AttackFindings:
-    assert found.variations is not None
-    rows = tuple(
-        replace(row, worst=tuple(replace(one, found_by=f"variation {name}") for one in row.worst))
-        if row.name == name
-        else row
-        for row in found.variations
-    )
-    return replace(found, variations=rows)
+    [row] = [row for row in found.variations or () if row.name == name]
+    assert row.measured is not None
+    worst = tuple(replace(one, found_by=f"variation {name}") for one in row.measured.worst)
+    return replace(found, variations=(replace(row, measured=replace(row.measured, worst=worst)),))

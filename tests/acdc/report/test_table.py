@@ -9,10 +9,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.nodes import Edge
 from acdc.judges.findings import Findings, RecordedResults
-from acdc.judges.stability import Agreement
 from acdc.progress import CurvePoint
 from acdc.provenance import (
     AlgorithmOrigin,
@@ -167,11 +165,6 @@ def test_edges_without_a_score_come_last_with_none() -> None:
     ]
 
 
-def test_a_circuit_of_a_large_model_is_more_than_none_of_it() -> None:
-    graph = ComputationalGraph(12, 12, 768)
-    assert table.size(Circuit.from_names(graph, ["input->a0.h0<v>"])) == "1 of 32,491 edges (0.003%), 2 nodes, 1 head"
-
-
 def test_a_value_that_rounds_to_nothing_has_no_sign() -> None:
     assert "-0.00" not in "".join(lines(table.edges(scored(input=-1e-9, m0=3.0), 0, "")))
 
@@ -185,14 +178,3 @@ def test_frequencies_have_a_column_where_they_are_known() -> None:
         "m0->logits     -0.25            -",
     ]
     assert "found again" not in "\n".join(lines(table.edges(circuit, 0, "")))
-
-
-def test_agreement_is_told_in_words() -> None:
-    assert table.agreement(Agreement(20, 0.875, 0.9, 0.5, 5, 8)) == (
-        "found 20 times again, 5 to 8 edges: Jaccard 0.88 with each other, 0.90 with this circuit, "
-        "scores' Spearman 0.50"
-    )
-    assert table.agreement(Agreement(1, None, 0.5, None, 1, 1)) == (
-        "found 1 time again, 1 edge: Jaccard 0.50 with this circuit"
-    )
-    assert table.repeated(None) == {}

@@ -18,7 +18,7 @@ from acdc.settings import Edges, KeptFaithfulness
 
 
 @dataclass(frozen=True)
-class Cut:
+class Resizing:
     """Take as many of the edges of a search, in the order in which they join, as a goal asks for.
 
     The order begins with what the search kept at its highest threshold and ends with what attribution scores lowest, so

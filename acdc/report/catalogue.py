@@ -1,0 +1,60 @@
+"""What there is to ask for, and what it would cost: tasks, models, forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from acdc.methods import PRUNING
+from acdc.report.columns import fact_table, plain_table
+
+if TYPE_CHECKING:
+    from acdc.discovery.forecast import Forecast
+    from acdc.models import Shipped
+    from acdc.tasks.task import Task
+
+
+def behaviours(known: Sequence[Task]) -> Table:
+    """The tasks: what each is, and below it the default model and metric, and its variations."""
+    table = plain_table()
+    table.add_column("task", style="bold", no_wrap=True)
+    table.add_column("what it is; its default model and metric; its edge cases")
+    for task in known:
+        defaults = Text(f"{task.model}, {task.metric}", style="dim")
+        cases = (
+            [Text(f"edge cases: {', '.join(v.name for v in task.variations)}", style="dim")] if task.variations else []
+        )
+        table.add_row(task.name, Group(task.about.sentence, defaults, *cases))
+    return table
+
+
+def models(shipped: Sequence[Shipped]) -> Table:
+    """The models that come with the package."""
+    table = plain_table()
+    table.add_column("model", style="bold", no_wrap=True)
+    for name in ("layers", "heads", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("what it does")
+    for model in shipped:
+        table.add_row(model.name, str(model.layers), str(model.heads), f"{model.megabytes:.1f}", model.about)
+    return table
+
+
+def price(cost: Forecast, method: str) -> Table:
+    """What a discovery would cost, one line each."""
+    pruning = method in PRUNING
+    passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} pieces of work"
+    slow = f", {cost.slowest:,.0f} s where more of the model is reached" if cost.slowest > 1.5 * cost.seconds else ""
+    return fact_table(
+        {
+            "graph": f"{cost.edges:,} edges into {cost.receivers:,} receivers",
+            "passes": passes,
+            "memory": f"about {cost.bytes / 1e6:,.0f} MB above the loaded model",
+            "time": f"about {cost.seconds:,.1f} s{' a run' if pruning else ''}{slow}; then it is judged and drawn",
+            "runs": "one for --threshold; for other goals about ten" if pruning else "one",
+        }
+    )
