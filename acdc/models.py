@@ -107,15 +107,18 @@ def is_directory(name: str) -> bool:
 def tokenizer_of(name: str) -> Any:
     """The tokenizer of a shipped model or of a checkpoint directory; None where it takes more than a moment to have.
 
-    What is wrong with a directory is not told here, but by `load_named`.
+    What is wrong with a directory, or doubtful, is said by `load_named` and not here.
     """
     directory = Path(resolve(name))
     if not directory.is_dir() or not any(directory.glob("tokenizer*")):
         return None
     import transformers
 
+    from acdc.graphs.model import library_messages
+
     try:
-        return transformers.AutoTokenizer.from_pretrained(directory)
+        with library_messages.collecting():
+            return transformers.AutoTokenizer.from_pretrained(directory)
     except Exception:  # a damaged file surfaces as whatever the reader of it stumbles over
         return None
 
