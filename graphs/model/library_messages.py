@@ -48,8 +48,8 @@ def concerning_results(messages: Iterable[str]) -> tuple[str, ...]:
 
 
 def pass_on(where: str, messages: Iterable[str]) -> None:
-    """Warn the caller of whoever loads a model of each of the messages that concerns results."""
-    for message in concerning_results(messages):
+    """Warn the caller of whoever loads a model of what is doubtful about it."""
+    for message in messages:
         warnings.warn(f"{where}: {message}", DoubtfulModel, stacklevel=3)
 
 

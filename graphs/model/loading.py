@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from acdc.graphs.errors import GraphsError, ModelNotFound, ModelUnreachable, UnsupportedModel
+from acdc.graphs.gguf_source import GgufSource
 from acdc.graphs.model import checkpoint, library_messages, parity
 from acdc.graphs.model.extraction import architecture, graph_of, layer_of, unembedding_of
 from acdc.graphs.model.recording import Original, record
@@ -23,11 +24,13 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     revision: str | None = None,
+    known_as: str | None = None,
 ) -> Model:
     """The model of a local checkpoint directory or a Hugging Face hub name (`gpt2`, `Qwen/Qwen2.5-0.5B@revision`).
 
     Weights are read from safetensors only. Our arithmetic is compared with the original's, layer by layer in float64.
-    What transformers warns of that concerns results is a warning here too, DoubtfulModel.
+    What is doubtful about how it was read or converted is a warning, DoubtfulModel. `known_as` is the name that its
+    identity gets where that is not the directory's.
 
     Raises: ModelNotFound, ModelUnreachable, UnsupportedModel.
     """
@@ -35,6 +38,7 @@ def load(
     if not Path(where).exists() and "@" in where:
         where, revision = where.split("@", 1)
     checkpoint.check_directory(Path(where))
+    source = GgufSource.of(Path(where))
     with library_messages.collecting() as messages, _random_state_kept(device):
         try:
             original, tokenizer = _read(where, revision, dtype)
@@ -56,9 +60,11 @@ def load(
                 f"{where} cannot be run with the configuration it has: {type(error).__name__} {error}; "
                 "see the fields of its config.json that differ from its architecture's defaults"
             ) from error
-        model = _model(bridge, tokenizer, Identity(where, revision, context))
+        quantisation = source.quantisation if source else None
+        model = _model(bridge, tokenizer, Identity(known_as or where, revision, context, quantisation))
         parity.check(model, inputs, recording)
-    library_messages.pass_on(model.identity.name, messages)
+    doubts = source.doubts if source else ()
+    library_messages.pass_on(model.identity.name, (*doubts, *library_messages.concerning_results(messages)))
     return model
 
 

@@ -69,9 +69,7 @@ def test_any_other_message_is_not(message: str) -> None:
     ],
     ids=["transformers", "transformer_lens", "root", "warnings"],
 )
-def test_warnings_are_collected_from_everywhere_and_shown_nowhere(
-    say: Say, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_warnings_are_collected_from_everywhere_and_shown_nowhere(say: Say, capfd: pytest.CaptureFixture[str]) -> None:
     with collecting() as messages:
         say()
     assert set(messages) == {"so we will NOT tie them"}
