@@ -77,8 +77,7 @@ class Request:
                 weights=weights_hash(model),
                 tokenizer=tokenizer_hash(model.tokenizer),
                 dtype=str(model.dtype).removeprefix("torch."),
-                **({"quantisation": model.identity.quantisation} if model.identity.quantisation else {}),
-                **self._made_in_python("model"),
+                **self._more_of(model),
             ),
             task=TaskOrigin(
                 name=task.name,
@@ -99,6 +98,10 @@ class Request:
             versions=versions(),
             **noted,
         )
+
+    def _more_of(self, model: Model) -> dict[str, Any]:
+        quantisation = model.identity.quantisation
+        return {**({"quantisation": quantisation} if quantisation else {}), **self._made_in_python("model")}
 
     def _made_in_python(self, part: str) -> dict[str, Any]:
         return {"in_memory": True} if part in self.in_memory else {}

@@ -20,8 +20,8 @@ _SCHEMA = "acdc.gguf/1"
 class GgufSource:
     """A GGUF file: its name, its sha256, and what its weights were.
 
-    `quantisation` is llama.cpp's name for how they were quantised (`Q4_K_M`), None for floating-point numbers; `tensors`
-    is how many there are of each type. `doubts` are what a user should know before believing the conversion.
+    `quantisation` is llama.cpp's name for how they were quantised (`Q4_K_M`), None for floating-point numbers;
+    `tensors` is how many there are of each type. `doubts` are what a user should know before believing the conversion.
     """
 
     file: str
@@ -46,8 +46,8 @@ class GgufSource:
             return TypeAdapter(cls).validate_python(data)
         except ValidationError as error:
             raise ModelNotFound(
-                f"{directory / FILE} is damaged: {error.errors()[0]['msg'].lower()}; remove {directory}, and it is made "
-                "anew when it is asked for again"
+                f"{directory / FILE} is damaged: {error.errors()[0]['msg'].lower()}; remove {directory}, and it is "
+                "made anew when it is asked for again"
             ) from error
 
     def write(self, directory: Path) -> None:

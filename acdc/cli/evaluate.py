@@ -76,7 +76,7 @@ def evaluate(
         case = AssessmentSubject(problem, findings, judged, complete, wanted, setup.seed, watch=watch.pruning)
         sections = _asked(case, watch) if full else []
     measured = _Measured(judged, complete, right, setup, sections)
-    on = _measured_on(findings.origin, setup, task, model and _origin(model, problem))
+    on = _measured_on(findings.origin, setup, task, _origin(model, problem) if model else None)
     passed = at_least is None or judged.normalised.value >= at_least
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}

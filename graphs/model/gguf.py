@@ -73,6 +73,7 @@ def convert(file: Path, directory: Path, sha256: str, tell: Tell) -> None:
     """
     try:
         with library_messages.collecting() as messages, torch.random.fork_rng([]):
+            tell(f"reading the header of {file.name}")
             header = _GgufHeader.read(file)
             _check_supported(file, header)
             tell(f"dequantising {file.name}, {header.numbers / 1e6:,.0f} million weights")

@@ -11,7 +11,6 @@ from acdc.graphs.errors import BadCircuitFile, GraphsError, ModelUnreachable, Re
 from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError, UnknownTask
 from tests.acdc.cli.command_line import acdc
 
-
 ENVIRONMENTS = (ModelUnreachable, RenderError, DownloadFailed, UnusableCache)
 
 

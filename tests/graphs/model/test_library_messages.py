@@ -1,4 +1,4 @@
-"""Of what other libraries say while a model is loaded, what concerns results is a warning, and the rest is not heard."""
+"""Of what other libraries say while a model is loaded, what concerns results is a warning, the rest is not heard."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_any_other_message_is_not(message: str) -> None:
     [
         lambda: logging.getLogger("transformers.modeling_utils").warning("so we will %s tie them", "NOT"),
         lambda: logging.getLogger("transformer_lens").warning("so we will NOT tie them"),
-        lambda: logging.warning("so we will NOT tie them"),  # noqa: LOG015
+        lambda: logging.warning("so we will NOT tie them"),
         lambda: warnings.warn("so we will NOT tie them", stacklevel=1),
     ],
     ids=["transformers", "transformer_lens", "root", "warnings"],
