@@ -78,7 +78,7 @@ def get(name: PretrainedName) -> None:
         terminal.warn(f"{name}: {doubt}")
     out.print(
         f"{name}: weights dequantised from {source.quantisation}, {_megabytes(directory):,.0f} MB in {directory}\n"
-        f"Licence: {wanted.licence}\nNext: acdc discover ioi --model {name} --method eap --edges 200",
+        f"Licence: {wanted.licence}\nNext: acdc discover ioi --model {name} --method eap-ig --edges 200",
         soft_wrap=True,
     )
 
