@@ -93,14 +93,15 @@ def write_gguf(
 
 def write_wheel(directory: Path, name: str, version: str, files: Mapping[str, bytes]) -> Path:
     """Write a wheel that pip takes, with these files in it."""
-    about = f"{name}-{version}.dist-info"
+    stem = f"{name.replace('-', '_')}-{version}"
+    about = f"{stem}.dist-info"
     content = {
         **files,
         f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{about}/WHEEL": b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},sha256={_digest(data)},{len(data)}\n" for path, data in content.items())
-    path = directory / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    path = directory / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for file, data in {**content, f"{about}/RECORD": f"{record}{about}/RECORD,,\n".encode()}.items():
             archive.writestr(file, data)
