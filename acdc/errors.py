@@ -8,6 +8,8 @@ AcdcError (ValueError)
 |-- ChangedSubject          weights, tokenizer or prompts are not those a circuit was found with
 |-- EmptyCircuit            a circuit of 0 edges where one that does something is wanted
 |-- UnknownModel            a name that is no model's
+|-- DownloadFailed          a model's files that could not be downloaded, or are not what they should be
+|-- UnusableCache           the directory where models are kept cannot be written
 |-- MissingExtra            an optional package that is not installed
 |-- BadProgram              a RASP program that cannot be compiled
 |-- BadCheckpoint           nothing to resume, or another discovery's
@@ -51,6 +53,14 @@ class EmptyCircuit(AcdcError):
 
 class UnknownModel(AcdcError):
     """A name that is no shipped model's, no directory and no hub name."""
+
+
+class DownloadFailed(AcdcError):
+    """A model's files could not be downloaded, or are not what they should be."""
+
+
+class UnusableCache(AcdcError):
+    """The directory where models are kept cannot be written: no room, no permission."""
 
 
 class MissingExtra(AcdcError):

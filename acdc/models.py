@@ -1,8 +1,9 @@
-"""Models by name: shipped with the package, compiled from a program, in a directory, or on the Hugging Face hub."""
+"""Models by name: shipped, pretrained, compiled from a program, in a directory or a GGUF file, or on the hub."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from acdc import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
 from acdc.graphs.configuration import graph_of_checkpoint
 from acdc.ground_truth import programs
+from acdc.pretrained import cache, getting, registry
 from acdc.settings import Setup
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _OWNERLESS = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2")
 
 _PLANTED = re.compile(r"planted(-\w+)?:")
+_GGUF = ".gguf"
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,22 @@ def available() -> tuple[Shipped, ...]:
 
 
 def resolve(name: str) -> str:
-    """What to load a model of that name from: a shipped one's directory, a directory, or a hub name with its revision.
+    """What to load a model of that name from: a shipped or pretrained one's directory, a directory, a GGUF file, or a
+    hub name with its revision.
 
     The name of a compiled program's model (`tracr:reverse`) or of a planted one (`planted:0`) is itself.
 
-    A directory may begin with `~`.
+    A directory or a file may begin with `~`.
 
-    Raises: UnknownModel, with the nearest names, for what can be none of these.
+    Raises: UnknownModel, with the nearest names, for what can be none of these, and for a pretrained model that has not
+    been got yet.
     """
     name = expanded(name)
     known = tasks.shipped_models()
     if name in known:
         return str(tasks.shipped_model(name))
+    if name in registry.KNOWN:
+        return str(getting.required(name))
     if name.startswith(programs.PREFIX):
         programs.check_program(name.removeprefix(programs.PREFIX))
         return name
@@ -67,12 +75,14 @@ def resolve(name: str) -> str:
 
         planted.parse(name)
         return name
-    if os.path.isdir(name) or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
+    if name.endswith(_GGUF) and not os.path.exists(name):
+        raise UnknownModel(f"there is no GGUF file {name}; give the path of one, or another model's name")
+    if os.path.isdir(name) or is_gguf(name) or _HUB.fullmatch(name) or name.split("@")[0] in _OWNERLESS:
         return name
-    close = get_close_matches(name.lower(), [*known, *_OWNERLESS], n=3, cutoff=0.5)
+    close = get_close_matches(name.lower(), [*known, *registry.KNOWN, *_OWNERLESS], n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"shipped models: {', '.join(known)}"
     raise UnknownModel(
-        f"no model called {name!r}; wanted a shipped model, a checkpoint directory or a hub name such as "
+        f"no model called {name!r}; wanted a shipped model, a checkpoint directory, a GGUF file or a hub name such as "
         f"'gpt2' or 'EleutherAI/pythia-70m@step3000'; {hint}"
     )
 
@@ -92,6 +102,9 @@ def name_of(model: Model) -> str:
     for shipped in tasks.shipped_models():
         if Path(name) == tasks.shipped_model(shipped):
             return shipped
+    for pretrained in registry.KNOWN.values():
+        if Path(name) == cache.directory(pretrained.sha256):
+            return pretrained.name
     return f"{name}@{revision}" if revision else name
 
 
@@ -112,18 +125,26 @@ def is_directory(name: str) -> bool:
     return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and os.path.isdir(name)
 
 
+def is_gguf(name: str) -> bool:
+    """Whether the name is that of a GGUF file, llama.cpp's format."""
+    return name.endswith(_GGUF) and os.path.isfile(expanded(name))
+
+
 def tokenizer_of(name: str) -> Any:
     """The tokenizer of a shipped model or of a checkpoint directory; None where it takes more than a moment to have.
 
-    What is wrong with a directory is not told here, but by `load_named`.
+    What is wrong with a directory, or doubtful, is said by `load_named` and not here.
     """
     directory = Path(resolve(name))
     if not directory.is_dir() or not any(directory.glob("tokenizer*")):
         return None
     import transformers
 
+    from acdc.graphs.model import library_messages
+
     try:
-        return transformers.AutoTokenizer.from_pretrained(directory)
+        with library_messages.collecting():
+            return transformers.AutoTokenizer.from_pretrained(directory)
     except Exception:  # a damaged file surfaces as whatever the reader of it stumbles over
         return None
 
@@ -137,8 +158,10 @@ def load_model(
 ) -> Model:
     """The model of that name: every name that the command line takes for --model; `revision` is for hub names.
 
+    A GGUF file is converted once, which takes a minute or more and is logged, and then loaded from the cache.
+
     Raises: UnknownModel, BadSetting for a device this machine lacks or an unknown precision, MissingExtra for a
-    compiled program without Tracr, and what `graphs.model.load` raises.
+    compiled program without Tracr and a GGUF file without gguf, UnusableCache, and what `graphs.model.load` raises.
     """
     import torch
 
@@ -159,7 +182,11 @@ def load_model(
         from acdc.ground_truth import planted
 
         return planted.named(named, device=device, dtype=precision).model
-    return load(resolve(named), device=device, dtype=precision, revision=revision)
+    where = resolve(named)
+    if is_gguf(named):
+        where = str(getting.converted(Path(where), _logger.warning))
+    known_as = expanded(named) if is_gguf(named) or named in registry.KNOWN else None
+    return load(where, device=device, dtype=precision, revision=revision, known_as=known_as)
 
 
 def load_named(name: str, setup: Setup) -> Model:

@@ -37,7 +37,8 @@ class _Part(BaseModel):
 class ModelOrigin(_Part):
     """The model a circuit is of: its name, its precision, and hashes of its weights and tokenizer.
 
-    One that was made in Python and goes by no name that finds it again is `in_memory`.
+    `quantisation` is how its weights had been quantised before they were dequantised, None where they never were. One
+    that was made in Python and goes by no name that finds it again is `in_memory`.
     """
 
     name: str
@@ -45,7 +46,13 @@ class ModelOrigin(_Part):
     weights: str | None = None
     tokenizer: str | None = None
     dtype: str = ""
+    quantisation: str | None = None
     in_memory: bool = False
+
+    @property
+    def words(self) -> str:
+        """Its name, and what else is to be known of its weights."""
+        return f"{self.name} (weights dequantised from {self.quantisation})" if self.quantisation else self.name
 
 
 class TaskOrigin(_Part):
@@ -159,7 +166,7 @@ class Provenance(_Part):
     def title(self) -> str:
         """Behaviour and model in a few words."""
         behaviour = self.task.name if self.task else "a behaviour its file does not name"
-        return f"{behaviour} on {self.model.name}" if self.model else behaviour
+        return f"{behaviour} on {self.model.words}" if self.model else behaviour
 
     def setup(self) -> Setup:
         """The setup that a circuit was found with, on the CPU.

@@ -12,7 +12,7 @@ from acdc.correctness import Right
 from acdc.errors import BadSetting
 from acdc.graphs.model import Model
 from acdc.hashes import tokenizer_hash, weights_hash
-from acdc.models import expanded, is_directory, is_known, name_of
+from acdc.models import expanded, is_directory, is_gguf, is_known, name_of
 from acdc.problem import Problem
 from acdc.provenance import MetricOrigin, ModelOrigin, PromptsOrigin, PromptsSide, Provenance, TaskOrigin, versions
 from acdc.settings import Setup
@@ -59,7 +59,9 @@ class Request:
         name = name_of(model) if isinstance(model, Model) else model or task.model
         if isinstance(model, Model) and not is_known(name):
             in_memory.append("model")
-        where = recordable(str(Path(expanded(name)).resolve())) if is_directory(name) else name
+        where = name
+        if is_directory(name) or is_gguf(name):
+            where = recordable(str(Path(expanded(name)).resolve()))
         return cls(task, file, where, tuple(in_memory))
 
     def provenance(self, discovery: Problem, judgement: Problem, setup: Setup) -> Provenance:
@@ -75,7 +77,7 @@ class Request:
                 weights=weights_hash(model),
                 tokenizer=tokenizer_hash(model.tokenizer),
                 dtype=str(model.dtype).removeprefix("torch."),
-                **self._made_in_python("model"),
+                **self._more_of(model),
             ),
             task=TaskOrigin(
                 name=task.name,
@@ -96,6 +98,10 @@ class Request:
             versions=versions(),
             **noted,
         )
+
+    def _more_of(self, model: Model) -> dict[str, Any]:
+        quantisation = model.identity.quantisation
+        return {**({"quantisation": quantisation} if quantisation else {}), **self._made_in_python("model")}
 
     def _made_in_python(self, part: str) -> dict[str, Any]:
         return {"in_memory": True} if part in self.in_memory else {}

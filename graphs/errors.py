@@ -12,6 +12,8 @@ GraphsError (ValueError)
 |-- ModelUnreachable   a hub name that needs a network which is not there
 |-- BadTokens          token tensors that do not fit each other or the model
 `-- RenderError        a picture that could not be drawn
+
+DoubtfulModel (UserWarning)   a model that may compute or read texts otherwise than it was trained to
 """
 
 
@@ -63,3 +65,7 @@ class BadTokens(GraphsError):
 
 class RenderError(GraphsError):
     """A picture that could not be drawn or written."""
+
+
+class DoubtfulModel(UserWarning):
+    """A model that loads, but may compute or split texts otherwise than it was trained to."""

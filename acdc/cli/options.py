@@ -66,6 +66,7 @@ def argument(name: str, *, is_: str) -> Any:
 
 AsJson = Annotated[bool, flag("--json", is_="Print JSON on stdout, and nothing else there")]
 CircuitPath = Annotated[Path, argument("CIRCUIT", is_="A circuit.json, or the directory that holds one.")]
+PretrainedName = Annotated[str, argument("NAME", is_="A pretrained model's name (see `acdc models`).")]
 Anyway = Annotated[bool, flag("--anyway", is_="Go on though model, tokenizer or prompts have changed")]
 Device = Annotated[str, option("--device", takes="NAME", is_="cpu, cuda, cuda:1, mps, ... [cpu]")]
 

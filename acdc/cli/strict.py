@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from acdc.errors import BadSetting
 from acdc.tasks.errors import lone_surrogates
@@ -19,19 +19,43 @@ class StrictCommand(TyperCommand):
 
         Raises: BadSetting.
         """
-        given, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        for parameter in order:
-            name = _named(parameter)
-            if order.count(parameter) > 1:
-                raise BadSetting(f"{name} is given more than once; wanted it once, leave the others out")
-            if any(isinstance(word, str) and not word.strip() for word in _each(given.get(parameter.name))):
-                raise BadSetting(f"{name} is empty; give it a value, or leave it out")
+        order = _options_once(self, ctx, args)
         rest = super().parse_args(ctx, args)
-        for parameter in order:
-            for value in _each(ctx.params.get(parameter.name)):
-                if isinstance(value, Path):
-                    _require_usable(value, _named(parameter))
+        _require_usable_paths(ctx, order)
         return rest
+
+
+class StrictGroup(TyperGroup):
+    """A command with commands of its own, as strict about its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line as far as it is this command's.
+
+        Raises: BadSetting.
+        """
+        order = _options_once(self, ctx, args)
+        rest = super().parse_args(ctx, args)
+        _require_usable_paths(ctx, order)
+        return rest
+
+
+def _options_once(command: TyperCommand | TyperGroup, ctx: Any, args: list[str]) -> list[Any]:
+    """The parameters that are given, each once and with a value."""
+    given, _, order = command.make_parser(ctx).parse_args(args=list(args))
+    for parameter in order:
+        name = _named(parameter)
+        if order.count(parameter) > 1:
+            raise BadSetting(f"{name} is given more than once; wanted it once, leave the others out")
+        if any(isinstance(word, str) and not word.strip() for word in _each(given.get(parameter.name))):
+            raise BadSetting(f"{name} is empty; give it a value, or leave it out")
+    return list(order)
+
+
+def _require_usable_paths(ctx: Any, order: list[Any]) -> None:
+    for parameter in order:
+        for value in _each(ctx.params.get(parameter.name)):
+            if isinstance(value, Path):
+                _require_usable(value, _named(parameter))
 
 
 def _named(parameter: Any) -> str:

@@ -17,7 +17,7 @@ from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge
 from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.models import expanded, graph_of, load_named
+from acdc.models import expanded, graph_of, is_gguf, load_named
 from acdc.problem import Problem
 from acdc.problems import MEMORY_FACTOR, check_prompts, problems
 from acdc.progress import CurvePoint, Progress
@@ -178,5 +178,8 @@ def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
 def default_directory(task: str, model: str) -> Path:
     """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
     model = expanded(model)
-    name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
+    if is_gguf(model):
+        name = Path(model).stem
+    else:
+        name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
     return Path("runs") / f"{task}-{name}"

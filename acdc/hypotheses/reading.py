@@ -21,7 +21,7 @@ from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm, SetupForm
 from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, ClaimSubject, Hypothesis, Listed, require_graph
 from acdc.judges.same_subject import Given
-from acdc.models import expanded, name_of, resolve
+from acdc.models import expanded, is_gguf, name_of, resolve
 from acdc.provenance import Provenance
 from acdc.settings import Setup
 from acdc.tasks.errors import PromptProblem, TaskError
@@ -172,9 +172,9 @@ class _Named:
         return own is not None and own.name == self.task.name
 
     def _beside(self, model: str) -> str:
-        """A model's name, or its path where it is a checkpoint beside the file."""
+        """A model's name, or its path where it is a checkpoint or a GGUF file beside the file."""
         near = self.path.parent / expanded(model)
-        return str(near) if model and (near / "config.json").is_file() else model
+        return str(near) if model and ((near / "config.json").is_file() or is_gguf(str(near))) else model
 
     def _circuit(self) -> Circuit | Listed | None:
         match self._value("circuit"):

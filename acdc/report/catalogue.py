@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -15,6 +16,7 @@ from acdc.report.columns import fact_table, plain_table
 if TYPE_CHECKING:
     from acdc.discovery.forecast import Forecast
     from acdc.models import Shipped
+    from acdc.pretrained.registry import Pretrained
     from acdc.tasks.task import Task
 
 
@@ -41,6 +43,22 @@ def models(shipped: Sequence[Shipped]) -> Table:
     table.add_column("what it does")
     for model in shipped:
         table.add_row(model.name, str(model.layers), str(model.heads), f"{model.megabytes:.1f}", model.about)
+    return table
+
+
+def pretrained(gettable: Mapping[Pretrained, Path | None]) -> Table:
+    """The pretrained models that can be got, and whether they have been."""
+    table = plain_table()
+    table.add_column("model", style="bold", no_wrap=True)
+    for name in ("layers", "heads", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("what it is")
+    for model, path in gettable.items():
+        size = model.size
+        is_ = Text(f"{model.about} Licence: {model.licence}.\n")
+        is_.append(f"here: {path}" if path else f"not here, {size.download} MB to download by", style="dim")
+        is_.append("" if path else f"\nacdc models get {model.name}")
+        table.add_row(model.name, str(size.layers), str(size.heads), str(size.megabytes), is_)
     return table
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 import torch
 
 from acdc.graphs.errors import GraphsError, ModelNotFound, ModelUnreachable, UnsupportedModel
-from acdc.graphs.model import checkpoint, parity
+from acdc.graphs.gguf_source import GgufSource
+from acdc.graphs.model import checkpoint, library_messages, parity
 from acdc.graphs.model.extraction import architecture, graph_of, layer_of, unembedding_of
 from acdc.graphs.model.recording import Original, record
 from acdc.graphs.model.transformer import Identity, Model
@@ -25,10 +24,13 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     revision: str | None = None,
+    known_as: str | None = None,
 ) -> Model:
     """The model of a local checkpoint directory or a Hugging Face hub name (`gpt2`, `Qwen/Qwen2.5-0.5B@revision`).
 
     Weights are read from safetensors only. Our arithmetic is compared with the original's, layer by layer in float64.
+    What is doubtful about how it was read or converted is a warning, DoubtfulModel. `known_as` is the name that its
+    identity gets where that is not the directory's.
 
     Raises: ModelNotFound, ModelUnreachable, UnsupportedModel.
     """
@@ -36,7 +38,8 @@ def load(
     if not Path(where).exists() and "@" in where:
         where, revision = where.split("@", 1)
     checkpoint.check_directory(Path(where))
-    with _quietly(), _random_state_kept(device):
+    source = GgufSource.of(Path(where))
+    with library_messages.collecting() as messages, _random_state_kept(device):
         try:
             original, tokenizer = _read(where, revision, dtype)
         except GraphsError:
@@ -57,8 +60,11 @@ def load(
                 f"{where} cannot be run with the configuration it has: {type(error).__name__} {error}; "
                 "see the fields of its config.json that differ from its architecture's defaults"
             ) from error
-        model = _model(bridge, tokenizer, Identity(where, revision, context))
+        quantisation = source.quantisation if source else None
+        model = _model(bridge, tokenizer, Identity(known_as or where, revision, context, quantisation))
         parity.check(model, inputs, recording)
+    doubts = source.doubts if source else ()
+    library_messages.pass_on(model.identity.name, (*doubts, *library_messages.concerning_results(messages)))
     return model
 
 
@@ -150,29 +156,3 @@ def _unloadable(where: str, revision: str | None, error: Exception) -> Exception
             "connect to the network, or give a shipped model's name or a local checkpoint directory"
         )
     return ModelNotFound(f"no model called {where!r}{at} could be loaded: {reason}")
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Third-party loading chatter stays off the user's terminal; errors still come as exceptions."""
-    import transformers
-    from huggingface_hub.utils import logging as hub_logging
-
-    _ = hub_logging.get_verbosity()  # sets its own level when first asked, which would undo ours
-    names = ("transformers", "huggingface_hub", "transformer_lens", "")
-    levels = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in names:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        try:
-            bars = transformers.utils.logging.is_progress_bar_enabled()
-            transformers.utils.logging.disable_progress_bar()
-            try:
-                yield
-            finally:
-                if bars:
-                    transformers.utils.logging.enable_progress_bar()
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)

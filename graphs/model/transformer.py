@@ -26,12 +26,14 @@ _FIXED_ROTATIONS = {"default", "linear", "yarn", "llama3", "proportional"}
 class Identity:
     """Which weights these are: the directory or hub name they came from, and the hub revision, if one was given.
 
-    `n_context` is the most tokens the model reads, None where there is no limit.
+    `n_context` is the most tokens the model reads, None where there is no limit. `quantisation` is how the weights had
+    been quantised before they were dequantised (`Q4_1`), None where they never were.
     """
 
     name: str
     revision: str | None = None
     n_context: int | None = None
+    quantisation: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,11 @@ import acdc.graphs.model
 from acdc import graphs, tasks
 from acdc.cli import commands
 from acdc.graphs.model import Model
+from acdc.pretrained import registry
+from acdc.pretrained.registry import Pretrained
 from acdc.problem import Problem
 from acdc.tasks.metrics import LogitDifference
+from tests.acdc import tiny_pretrained
 from tests.acdc.behaviours import behaviour
 from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
@@ -41,6 +46,32 @@ def _shipped_models_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("acdc.graphs.model.load", loaded)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_models_in_the_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever models were got on this machine, tests have a cache of their own, which is empty."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ACDC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def _wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pretrained]:
+    directory = tmp_path_factory.mktemp("wheels")
+    return directory, tiny_pretrained.write(directory)
+
+
+@pytest.fixture
+def tiny(_wheels: tuple[Path, Pretrained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretrained:
+    """A pretrained model that pip finds in the directory `wheels` of the current test, and an empty cache."""
+    written, known = _wheels
+    wheels = Path(shutil.copytree(written, tmp_path / "wheels"))
+    monkeypatch.setitem(registry.KNOWN, known.name, known)  # type: ignore[call-overload]  # it is a dictionary
+    monkeypatch.setenv("ACDC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    return known
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from acdc.cli.exits import Exit, report
-from acdc.errors import AcdcError, UnreachableGoal, UnwritableOutput
+from acdc.errors import AcdcError, DownloadFailed, UnreachableGoal, UnusableCache, UnwritableOutput
 from acdc.graphs.errors import BadCircuitFile, GraphsError, ModelUnreachable, RenderError
 from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError, UnknownTask
 from tests.acdc.cli.command_line import acdc
+
+ENVIRONMENTS = (ModelUnreachable, RenderError, DownloadFailed, UnusableCache)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,8 @@ from tests.acdc.cli.command_line import acdc
         (UnwritableOutput("a"), 2),
         (ModelUnreachable("a"), 3),
         (RenderError("a"), 3),
+        (DownloadFailed("a"), 3),
+        (UnusableCache("a"), 3),
         (ModuleNotFoundError("No module named 'rich.table'", name="rich.table"), 3),
         (MemoryError(), 3),
         (torch.OutOfMemoryError("CUDA out of memory"), 3),
@@ -52,7 +56,7 @@ def test_every_error_that_callers_can_cause_is_exit_2_or_3(family: type[Exceptio
 
     for kind in members(family):
         error = kind.__new__(kind)  # what it says is not the matter
-        assert report(error) == (3 if kind in (ModelUnreachable, RenderError) else 2)
+        assert report(error) == (3 if kind in ENVIRONMENTS else 2)
 
 
 def test_a_fault_in_a_command_is_told_apart_from_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
