@@ -1,9 +1,8 @@
-"""Tiny random Hugging Face checkpoints, one per supported architecture, written to disk from a seed."""
+"""Tiny random Hugging Face checkpoints, one per architecture that tests speak of, written to disk from a seed."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.shared import SharedModels
+from tests.ungrouping import is_grouped, ungroup
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -21,10 +21,33 @@ if TYPE_CHECKING:
     from acdc.graphs.model import Model
 
 Architecture = Literal[
-    "gpt2", "gpt_neox", "gpt_neox_sequential", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"
+    "gpt2",
+    "gpt_neox",
+    "gpt_neox_sequential",
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3",
+    "phi",
+    "phi3",
+    "mixtral",
+    "qwen2_moe",
+    "olmo",
+    "olmo2",
+    "stablelm",
+    "smollm3",
+    "granite",
+    "cohere",
+    "gptj",
+    "gpt_neo",
+    "opt",
+    "bloom",
+    "falcon",
+    "gemma3_multimodal",
 ]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-GROUPED: tuple[Architecture, ...] = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
 
 SPECIAL = ("<unk>", "<bos>", "<eos>", "<pad>")
 SPACE = "\u0120"  # how a byte-level vocabulary writes a space
@@ -54,9 +77,9 @@ class Checkpoints:
 
     def ungrouped(self, architecture: Architecture) -> Path:
         """The same function with one key and one value head per query head (the checkpoint itself if it has that)."""
-        if architecture not in GROUPED:
-            return self.path(architecture)
         directory = self.root / f"{architecture}-ungrouped"
+        if not is_grouped(self.path(architecture)):
+            return self.path(architecture)
         if not directory.exists():
             ungroup(self.path(architecture), directory)
         return directory
@@ -106,21 +129,6 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=pairs, unk_token=unk, bos_token=bos, eos_token=eos, pad_token=pad)
 
 
-def ungroup(source: Path, directory: Path) -> None:
-    """Write the checkpoint that repeats each key and value head for every query head of its group."""
-    shutil.copytree(source, directory)
-    config = json.loads((source / "config.json").read_text())
-    kv_heads, heads = config["num_key_value_heads"], config["num_attention_heads"]
-    weights = load_file(source / "model.safetensors")
-    for name, weight in weights.items():
-        if ".k_proj." in name or ".v_proj." in name:
-            per_head = weight.unflatten(0, (kv_heads, -1)).repeat_interleave(heads // kv_heads, dim=0)
-            weights[name] = per_head.flatten(0, 1).contiguous()
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-    config["num_key_value_heads"] = heads
-    (directory / "config.json").write_text(json.dumps(config))
-
-
 def _model(architecture: Architecture) -> PreTrainedModel:
     """The untouched model of that architecture: small, and with every feature of it switched on."""
     import transformers as hf
@@ -135,6 +143,9 @@ def _model(architecture: Architecture) -> PreTrainedModel:
         "max_position_embeddings": 32,
         **ids,
     }
+    rotation = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
+    half_turned: dict[str, Any] = {"hidden_size": 32, "rope_parameters": rotation}
+    gptlike: dict[str, Any] = {"num_attention_heads": 4, "max_position_embeddings": 32, "hidden_size": 16, **ids}
     # Soft caps and scales far from their defaults, so that leaving one out shows.
     gemma: dict[str, Any] = {
         "head_dim": 8,
@@ -142,6 +153,7 @@ def _model(architecture: Architecture) -> PreTrainedModel:
         "sliding_window": 4,
         "layer_types": ["sliding_attention", "full_attention"],
     }
+    experts: dict[str, Any] = {"num_experts_per_tok": 2}
     match architecture:
         case "gpt2":
             config: Any = hf.GPT2Config(n_embd=16, n_layer=3, n_head=4, n_positions=32, **ids)
@@ -168,6 +180,47 @@ def _model(architecture: Architecture) -> PreTrainedModel:
             config = hf.Gemma2Config(**grouped, **gemma, attn_logit_softcapping=2.0, final_logit_softcapping=5.0)
         case "gemma3":
             config = hf.Gemma3TextConfig(**grouped, **gemma)
+        case "gemma3_multimodal":
+            sight = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+            sight |= {"image_size": 28, "patch_size": 14}
+            config = hf.Gemma3Config(text_config=grouped | gemma, vision_config=sight, mm_tokens_per_image=4)
+        case "phi":
+            config = hf.PhiConfig(**grouped | half_turned)
+        case "phi3":
+            config = hf.Phi3Config(**grouped | half_turned, sliding_window=4)
+        case "mixtral":
+            config = hf.MixtralConfig(**grouped, **experts, num_local_experts=4, sliding_window=3)
+        case "qwen2_moe":  # the second layer is an MLP like any other
+            sizes = {"num_experts": 4, "moe_intermediate_size": 12, "shared_expert_intermediate_size": 20}
+            config = hf.Qwen2MoeConfig(**grouped, **experts, **sizes, norm_topk_prob=True, mlp_only_layers=[1])
+        case "olmo":
+            config = hf.OlmoConfig(**grouped, clip_qkv=1.0)
+        case "olmo2":
+            config = hf.Olmo2Config(**grouped)
+        case "stablelm":
+            more = {"use_qkv_bias": True, "qk_layernorm": True, "use_parallel_residual": True}
+            config = hf.StableLmConfig(**grouped | half_turned, **more)
+        case "smollm3":
+            config = hf.SmolLM3Config(**grouped, no_rope_layers=[1, 0])
+        case "granite":
+            multipliers = {"embedding_multiplier": 3.0, "attention_multiplier": 0.7, "residual_multiplier": 0.4}
+            config = hf.GraniteConfig(**grouped, **multipliers, logits_scaling=2.5)
+        case "cohere":
+            config = hf.CohereConfig(**grouped, logit_scale=0.3, use_qk_norm=True)
+        case "gptj":
+            config = hf.GPTJConfig(n_embd=24, n_layer=2, n_head=3, n_positions=32, rotary_dim=4, **ids)
+        case "gpt_neo":
+            local = {"attention_types": [[["global", "local"], 1]], "window_size": 3}
+            config = hf.GPTNeoConfig(
+                num_layers=2, num_heads=4, hidden_size=16, max_position_embeddings=32, **local, **ids
+            )
+        case "opt":
+            config = hf.OPTConfig(**gptlike, num_hidden_layers=2, ffn_dim=24, word_embed_proj_dim=16)
+        case "bloom":
+            config = hf.BloomConfig(hidden_size=16, n_layer=2, n_head=4, **ids)
+        case "falcon":
+            shape = {"multi_query": True, "parallel_attn": True, "new_decoder_architecture": False}
+            config = hf.FalconConfig(**gptlike, num_hidden_layers=2, **shape, bias=True)
     return hf.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 

@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.model.parts import RowSpread, Unembedding
+from acdc.graphs.model.unembedding import RowSpread, Unembedding
 from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence, Targets
 

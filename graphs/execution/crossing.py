@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from acdc.graphs.errors import BadTokens, DifferentGraphs
 from acdc.graphs.execution.layer import LayerRun, layer_runs
 from acdc.graphs.execution.liveness import Liveness, receivers_of
 from acdc.graphs.execution.runs import residuals_of
+from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
 
 _TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
@@ -48,11 +50,11 @@ class _Clean:
     """What is known of some clean prompts, axes as in `CrossedRun`.
 
     `wrote` holds what live senders write that nothing of the corrupt prompt reaches, to which a block adds what the
-    others write for its pairs; `scales` are the frozen head scales.
+    others write for its pairs; `scales`, of norms that span heads, are frozen.
     """
 
     wrote: dict[int, Float[Tensor, "#corrupt clean _ d_model"]]
-    scales: tuple[Float[Tensor, "clean pos d_model"] | None, ...]
+    scales: tuple[Scales, ...]
     layers: tuple[LayerRun, ...]
 
 
@@ -110,16 +112,14 @@ class CrossedRun:
         columns = min(n_clean, max(1, at_once // rows))
         parts = [self._run_clean(some) for some in _slices(n_clean, rows * columns)]
         wrote = {sender: torch.cat([part.wrote[sender] for part in parts], 1) for sender in self._clean_only}
-        frozen = self._model.graph.frozen_scale
-        layers = zip(*(part.scales for part in parts), strict=True)
-        scales = tuple(torch.cat([one for one in layer if one is not None]) if frozen else None for layer in layers)
+        scales = tuple(Scales.cat(layer) for layer in zip(*(part.scales for part in parts), strict=True))
         del parts
         for some in _slices(n_corrupt, rows):
             ablated = self._run_corrupt(some)
             for others in _slices(n_clean, columns):
                 known = self._known(
                     {sender: value[:, others] for sender, value in wrote.items()},
-                    tuple(None if scale is None else scale[others] for scale in scales),
+                    tuple(each.map(itemgetter(others)) for each in scales),
                 )
                 yield Block(some, others, self._run_pairs(ablated, known))
 
@@ -147,7 +147,7 @@ class CrossedRun:
                 found.add(sender)
         return found
 
-    def _known(self, wrote: dict[int, Tensor], scales: tuple[Tensor | None, ...]) -> _Clean:
+    def _known(self, wrote: dict[int, Tensor], scales: tuple[Scales, ...]) -> _Clean:
         position = torch.tensor([self._position], device=self._model.device)
         return _Clean(wrote, scales, layer_runs(self._model, self._positionals, position, scales, self._scored))
 
@@ -155,7 +155,7 @@ class CrossedRun:
     def _run_clean(self, some: slice) -> _Clean:
         """Every node that the corrupt prompt does not reach, on some clean prompts."""
         start = self._model.embed(self._clean[some])
-        scales: tuple[Tensor | None, ...] = (None,) * self._model.graph.n_layers
+        scales: tuple[Scales, ...] = (Scales(),) * self._model.graph.n_layers
         if self._model.graph.frozen_scale:
             scales = self._model.trace(start, self._positionals).scales
         known = self._known({0: start[None]}, scales)

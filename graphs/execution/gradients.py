@@ -140,20 +140,22 @@ class Linearisation:
         self, run: LayerRun, residual: Float[Tensor, "batch pos d_model"]
     ) -> tuple[_Attended, Float[Tensor, "batch pos d_model"]]:
         layer, attention = run.layer, run.layer.attention
-        normed = layer.normed(residual)
-        made = tuple(layer.projection(slot).linear(normed).detach().requires_grad_() for slot in SLOTS)
+        normed = attention.norm(residual)
+        made = tuple(layer.projection(slot).of_all(normed).detach().requires_grad_() for slot in SLOTS)
         with torch.enable_grad():
-            q, k, v = (layer.finish(slot, part, run.positional) for slot, part in zip(SLOTS, made, strict=True))
+            q, k, v = (
+                layer.finish(slot, part, run.positional, run.scales) for slot, part in zip(SLOTS, made, strict=True)
+            )
             gathered = attention.attend(q, k, v, run.positional)
         wrote = attention.write(gathered.detach()).sum(0)
-        wrote = wrote if run.scale is None else wrote * run.scale
+        wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
         return _Attended(residual, made, gathered), wrote + attention.output_bias
 
     def _pull_back_attention(
         self, run: LayerRun, attended: _Attended, at_output: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "batch pos d_model"]:
         """Score the edges into a layer's heads, and return the gradient that flows on through them."""
-        at_heads = at_output if run.scale is None else at_output * run.scale
+        at_heads = at_output if run.scales.heads is None else at_output * run.scales.heads
         at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, run.layer.attention.output)
         through = torch.zeros_like(at_output)
         gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from acdc.graphs.computation import LayerIndices
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Positional
+from acdc.graphs.model.parts import Positional, Scales
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Slot
 
@@ -19,16 +19,16 @@ from acdc.graphs.nodes import Slot
 class LayerRun:
     """A layer with what its arithmetic needs of the prompts, and where its nodes stand in the graph.
 
-    `positional` and `scale` are those of every position, and `scored_positional` and `scored_scale` of the scored one
-    of each prompt; the frozen head scales are None unless a norm follows the heads.
+    `positional` and `scales` are those of every position, and `scored_positional` and `scored_scales` of the scored one
+    of each prompt; the scales, of norms that span heads, are the clean run's and frozen.
     """
 
     layer: Layer
     indices: LayerIndices
     positional: Positional
     scored_positional: Positional
-    scale: Float[Tensor, "batch pos d_model"] | None
-    scored_scale: Float[Tensor, "batch 1 d_model"] | None
+    scales: Scales
+    scored_scales: Scales
 
     def project(
         self,
@@ -39,8 +39,14 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The queries, keys or values of these heads (None: all), each of what it reads in that slot."""
-        normed = self.layer.attention.norm(residual)
-        return self.layer.project(slot, normed, self.positional if all_positions else self.scored_positional, heads)
+        positional, scales = self._at(all_positions)
+        return self.layer.project(slot, residual, positional, scales, heads)
+
+    def project_all(
+        self, slot: Slot, residual: Float[Tensor, "batch pos d_model"]
+    ) -> Float[Tensor, "head batch pos d_head"]:
+        """The same of all heads, which all read the same, at every position."""
+        return self.layer.of_all(slot, residual, self.positional, self.scales)
 
     def heads(
         self,
@@ -52,28 +58,29 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch query d_model"]:
         """What these heads write, to queries at every position or at the scored ones."""
-        positional, scale = (
-            (self.positional, self.scale) if all_positions else (self.scored_positional, self.scored_scale)
-        )
+        positional, scales = self._at(all_positions)
         wrote = self.layer.heads(q, k, v, positional, heads)
-        return wrote if scale is None else wrote * scale
+        return wrote if scales.heads is None else wrote * scales.heads
 
     def mlp(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """What the layer's MLP, which there must be, writes."""
         assert self.layer.mlp is not None
         return self.layer.mlp(residual)
 
+    def _at(self, all_positions: bool) -> tuple[Positional, Scales]:
+        return (self.positional, self.scales) if all_positions else (self.scored_positional, self.scored_scales)
+
 
 def layer_runs(
     model: Model,
     positionals: Sequence[Positional],
     positions: Int[Tensor, " prompt"],
-    scales: Sequence[Float[Tensor, "batch pos d_model"] | None],
+    scales: Sequence[Scales],
     scored: Callable[[Tensor], Tensor],
 ) -> tuple[LayerRun, ...]:
     """Every layer of a model on prompts scored at these positions, where `scored` takes the scales there."""
     parts = zip(model.layers, model.graph.layers, positionals, scales, strict=True)
     return tuple(
-        LayerRun(layer, indices, positional, positional.at(positions), scale, None if scale is None else scored(scale))
-        for layer, indices, positional, scale in parts
+        LayerRun(layer, indices, positional, positional.at(positions), each, each.map(scored))
+        for layer, indices, positional, each in parts
     )

@@ -15,7 +15,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.layer import LayerRun, layer_runs
-from acdc.graphs.model.parts import Positional
+from acdc.graphs.model.parts import Positional, Scales
 from acdc.graphs.model.transformer import Model
 
 
@@ -56,8 +56,8 @@ class AblatedRun:
 class Runs:
     """What the executors start from.
 
-    `delta` is what each sender writes in the clean run less what its missing edges carry; `scales` are the frozen head
-    scales of the clean run.
+    `delta` is what each sender writes in the clean run less what its missing edges carry; `scales`, of norms that
+    span heads, are those of the clean run and frozen.
     """
 
     model: Model
@@ -65,7 +65,7 @@ class Runs:
     ablated: AblatedRun
     positions: Int[Tensor, " batch"]
     positionals: tuple[Positional, ...]
-    scales: tuple[Float[Tensor, "batch pos d_model"] | None, ...]
+    scales: tuple[Scales, ...]
 
     def __repr__(self) -> str:
         _, prompts, length, _ = self.delta.shape
@@ -111,7 +111,7 @@ class Runs:
 
         outputs = part(self.ablated.outputs)
         ablated = AblatedRun(outputs, {read: part(x) for read, x in self.ablated.residuals.items()})
-        scales = tuple(None if scale is None else part(scale) for scale in self.scales)
+        scales = tuple(each.map(part) for each in self.scales)
         positionals = tuple(positional.first(end) for positional in self.positionals)
         return Runs(self.model, part(self.delta).contiguous(), ablated, positions, positionals, scales)
 

@@ -37,8 +37,7 @@ class AblatedProjections:
         """Those of all heads of a layer, at every position."""
         key = (layer.indices.reads, slot)
         if key not in self._known:
-            residual = self._runs.ablated.residuals[layer.indices.reads]
-            self._known[key] = layer.project(slot, residual.expand(len(layer.indices.heads), *residual.shape))
+            self._known[key] = layer.project_all(slot, self._runs.ablated.residuals[layer.indices.reads])
         return self._known[key]
 
 

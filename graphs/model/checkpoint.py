@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from acdc.graphs.errors import ModelNotFound, UnsupportedModel
-from acdc.graphs.model.extraction import SUPPORTED
 
 # Masks and rotary frequencies that older transformers wrote beside the weights; they follow from config.json.
 _BUFFERS = re.compile(r"(attn|attention)\.(masked_)?bias$|rotary_emb\.(inv_freq|(cos|sin)_cached)$")
@@ -40,10 +39,18 @@ def check_fields(where: str, config: dict[str, Any]) -> None:
 
     Raises: UnsupportedModel.
     """
-    model_type = config.get("model_type")
-    if model_type is not None and model_type not in SUPPORTED:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = config.get("model_type")
+    if config.get("is_encoder_decoder"):
         raise UnsupportedModel(
-            f"model_type={model_type!r} of {where} is not supported; wanted one of {', '.join(SUPPORTED)}"
+            f"{where} is an encoder-decoder (model_type={kind!r}), whose decoder also reads what an encoder wrote; "
+            "wanted a decoder-only transformer"
+        )
+    if kind is not None and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UnsupportedModel(
+            f"model_type={kind!r} of {where} is no causal language model that transformers knows; wanted a "
+            "decoder-only transformer"
         )
     if config.get("quantization_config") is not None:
         raise UnsupportedModel(f"quantization_config of {where} is not supported; load the model unquantised")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.model.parts import Attention, Mlp, Positional, Projection
+from acdc.graphs.model.mlp import Mlp
+from acdc.graphs.model.parts import Attention, Positional, Projection, Scales
 from acdc.graphs.nodes import SLOTS, Slot
 
 
@@ -21,26 +22,36 @@ class Layer:
     attention: Attention
     mlp: Mlp | None
 
-    def normed(self, residual: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "head batch pos d_model"]:
-        """What all heads read that read the same residual stream, normed once."""
-        return self.attention.norm(residual).expand(len(self.attention.output), *residual.shape)
-
     def project(
         self,
         slot: Slot,
-        normed: Float[Tensor, "selected *batch pos d_model"],
+        residual: Float[Tensor, "selected *batch pos d_model"],
         positional: Positional,
+        scales: Scales,
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
-        """The queries, keys or values of heads, each of its own input, which the attention's norm has normed."""
-        return self.finish(slot, self.projection(slot).linear(normed, heads), positional)
+        """The queries, keys or values of heads, each of what it reads in that slot."""
+        made = self.projection(slot).linear(self.attention.norm(residual), heads)
+        return self.finish(slot, made, positional, scales, heads)
+
+    def of_all(
+        self, slot: Slot, residual: Float[Tensor, "*batch pos d_model"], positional: Positional, scales: Scales
+    ) -> Float[Tensor, "head *batch pos d_head"]:
+        """The same of all heads, which all read the same."""
+        return self.finish(slot, self.projection(slot).of_all(self.attention.norm(residual)), positional, scales)
 
     def finish(
-        self, slot: Slot, made: Float[Tensor, "selected *batch pos d_head"], positional: Positional
+        self,
+        slot: Slot,
+        made: Float[Tensor, "selected *batch pos d_head"],
+        positional: Positional,
+        scales: Scales,
+        heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """What `project` makes of the linear projection: normed, where queries and keys are, and rotated."""
-        normed = self.projection(slot).norm(made)
-        return normed if slot == "v" else positional.rotate(normed)
+        scale = {"q": scales.query, "k": scales.key, "v": None}[slot]
+        finished = self.projection(slot).finish(made, heads, scale)
+        return finished if slot == "v" else positional.rotate(finished)
 
     def heads(
         self,
@@ -51,15 +62,19 @@ class Layer:
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch query d_model"]:
         """What heads with these queries, keys and values write, before any post norm; `positional` is the queries'."""
-        return self.attention.write(self.attention.attend(q, k, v, positional), heads)
+        return self.attention.write(self.attention.attend(q, k, v, positional, heads), heads)
 
     def attend(
         self, residual: Float[Tensor, "batch pos d_model"], positional: Positional
-    ) -> Float[Tensor, "head batch pos d_model"]:
-        """What each head writes when all of them read the same residual stream, before any post norm."""
-        normed = self.normed(residual)
-        q, k, v = (self.project(slot, normed, positional) for slot in SLOTS)
-        return self.heads(q, k, v, positional)
+    ) -> tuple[Float[Tensor, "head batch pos d_model"], Scales]:
+        """What each head writes when all of them read the same residual stream, before any post norm; and the scales of
+        norms that span heads inside.
+        """
+        attention, normed = self.attention, self.attention.norm(residual)
+        made = {slot: self.projection(slot).of_all(normed) for slot in SLOTS}
+        inside = Scales(None, attention.query.norm.scale(made["q"]), attention.key.norm.scale(made["k"]))
+        q, k, v = (self.finish(slot, made[slot], positional, inside) for slot in SLOTS)
+        return self.heads(q, k, v, positional), inside
 
     def pull_back(
         self,

@@ -13,9 +13,10 @@ import torch
 from acdc.graphs.errors import GraphsError, ModelNotFound, ModelUnreachable, UnsupportedModel
 from acdc.graphs.gguf_source import GgufSource
 from acdc.graphs.model import checkpoint, library_messages, parity
-from acdc.graphs.model.extraction import architecture, graph_of, layer_of, unembedding_of
+from acdc.graphs.model.extraction import graph_of, layer_of, unembedding_of
 from acdc.graphs.model.recording import Original, record
 from acdc.graphs.model.transformer import Identity, Model
+from acdc.graphs.model.unusual import unusual_fields
 
 
 def load(
@@ -50,18 +51,12 @@ def load(
         context = _context(original.config)
         head = original.get_output_embeddings().weight
         inputs = parity.inputs_for(original.get_input_embeddings().num_embeddings, head, context)
-        try:
+        with _refusing(f"{where} cannot be run with the configuration it has", original.config):
             recording = record(Original.of(original), inputs)
-            bridge = _bridged(original)
-        except GraphsError:
-            raise
-        except Exception as error:  # likewise for fields that lead its code where nobody went
-            raise UnsupportedModel(
-                f"{where} cannot be run with the configuration it has: {type(error).__name__} {error}; "
-                "see the fields of its config.json that differ from its architecture's defaults"
-            ) from error
         quantisation = source.quantisation if source else None
-        model = _model(bridge, tokenizer, Identity(known_as or where, revision, context, quantisation))
+        with _refusing(f"{where} cannot be taken apart into heads and MLPs", original.config):
+            identity = Identity(known_as or where, revision, context, quantisation)
+            model = _model(_bridged(original), tokenizer, identity)
         parity.check(model, inputs, recording)
     doubts = source.doubts if source else ()
     library_messages.pass_on(model.identity.name, (*doubts, *library_messages.concerning_results(messages)))
@@ -74,11 +69,14 @@ def from_bridge(bridge: Any, name: str = "bridge", tokenizer: Any = None) -> Mod
     Raises: UnsupportedModel; ModelChanged for a bridge with hooks or with dropout switched on.
     """
     identity = Identity(name, None, bridge.cfg.n_ctx)
-    model = _model(bridge, tokenizer if tokenizer is not None else bridge.tokenizer, identity)
+    with _refusing(f"{name} cannot be taken apart into heads and MLPs", getattr(bridge.original_model, "config", None)):
+        model = _model(bridge, tokenizer if tokenizer is not None else bridge.tokenizer, identity)
     model.check_unchanged()
     with _random_state_kept(model.device):
         inputs = parity.inputs_for(model.vocabulary, model.unembedding.weight, identity.n_context)
-        parity.check(model, inputs, record(Original.bridged(bridge), inputs))
+        with _refusing(f"{name} cannot be run layer by layer", getattr(bridge.original_model, "config", None)):
+            recording = record(Original.bridged(bridge), inputs)
+        parity.check(model, inputs, recording)
     return model
 
 
@@ -99,6 +97,8 @@ def _read(where: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, An
         ignore_mismatched_sizes=True,  # so that they are listed, for us to refuse
     )
     checkpoint.check_weights(where, found, original)
+    if hasattr(original, "set_experts_implementation"):
+        original.set_experts_implementation("eager")  # the others know no float64
     tokenizer = transformers.AutoTokenizer.from_pretrained(where, revision=revision)
     checkpoint.check_tokenizer(where, tokenizer)
     return original, tokenizer
@@ -111,13 +111,40 @@ def _bridged(original: Any) -> Any:
 
 
 def _model(bridge: Any, tokenizer: Any, identity: Identity) -> Model:
-    architecture(bridge)
+    for number, block in enumerate(bridge.blocks):
+        if not hasattr(block, "attn"):
+            raise UnsupportedModel(
+                f"layer {number} of {identity.name} has no attention; wanted attention in every layer"
+            )
+    if getattr(getattr(bridge, "ln_final", None), "original_component", None) is None:
+        raise UnsupportedModel(f"{identity.name} has no norm before the unembedding; wanted one")
     layers = tuple(layer_of(block) for block in bridge.blocks)
-    return Model(identity, graph_of(bridge), layers, unembedding_of(bridge), bridge, tokenizer)
+    return Model(identity, graph_of(bridge, layers), layers, unembedding_of(bridge), bridge, tokenizer)
 
 
 def _context(config: Any) -> int | None:
-    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    text = config.get_text_config()
+    found = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None)
+    return found if found and found > 0 else None
+
+
+@contextmanager
+def _refusing(what: str, config: Any) -> Iterator[None]:
+    """Code of others, led where nobody went, fails in as many ways as there are; to the user it is one."""
+    try:
+        yield
+    except GraphsError:
+        raise
+    except Exception as error:
+        fields = ", ".join(f"{name}={value!r}" for name, value in unusual_fields(config).items())
+        raise UnsupportedModel(
+            f"{what}: {type(error).__name__} {_first_line(error)}; load another model, or see the fields that differ "
+            f"from its architecture's defaults{': ' * bool(fields)}{fields}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")
 
 
 @contextmanager
@@ -129,7 +156,7 @@ def _random_state_kept(device: str | torch.device) -> Iterator[None]:
 
 def _unloadable(where: str, revision: str | None, error: Exception) -> Exception:
     at = f" at revision {revision}" if revision else ""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")
+    reason = _first_line(error)
     if not isinstance(error, (OSError, ValueError)):
         reason = f"{type(error).__name__} {reason}"
     if Path(where).is_dir():

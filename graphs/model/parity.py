@@ -13,10 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.graphs.errors import UnsupportedModel
-from acdc.graphs.model.extraction import layer_of, unembedding_of
+from acdc.graphs.model.extraction import layer_of, residual_scale, unembedding_of
 from acdc.graphs.model.parts import Norm, Positional
-from acdc.graphs.model.recording import CheckInputs, RecordedOutputs, Recording, widened
+from acdc.graphs.model.precision import widened
+from acdc.graphs.model.recording import CheckInputs, RecordedOutputs, Recording
 from acdc.graphs.model.transformer import Model
+from acdc.graphs.model.unusual import possible_reasons
 
 _SIZES = (1e-6, 1e-3, 1.0, 1e3)
 """How large the numbers of the residual streams are, one prompt each."""
@@ -49,7 +51,7 @@ def check(model: Model, inputs: CheckInputs, wanted: Recording) -> None:
     Raises: UnsupportedModel, naming the part that differs.
     """
     with torch.no_grad():
-        comparison = _Comparison(model.identity.name, inputs.residual)
+        comparison = _Comparison(model, inputs.residual)
         embedded, precision = model.embed(inputs.tokens), torch.finfo(model.dtype).eps
         comparison.check("embedding", embedded, wanted.embedded, allowed=8 * precision)
         for index, positional in enumerate(model.positionals(inputs.tokens.shape[1])):
@@ -72,23 +74,25 @@ def _check_layer(
     block = model.bridge.blocks[index]
     with widened([*block.parameters(), *block.buffers()], comparison.residual.dtype):
         layer, start = layer_of(block), comparison.residual
-        attention = layer.attend(start, positional).sum(0) + layer.attention.output_bias
-        comparison.check(f"attention of layer {index}", attention, wanted.attention)
+        wrote, _ = layer.attend(start, positional)
+        attention = wrote.sum(0) + layer.attention.output_bias
+        comparison.check("attention", attention, residual_scale(block) * wanted.attention, layer=index)
         post = layer.attention.post_norm
         after = start + (attention if post is None else post(attention))
-        if layer.mlp is not None and wanted.mlp is not None:
+        if layer.mlp is not None:
             read = start if model.graph.parallel else after
-            raw = replace(layer.mlp, post_norm=Norm("none"))
-            comparison.check(f"MLP of layer {index}", raw(read), wanted.mlp)
+            if wanted.mlp is not None:
+                raw = replace(layer.mlp, post_norm=Norm("none"), scale=1.0)
+                comparison.check("MLP", raw(read), wanted.mlp, layer=index)
             after = after + layer.mlp(read)
-        comparison.check(f"change by layer {index}", after - start, wanted.after - start)
+        comparison.check("change of the residual stream", after - start, wanted.after - start, layer=index)
 
 
 @dataclass(frozen=True)
 class _Comparison:
     """Comparing what two ways of computing a model make of `residual`."""
 
-    name: str
+    model: Model
     residual: Float[Tensor, "batch pos d_model"]
 
     def check(
@@ -97,6 +101,7 @@ class _Comparison:
         ours: Float[Tensor, "batch pos _"],
         wanted: Float[Tensor, "batch pos _"],
         allowed: float | None = None,
+        layer: int | None = None,
     ) -> None:
         """Refuse the model if ours is not the other, by the largest difference in each prompt."""
         rounding = _ALLOWED[self.residual.dtype]
@@ -105,8 +110,10 @@ class _Comparison:
         size = wanted.abs().amax((1, 2)).maximum(rounding * self.residual.abs().amax((1, 2)))
         apart = ((ours - wanted).abs().amax((1, 2)) / size).max().item()
         if not apart <= allowed:
+            where = what if layer is None else f"{what} of layer {layer}"
+            reasons = possible_reasons(self.model.bridge, layer)
             raise UnsupportedModel(
-                f"our {what} of {self.name} differs from the model's own by {apart:.2g} of its size where at most "
-                f"{allowed:.2g} is rounding; some field of its configuration changes the arithmetic in a way that is "
-                "not supported, so no result would be about this model"
+                f"our {where} of {self.model.identity.name} differs from the model's own by {apart:.2g} of its size "
+                f"where at most {allowed:.2g} is rounding, so no result would be about this model; load another"
+                f"{'; ' * bool(reasons)}{reasons}"
             )

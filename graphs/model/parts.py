@@ -6,9 +6,8 @@ all heads, and a head that is not in play costs nothing. Nothing here knows abou
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,8 +16,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NormKind = Literal["layer", "rms", "none"]
-
-_ROWS = 1024  # of the unembedding in one sum
 
 
 @dataclass(frozen=True)
@@ -71,73 +68,160 @@ def _wide(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
 class Positional:
     """Where in the sequence queries sit and what they may see, for one layer.
 
-    `rotation` holds the cosines and sines of rotary embedding; `allowed` which keys each query may read.
-    The batch axis is 1 when all prompts share them.
+    `rotation` holds the cosines and sines of rotary embedding, which turns the first half of the dimensions with the
+    second, or neighbours with each other; `allowed` which keys each query may read. The batch axis is 1 when all
+    prompts share them. `bias` is added to the scores that each head gives a key (ALiBi; what depends on the query alone
+    cancels).
     """
 
     allowed: Bool[Tensor, "batch query key"]
     rotation: tuple[Float[Tensor, "batch query rotary"], Float[Tensor, "batch query rotary"]] | None = None
+    neighbours: bool = False
+    bias: Float[Tensor, "head key"] | None = None
 
     def at(self, positions: Int[Tensor, " prompt"]) -> Positional:
         """The same for one query position per prompt."""
         rotation = self.rotation and (self.rotation[0][0, positions, None], self.rotation[1][0, positions, None])
-        return Positional(self.allowed[0, positions, None], rotation)
+        return replace(self, allowed=self.allowed[0, positions, None], rotation=rotation)
 
     def first(self, end: int) -> Positional:
         """The same for the first `end` positions of the sequence only."""
         rotation = self.rotation and (self.rotation[0][:, :end], self.rotation[1][:, :end])
-        return Positional(self.allowed[:, :end, :end], rotation)
+        bias = None if self.bias is None else self.bias[:, :end]
+        return replace(self, allowed=self.allowed[:, :end, :end], rotation=rotation, bias=bias)
 
     def to(self, dtype: torch.dtype) -> Positional:
         """The same in another precision."""
-        return Positional(self.allowed, self.rotation and (self.rotation[0].to(dtype), self.rotation[1].to(dtype)))
+        rotation = self.rotation and (self.rotation[0].to(dtype), self.rotation[1].to(dtype))
+        return replace(self, rotation=rotation, bias=None if self.bias is None else self.bias.to(dtype))
 
     def rotate(self, x: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_head"]:
-        """x turned by its position (Su et al. 2021, half-split layout); dimensions past the rotary ones stay."""
+        """x turned by its position (Su et al. 2021); dimensions past the rotary ones stay."""
         if self.rotation is None:
             return x
         cos, sin = self.rotation
         turned, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
-        first, second = turned.chunk(2, dim=-1)
-        turned = turned * cos + torch.cat((-second, first), dim=-1) * sin
+        if self.neighbours:
+            across = torch.stack((-turned[..., 1::2], turned[..., ::2]), dim=-1).flatten(-2)
+        else:
+            first, second = turned.chunk(2, dim=-1)
+            across = torch.cat((-second, first), dim=-1)
+        turned = (turned * cos + across * sin).to(x.dtype)  # some models keep their tables in float32
         return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned
 
 
 @dataclass(frozen=True)
-class Projection:
-    """What turns the normed residual into one head's queries, keys or values, for every head of a layer."""
+class Scales:
+    """What norms that span the heads of a layer multiply with, in one run; None where there is no such norm.
 
-    weight: Float[Tensor, "head d_model d_head"]
-    bias: Float[Tensor, "head d_head"] | None
+    `heads` is of the norm after the sum of the heads, its weight included; `query` and `key` of norms that take the
+    queries or keys of all heads together, theirs left out.
+    """
+
+    heads: Float[Tensor, "*batch pos d_model"] | None = None
+    query: Float[Tensor, "*batch pos 1"] | None = None
+    key: Float[Tensor, "*batch pos 1"] | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Scales:
+        """Those that `change` makes of these."""
+        heads, query, key = (part if part is None else change(part) for part in (self.heads, self.query, self.key))
+        return Scales(heads, query, key)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Scales]) -> Scales:
+        """Those of several batches, one after the other."""
+        kinds = zip(*((part.heads, part.query, part.key) for part in parts), strict=True)
+        return cls(*(None if kind[0] is None else torch.cat(kind) for kind in kinds))
+
+
+@dataclass(frozen=True)
+class HeadNorm:
+    """What some models do to queries and keys before they are rotated: a norm, of each head or of all `joint`ly.
+
+    `gain` multiplies each head's, where heads have weights of their own; as many heads share one as share a projection.
+    """
+
     norm: Norm
+    gain: Float[Tensor, "group d_head"] | None = None
+    joint: bool = False
 
-    def __call__(
-        self, normed: Float[Tensor, "selected *batch pos d_model"], heads: Int[Tensor, " selected"] | None = None
-    ) -> Float[Tensor, "selected *batch pos d_head"]:
-        """The projection of each selected head (None: all) of that head's own normed input."""
-        return self.norm(self.linear(normed, heads))
+    def scale(self, made: Float[Tensor, "head *batch d_head"]) -> Float[Tensor, "*batch 1"] | None:
+        """What a joint norm multiplies the queries or keys of all heads with; None for others."""
+        if not self.joint:
+            return None
+        mean = _wide(made).square().mean(-1, keepdim=True).mean(0)
+        return torch.rsqrt(mean + self.norm.eps).to(made.dtype)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What turns the normed residual into one head's queries, keys or values, for every head of a layer.
+
+    Neighbouring heads, `shared` of them, may have the same weight, which is then there once for the group. What is made
+    is normed, and nothing in it is larger than `clip`.
+    """
+
+    weight: Float[Tensor, "group d_model d_head"]
+    bias: Float[Tensor, "group d_head"] | None
+    norm: HeadNorm
+    shared: int = 1
+    clip: float | None = None
+
+    def of_all(self, normed: Float[Tensor, "*batch pos d_model"]) -> Float[Tensor, "head *batch pos d_head"]:
+        """`linear` of every head, given that all of them read the same."""
+        out = self._times(normed.flatten(0, -2).expand(len(self.weight), -1, -1), self.weight, self.bias)
+        out = out.view(len(out), *normed.shape[:-1], -1)
+        return out if self.shared == 1 else out.repeat_interleave(self.shared, dim=0)
 
     def linear(
         self, normed: Float[Tensor, "selected *batch pos d_model"], heads: Int[Tensor, " selected"] | None = None
     ) -> Float[Tensor, "selected *batch pos d_head"]:
-        """The same before the norm that some models put on queries and keys."""
-        weight = self.weight if heads is None else self.weight[heads]
-        bias = None if self.bias is None else self.bias if heads is None else self.bias[heads]
-        flat = normed.flatten(1, -2)
-        out = torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias[:, None], flat, weight)
-        return out.view(*normed.shape[:-1], weight.shape[-1])
+        """The linear projection of each selected head (None: all) of that head's own normed input."""
+        weight, bias, flat = self.weight, self.bias, normed.flatten(1, -2)
+        if heads is not None:
+            group = heads if self.shared == 1 else heads // self.shared
+            weight, bias = weight[group], None if bias is None else bias[group]
+        elif self.shared > 1:
+            flat = flat.reshape(len(weight), -1, flat.shape[-1])
+        return self._times(flat, weight, bias).view(*normed.shape[:-1], weight.shape[-1])
+
+    @staticmethod
+    def _times(
+        flat: Float[Tensor, "group row d_model"],
+        weight: Float[Tensor, "group d_model d_head"],
+        bias: Float[Tensor, "group d_head"] | None,
+    ) -> Float[Tensor, "group row d_head"]:
+        return torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias[:, None], flat, weight)
+
+    def finish(
+        self,
+        made: Float[Tensor, "selected *batch d_head"],
+        heads: Int[Tensor, " selected"] | None = None,
+        scale: Float[Tensor, "*#batch 1"] | None = None,
+    ) -> Float[Tensor, "selected *batch d_head"]:
+        """What becomes of `linear`: normed, by the frozen `scale` where the norm is of all heads, and clipped."""
+        if self.norm.joint:
+            assert scale is not None
+            made = made * scale
+        else:
+            made = self.norm.norm(made)
+        if self.norm.gain is not None:
+            every = torch.arange(len(made), device=made.device) if heads is None else heads
+            gain = self.norm.gain[every // self.shared]
+            made = made * gain.view(len(gain), *[1] * (made.ndim - 2), -1)
+        return made if self.clip is None else made.clamp(-self.clip, self.clip)
 
     def pull_back(self, gradient: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_model"]:
         """The gradient at each head's normed input of what has this gradient at `linear` of it."""
-        out = torch.bmm(gradient.flatten(1, -2), self.weight.transpose(1, 2))
-        return out.view(*gradient.shape[:-1], self.weight.shape[1])
+        flat = gradient.reshape(len(self.weight), -1, gradient.shape[-1])
+        return torch.bmm(flat, self.weight.transpose(1, 2)).view(*gradient.shape[:-1], self.weight.shape[1])
 
 
 @dataclass(frozen=True)
 class Attention:
     """One attention layer, head by head.
 
-    `post_norm` is the norm that Gemma puts after the sum of the heads; `output_bias` belongs to no head.
+    `post_norm` is the norm that some put after the sum of the heads; `output_bias` belongs to no head.
     """
 
     norm: Norm
@@ -156,9 +240,13 @@ class Attention:
         k: Float[Tensor, "head *#batch key d_head"],
         v: Float[Tensor, "head *#batch key d_head"],
         positional: Positional,
+        heads: Int[Tensor, " head"] | None = None,
     ) -> Float[Tensor, "head *batch query d_head"]:
         """The value each query gathers: softmax of the scaled, capped and masked scores, times the values."""
         scores = (q * self.scale) @ k.transpose(-2, -1)
+        if positional.bias is not None:
+            bias = positional.bias if heads is None else positional.bias[heads]
+            scores = scores + bias.view(len(bias), *[1] * (scores.ndim - 2), -1).to(scores.dtype)
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
         pattern = scores.masked_fill(~positional.allowed, -torch.inf).softmax(dim=-1)
@@ -170,97 +258,3 @@ class Attention:
         """What each selected head adds to the residual stream, before any post norm."""
         output = self.output if heads is None else self.output[heads]
         return torch.bmm(z.flatten(1, -2), output).view(*z.shape[:-1], output.shape[-1])
-
-
-@dataclass(frozen=True)
-class Mlp:
-    """One MLP with its norms: plain (`gate` is None) or gated; `inner_norm` as in SoLU models."""
-
-    norm: Norm
-    into: tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, " d_mlp"] | None]
-    gate: tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, " d_mlp"] | None] | None
-    out: tuple[Float[Tensor, "d_model d_mlp"], Float[Tensor, " d_model"] | None]
-    activation: Callable[[Tensor], Tensor]
-    inner_norm: Norm
-    post_norm: Norm
-
-    def __call__(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """What the MLP adds to the residual stream it reads."""
-        normed = self.norm(residual)
-        hidden = F.linear(normed, *self.into)
-        hidden = (
-            self.activation(hidden) if self.gate is None else self.activation(F.linear(normed, *self.gate)) * hidden
-        )
-        return self.post_norm(F.linear(self.inner_norm(hidden), *self.out))
-
-
-@dataclass(frozen=True)
-class RowSpread:
-    """How the rows of an unembedding lie about their mean, `centre`.
-
-    `distances` are the rows' from it and `reach` the greatest of them; `longest` is the greatest norm of a row, and
-    `widest` bounds the greatest eigenvalue of the sum of the outer products of rows less `centre`. In float64; `reach`
-    and `widest` are never 0, so that they have logarithms.
-    """
-
-    centre: Float[Tensor, " d_model"]
-    distances: Float[Tensor, " vocab"]
-    reach: float
-    longest: float
-    widest: float
-
-    @classmethod
-    def of(cls, weight: Float[Tensor, "vocab d_model"]) -> RowSpread:
-        """That of these rows."""
-        centre = weight.mean(0, dtype=torch.float64)
-        products = torch.zeros(2 * weight.shape[1:], dtype=torch.float64, device=weight.device)
-        distances, longest = [], 0.0
-        for rows in torch.split(weight, _ROWS):
-            exact = rows.double()
-            centred = exact - centre
-            distances.append(centred.norm(dim=1))
-            longest = max(longest, float(exact.norm(dim=1).max()))
-            single = centred.float()
-            products += (single.T @ single).double()
-        # a sum of n products in float32 is off by n roundings of their magnitude at most (Higham 2002, section 3.1)
-        off = (_ROWS + 2) * torch.finfo(torch.float32).eps * float(products.trace())
-        widest = float(torch.linalg.eigvalsh(products)[-1]) + off if products.isfinite().all() else torch.inf
-        reach, least = max(float(part.max()) for part in distances), torch.finfo(torch.float64).tiny
-        return cls(centre, torch.cat(distances), max(reach, least), longest, max(widest, least))
-
-
-@dataclass(frozen=True)
-class Unembedding:
-    """The final norm and the map from the residual stream to logits."""
-
-    norm: Norm
-    weight: Float[Tensor, "vocab d_model"]
-    bias: Float[Tensor, " vocab"] | None
-    soft_cap: float | None
-
-    @property
-    def spread(self) -> RowSpread:
-        """How the rows of the weight lie; worked out when first asked for, and again once the weight was edited."""
-        version = self.weight._version
-        if version not in self._spreads:
-            self._spreads.clear()
-            self._spreads[version] = RowSpread.of(self.weight)
-        return self._spreads[version]
-
-    @cached_property
-    def _spreads(self) -> dict[int, RowSpread]:
-        return {}
-
-    def __call__(
-        self,
-        residual: Float[Tensor, "*batch prompt d_model"],
-        columns: Int[Tensor, "prompt column"] | None = None,
-    ) -> Float[Tensor, "*batch prompt column"]:
-        """The logits of the whole vocabulary, or only of each prompt's own `columns`."""
-        normed = self.norm(residual)
-        if columns is None:
-            logits = F.linear(normed, self.weight, self.bias)
-        else:
-            logits = torch.einsum("...pd,pcd->...pc", normed, self.weight[columns])
-            logits = logits if self.bias is None else logits + self.bias[columns]
-        return logits if self.soft_cap is None else self.soft_cap * torch.tanh(logits / self.soft_cap)

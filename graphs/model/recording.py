@@ -6,20 +6,24 @@ that the numbers are exact whatever precision the model is to be used in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from acdc.graphs.errors import UnsupportedModel
+from acdc.graphs.model.precision import Wide, in_precision, widened
 
-_ATTENTION = ("attn", "attention", "self_attn")
+_ATTENTION = ("attn", "attention", "self_attn", "self_attention")
 """What layers call their attention."""
+
+_MLP = ("mlp", "feed_forward", "ffn", "fc2")
+"""What layers call their MLP, or the last part of it if it is no module of its own."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,10 @@ class Original:
     @classmethod
     def of(cls, model: Any) -> Original:
         """A model of transformers, not yet bridged."""
-        layers = next(child for child in model.base_model.children() if isinstance(child, nn.ModuleList))
+        decoder = model.get_decoder()
+        layers = next((child for child in decoder.children() if isinstance(child, nn.ModuleList)), None)
+        if layers is None:
+            raise UnsupportedModel(f"{type(model).__name__} has no list of layers; wanted a decoder-only transformer")
         return cls(model, tuple(layers), model.get_output_embeddings(), model)
 
     @classmethod
@@ -95,16 +102,25 @@ class _RecordedRun:
         self.inputs, self.stack = inputs, ExitStack()
         self.embedded: Tensor | None = None
         self.layers: list[RecordedOutputs] = []
+        self._watched: list[nn.Module] = []
         self._wrote: dict[str, Tensor] = {}
         self._dtype = inputs.residual.dtype
         self._wide = self.stack.enter_context(ExitStack())
 
     def watch(self, layer: nn.Module) -> None:
         """Have a layer read the chosen residual streams, and note what it writes."""
-        attention = next(getattr(layer, name) for name in _ATTENTION if hasattr(layer, name))
-        for name, part in (("attention", attention), ("mlp", getattr(layer, "mlp", None))):
+        attention, mlp = (
+            next((getattr(layer, name) for name in names if hasattr(layer, name)), None) for names in (_ATTENTION, _MLP)
+        )
+        if attention is None:
+            raise UnsupportedModel(
+                f"layer {len(self._watched)} of the model, {type(layer).__name__}, has no attention; wanted a "
+                "transformer with attention in every layer"
+            )
+        self._watched.append(layer)
+        for name, part in (("attention", attention), ("mlp", mlp)):
             if part is not None:
-                self.stack.callback(part.register_forward_hook(self._noted(name)).remove)
+                self.stack.callback(part.register_forward_hook(self._noted(name), with_kwargs=True).remove)
         self.stack.callback(layer.register_forward_pre_hook(self._enter, with_kwargs=True).remove)
         self.stack.callback(layer.register_forward_hook(self._leave).remove)
 
@@ -131,14 +147,14 @@ class _RecordedRun:
                 f"{type(layer).__name__} does not read what the layer before it wrote; that is not supported"
             )
         self._widen([*layer.parameters(), *layer.buffers()])
-        others = (_in_precision(value, self._dtype) for value in args[1:])
-        named = {name: _in_precision(value, self._dtype) for name, value in kwargs.items()}
+        others = (in_precision(value, self._dtype) for value in args[1:])
+        named = {name: in_precision(value, self._dtype) for name, value in kwargs.items()}
         return (self.inputs.residual, *others), named
 
     def _widen(self, parts: Iterable[Tensor]) -> None:
         self._wide.enter_context(widened(parts, self._dtype))
         # Not around the whole run: the model makes its rotations in its own precision, and so they stay.
-        self._wide.enter_context(_Wide(self._dtype))
+        self._wide.enter_context(Wide(self._dtype))
 
     def _leave(self, layer: nn.Module, args: Any, output: Any) -> Any:
         self._wide.close()
@@ -146,50 +162,22 @@ class _RecordedRun:
         self.layers.append(RecordedOutputs(wrote["attention"], wrote.get("mlp"), _first(output)))
         return self.inputs.residual if isinstance(output, Tensor) else (self.inputs.residual, *output[1:])
 
-    def _noted(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def note(module: nn.Module, args: Any, output: Any) -> None:
-            self._wrote[name] = _first(output)
+    def _noted(self, name: str) -> Callable[[nn.Module, Any, Any, Any], None]:
+        def note(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            wrote, added = _first(output), _added(module, args, kwargs)
+            # a copy, since some add to it in place
+            wrote = wrote.clone() if added is None else wrote - added
+            self._wrote[name] = wrote.view(self.inputs.residual.shape)
 
         return note
 
 
-@contextmanager
-def widened(parts: Iterable[Tensor], dtype: torch.dtype, rows: Int[Tensor, " row"] | None = None) -> Iterator[None]:
-    """These weights in that precision, or only some rows of them; afterwards the very same memory as before."""
-    kept = [(part, part.data) for part in parts if part.is_floating_point()]
-    try:
-        for part, data in kept:
-            part.data = (data if rows is None else data[rows]).to(dtype)
-        yield
-    finally:
-        for part, data in kept:
-            part.data = data
-
-
-class _Wide(TorchFunctionMode):
-    """A wider precision wherever code asks for float32."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self._dtype = dtype
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is Tensor.float:
-            func, args = Tensor.to, (*args, self._dtype)
-        wide = [self._dtype if value is torch.float32 else value for value in args]
-        named = {name: self._dtype if value is torch.float32 else value for name, value in (kwargs or {}).items()}
-        return func(*wide, **named)
+def _added(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    """The residual stream, where a part is given it to add it to what it writes (Bloom)."""
+    signature = inspect.signature(getattr(module, "original_component", module).forward)
+    return signature.bind(*args, **kwargs).arguments["residual"] if "residual" in signature.parameters else None
 
 
 def _first(output: Any) -> Tensor:
     found: Tensor = output if isinstance(output, Tensor) else output[0]
     return found
-
-
-def _in_precision(value: Any, dtype: torch.dtype) -> Any:
-    """Tensors in that precision, and those in a tuple; all else as it is."""
-    if isinstance(value, tuple):
-        return tuple(_in_precision(each, dtype) for each in value)
-    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value

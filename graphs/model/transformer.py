@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +14,10 @@ from torch import Tensor
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.native_rotary import own_rotation
-from acdc.graphs.model.parts import Positional, Unembedding
+from acdc.graphs.model.parts import Positional, Scales
+from acdc.graphs.model.positions import ask_places, turned_layers
 from acdc.graphs.model.unchanged import ChangeWatch
+from acdc.graphs.model.unembedding import Unembedding
 
 _FIXED_ROTATIONS = {"default", "linear", "yarn", "llama3", "proportional"}
 """Rotary embeddings, as transformers names them, whose frequencies do not depend on the length of the prompt."""
@@ -38,10 +39,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Trace:
-    """What every sender writes in one run, and each layer's frozen head scale where a norm follows the heads."""
+    """What every sender writes in one run, and each layer's scales where norms span heads."""
 
     outputs: Float[Tensor, "sender batch pos d_model"]
-    scales: tuple[Float[Tensor, "batch pos d_model"] | None, ...]
+    scales: tuple[Scales, ...]
 
 
 @dataclass(frozen=True)
@@ -143,57 +144,34 @@ class Model:
         and global frequencies and whatever comes next need no rule here.
         """
         if length not in self._positionals:
-            self._positionals[length] = self._ask_positionals(length)
+            self._positionals[length] = ask_places(self.bridge, length, self.is_causal, self._turned)
         positionals = self._positionals[length]
         return (
             positionals if end is None or end == length else tuple(positional.first(end) for positional in positionals)
         )
 
     @cached_property
+    def _turned(self) -> tuple[bool, ...]:
+        return turned_layers(self.bridge)
+
+    @cached_property
     def _positionals(self) -> dict[int, tuple[Positional, ...]]:
         return {}
-
-    def _ask_positionals(self, length: int) -> tuple[Positional, ...]:
-        seen: list[dict[str, Any]] = []
-        hooks = [
-            block.attn.register_forward_pre_hook(lambda _, __, kwargs: seen.append(kwargs), with_kwargs=True)
-            for block in self.bridge.blocks
-        ]
-        try:
-            with torch.no_grad():
-                self.bridge(torch.zeros(1, length, dtype=torch.long, device=self.device))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        whole = torch.ones(length, length, dtype=torch.bool, device=self.device)
-        causal = whole.tril() if self.is_causal else whole
-        positionals = []
-        for block, kwargs in zip(self.bridge.blocks, seen, strict=True):
-            mask = kwargs.get("attention_mask")
-            if mask is None or mask.dim() != 4:
-                allowed = causal
-            else:
-                allowed = mask[0, 0, :length, :length]
-                allowed = allowed if allowed.dtype == torch.bool else allowed == 0
-                allowed = allowed & causal
-            rotation = kwargs.get("position_embeddings") or own_rotation(block.attn, length)
-            positionals.append(Positional(allowed[None], rotation).to(self.dtype))
-        return tuple(positionals)
 
     def trace(self, start: Float[Tensor, "batch pos d_model"], positionals: tuple[Positional, ...]) -> Trace:
         """One ordinary run from the embeddings, keeping what every sender writes."""
         graph = self.graph
         outputs = start.new_empty(len(graph.senders), *start.shape)
         outputs[0] = residual = start
-        scales: list[Tensor | None] = []
+        scales: list[Scales] = []
         for layer, indices, positional in zip(self.layers, graph.layers, positionals, strict=True):
-            attention = layer.attention
-            heads = layer.attend(residual, positional)
-            scale = None if attention.post_norm is None else attention.post_norm.scale(heads.sum(0))
-            heads = heads if scale is None else heads * scale
-            scales.append(scale)
+            heads, inside = layer.attend(residual, positional)
+            post = layer.attention.post_norm
+            found = replace(inside, heads=None if post is None else post.scale(heads.sum(0)))
+            heads = heads if found.heads is None else heads * found.heads
+            scales.append(found)
             outputs[indices.heads.start : indices.heads.stop] = heads
-            after = residual + heads.sum(0) + attention.output_bias
+            after = residual + heads.sum(0) + layer.attention.output_bias
             if layer.mlp is not None and indices.mlp is not None:
                 wrote = outputs[indices.mlp.sender] = layer.mlp(residual if graph.parallel else after)
                 after = after + wrote

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from acdc.graphs.errors import ModelChanged
 from acdc.graphs.model.extraction import layer_of, unembedding_of
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Unembedding
+from acdc.graphs.model.unembedding import Unembedding
 
 
 @dataclass
@@ -85,9 +85,14 @@ class ChangeWatch:
     def _check_hooks(self, hooks: dict[int, Any], module: nn.Module) -> None:
         from transformer_lens.hook_points import HookPoint
 
+        if isinstance(module, HookPoint):  # all are TransformerLens's; it says who asked for them
+            handles = [handle for handle in module.fwd_hooks if handle.hook.id in hooks and handle.is_permanent]
+            hooks = hooks | {handle.hook.id: handle.user_hook for handle in handles}
         for hook in hooks.values():
-            own = (getattr(hook, "__module__", None) or "").startswith(("transformer_lens.", "transformers."))
-            if isinstance(module, HookPoint) or not own:
+            own = (getattr(hook, "__module__", None) or "").startswith(
+                ("transformer_lens.model_bridge.", "transformers.")
+            )
+            if not own:
                 names = (name for name, other in self._bridge.named_modules() if other is module)
                 where = _plain(next(names, type(module).__name__))
                 raise ModelChanged(

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
 
 
 @contextmanager
 def exact_float64(bridge: TransformerBridge) -> Iterator[None]:
-    """Compute RMS norms and softmax, which the libraries compute in float32 whatever the dtype, in float64.
+    """Compute in float64 what layers and the final norm compute in float32 whatever the dtype: norms, softmaxes.
 
-    Rotary embeddings are left alone: their cosines are rounded to float32, and that is what the model is given.
+    What is computed before the layers is left alone: cosines of rotary embeddings and the slopes of ALiBi are rounded
+    to float32, and that is what the model is given.
     """
-    norms = {type(m) for m in bridge.original_model.modules() if type(m).__name__.endswith("RMSNorm")}
-    with ExitStack() as patches:
-        patches.enter_context(mock.patch.object(AttentionBridge, "_masked_softmax", _softmax))
-        for norm in norms:
-            gemma = norm.__name__.startswith("Gemma")
-            patches.enter_context(mock.patch.object(norm, "forward", _gemma_norm if gemma else _norm))
+    casting = [module for module in bridge.original_model.modules() if "Norm" in type(module).__name__]
+    casting += [module for module in bridge.original_model.modules() if type(module).__name__.endswith("Router")]
+    casting += [block.attn for block in bridge.blocks if _casts(block.attn)]
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(AttentionBridge, "_masked_softmax", _softmax))
+        for module in casting:
+            object.__setattr__(module, "forward", _exact(module.forward))  # a bridge's own way would pass it on
+            stack.callback(object.__delattr__, module, "forward")
         yield
+
+
+def _casts(attention: AttentionBridge) -> bool:
+    """Whether attention casts elsewhere than in the bridge's softmax: in code of its own, or as it rotates (Cohere)."""
+    return not attention.supports_attn_result or type(attention.original_component).__name__ in (
+        "BloomAttention",
+        "CohereAttention",
+    )
 
 
 def _softmax(attention: AttentionBridge, scores: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -33,14 +45,20 @@ def _softmax(attention: AttentionBridge, scores: Tensor, dtype: torch.dtype | No
     return scores.softmax(dim=-1)
 
 
-def _norm(norm: Any, x: Tensor) -> Tensor:
-    return norm.weight * _over_rms(x, norm.variance_epsilon)
+def _exact(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with _InFloat64():
+            return forward(*args, **kwargs)
+
+    return run
 
 
-def _gemma_norm(norm: Any, x: Tensor) -> Tensor:
-    return (1 + norm.weight) * _over_rms(x, norm.eps)
+class _InFloat64(TorchFunctionMode):
+    """Whoever asks for float32 gets float64."""
 
-
-def _over_rms(x: Tensor, eps: float) -> Tensor:
-    assert x.dtype == torch.float64
-    return x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.float:
+            return args[0].double()
+        args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+        kwargs = {key: torch.float64 if arg is torch.float32 else arg for key, arg in (kwargs or {}).items()}
+        return func(*args, **kwargs)

@@ -18,7 +18,8 @@ from acdc.algorithms.kl_bounds import KLScreen
 from acdc.algorithms.trials import Trials
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.incremental import IncrementalExecutor
-from acdc.graphs.model.parts import Norm, Unembedding
+from acdc.graphs.model.parts import Norm
+from acdc.graphs.model.unembedding import Unembedding
 from acdc.graphs.nodes import LOGITS, Receiver
 from acdc.models import load_named
 from acdc.problem import Problem

@@ -14,7 +14,7 @@ from acdc.graphs.errors import BadTokens, DifferentGraphs
 from acdc.graphs.execution.crossing import CrossedRun
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.model import Model
-from acdc.graphs.model.parts import Mlp
+from acdc.graphs.model.mlp import Mlp
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, random_circuits
 from tests.native_bridges import NATIVES, Native, native_model

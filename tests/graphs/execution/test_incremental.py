@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 import torch
@@ -21,8 +21,7 @@ from tests.checkpoints import Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS
 from tests.native_bridges import native_model
 
-Kind = Literal["gpt2", "parallel", "grouped", "sliding", "frozen scale", "attention only", "solu", "bidirectional"]
-KINDS: tuple[Kind, ...] = (
+Kind = Literal[
     "gpt2",
     "parallel",
     "grouped",
@@ -31,7 +30,12 @@ KINDS: tuple[Kind, ...] = (
     "attention only",
     "solu",
     "bidirectional",
-)
+    "joint norms",
+    "experts",
+    "alibi",
+    "norms of each head",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 WALKS = [
     *((kind, ablation) for kind in KINDS for ablation in (Ablation.RESAMPLE, Ablation.MEAN_POSITIONAL)),
     *((kind, ablation) for kind in ("parallel", "frozen scale") for ablation in (Ablation.MEAN, Ablation.ZERO)),
@@ -51,6 +55,10 @@ def models(checkpoints: Checkpoints) -> dict[Kind, Model]:
         "attention only": native_model("attention_only", n_layers=3),
         "solu": native_model("solu_ln"),
         "bidirectional": native_model("bidirectional"),
+        "joint norms": checkpoints.model("olmo2"),
+        "experts": checkpoints.model("mixtral"),
+        "alibi": checkpoints.model("bloom"),
+        "norms of each head": checkpoints.model("cohere"),
     }
 
 

@@ -22,8 +22,13 @@ def contrast(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batch 
     return (model.log_softmax(-1)[:, :3] - circuit.log_softmax(-1)[:, 1:4]).square().sum(-1)
 
 
-@pytest.mark.parametrize("ablation", Ablation)
-@pytest.mark.parametrize("name", ["gpt2", "gemma2"])
+CASES: list[tuple[Architecture, Ablation]] = [
+    *((name, ablation) for name in ("gpt2", "gemma2") for ablation in Ablation),  # type: ignore[misc]
+    *((name, Ablation.RESAMPLE) for name in ("olmo2", "mixtral")),  # type: ignore[misc]
+]
+
+
+@pytest.mark.parametrize(("name", "ablation"), CASES)
 def test_gradients_are_those_of_finite_differences(
     checkpoints: Checkpoints, name: Architecture, ablation: Ablation
 ) -> None:

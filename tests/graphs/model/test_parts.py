@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from acdc.graphs.model.parts import Attention, Mlp, Norm, NormKind, Positional, Projection, Unembedding
+from acdc.graphs.model.parts import Attention, HeadNorm, Norm, NormKind, Positional, Projection, Scales
 
 HEADS, BATCH, POS, D_MODEL, D_HEAD = 3, 2, 5, 8, 4
 NO_NORM = Norm("none")
+NO_HEAD_NORM = HeadNorm(NO_NORM)
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -89,6 +90,14 @@ def test_rotary_embedding_turns_each_pair_as_a_complex_number() -> None:
     close(positional.rotate(x), torch.cat((turned.real, turned.imag), dim=-1))
 
 
+def test_neighbours_turn_as_halves_do_in_another_order() -> None:
+    halves = rotation(POS, torch.tensor([1.0, 0.01], dtype=torch.float64))
+    pairs = tuple(part[..., [0, 2, 1, 3]] for part in halves)
+    x, order = drawn(HEADS, BATCH, POS, D_HEAD), torch.tensor([0, 2, 1, 3])
+    turned = Positional(causal(POS).allowed, (pairs[0], pairs[1]), neighbours=True).rotate(x[..., order])
+    close(turned, Positional(causal(POS).allowed, halves).rotate(x)[..., order])
+
+
 def test_dimensions_past_the_rotary_ones_stay() -> None:
     positional = Positional(causal(POS).allowed, rotation(POS, torch.tensor([0.5], dtype=torch.float64)))
     x = drawn(HEADS, BATCH, POS, D_HEAD)
@@ -121,26 +130,28 @@ def test_every_head_projects_its_own_input() -> None:
     weight, bias = drawn(HEADS, D_MODEL, D_HEAD, seed=1), drawn(HEADS, D_HEAD, seed=2)
     x = drawn(HEADS, BATCH, POS, D_MODEL)
     wanted = torch.stack([x[head] @ weight[head] + bias[head] for head in range(HEADS)])
-    close(Projection(weight, bias, NO_NORM)(x), wanted)
-    close(Projection(weight, None, NO_NORM)(x), wanted - bias[:, None, None])
+    close(Projection(weight, bias, NO_HEAD_NORM).linear(x), wanted)
+    close(Projection(weight, None, NO_HEAD_NORM).linear(x), wanted - bias[:, None, None])
 
 
 def test_selected_heads_project_with_their_own_weights_and_norm() -> None:
     norm = Norm("rms", drawn(D_HEAD, seed=3), None, 1e-5)
-    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), drawn(HEADS, D_HEAD, seed=2), norm)
+    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), drawn(HEADS, D_HEAD, seed=2), HeadNorm(norm))
     x, heads = drawn(HEADS, BATCH, POS, D_MODEL), torch.tensor([2, 0])
-    close(projection(x[heads], heads), projection(x)[heads])
-    close(projection(x), norm(Projection(projection.weight, projection.bias, NO_NORM)(x)))
+    made = projection.linear(x)
+    close(projection.linear(x[heads], heads), made[heads])
+    close(projection.finish(made[heads], heads), projection.finish(made)[heads])
+    close(projection.finish(made), norm(made))
 
 
 def test_a_projection_takes_any_batch_axes() -> None:
-    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), None, NO_NORM)
+    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), None, NO_HEAD_NORM)
     x = drawn(HEADS, 4, BATCH, POS, D_MODEL)
-    close(projection(x)[:, 1], projection(x[:, 1]))
+    close(projection.linear(x)[:, 1], projection.linear(x[:, 1]))
 
 
 def test_a_projection_pulls_gradients_back_as_autograd_does() -> None:
-    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), drawn(HEADS, D_HEAD, seed=2), NO_NORM)
+    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), drawn(HEADS, D_HEAD, seed=2), NO_HEAD_NORM)
     x, gradient = drawn(HEADS, BATCH, POS, D_MODEL).requires_grad_(), drawn(HEADS, BATCH, POS, D_HEAD, seed=3)
     (wanted,) = torch.autograd.grad(projection.linear(x), x, gradient)
     close(projection.pull_back(gradient), wanted)
@@ -151,7 +162,7 @@ def test_a_projection_pulls_gradients_back_as_autograd_does() -> None:
 
 def attention_of(scale: float = 0.7, soft_cap: float | None = None, seed: int = 0) -> Attention:
     def projection(offset: int) -> Projection:
-        return Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=seed + offset), None, NO_NORM)
+        return Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=seed + offset), None, NO_HEAD_NORM)
 
     output, bias = drawn(HEADS, D_HEAD, D_MODEL, seed=seed + 4), drawn(D_MODEL, seed=seed + 5)
     return Attention(NO_NORM, projection(1), projection(2), projection(3), output, bias, scale, soft_cap, None)
@@ -194,7 +205,7 @@ def test_heads_and_bias_add_up_to_one_multi_head_attention() -> None:
         mask = ~causal(POS).allowed[0]
         wanted, _ = module(*[x @ up] * 3, attn_mask=mask, need_weights=False)
     heads = x.expand(HEADS, *x.shape)
-    q, k, v = attention.query(heads), attention.key(heads), attention.value(heads)
+    q, k, v = (part.linear(heads) for part in (attention.query, attention.key, attention.value))
     close(attention.write(attention.attend(q, k, v, causal(POS))).sum(0) + attention.output_bias, wanted[..., :D_MODEL])
 
 
@@ -218,38 +229,69 @@ def test_gradients_of_norms_in_half_precision_are_those_of_float64_to_rounding(
     assert got.abs().max() > 0
 
 
-# MLP and unembedding
+# What is of all heads, or of groups of them
 
 
-def test_a_plain_mlp_is_two_linear_maps_with_a_function_between() -> None:
-    into, out = (drawn(12, D_MODEL, seed=1), drawn(12, seed=2)), (drawn(D_MODEL, 12, seed=3), drawn(D_MODEL, seed=4))
-    norm, x = Norm("layer", None, None, 1e-5), drawn(BATCH, POS, D_MODEL)
-    mlp = Mlp(norm, into, None, out, torch.relu, NO_NORM, NO_NORM)
-    hidden = torch.einsum("bpd,md->bpm", norm(x), into[0]) + into[1]
-    close(mlp(x), torch.einsum("bpm,dm->bpd", hidden.clamp(min=0), out[0]) + out[1])
+def test_heads_of_a_group_share_a_weight() -> None:
+    weight, bias, gain = drawn(2, D_MODEL, D_HEAD, seed=1), drawn(2, D_HEAD, seed=2), drawn(2, D_HEAD, seed=3)
+    norm = Norm("rms", None, None, 1e-5)
+    grouped = Projection(weight, bias, HeadNorm(norm, gain), shared=3)
+    apart = [part.repeat_interleave(3, dim=0) for part in (weight, bias, gain)]
+    single = Projection(apart[0], apart[1], HeadNorm(norm, apart[2]))
+    x, heads = drawn(6, BATCH, POS, D_MODEL), torch.tensor([5, 0, 2])
+    close(grouped.linear(x), single.linear(x))
+    close(grouped.linear(x[heads], heads), single.linear(x)[heads])
+    close(grouped.of_all(x[0]), single.linear(x[:1].expand(6, -1, -1, -1)))
+    made = drawn(6, 4, BATCH, POS, D_HEAD)
+    close(grouped.finish(made), single.finish(made))
+    close(grouped.finish(made[heads], heads), single.finish(made)[heads])
+    close(grouped.pull_back(made), single.pull_back(made))
 
 
-def test_in_a_gated_mlp_the_gate_goes_through_the_function() -> None:
-    into, gate, out = (drawn(12, D_MODEL, seed=1), None), (drawn(12, D_MODEL, seed=2), None), drawn(D_MODEL, 12, seed=3)
-    post, x = Norm("rms", None, None, 1e-5), drawn(BATCH, POS, D_MODEL)
-    mlp = Mlp(NO_NORM, into, gate, (out, None), F.silu, NO_NORM, post)
-    close(mlp(x), post((F.silu(x @ gate[0].T) * (x @ into[0].T)) @ out.T))
+def test_a_gain_multiplies_each_heads_own_norm() -> None:
+    norm, gain, made = Norm("layer", None, None, 1e-5), drawn(HEADS, D_HEAD, seed=1), drawn(HEADS, BATCH, POS, D_HEAD)
+    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD), None, HeadNorm(norm, gain))
+    close(projection.finish(made), torch.stack([norm(made[head]) * gain[head] for head in range(HEADS)]))
 
 
-def test_an_inner_norm_stands_between_the_function_and_the_second_map() -> None:
-    into, out, inner = (drawn(12, D_MODEL, seed=1), None), drawn(D_MODEL, 12, seed=2), Norm("layer", None, None, 1e-5)
-    x = drawn(BATCH, D_MODEL)
-    mlp = Mlp(NO_NORM, into, None, (out, None), torch.relu, inner, NO_NORM)
-    close(mlp(x), F.layer_norm(torch.relu(x @ into[0].T), (12,)) @ out.T)
+def test_a_joint_norm_is_one_of_all_heads_side_by_side() -> None:
+    gain, made = drawn(HEADS, D_HEAD, seed=1), drawn(HEADS, BATCH, POS, D_HEAD)
+    joint = HeadNorm(Norm("rms", None, None, 1e-5), gain, joint=True)
+    projection = Projection(drawn(HEADS, D_MODEL, D_HEAD), None, joint)
+    flat = made.permute(1, 2, 0, 3).flatten(2)
+    wanted = Norm("rms", gain.flatten(), None, 1e-5)(flat).unflatten(2, (HEADS, D_HEAD)).permute(2, 0, 1, 3)
+    close(projection.finish(made, scale=joint.scale(made)), wanted)
+    assert HeadNorm(joint.norm, gain).scale(made) is None
 
 
-@pytest.mark.parametrize("bias", [None, drawn(20, seed=7)], ids=["no bias", "bias"])
-@pytest.mark.parametrize("soft_cap", [None, 1.5])
-def test_columns_of_the_unembedding_are_those_of_the_whole(bias: Tensor | None, soft_cap: float | None) -> None:
-    unembedding = Unembedding(Norm("rms", None, None, 1e-5), drawn(20, D_MODEL, seed=1), bias, soft_cap)
-    residual, columns = drawn(4, BATCH, D_MODEL), torch.tensor([[3, 19, 0], [5, 5, 1]])
-    logits = unembedding(residual)
-    assert logits.shape == (4, BATCH, 20)
-    close(unembedding(residual, columns), logits.gather(-1, columns.expand(4, -1, -1)))
-    if soft_cap is not None:
-        assert logits.abs().max() < soft_cap
+def test_nothing_is_larger_than_the_clip() -> None:
+    made = 3 * drawn(HEADS, BATCH, POS, D_HEAD)
+    clipped = Projection(drawn(HEADS, D_MODEL, D_HEAD), None, NO_HEAD_NORM, clip=0.5).finish(made)
+    close(clipped, made.clip(-0.5, 0.5))
+
+
+def test_scales_are_put_together_kind_by_kind() -> None:
+    one, other = (
+        Scales(drawn(BATCH, POS, D_MODEL, seed=seed), None, drawn(BATCH, POS, 1, seed=seed)) for seed in (1, 2)
+    )
+    both = Scales.cat([one, other])
+    assert both.heads is not None
+    assert both.key is not None
+    assert both.query is None
+    assert both.heads.shape == (2 * BATCH, POS, D_MODEL)
+    again = both.map(lambda part: part[BATCH:])
+    assert again.key is not None
+    assert other.key is not None
+    close(again.key, other.key)
+
+
+def test_a_bias_is_added_to_the_scores_of_each_key_by_each_head() -> None:
+    q, k, v = (drawn(HEADS, BATCH, POS, D_HEAD, seed=seed) for seed in range(3))
+    bias, allowed = drawn(HEADS, POS, seed=4), torch.ones(1, POS, POS, dtype=torch.bool).tril()
+    mask = torch.where(allowed, bias[:, None], -torch.inf)[:, None]
+    wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.7)
+    positional, heads = Positional(allowed, bias=bias), torch.tensor([2, 0])
+    close(attention_of().attend(q, k, v, positional), wanted)
+    close(attention_of().attend(q[heads], k[heads], v[heads], positional, heads), wanted[heads])
+    short = positional.first(3)
+    close(attention_of().attend(q[:, :, :3], k[:, :, :3], v[:, :, :3], short), wanted[:, :, :3])

@@ -1,0 +1,86 @@
+"""The MLP of a layer: its norms, and between them linear maps that we know or a module that is run as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from acdc.graphs.model.parts import Norm
+from acdc.graphs.model.precision import Wide
+
+Linear = tuple[Float[Tensor, "_ _"], Float[Tensor, " _"] | None]
+"""The weight [out, in] and the bias [out] of a linear map."""
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """Two linear maps with a function between them, plain (`gate` is None) or gated; `norm` as in SoLU models."""
+
+    into: tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, " d_mlp"] | None]
+    gate: tuple[Float[Tensor, "d_mlp d_model"], Float[Tensor, " d_mlp"] | None] | None
+    out: tuple[Float[Tensor, "d_model d_mlp"], Float[Tensor, " d_model"] | None]
+    activation: Callable[[Tensor], Tensor]
+    norm: Norm
+
+    def __call__(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """What it makes of its normed input."""
+        hidden = F.linear(x, *self.into)
+        hidden = self.activation(hidden) if self.gate is None else self.activation(F.linear(x, *self.gate)) * hidden
+        return F.linear(self.norm(hidden), *self.out)
+
+
+@dataclass(frozen=True)
+class WholeModule:
+    """A module run as it is, position by position, whose `weights` these are: a mixture of experts, say.
+
+    In float64 nothing inside is rounded to float32.
+    """
+
+    module: nn.Module
+    weights: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> WholeModule:
+        """The module with the weights that it has now."""
+        return cls(module, tuple(module.parameters()))
+
+    def __call__(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """What it makes of its normed input; no gradient flows to its weights."""
+        wide = Wide(x.dtype) if x.dtype == torch.float64 else nullcontext()
+        with _constant(self.weights), wide:
+            wrote = self.module(x.reshape(1, -1, x.shape[-1]))
+        made: Tensor = wrote if isinstance(wrote, Tensor) else wrote[0]  # some give their router's logits too
+        return made.view(x.shape)
+
+
+@contextmanager
+def _constant(weights: tuple[Tensor, ...]) -> Iterator[None]:
+    learned = [weight for weight in weights if weight.requires_grad]
+    try:
+        for weight in learned:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in learned:
+            weight.requires_grad_(True)
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """One MLP with its norms; what it writes is `scale` times what comes out of them."""
+
+    norm: Norm
+    inner: FeedForward | WholeModule
+    post_norm: Norm
+    scale: float = 1.0
+
+    def __call__(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """What the MLP adds to the residual stream it reads."""
+        wrote = self.post_norm(self.inner(self.norm(residual)))
+        return wrote if self.scale == 1.0 else wrote * self.scale

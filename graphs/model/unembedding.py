@@ -1,0 +1,87 @@
+"""The end of a transformer: the final norm and the map from the residual stream to logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from acdc.graphs.model.parts import Norm
+
+_ROWS = 1024  # of the unembedding in one sum
+
+
+@dataclass(frozen=True)
+class RowSpread:
+    """How the rows of an unembedding lie about their mean, `centre`.
+
+    `distances` are the rows' from it and `reach` the greatest of them; `longest` is the greatest norm of a row, and
+    `widest` bounds the greatest eigenvalue of the sum of the outer products of rows less `centre`. In float64; `reach`
+    and `widest` are never 0, so that they have logarithms.
+    """
+
+    centre: Float[Tensor, " d_model"]
+    distances: Float[Tensor, " vocab"]
+    reach: float
+    longest: float
+    widest: float
+
+    @classmethod
+    def of(cls, weight: Float[Tensor, "vocab d_model"]) -> RowSpread:
+        """That of these rows."""
+        centre = weight.mean(0, dtype=torch.float64)
+        products = torch.zeros(2 * weight.shape[1:], dtype=torch.float64, device=weight.device)
+        distances, longest = [], 0.0
+        for rows in torch.split(weight, _ROWS):
+            exact = rows.double()
+            centred = exact - centre
+            distances.append(centred.norm(dim=1))
+            longest = max(longest, float(exact.norm(dim=1).max()))
+            single = centred.float()
+            products += (single.T @ single).double()
+        # a sum of n products in float32 is off by n roundings of their magnitude at most (Higham 2002, section 3.1)
+        off = (_ROWS + 2) * torch.finfo(torch.float32).eps * float(products.trace())
+        widest = float(torch.linalg.eigvalsh(products)[-1]) + off if products.isfinite().all() else torch.inf
+        reach, least = max(float(part.max()) for part in distances), torch.finfo(torch.float64).tiny
+        return cls(centre, torch.cat(distances), max(reach, least), longest, max(widest, least))
+
+
+@dataclass(frozen=True)
+class Unembedding:
+    """The final norm and the map from the residual stream to logits."""
+
+    norm: Norm
+    weight: Float[Tensor, "vocab d_model"]
+    bias: Float[Tensor, " vocab"] | None
+    soft_cap: float | None
+
+    @property
+    def spread(self) -> RowSpread:
+        """How the rows of the weight lie; worked out when first asked for, and again once the weight was edited."""
+        version = self.weight._version
+        if version not in self._spreads:
+            self._spreads.clear()
+            self._spreads[version] = RowSpread.of(self.weight)
+        return self._spreads[version]
+
+    @cached_property
+    def _spreads(self) -> dict[int, RowSpread]:
+        return {}
+
+    def __call__(
+        self,
+        residual: Float[Tensor, "*batch prompt d_model"],
+        columns: Int[Tensor, "prompt column"] | None = None,
+    ) -> Float[Tensor, "*batch prompt column"]:
+        """The logits of the whole vocabulary, or only of each prompt's own `columns`."""
+        normed = self.norm(residual)
+        if columns is None:
+            logits = F.linear(normed, self.weight, self.bias)
+        else:
+            logits = torch.einsum("...pd,pcd->...pc", normed, self.weight[columns])
+            logits = logits if self.bias is None else logits + self.bias[columns]
+        return logits if self.soft_cap is None else self.soft_cap * torch.tanh(logits / self.soft_cap)
