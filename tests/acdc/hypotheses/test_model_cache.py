@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import acdc.models
 from acdc.graphs.model import Model
 from acdc.hypotheses.hypothesis import ClaimSubject
 from acdc.hypotheses.model_cache import ModelCache
 from acdc.hypotheses.reading import load
+from acdc.models import load_named
 from acdc.settings import Setup
 from tests.acdc.hypotheses.files import write
 
@@ -23,13 +23,12 @@ def subject(tmp_path: Path) -> ClaimSubject:
 
 def test_a_model_is_loaded_once(subject: ClaimSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
-    load_named = acdc.models.load_named
 
     def counted(name: str, setup: Setup) -> Model:
         loaded.append(f"{name} {setup.dtype}")
         return load_named(name, setup)
 
-    monkeypatch.setattr(acdc.models, "load_named", counted)
+    monkeypatch.setattr("acdc.hypotheses.model_cache.load_named", counted)
     model_cache = ModelCache()
     first = model_cache.problem(subject)
     assert model_cache.problem(replace(subject, setup=replace(subject.setup, seed=1))).model is first.model
