@@ -87,7 +87,14 @@ class Checkpoints:
 
 def build(architecture: Architecture, directory: Path, *, seed: int = 0) -> None:
     """Write config.json, model.safetensors and the tokenizer's files, as anyone's checkpoint has them."""
-    model = _model(architecture)
+    write(_config(architecture), directory, seed=seed)
+
+
+def write(config: Any, directory: Path, *, seed: int = 0) -> None:
+    """The same of the model with this configuration, whatever its architecture."""
+    import transformers as hf
+
+    model = hf.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     _randomise(model, torch.Generator().manual_seed(seed))
     model.save_pretrained(directory)
     tokenizer().save_pretrained(directory)
@@ -129,20 +136,29 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=pairs, unk_token=unk, bos_token=bos, eos_token=eos, pad_token=pad)
 
 
-def _model(architecture: Architecture) -> PreTrainedModel:
-    """The untouched model of that architecture: small, and with every feature of it switched on."""
-    import transformers as hf
+def token_ids() -> dict[str, Any]:
+    """The fields of a configuration that speak of the vocabulary."""
+    return {"vocab_size": len(vocabulary()), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
 
-    ids: dict[str, Any] = {"vocab_size": len(vocabulary()), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
-    grouped: dict[str, Any] = {
+
+def small() -> dict[str, Any]:
+    """The fields of a configuration that make a small model with two query heads to each key and value."""
+    return {
         "hidden_size": 16,
         "intermediate_size": 24,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 32,
-        **ids,
+        **token_ids(),
     }
+
+
+def _config(architecture: Architecture) -> Any:
+    """The configuration of a model of that architecture: small, and with every feature of it switched on."""
+    import transformers as hf
+
+    ids, grouped = token_ids(), small()
     rotation = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
     half_turned: dict[str, Any] = {"hidden_size": 32, "rope_parameters": rotation}
     gptlike: dict[str, Any] = {"num_attention_heads": 4, "max_position_embeddings": 32, "hidden_size": 16, **ids}
@@ -221,7 +237,7 @@ def _model(architecture: Architecture) -> PreTrainedModel:
         case "falcon":
             shape = {"multi_query": True, "parallel_attn": True, "new_decoder_architecture": False}
             config = hf.FalconConfig(**gptlike, num_hidden_layers=2, **shape, bias=True)
-    return hf.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return config
 
 
 def _randomise(model: PreTrainedModel, generator: torch.Generator) -> None:

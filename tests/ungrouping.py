@@ -19,7 +19,7 @@ def is_grouped(checkpoint: Path) -> bool:
     """Whether several query heads share a key and a value head."""
     text = _language(_config(checkpoint))
     groups = _groups(text)
-    return groups is not None and groups < text["num_attention_heads"]
+    return groups is not None and groups < _heads(text)
 
 
 def ungroup(source: Path, directory: Path) -> None:
@@ -27,7 +27,7 @@ def ungroup(source: Path, directory: Path) -> None:
     shutil.copytree(source, directory)
     config = _config(source)
     text = _language(config)
-    heads, groups = text["num_attention_heads"], _groups(text)
+    heads, groups = _heads(text), _groups(text)
     assert groups is not None
     weights: dict[str, Tensor] = {}
     for name, weight in load_file(source / "model.safetensors").items():
@@ -47,6 +47,11 @@ def _language(config: dict[str, Any]) -> dict[str, Any]:
     """The part that is the language model's."""
     text: dict[str, Any] = config.get("text_config", config)
     return text
+
+
+def _heads(text: dict[str, Any]) -> int:
+    heads: int = text["n_head"] if "n_head" in text else text["num_attention_heads"]
+    return heads
 
 
 def _groups(text: dict[str, Any]) -> int | None:
@@ -70,11 +75,11 @@ def _ungrouped(name: str, weight: Tensor, heads: int, groups: int) -> dict[str, 
         first, _, number = name.removesuffix(".weight").rpartition(".")
         times = heads // groups
         return {f"{first}.{int(number) * times + copy}.weight": weight.clone() for copy in range(times)}
-    if ".qkv_proj." in name or ".query_key_value." in name:
+    if any(fused in name for fused in (".qkv_proj.", ".query_key_value.")):
         d_head = len(weight) // (heads + 2 * groups)
         query, key, value = weight.split([heads * d_head, groups * d_head, groups * d_head])
         parts = query, _repeated(key, heads, groups), _repeated(value, heads, groups)
         if ".qkv_proj." in name:
             return {name: torch.cat(parts)}
-        return {name: torch.stack([part.unflatten(0, (heads, -1)) for part in parts], 1).flatten(0, 2)}  # Falcon
+        return {name: torch.stack([part.unflatten(0, (heads, -1)) for part in parts], 1).flatten(0, 2)}  # head by head
     return {name: weight}

@@ -34,10 +34,8 @@ def exact_float64(bridge: TransformerBridge) -> Iterator[None]:
 
 def _casts(attention: AttentionBridge) -> bool:
     """Whether attention casts elsewhere than in the bridge's softmax: in code of its own, or as it rotates (Cohere)."""
-    return not attention.supports_attn_result or type(attention.original_component).__name__ in (
-        "BloomAttention",
-        "CohereAttention",
-    )
+    name = type(attention.original_component).__name__
+    return not attention.supports_attn_result or name.startswith(("Bloom", "CodeGen", "Cohere", "Ernie", "Glm", "Mpt"))
 
 
 def _softmax(attention: AttentionBridge, scores: Tensor, dtype: torch.dtype | None = None) -> Tensor:

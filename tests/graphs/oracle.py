@@ -132,7 +132,7 @@ def load_bridge(checkpoint: Path, device: str = "cpu") -> TransformerBridge:
 def anatomy_of(bridge: TransformerBridge) -> Anatomy:
     """The bridge's size, from its modules and, for what they do not show, the original config."""
     config = bridge.original_model.config
-    parallel = config.model_type in ("phi", "gptj", "cohere", "falcon") or getattr(
+    parallel = config.model_type in ("phi", "gptj", "codegen", "cohere", "cohere2", "falcon") or getattr(
         config, "use_parallel_residual", False
     )
     return Anatomy(n_layers=len(bridge.blocks), n_heads=bridge.cfg.n_heads, parallel=parallel)

@@ -53,8 +53,8 @@ def receivers_apart(bridge: TransformerBridge) -> Iterator[None]:
 
 def can_split(bridge: TransformerBridge) -> bool:
     """Whether the bridge has hooks for each head's inputs and output."""
-    block: Any = bridge.blocks[0]
-    return block.attn.supports_attn_result and type(block).__name__ != "BloomBlockBridge"
+    attn: Any = bridge.blocks[0].attn
+    return attn.supports_attn_result and not type(attn).__name__.startswith(("Bloom", "CodeGen", "MPT"))
 
 
 def scales_of(bridge: TransformerBridge, tokens: Tensor) -> NormScales:
@@ -127,10 +127,11 @@ def note_senders(
 
 
 def _mlp_out(block: Any) -> str:
-    """The hook at which the MLP's output passes; Bloom's MLP gives it with the residual stream added."""
+    """The hook at which the MLP's output passes; those of Bloom and MPT give it with the residual stream added."""
     if hasattr(block, "ln2_post"):
         return "ln2_post.hook_out"
-    return "mlp.out.hook_out" if type(block).__name__ == "BloomBlockBridge" else "hook_mlp_out"
+    adds = type(block.mlp.original_component).__name__ in ("BloomMLP", "MptMLP")
+    return "mlp.out.hook_out" if adds else "hook_mlp_out"
 
 
 def overwrite_receivers(

@@ -20,10 +20,13 @@ from acdc.graphs.errors import BadTokens, ModelNotFound, ModelUnreachable, Unsup
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.model import Model, extraction, from_bridge, parity
 from acdc.graphs.model.extraction import layer_of
-from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_config, change_weights
+from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_config, change_weights, write
 from tests.graphs.model.conftest import Copied
 from tests.graphs.random_circuits import CLEAN
 from tests.native_bridges import NATIVES, Native, native_bridge
+from tests.siblings import SIBLINGS, sibling
+
+GROUPED: tuple[Architecture, ...] = ("llama", "phi3", "mixtral", "olmo2", "cohere")
 
 
 def refusal(where: str | Path, kind: type[Exception], **how: Any) -> str:
@@ -47,6 +50,24 @@ def test_our_logits_are_those_of_transformers_at_every_position(
     original.eval()
     with torch.no_grad():
         torch.testing.assert_close(model.logits(CLEAN), original(CLEAN).logits, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_architectures_of_the_same_parts_load_as_well(tmp_path: Path, name: str) -> None:
+    from transformers import AutoModelForCausalLM
+
+    write(sibling(name), tmp_path)
+    original: Any = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    original.eval()
+    with torch.no_grad():
+        wanted = original(CLEAN).logits
+    torch.testing.assert_close(graphs.load(tmp_path).logits(CLEAN), wanted, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", GROUPED)
+def test_keys_and_values_of_a_group_are_held_once(checkpoints: Checkpoints, architecture: Architecture) -> None:
+    attention = checkpoints.model(architecture).layers[0].attention
+    assert (len(attention.query.weight), len(attention.key.weight), len(attention.value.weight)) == (4, 2, 2)
 
 
 @pytest.mark.parametrize("name", NATIVES)
