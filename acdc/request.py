@@ -25,6 +25,7 @@ _OF_SEVERAL_TOKENS = {
     "whole": "Answers and distractors are measured whole: by all their tokens, each after the prompt and the tokens "
     "before it.",
 }
+_CHAT = "Prompts are what a user says, in the tokenizer's own chat template; answers are what the model says first."
 _FROZEN_SCALE = (
     "A norm follows the sum of this model's heads; its scale is frozen per prompt and position, at the clean run for "
     "what edges carry and at the corrupt run for what missing edges carry."
@@ -109,6 +110,7 @@ class Request:
     def _notes(self, problem: Problem) -> list[str]:
         answers_as = {pair.text.answers_as for pair in problem.pairs.pairs}
         notes = [note for way, note in _OF_SEVERAL_TOKENS.items() if way in answers_as]
+        notes += [_CHAT] if any(pair.text.chat for pair in problem.pairs.pairs) else []
         return [*notes, _FROZEN_SCALE] if problem.graph.frozen_scale else notes
 
 

@@ -18,13 +18,17 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True)
 class PromptProblem:
-    """One thing that is wrong, told in one sentence: where, what, got, wanted, remedy."""
+    """One thing that is wrong, told in one sentence: where, what, got, wanted, remedy.
+
+    `words` are those of a prompt that are the obstacle, where it is some of its words.
+    """
 
     what: str
     got: str
     wanted: str
     remedy: str
     place: str = ""
+    words: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
 
 from acdc.tasks.errors import BadPrompts, PromptProblem, halves_of_characters, lone_surrogates
 
-AnswersAs: TypeAlias = Literal["one-token", "first-token", "whole"]
-"""How answers and distractors are measured: each is one token; by the first of several; or whole, by all of them."""
+AnswersAs: TypeAlias = Literal["one-token", "first-token", "first-difference", "whole"]
+"""How answers and distractors are measured: each is one token; by the first of several; by the first at which they
+differ, after what all of them begin with; or whole, by all of them.
+"""
 
 
 @runtime_checkable
@@ -26,6 +28,18 @@ class Tokenizer(Protocol):
 
 @final
 @dataclass(frozen=True)
+class ChatTemplate:
+    """That prompts are put to the model in its tokenizer's chat template; `place` is where this is asked for.
+
+    `applied` says that the texts of a pair have been put into it.
+    """
+
+    index: str = ""
+    applied: bool = False
+
+
+@final
+@dataclass(frozen=True)
 class TextPair:
     """A clean prompt which calls for the behaviour and a corrupt twin which does not.
 
@@ -33,7 +47,9 @@ class TextPair:
     `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
     predicted there; -1 is the last. `template` names the wording a pair was drawn from, `filling` what stands in each
     of its slots, by name. `answers_as` says how answers and distractors are measured: each must be one token, or those
-    of several tokens are measured by their first one, or all are measured whole, each token after those before it.
+    of several tokens are measured by their first one, or by the first one at which they differ, or all are measured
+    whole, each token after those before it. With `chat`, the prompts are what a user says to a chat model, and the
+    answer is what the model says first.
 
     Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings, or a text holds half of
     a character (a lone surrogate).
@@ -47,6 +63,7 @@ class TextPair:
     template: str = ""
     filling: tuple[tuple[str, str], ...] = ()
     answers_as: AnswersAs = "one-token"
+    chat: ChatTemplate | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name, words in (("answers", self.answers), ("distractors", self.distractors)):

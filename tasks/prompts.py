@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from acdc.tasks.drawn import Drawn, more_than_fillings
 from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError
 from acdc.tasks.pairs import TextPair as TextPair
 from acdc.tasks.pairs import Tokenizer as Tokenizer
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 _PADDING = 1.3
 """How many times as many tokens as there are a batch may hold for the sake of fewer batches."""
-_PATIENCE = 1000
-"""Rejected draws in a row after which a template is taken to have no more prompts for this tokenizer."""
 
 
 @final
@@ -150,32 +150,20 @@ class TemplatePrompts(AbstractPromptSource):
         return TemplatePrompts(drawn, self.slots.where(admits) if self.slots else None)
 
     def pairs(self, tokenizer: Tokenizer | None, count: int, rng: np.random.Generator) -> PromptPairs:
-        """Return `count` prompts, skipping draws that the tokenizer cannot express."""
+        """Return `count` prompts, skipping draws that the tokenizer cannot express.
+
+        Where these are nearly all, because of words of several tokens, the others are drawn without such words.
+        """
         if self.slots and self.draw == self.slots.draw and self.slots.fillings < count:
-            raise _more_than_fillings(self.slots.fillings, count)
-        found: dict[tuple[int, ...], TokenPair] = {}
-        accepted: set[str] = set()
-        reasons: Counter[str] = Counter()
-        examples: dict[str, PromptProblem] = {}
-        in_a_row = 0
-        while len(found) < count:
-            text = self.draw(rng)
-            pair: TokenPair | None = None
-            problems: tuple[PromptProblem, ...] = ()
-            if text.clean not in accepted:  # spares the tokenizer the work where few prompts are left to find
-                pair, problems = tokenise(text, tokenizer)
-            if pair is not None and pair.clean not in found:
-                found[pair.clean] = pair
-                accepted.add(text.clean)
-                in_a_row = 0
-                continue
-            in_a_row += 1
-            reasons[problems[0].what if problems else "a prompt drawn before"] += 1
-            if problems:
-                examples.setdefault(problems[0].what, problems[0])
-            if in_a_row == _PATIENCE:
-                raise _exhausted(len(found), count, reasons, examples)
-        return PromptPairs(tuple(found.values()))
+            raise more_than_fillings(self.slots.fillings, count)
+        drawn = Drawn(count, tokenizer)
+        drawn.go_on(self.draw, rng)
+        if len(drawn.found) < count and self.slots and tokenizer and drawn.words_in_the_way:
+            with suppress(TaskError):  # where no prompt is left without such words
+                drawn.go_on(self.slots.of_one_token(tokenizer).draw, rng)
+        if len(drawn.found) < count:
+            raise drawn.exhausted()
+        return PromptPairs(tuple(drawn.found.values()))
 
 
 @final
@@ -222,32 +210,6 @@ class ListedPrompts(AbstractPromptSource):
             raise BadPrompts(*problems)
         order = rng.permutation(len(found))[:count].tolist()
         return PromptPairs(tuple(found.values())).select(order)
-
-
-def _more_than_fillings(fillings: int, count: int) -> BadPrompts:
-    return BadPrompts(
-        PromptProblem(
-            "the slots cannot be filled in so many ways",
-            f"{count:,} asked for",
-            f"at most {fillings:,}",
-            f"ask for at most {fillings // 2:,} (--prompts), since as many others judge, or give the slots more words",
-        )
-    )
-
-
-def _exhausted(found: int, count: int, reasons: Counter[str], examples: dict[str, PromptProblem]) -> BadPrompts:
-    causes = [
-        f"{times} x {what}" + (f" ({examples[what].got})" if what in examples else "")
-        for what, times in reasons.most_common(3)
-    ]
-    return BadPrompts(
-        PromptProblem(
-            "too few different prompts can be drawn for this tokenizer",
-            f"{found} of {count} before {_PATIENCE} draws in a row were rejected: {', '.join(causes)}",
-            f"{count // 2} for discovery and as many others for judgement",
-            f"ask for at most {found // 2} prompts" if found >= 4 else "use a model whose tokenizer writes them",
-        )
-    )
 
 
 def _once(pair: TokenPair) -> tuple[TokenPair, ...]:

@@ -11,8 +11,10 @@ from typing import TypeVar, final
 import numpy as np
 
 from acdc.tasks.errors import TaskError
-from acdc.tasks.pairs import TextPair
+from acdc.tasks.pairs import TextPair, Tokenizer
 
+_JOINT = ", "
+"""What the words of a row stand between in a slot."""
 _PATIENCE = 10_000
 """Random fillings in a row that make no prompt after which slots are taken to make none."""
 
@@ -69,6 +71,20 @@ class Slots:
         """These slots without the fillings that are not admitted."""
         return Slots(self.choices, lambda words: self.write(words) if admits(words) else None)
 
+    def of_one_token(self, tokenizer: Tokenizer) -> Slots:
+        """These slots without words of several tokens, where a slot has two of one token at least.
+
+        A row counts by its words, each of which is taken to follow a space.
+        """
+
+        def is_one(choice: str) -> bool:
+            return all(
+                len(tokenizer.encode(f" {word}", add_special_tokens=False)) == 1 for word in choice.split(_JOINT)
+            )
+
+        short = {slot: tuple(filter(is_one, words)) for slot, words in self.choices.items()}
+        return Slots({slot: short[slot] if len(short[slot]) > 1 else self.choices[slot] for slot in short}, self.write)
+
 
 @final
 @dataclass(frozen=True)
@@ -100,7 +116,7 @@ class Rows:
     @property
     def choices(self) -> tuple[str, ...]:
         """The rows as a slot's words: each row's own words, after each other."""
-        return tuple(", ".join(row) for row in self.rows)
+        return tuple(_JOINT.join(row) for row in self.rows)
 
     def words(self, choice: str) -> dict[str, str]:
         """The words of a row, by column."""

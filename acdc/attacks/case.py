@@ -46,6 +46,7 @@ class Case:
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data, the filling of the slots as an object; `answers_as` only where it says more."""
         pair = {**asdict(self.pair), "filling": dict(self.pair.filling)}
+        del pair["chat"]  # its texts say all
         if self.pair.answers_as == "one-token":
             del pair["answers_as"]
         return {

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -32,7 +33,7 @@ from acdc.tasks.errors import BadPrompts
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import Task
-from acdc.tasks.tokenisation import TextPair, TokenPair, tokenise
+from acdc.tasks.tokenisation import TextPair, TokenPair, as_measured, tokenise
 
 SEARCH = "search"
 """What its cases are found by."""
@@ -243,6 +244,8 @@ class _Hunt:
         now = dict(text.filling)
         for slot, word in words:
             if now[slot] != word and (changed := self._slots.rewrite(text, slot, word)) is not None:
+                with suppress(BadPrompts):  # a text that cannot be a prompt is left for `_first` to refuse
+                    changed = as_measured(changed, self._pieces)
                 yield Substitution(slot, word, changed)
 
     def _first(self, ordered: Iterator[Substitution], count: int) -> list[TokenPair]:

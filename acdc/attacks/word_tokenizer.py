@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import final
+from typing import Any, final
 
 from acdc.tasks.tokenisation import Tokenizer
 
@@ -38,6 +38,16 @@ class WordTokenizer:
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
         """The tokens as the vocabulary writes them."""
         return self._tokenizer.convert_ids_to_tokens(ids)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The tokenizer's own chat template; None where it has none."""
+        return getattr(self._tokenizer, "chat_template", None)
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **settings: Any) -> Any:
+        """The conversation in the tokenizer's own chat template."""
+        tokenizer: Any = self._tokenizer
+        return tokenizer.apply_chat_template(conversation, **settings)
 
     def _joined(self, text: str, special: bool) -> list[int]:
         own = [token for piece in _PIECE.findall(text) for token in self._whole(piece, False)]

@@ -68,6 +68,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         distractors=(" " + written[third + fourth],),
         template=template,
         filling=tuple(words.items()),
+        answers_as="first-difference",
     )
 
 
@@ -148,6 +149,7 @@ def _write(words: Mapping[str, str], notation: Notation) -> TextPair | None:
         distractors=_said(third + fourth, sums),
         template=template,
         filling=tuple(words.items()),
+        answers_as="first-difference",
     )
 
 

@@ -56,6 +56,7 @@ def write(words: Mapping[str, str]) -> TextPair:
         distractors=tuple(f"{earlier:02}" for earlier in range(1, year + 1)),
         template=noun,
         filling=tuple(words.items()),
+        answers_as="first-difference",
     )
 
 
@@ -120,6 +121,7 @@ def _write(words: Mapping[str, str], wording: str, corrupt: str) -> TextPair:
         distractors=earlier,
         template=words["noun"],
         filling=tuple(words.items()),
+        answers_as="first-difference",
     )
 
 
@@ -137,6 +139,7 @@ def _write_over_the_border(words: Mapping[str, str]) -> TextPair:
         distractors=tuple(f" {earlier}" for earlier in range(CENTURIES[0] - 1, century + 1)),
         template=words["noun"],
         filling=tuple(words.items()),
+        answers_as="first-difference",
     )
 
 

@@ -54,6 +54,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         distractors=(" " + other[length % len(other)],),
         template=f"{kind}, period {period}",
         filling=tuple(words.items()),
+        answers_as="first-difference",
     )
 
 
@@ -137,6 +138,7 @@ def _sequences(
             distractors=(" " + corrupt[length % other],),
             template=f"{length} symbols",
             filling=tuple(words.items()),
+            answers_as="first-difference",
         )
 
     indices = {"length": tuple(map(str, lengths))}

@@ -18,7 +18,7 @@ from acdc.tasks.files.forms import AbstractForm
 from acdc.tasks.files.records import Columns, Field, Record, read_table, read_yaml
 from acdc.tasks.files.wording import plain
 from acdc.tasks.files.wording import problems as wrong_by_form
-from acdc.tasks.pairs import AnswersAs
+from acdc.tasks.pairs import AnswersAs, ChatTemplate
 from acdc.tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task, Variation
@@ -47,10 +47,12 @@ metric: logit_difference
 # clean        calls for the behaviour
 # corrupt      is as long in tokens, but what the answer depends on has been changed
 # answer       the token that should come next, with its leading space; or a list of them (with `answers: first-token`
-#              beside `prompts`, words of several tokens are measured by their first token; `answers: whole`: by all)
+#              beside `prompts`, words of several tokens are measured by their first token; `first-difference`: by the
+#              first at which answers and distractors differ; `whole`: by all)
 # distractor   the token that must not come next; or a list of them
 # position     (optional) counts the prompt's tokens; the token after it is predicted; -1, the last, if left out
 # template     (optional) a name for prompts of the same wording
+# With `template: chat` beside `prompts`, each is what a user says to a chat model, and the answer is its first token.
 # Instead of the list, `prompts: prompts.jsonl` or `prompts: prompts.csv` reads a table with these fields from the
 # folder of this file. With `slots: {one: [key, dog], other: [cup, car]}` every prompt is a template, in which
 # "The {one} near the {other}" and so on are filled at random, with different words in different slots. Words that go
@@ -107,9 +109,10 @@ def load_behaviour_file(path: str | Path) -> Task:
     variations = _variations(record.fields.get("variations"), path, slots, problems)
     if problems:
         raise BadBehaviourFile(*sorted(problems, key=lambda problem: _reading_order(problem, path)))
-    if answers_as != "one-token":
-        prompts = _measured(prompts, answers_as)
-        variations = tuple(replace(each, prompts=_measured(each.prompts, answers_as)) for each in variations)
+    chat = ChatTemplate(record.fields["template"].place) if _text(record, "template") == "chat" else None
+    if answers_as != "one-token" or chat is not None:
+        prompts = _measured(prompts, answers_as, chat)
+        variations = tuple(replace(each, prompts=_measured(each.prompts, answers_as, chat)) for each in variations)
     sentence = about or f"The behaviour described in {path.name}."
     return Task(name, About(sentence), _beside(model, path), measured, prompts, variations=variations)
 
@@ -125,7 +128,7 @@ def wrong_in(form: type[AbstractForm], record: Record, *, keys: bool = True) -> 
 
 def _answers_as(record: Record) -> AnswersAs:
     match _text(record, "answers"):
-        case "first-token" | "whole" as known:
+        case "first-token" | "first-difference" | "whole" as known:
             return known
         case _:
             return "one-token"
@@ -141,16 +144,16 @@ def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[P
         problems += [replace(problem, place=place) for problem in error.problems]
 
 
-def _measured(prompts: AbstractPromptSource, answers_as: AnswersAs) -> AbstractPromptSource:
-    """The same prompts, their answers and distractors measured in this way."""
+def _measured(prompts: AbstractPromptSource, answers_as: AnswersAs, chat: ChatTemplate | None) -> AbstractPromptSource:
+    """The same prompts, put into this template, their answers and distractors measured in this way."""
     match prompts:
         case ListedPrompts(texts, places):
-            return ListedPrompts(tuple(replace(text, answers_as=answers_as) for text in texts), places)
+            return ListedPrompts(tuple(replace(text, answers_as=answers_as, chat=chat) for text in texts), places)
         case TemplatePrompts(_, Slots(choices, write)):
 
             def written(words: Mapping[str, str]) -> TextPair | None:
                 pair = write(words)
-                return None if pair is None else replace(pair, answers_as=answers_as)
+                return None if pair is None else replace(pair, answers_as=answers_as, chat=chat)
 
             return TemplatePrompts.of(Slots(choices, written))
         case _:

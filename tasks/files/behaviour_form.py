@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
@@ -54,13 +54,20 @@ def _task_name(name: str) -> str:
 
 
 def _known_answers(value: object) -> object:
-    if value in ("one-token", "first-token", "whole"):
+    if value in get_args(AnswersAs):
         return value
     wanted = (
-        "one-token (each is one token), first-token (of several tokens the first is measured) or whole (by the log "
-        "probability of all their tokens)"
+        "one-token (each is one token), first-token (of several tokens the first is measured), first-difference (the "
+        "first at which they differ) or whole (by the log probability of all their tokens)"
     )
     raise wrong("{key} says nothing known", wanted, "leave it out where every answer is one token")
+
+
+def _known_template(value: object) -> object:
+    if value == "chat":
+        return value
+    wanted, remedy = "chat (the tokenizer's own chat template)", "leave it out where prompts are put as they are"
+    raise wrong("{key} says nothing known", wanted, remedy)
 
 
 def _one_or_list(value: object) -> Literal["list", "one"]:
@@ -154,7 +161,11 @@ class BehaviourForm(AbstractForm):
     about: Text | None = None
     """The behaviour in a sentence."""
     answers: Annotated[AnswersAs, BeforeValidator(_known_answers)] = "one-token"
-    """How answers and distractors are measured: by their one token, the first of several, or whole, by all of them."""
+    """How answers and distractors are measured: by their one token, the first of several, the first at which they
+    differ, or whole, by all of them."""
+    template: Annotated[Literal["chat"], BeforeValidator(_known_template)] | None = None
+    """What prompts are put into: with `chat`, the tokenizer's own chat template, as what a user says; the answer is
+    what the model says first. Left out, they are put as they are."""
     slots: Annotated[Any, WithJsonSchema(_SLOTS)] = None
     """Words for the names in braces, which make every prompt a template: for each name a list of words, or rows of
     words that go together."""

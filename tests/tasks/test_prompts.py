@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, TaskError
 from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
+from acdc.tasks.slots import Slots, numbered
 from acdc.tasks.tokenisation import TextPair, TokenPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
@@ -197,8 +199,9 @@ def test_templates_that_run_out_say_how_many_there_are_and_why() -> None:
     with pytest.raises(BadPrompts) as caught:
         TemplatePrompts(letters).pairs(TOY, 10, rng())
     (problem,) = caught.value.problems
-    assert problem.got.startswith("8 of 10 before 1000 draws in a row were rejected: ")
-    assert "x a prompt drawn before" in problem.got
+    assert re.fullmatch(
+        r"8 of 10 in 1,\d{3} draws, the others of which were rejected: .* x a prompt drawn before, .*", problem.got
+    )
     assert problem.remedy == "ask for at most 4 prompts"
 
 
@@ -209,9 +212,46 @@ def test_templates_that_a_tokenizer_cannot_express_say_why_with_an_example() -> 
     with pytest.raises(BadPrompts) as caught:
         TemplatePrompts(hopeless).pairs(TOY, 4, rng())
     (problem,) = caught.value.problems
-    assert "1000 x clean and corrupt prompt differ in length (" in problem.got
+    assert "1,000 x clean and corrupt prompt differ in length (" in problem.got
     assert "tokens ['a', '" in problem.got
     assert problem.remedy == "use a model whose tokenizer writes them"
+
+
+def worded(filling: Mapping[str, str]) -> TextPair | None:
+    """Five words and five others; the answer is the first of them."""
+    words = [filling[f"word {place}"] for place in range(1, 11)]
+    if len(set(words)) < 10:
+        return None
+    sides = " ".join(words[:5]), " ".join(words[5:])
+    return TextPair(*sides, (f" {words[0]}",), (f" {words[1]}",), filling=tuple(filling.items()))
+
+
+def test_where_words_of_several_tokens_leave_hardly_a_prompt_the_others_are_drawn_without_them() -> None:
+    short = tuple("abcdefghijkl")
+    long = tuple(letter * (2 + place) for place, letter in enumerate("mnopqrstuvwxyz" * 4))
+    toy = ToyTokenizer(tuple(" " + letter for letter in short))
+    source = TemplatePrompts.of(Slots(numbered("word", [short + long] * 10), worded))
+    drawn = source.pairs(toy, 20, rng())
+    assert len(drawn) == 20
+    fitting = TemplatePrompts.of(Slots(numbered("word", [short] * 10), worded)).pairs(toy, 20, rng())
+    assert {len(pair.clean) for pair in drawn.pairs} == {len(pair.clean) for pair in fitting.pairs}
+
+
+def test_words_that_are_in_the_way_are_named() -> None:
+    def copied(filling: Mapping[str, str]) -> TextPair:
+        return TextPair("a b", "b a", (f" {filling['word 1']}",), (" a",), filling=tuple(filling.items()))
+
+    toy = ToyTokenizer((" a", " b"))
+    source = TemplatePrompts.of(Slots(numbered("word", [tuple("mnopqrstuv")] * 2), copied))
+    with pytest.raises(BadPrompts) as caught:
+        source.pairs(toy, 4, rng())
+    (problem,) = caught.value.problems
+    named = re.search(r"the answer is not one token \(because of (.*?); such as ' .' -> ", problem.got)
+    assert named is not None
+    *words, others = named[1].split(", ")
+    assert others == "2 others"
+    assert len(set(words)) == 8
+    assert set(words) < {repr(f" {letter}") for letter in "mnopqrstuv"}
 
 
 def test_listed_prompts_are_all_used_in_an_order_of_the_seed() -> None:
@@ -238,7 +278,7 @@ def test_every_problem_of_every_listed_prompt_is_told_with_its_place() -> None:
         "' c'], wanted as many tokens in both; replace words only by words of as many tokens.",
         "mine.yaml:11: the answer is not one token: got ' zz' -> [' ', 'z', 'z'], wanted one token of its own after "
         "the clean prompt; use a word that this tokenizer writes as one token, or measure first tokens "
-        "(answers: first-token) or whole answers (answers: whole).",
+        "(answers: first-token), the first that differ (answers: first-difference) or whole answers (answers: whole).",
         "mine.yaml:12: clean and corrupt prompt differ in length: got 3 tokens ['a', ' ', ' b'] and 2 tokens ['a', "
         "' d'], wanted as many tokens in both; replace words only by words of as many tokens.",
         "mine.yaml:13: this clean prompt has been given before: got the tokens of mine.yaml:10 again, wanted every "

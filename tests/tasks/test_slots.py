@@ -127,3 +127,11 @@ def test_a_row_is_one_word_of_its_slot() -> None:
 def test_rows_that_are_none_are_refused(rows: tuple[tuple[str, ...], ...], what: str) -> None:
     with pytest.raises(TaskError, match=what):
         Rows("place", ("country", "capital"), rows)
+
+
+def test_words_of_several_tokens_are_left_out_where_two_others_are_left() -> None:
+    toy = ToyTokenizer((" a", " b", " c"))
+    narrowed = Slots(
+        {"short": ("a", "bb", "c"), "long": ("aa", "bb", "c"), "row": ("a, b", "b, c", "a, bb")}, lambda words: None
+    ).of_one_token(toy)
+    assert narrowed.choices == {"short": ("a", "c"), "long": ("aa", "bb", "c"), "row": ("a, b", "b, c")}

@@ -82,8 +82,8 @@ def test_an_answer_of_several_tokens_is_refused_with_its_tokens() -> None:
     _, (problem,) = tokenise(TextPair("a b", "a c", (" hi",), (" a",)), ToyTokenizer(WORDS))
     assert str(problem) == (
         "the answer is not one token: got ' hi' -> [' ', 'h', 'i'], wanted one token of its own after the clean "
-        "prompt; use a word that this tokenizer writes as one token, or measure first "
-        "tokens (answers: first-token) or whole answers (answers: whole)."
+        "prompt; use a word that this tokenizer writes as one token, or measure first tokens (answers: first-token), "
+        "the first that differ (answers: first-difference) or whole answers (answers: whole)."
     )
 
 

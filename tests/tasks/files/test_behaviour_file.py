@@ -11,6 +11,7 @@ from acdc.tasks.builtin.agreement import NOUNS, PREPOSITIONS
 from acdc.tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
 from acdc.tasks.files.behaviour_file import example, load_behaviour_file
 from acdc.tasks.metrics import metric_names
+from acdc.tasks.pairs import ChatTemplate
 from acdc.tasks.prompts import ListedPrompts, TemplatePrompts
 from acdc.tasks.task import Task
 from acdc.tasks.tokenisation import TextPair
@@ -214,8 +215,47 @@ def test_answers_may_be_measured_by_their_first_tokens(tmp_path: Path) -> None:
     told_ = told(tmp_path, four() + "answers: all\n")
     assert told_ == [
         "mine.yaml:9: 'answers' says nothing known: got 'all', wanted one-token (each is one token), first-token (of "
-        "several tokens the first is measured) or whole (by the log probability of all their tokens); leave it out "
-        "where every answer is one token."
+        "several tokens the first is measured), first-difference (the first at which they differ) or whole (by the log "
+        "probability of all their tokens); leave it out where every answer is one token."
+    ]
+
+
+def test_answers_may_be_measured_where_they_differ(tmp_path: Path) -> None:
+    toy = ToyTokenizer((" ", "=", "1", "2", "3", "4", "5", "7"), pieces=True)
+    rows = [f'{{clean: "{one} =", corrupt: "5 =", answer: " 14", distractor: " 17"}}' for one in (1, 2, 3, 4)]
+    pairs = load(tmp_path, four(*rows) + "answers: first-difference\n").build(toy, 2, 0)
+    for pair in (*pairs.discovery.pairs, *pairs.judgement.pairs):
+        assert (pair.text.clean[1:], pair.text.answers, pair.text.distractors) == (" = 1", ("4",), ("7",))
+
+
+CHAT = "template: chat\n"
+
+
+def test_prompts_are_put_into_the_chat_template_and_so_are_those_of_variations_and_slots(tmp_path: Path) -> None:
+    rows = "".join(f'      - {{clean: "{x} b", corrupt: "{x} c", answer: " d", distractor: " e"}}\n' for x in "56")
+    variations = f"variations:\n  other:\n    about: Others.\n    prompts:\n{rows}"
+    task = load(tmp_path, four() + CHAT + variations)
+    for source in (task.prompts, task.variations[0].prompts):
+        assert isinstance(source, ListedPrompts)
+        assert {text.chat for text in source.texts} == {ChatTemplate(f"{tmp_path}/mine.yaml:9")}
+    with_slots = load(tmp_path, inline(TEMPLATE) + SLOTS + CHAT).prompts
+    assert isinstance(with_slots, TemplatePrompts)
+    assert with_slots.draw(np.random.default_rng(0)).chat is not None
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused_in_one_message_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(BadPrompts) as caught:
+        load(tmp_path, four() + CHAT).build(ToyTokenizer((" b", " c", " d", " e")), 2, 0)
+    assert str(caught.value).replace(f"{tmp_path}/", "") == (
+        "mine.yaml:9: the tokenizer has no chat template: got a tokenizer without one, wanted one of a chat model; "
+        "leave out `template`, or use a chat model (--model)."
+    )
+
+
+def test_a_template_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    assert told(tmp_path, four() + "template: chatty\n") == [
+        "mine.yaml:9: 'template' says nothing known: got 'chatty', wanted chat (the tokenizer's own chat template); "
+        "leave it out where prompts are put as they are."
     ]
 
 
@@ -234,7 +274,7 @@ def test_everything_wrong_with_a_jsonl_is_told_with_its_line(tmp_path: Path) -> 
 """
     assert told(tmp_path, HEAD + "prompts: rows.jsonl\nsize: 3\n", rows_jsonl=rows) == [
         "mine.yaml:5: unknown key: got 'size', wanted one of the known keys; known: name, model, metric, prompts, "
-        "about, answers, slots, variations.",
+        "about, answers, template, slots, variations.",
         "rows.jsonl:1: 'answer' is not a text: got 7, wanted a text of at least one character; write it in quotes.",
         "rows.jsonl:3: this row is not JSON: got the complaint \"Expecting ',' delimiter\" at column 50, wanted one "
         "JSON object per line; correct the row.",
