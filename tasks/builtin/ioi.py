@@ -50,7 +50,7 @@ def draw(rng: np.random.Generator, among: Combinations = Combinations.ALL) -> Te
     A combination is the indirect object and the subject, in alphabetical order.
     """
     while True:
-        receiver, giver, *others = (NAMES[place] for place in rng.choice(len(NAMES), 5, replace=False))
+        receiver, giver, *others = (NAMES[index] for index in rng.choice(len(NAMES), 5, replace=False))
         if among.admits(*sorted((receiver, giver))):
             break
     which = str(rng.integers(len(TEMPLATES)))
@@ -160,7 +160,7 @@ def _in_order(usual: TemplatePrompts, order: str) -> TemplatePrompts:
 
 
 def _worded(templates: tuple[str, ...]) -> TemplatePrompts:
-    which = tuple(str(place) for place in range(len(templates)))
+    which = tuple(str(number) for number in range(len(templates)))
     return TemplatePrompts.of(Slots({**SLOTS.choices, "template": which}, partial(write, templates=templates)))
 
 
@@ -190,7 +190,7 @@ def _three(templates: tuple[str, ...], givers: int) -> TemplatePrompts:
             filling=tuple(words.items()),
         )
 
-    which = tuple(str(place) for place in range(len(templates)))
+    which = tuple(str(number) for number in range(len(templates)))
     people = {**numbered("person", [NAMES] * 3), **numbered("stranger", [NAMES] * (3 + givers))}
     things = {"place": PLACES, "object": OBJECTS, "template": which, "odd one out": PLACES_OF_THREE}
     return TemplatePrompts.of(Slots({**people, **things}, write))

@@ -200,7 +200,7 @@ def filled(
         )
 
     used = set().union(*(_names(pair) for pair, _ in templates))
-    which = tuple(str(place) for place in range(1, len(templates) + 1))
+    which = tuple(str(number) for number in range(1, len(templates) + 1))
     return TemplatePrompts.of(Slots({**slots.choices(used), _TEMPLATE: which}, write))
 
 
