@@ -49,7 +49,7 @@ gpu-wheels: ## fetch into .wheels what a GPU machine with torch and transformers
 	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version $(PYTHON_THERE) \
 		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
 		--constraint constraints.txt --dest .wheels transformer_lens datasets dill multiprocess fancy-einsum \
-		beartype jaxtyping wadler-lindig pydantic pydantic-core annotated-types typing-inspection graphviz gguf
+		beartype jaxtyping wadler-lindig pydantic pydantic-core annotated-types typing-inspection graphviz gguf platformdirs
 
 format: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
