@@ -52,7 +52,8 @@ class ComputationalGraph:
     Senders stand in topological order (`input`, then per layer the heads and the MLP), so that what a receiver may
     read is always a prefix of them; receivers stand in MIB's order (per layer all q, all k, all v, the MLP; `logits`
     last). In a `parallel` model attention and MLP of a layer read the same residual. `frozen_scale` says that a norm
-    follows the sum of the heads (Gemma 2 and 3), so that heads add up only given its scale.
+    spans heads: it follows their sum (Gemma 2 and 3), so that they add up only given its scale, or takes the queries or
+    keys of all of them together (OLMo 2).
 
     Raises: ValueError when a count is no positive integer, something else is neither true nor false, there are more
     than `MOST_EDGES` edges, or an attention-only model is called parallel.

@@ -100,8 +100,8 @@ def load_matrix(path: str | os.PathLike[str], *, whole: bool = False) -> Circuit
 def from_mib(data: dict[str, Any], *, frozen_scale: bool = False) -> Circuit:
     """The circuit of MIB's JSON: its edges that are `in_graph`, with their scores.
 
-    MIB does not say whether a norm follows the sum of the heads; set `frozen_scale` for Gemma 2 and 3. What `to_mib`
-    wrote says so itself.
+    MIB does not say whether a norm spans heads; set `frozen_scale` for Gemma 2 and 3 and OLMo 2. What `to_mib` wrote
+    says so itself.
 
     Raises: BadCircuitFile when a part is missing or an edge is not the model's.
     """

@@ -86,6 +86,18 @@ def test_in_float32_the_full_circuit_gives_the_logits_of_transformers(
             torch.testing.assert_close(got, original(tokens).logits[ROWS, POSITIONS], rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "mixtral", "olmo2", "gptj", "granite", "bloom"])
+def test_in_half_precision_circuits_are_those_of_float64_to_rounding(
+    checkpoints: Checkpoints, architecture: Architecture
+) -> None:
+    model, exact = checkpoints.model(architecture, torch.bfloat16), checkpoints.model(architecture)
+    names = random_circuits([edge.name for edge in model.graph.edges()], 3)
+    logits = Executor(model, CLEAN, CORRUPT, POSITIONS).run(named(model, names))
+    wanted = Executor(exact, CLEAN, CORRUPT, POSITIONS).run(named(exact, names))
+    assert logits.dtype == torch.bfloat16
+    assert (logits - wanted).abs().max() < 0.05 * wanted.abs().max()
+
+
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "gemma2"])
 def test_one_circuit_at_a_time_gives_what_all_at_once_give(
     checkpoints: Checkpoints, architecture: Architecture
