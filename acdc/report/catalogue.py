@@ -56,7 +56,7 @@ def pretrained(gettable: Mapping[Pretrained, Path | None]) -> Table:
     for model, path in gettable.items():
         size = model.size
         is_ = Text(f"{model.about} Licence: {model.licence}.\n")
-        is_.append(f"here: {path}" if path else f"not here, {size.download} MB to download by", style="dim")
+        is_.append("here" if path else f"not here, {size.download} MB to download by", style="dim")
         is_.append("" if path else f"\nacdc models get {model.name}")
         table.add_row(model.name, str(size.layers), str(size.heads), str(size.megabytes), is_)
     return table

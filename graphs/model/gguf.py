@@ -76,7 +76,7 @@ def convert(file: Path, directory: Path, sha256: str, tell: Tell) -> None:
             tell(f"reading the header of {file.name}")
             header = _GgufHeader.read(file)
             _check_supported(file, header)
-            tell(f"dequantising {file.name}, {header.numbers / 1e6:,.0f} million weights")
+            tell(f"dequantising {file.name}, {header.numbers:,} weights")
             model = _model(file, header)
             tell(f"converting the tokenizer of {file.name}")
             with _no_bars():

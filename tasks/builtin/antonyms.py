@@ -28,7 +28,8 @@ ADJECTIVES = opposites(
     """
     hot:cold fast:slow high:low young:old rich:poor hard:soft wet:dry strong:weak open:closed full:empty long:short
     early:late thick:thin deep:shallow wide:narrow true:false left:right inside:outside above:below before:after
-    more:less first:last near:far dead:alive loud:quiet clean:dirty sweet:bitter public:private male:female active:passive
+    more:less first:last near:far dead:alive loud:quiet clean:dirty sweet:bitter public:private male:female
+    active:passive
     positive:negative internal:external maximum:minimum northern:southern eastern:western upper:lower
     """
 )
@@ -86,7 +87,8 @@ WITH_THE_WORD = (
 CONTRASTS = ("It is not {word} but", "It was once {word}, but now it is", "Is it {word} or")
 NOUNS = opposites(
     """
-    love:hate war:peace day:night life:death friend:enemy man:woman king:queen brother:sister father:mother summer:winter
+    love:hate war:peace day:night life:death friend:enemy man:woman king:queen brother:sister father:mother
+    summer:winter
     heaven:hell north:south success:failure supply:demand profit:loss beginning:end question:answer boy:girl
     husband:wife truth:lies past:future
     """

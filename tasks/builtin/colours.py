@@ -83,12 +83,12 @@ THREE = (
 LONG = (
     "The colour of the {0} is {1} and the colour of the {2} is {3}, as all of us have seen this morning at the market, "
     "so the colour of the {asked} is",
-    "The colour of the {0} that we found is {1} and the colour of the {2} that we found is {3}, so, of these two things, "
-    "the colour of the {asked} is",
+    "The colour of the {0} that we found is {1} and the colour of the {2} that we found is {3}, so, of these two "
+    "things, the colour of the {asked} is",
 )
 AFTER_AN_EXAMPLE = (
-    "The colour of the key is silver and the colour of the tree is green, so the colour of the key is silver. The colour "
-    "of the {0} is {1} and the colour of the {2} is {3}, so the colour of the {asked} is",
+    "The colour of the key is silver and the colour of the tree is green, so the colour of the key is silver. The "
+    "colour of the {0} is {1} and the colour of the {2} is {3}, so the colour of the {asked} is",
 )
 MATERIALS = words("gold silver stone wood iron glass paper plastic steel wool")
 MADE = (

@@ -64,7 +64,7 @@ def _wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pretrained]
 
 @pytest.fixture
 def tiny(_wheels: tuple[Path, Pretrained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretrained:
-    """A pretrained model that pip finds in the directory `wheels` of the current test, and an empty cache."""
+    """A pretrained model that pip finds in `wheels` of the test's directory, and an empty cache beside it."""
     written, known = _wheels
     wheels = Path(shutil.copytree(written, tmp_path / "wheels"))
     monkeypatch.setitem(registry.KNOWN, known.name, known)  # type: ignore[call-overload]  # it is a dictionary

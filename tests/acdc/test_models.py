@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,20 @@ import torch
 from acdc import tasks
 from acdc.errors import BadSetting, UnknownModel
 from acdc.graphs.errors import ModelNotFound, ModelUnreachable
-from acdc.models import available, is_directory, load_model, load_named, resolve
+from acdc.graphs.model.transformer import Identity
+from acdc.models import (
+    available,
+    is_directory,
+    is_gguf,
+    is_known,
+    load_model,
+    load_named,
+    name_of,
+    resolve,
+    tokenizer_of,
+)
+from acdc.pretrained.cache import directory
+from acdc.pretrained.registry import KNOWN
 from acdc.settings import Setup
 from tests.checkpoints import Checkpoints
 
@@ -63,6 +77,7 @@ def test_a_hub_name_is_passed_on_with_its_revision(name: str) -> None:
         ("periodic2l", r"did you mean periodic-2l"),
         ("Everyday-4L", r"did you mean everyday-4l"),
         ("gpt-2", r"did you mean gpt2"),
+        ("smollm2-135", r"did you mean smollm2-135m"),
         ("zzz", r"shipped models: everyday-4l, periodic-2l, siit-lookup-3l, siit-pick-3l$"),
         ("a/b/c", r"shipped models: "),
     ],
@@ -70,6 +85,36 @@ def test_a_hub_name_is_passed_on_with_its_revision(name: str) -> None:
 def test_any_other_name_is_told_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(UnknownModel, match=rf"no model called '{name}'; wanted a shipped model.*{nearest}"):
         resolve(name)
+
+
+def test_a_pretrained_model_is_asked_to_be_got_even_where_a_directory_is_called_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smollm2-135m").mkdir()
+    with pytest.raises(UnknownModel, match="get it once, with a network, by `acdc models get smollm2-135m`"):
+        resolve("smollm2-135m")
+    assert not is_known("smollm2-135m")
+
+
+def test_a_gguf_file_is_itself_and_may_begin_with_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.gguf").write_bytes(b"GGUF")
+    assert resolve("~/mine.gguf") == str(tmp_path / "mine.gguf")
+    assert is_gguf("~/mine.gguf")
+    assert tokenizer_of("~/mine.gguf") is None, "which takes a minute"
+
+
+def test_a_path_of_a_gguf_file_is_no_hub_name() -> None:
+    with pytest.raises(UnknownModel, match=r"there is no GGUF file owner/model\.gguf; give the path of one"):
+        resolve("owner/model.gguf")
+
+
+def test_a_pretrained_model_that_is_loaded_from_its_directory_has_its_name() -> None:
+    model = replace(load_model("planted:0"), identity=Identity(str(directory(KNOWN["smollm2-135m"].sha256))))
+    assert name_of(model) == "smollm2-135m"
 
 
 def test_shipped_models_are_described_by_their_files_and_cards() -> None:

