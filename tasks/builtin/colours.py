@@ -122,7 +122,7 @@ def variations() -> tuple[Variation, ...]:
     )
 
 
-def _asking(usual: TemplatePrompts, place: str) -> TemplatePrompts:
+def _asking(usual: TemplatePrompts, number: str) -> TemplatePrompts:
     return usual.where(lambda words: words["asked"] == number)
 
 
