@@ -13,7 +13,7 @@ READY_TO_TEST := $(VENV)/.installed-test
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format test-gpu bench-gpu gpu-wheels
+.PHONY: help demo test test-real check bench format test-gpu bench-gpu gpu-wheels
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,10 @@ check: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check format, lint
 
 bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and memory (ARGS=--quick, ARGS=--help)
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+test-real: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## get SmolLM2 (once) and check everything end to end on it
+	$(BIN)/acdc models get smollm2-135m
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/real --real $(ARGS)
 
 test-gpu: ## check on a GPU that everything gives what it gives on the CPU
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "no GPU that torch can use here")'

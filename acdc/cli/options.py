@@ -73,7 +73,7 @@ Device = Annotated[str, option("--device", takes="NAME", is_="cpu, cuda, cuda:1,
 # Choices that are a circuit's own unless another is given.
 ItsTask = Annotated[str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")]
 ItsModel = Annotated[
-    str | None, option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the circuit's]")
+    str | None, option("--model", "-m", takes="NAME", is_="Name, directory, GGUF file or hub name [the circuit's]")
 ]
 ItsAblation = Annotated[
     str | None, option("--ablation", takes="KIND", is_="What missing edges carry, see below [the circuit's]")
@@ -86,7 +86,7 @@ ItsDtype = Annotated[
 # What a discovery is asked for.
 Behaviour = Annotated[str, argument("TASK_OR_FILE", is_="A task's name (see `acdc tasks`) or a behaviour file.")]
 OnModel = Annotated[
-    str | None, option("--model", "-m", takes="NAME", is_="Shipped model, directory or hub name [the task's]")
+    str | None, option("--model", "-m", takes="NAME", is_="Name, directory, GGUF file or hub name [the task's]")
 ]
 How = Annotated[str | None, option("--method", takes="NAME", is_="How to search, see below [acdc; shortlist if large]")]
 Faithful = Annotated[

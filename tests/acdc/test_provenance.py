@@ -56,6 +56,12 @@ def test_setup_and_search_are_those_said() -> None:
     assert origin.title == "t on m"
 
 
+def test_a_title_says_what_weights_were_dequantised_from() -> None:
+    origin = Provenance.of(saying(model={"name": "m", "quantisation": "Q4_1"}, task={"name": "t"}))
+    assert origin.title == "t on m (weights dequantised from Q4_1)"
+    assert origin.model_name() == "m"
+
+
 @pytest.mark.parametrize("part", ["task", "model"])
 def test_what_was_made_in_python_cannot_be_found_by_its_name(part: str) -> None:
     origin = Provenance.of(saying(**{part: {"name": "mine", "in_memory": True}}))

@@ -227,3 +227,5 @@ def test_the_default_directory_names_task_and_model(tmp_path: Path) -> None:
     assert default_directory("tracr_reverse", "tracr:reverse") == Path("runs/tracr_reverse-tracr-reverse")
     (tmp_path / "mine").mkdir()
     assert default_directory("ioi", str(tmp_path / "mine")) == Path("runs/ioi-mine")
+    (tmp_path / "model.Q4_1.gguf").write_bytes(b"GGUF")
+    assert default_directory("ioi", str(tmp_path / "model.Q4_1.gguf")) == Path("runs/ioi-model.Q4_1")

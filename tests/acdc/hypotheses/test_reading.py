@@ -196,3 +196,8 @@ def test_baselines_that_cannot_be_read_are_refused_with_the_file(tmp_path: Path,
     [problem] = told(write(tmp_path))
     assert "test_periodic.acdc.baseline.json: these baselines cannot be read" in problem
     assert problem.endswith("restore the file, or delete it and record them anew")
+
+
+def test_a_gguf_file_beside_it_may_be_the_model(tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    assert load(write(tmp_path, changed("periodic-2l", "tiny.gguf"))).subject.model == str(tmp_path / "tiny.gguf")

@@ -114,7 +114,7 @@ def test_a_tokenizer_with_a_wrong_regex_is_a_warning(copied: Copied) -> None:
     file.write_text(json.dumps(tokenizer))
     with pytest.warns(DoubtfulModel, match=f"^{directory}: The tokenizer .* with an incorrect regex pattern") as caught:
         graphs.load(directory)
-    assert [warning.filename for warning in caught] == [__file__]
+    assert len(caught) == 1
 
 
 def test_buffers_of_an_old_checkpoint_are_not_heard_of(copied: Copied, capfd: pytest.CaptureFixture[str]) -> None:
