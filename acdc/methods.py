@@ -80,7 +80,6 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             AlgorithmClass("shortlist:ShortlistPruning"),
             "greedy among the edges that eap-ig ranks highest",
             takes=("refine", "steps", "batch", "max_bytes"),
-            aliases=("eap-ig+acdc",),
         ),
         "eap": MethodEntry(
             AlgorithmClass("attribution:Attribution"),

@@ -88,7 +88,9 @@ Behaviour = Annotated[str, argument("TASK_OR_FILE", is_="A task's name (see `acd
 OnModel = Annotated[
     str | None, option("--model", "-m", takes="NAME", is_="Name, directory, GGUF file or hub name [the task's]")
 ]
-How = Annotated[str | None, option("--method", takes="NAME", is_="How to search, see below [acdc; shortlist if large]")]
+How = Annotated[
+    str | None, option("--method", takes="NAME", is_="How to search, see below [acdc; shortlist, if large]")
+]
 Faithful = Annotated[
     float | None, option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]")
 ]
@@ -101,7 +103,7 @@ Accurate = Annotated[
 AtMost = Annotated[int | None, option("--edges", takes="N", is_="Goal: the most faithful circuit of at most N edges")]
 Worth = Annotated[float | None, option("--threshold", takes="X", is_="Goal: every edge is worth X units of the metric")]
 InMinutes = Annotated[
-    float | None, option("--minutes", takes="N", is_="Goal: the knee of what so many minutes allow [10, if large]")
+    float | None, option("--minutes", takes="N", is_="Goal: the knee of what N minutes allow [10, if large]")
 ]
 Measured = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")]
 Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")]
@@ -119,7 +121,7 @@ Growth = Annotated[
 ]
 Steps = Annotated[int | None, option("--steps", takes="N", is_="Points on a path of integrated gradients [5]")]
 Prompts = Annotated[
-    int | None, option("--prompts", takes="N", is_="Prompts to find it, and as many to judge it [64; 32 if large]")
+    int | None, option("--prompts", takes="N", is_="Prompts to find it and to judge it [64; 32, if large]")
 ]
 Seed = Annotated[int, option("--seed", takes="N", is_="Seed of the prompts, and of masks and random [0]")]
 OnlyCorrect = Annotated[bool, flag("--only-correct", is_="Leave out prompts that the model gets wrong")]

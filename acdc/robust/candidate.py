@@ -54,7 +54,7 @@ class CandidateCircuit:
             "edges": edges,
             "metric": self.metric,
             "counterexamples": self.counterexamples,
-            "summary": asdict(self.summary),
+            "summary": {name: asdict(self.summary)[name] for name in ("chosen", "curve", "figures")},
         }
 
     @classmethod

@@ -103,7 +103,7 @@ def test_without_a_fraction_nine_tenths_are_kept() -> None:
 
 
 def test_every_kind_of_goal_is_read_by_its_name() -> None:
-    assert set(GOALS) == {"Threshold", "Edges", "KeptFaithfulness", "MeanKL", "KeptAccuracy"}
+    assert set(GOALS) == {"Threshold", "Edges", "KeptFaithfulness", "MeanKL", "KeptAccuracy", "Minutes"}
     assert all(kind.__name__ == name for name, kind in GOALS.items())
 
 

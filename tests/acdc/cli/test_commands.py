@@ -32,6 +32,7 @@ COMMANDS = (
     "pin",
     "show",
     "diff",
+    "cut",
     "test",
     "schema",
     "bench",

@@ -44,7 +44,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Path]:
 def test_the_files_are_whole_and_where_they_are_said_to_be(told: tuple[Ran, Path]) -> None:
     ran, directory = told
     assert ran.code == 0, ran.err
-    assert "Written to runs/periodic-periodic-2l: circuit.json, circuit.dot, circuit.svg, circuit.png" in ran.out
+    assert (
+        "Written to runs/periodic-periodic-2l: circuit.json, circuit.dot, joining.safetensors, circuit.svg, circuit.png"
+        in ran.out
+    )
     run = directory / "runs" / "periodic-periodic-2l"
     assert {path.name for path in directory.rglob("*") if path.is_file()} == {path.name for path in run.iterdir()}
     assert Circuit.load(run / "circuit.json").edges
@@ -148,11 +151,11 @@ def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatc
     monkeypatch.setattr("acdc.graphs.drawing.graphviz_process.engines", lambda form: [])
     ran = acdc("discover", "periodic", "--out", found, *QUICK)
     assert ran.code == 3
-    assert "Written to found: circuit.json, circuit.dot\n" in ran.out
+    assert "Written to found: circuit.json, circuit.dot, joining.safetensors\n" in ran.out
     assert ran.err.splitlines()[-1].startswith(
         "error: the circuit could not be drawn as svg: neither the Python package"
     )
-    assert sorted(path.name for path in found.iterdir()) == ["circuit.dot", "circuit.json"]
+    assert sorted(path.name for path in found.iterdir()) == ["circuit.dot", "circuit.json", "joining.safetensors"]
 
 
 @pytest.mark.parametrize(

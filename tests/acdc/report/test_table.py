@@ -68,7 +68,7 @@ def test_a_circuit_s_story_is_told_from_the_whole_to_the_parts() -> None:
             "accuracy                    100.0%    90.0%     0.0%",
         ],
         [
-            "How small, how faithful: the pruning runs, on the prompts to find it",
+            "How small, how faithful: every circuit met, on the prompts to find it",
             "threshold  edges  faithfulness",
             "        1      1         50.0%",
             "     0.25      2         93.8%  <- chosen",
