@@ -87,8 +87,8 @@ def test_a_user_keeps_tasks_and_graphs_of_their_own(installed: Path, tmp_path: P
     assert run("-m", "acdc", "--version") == "acdc 0.1.0\n"
     assert run("-c", as_command.format("acdc.cli"), "--version") == "acdc 0.1.0\n"
     assert run("script.py") == "periodic\n"
-    home = run("-c", "import acdc.graphs, pathlib; print(pathlib.Path(acdc.graphs.__file__).resolve())")
-    assert home.startswith(str(installed.parent.resolve())), "it is the wheel that was imported"
+    imported = run("-c", "import acdc.graphs, pathlib; print(pathlib.Path(acdc.graphs.__file__).resolve())")
+    assert imported.startswith(str(installed.parent.resolve())), "it is the wheel that was imported"
     quick = ("-q", "-p", "no:cacheprovider")
     if packages:
         for collected in (run("-m", "pytest", *quick, "--co"), run("-c", as_command.format("pytest"), *quick, "--co")):
