@@ -19,6 +19,7 @@ def sibling(name: str) -> Any:
     ids, sizes = token_ids(), small()
     experts = {"num_experts_per_tok": 2, "moe_intermediate_size": 12}
     changes: dict[str, dict[str, Any]] = {
+        "apertus": {"max_position_embeddings": 16384},  # its scaled rotations are for more than 8192
         "cohere2": {"logit_scale": 0.3, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
         "exaone4": {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
         "granitemoe": {"num_experts_per_tok": 2, "num_local_experts": 4, "residual_multiplier": 0.4},

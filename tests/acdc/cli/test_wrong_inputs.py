@@ -134,7 +134,7 @@ DISCOVER = (
     Wrong("discover periodic --kl 0.1 --accuracy 0.9", "got --kl 0.1 and --accuracy 0.9, wanted one; drop one"),
     Wrong("discover periodic --edges 5 --edges 6", "--edges is given more than once; wanted it once"),
     Wrong("discover periodic -o a --out b", "--out is given more than once; wanted it once"),
-    Wrong("discover periodic --steps 5", "acdc does not look at steps.*for eap.acdc, eap-ig"),
+    Wrong("discover periodic --steps 5", "acdc does not look at steps.*for eap.acdc, shortlist, eap-ig"),
     Wrong("discover periodic --select greedy", "acdc does not look at select .*for eap, "),
     Wrong("discover periodic --method eap --steps 7", "eap does not look at steps"),
     Wrong("discover periodic --method eap --refine", "eap does not look at refine .*for acdc, eap.acdc"),
@@ -204,11 +204,14 @@ CHECKPOINTS = (
         "discover periodic --model m", "NaN|not finite|nan", prepared=weights(lambda w: w[min(w)].fill_(float("nan")))
     ),
     Wrong(
-        "discover periodic --model m", "model_type='nope' of .*m is not supported", prepared=config(model_type="nope")
+        "discover periodic --model m",
+        "model_type='nope' of .*m is no causal language model",
+        prepared=config(model_type="nope"),
     ),
 )
 
 CIRCUITS = (
+    Wrong("cut nope.json --edges 3", "no circuit can be read from nope.json: No such file"),
     Wrong("show nope.json", "no circuit can be read from nope.json: No such file"),
     Wrong("show .", "no circuit can be read from circuit.json: No such file"),
     Wrong(f"show {LONG}", "CIRCUIT is x+, which cannot be used: File name too long"),

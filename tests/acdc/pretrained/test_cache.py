@@ -53,7 +53,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 
 def test_without_it_the_cache_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ACDC_CACHE")
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, appauthor: tmp_path / name)
+    monkeypatch.setattr("acdc.pretrained.cache.user_cache_path", lambda name, appauthor: tmp_path / name)
     assert cache.root() == tmp_path / "acdc"
 
 
