@@ -44,10 +44,11 @@ class Progress:
 class SearchSummary:
     """What a search says of the circuit it found: the point chosen, all points, and the search's own figures.
 
-    `joining` are all edges that it knows of, in the order in which they join a circuit that grows, with their scores.
+    `joining` are all edges that it knows of, in the order in which they join a circuit that grows, with their scores;
+    None for those that only estimates put in their order, where the method's scores are measured.
     """
 
     chosen: CurvePoint
     curve: tuple[CurvePoint, ...]
     figures: Mapping[str, Any]
-    joining: Mapping[Edge, float] = field(default_factory=dict, repr=False)
+    joining: Mapping[Edge, float | None] = field(default_factory=dict, repr=False)

@@ -65,7 +65,7 @@ class Destination:
                     f"{self.directory / name} is a directory where a file is to be written; give another one with --out"
                 )
 
-    def write(self, circuit: Circuit, title: str, joining: Mapping[Edge, float] | None = None) -> WrittenFiles:
+    def write(self, circuit: Circuit, title: str, joining: Mapping[Edge, float | None] | None = None) -> WrittenFiles:
         """Write the circuit as JSON, DOT, SVG and PNG; where no picture can be drawn, write the others.
 
         Every edge that the search knows of (`joining`) goes beside them, for circuits of other sizes.

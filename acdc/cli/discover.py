@@ -78,9 +78,9 @@ def discover(
         KeptFaithfulness=faithfulness,
     )
     setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, device, dtype, only_correct)
-    plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
+    plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
     named = None if method is None else Method(method)
     where, on = _directory(task, model, out)
     chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
@@ -89,11 +89,10 @@ def discover(
     if chosen.why and not quiet:
         terminal.errors().print(chosen.why, soft_wrap=True, highlight=False)
     if dry_run:
-        cost = _cost(wanted, on, quiet=quiet)
-        _tell_cost(cost, how.name, json=json)
-    else:
-        found = _find(wanted, on, where, named=out is not None, resume=resume, quiet=quiet)
-        _tell(found, quiet=quiet, json=json)
+        _tell_cost(_cost(wanted, on, quiet=quiet), how.name, json=json)
+        return
+    found = _find(wanted, on, where, named=out is not None, resume=resume, quiet=quiet)
+    _tell(found, quiet=quiet, json=json)
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,8 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _is_result_of(there: Mapping[str, Any] | None, request: Mapping[str, Any]) -> bool:
     """Whether a circuit file is what a discovery of this request writes: nothing has been added to it since."""
-    return there is not None and not {"stability", "robust"} & there.keys() and _holds(there, _json(request))
+    added = there is not None and ({"stability", "robust"} & there.keys() or "cut_from" in there.get("algorithm", {}))
+    return there is not None and not added and _holds(there, _json(request))
 
 
 def _holds(there: Any, wanted: Any) -> bool:

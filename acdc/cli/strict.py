@@ -11,32 +11,26 @@ from acdc.errors import BadSetting
 from acdc.tasks.errors import lone_surrogates
 
 
-class StrictCommand(TyperCommand):
-    """A command that refuses what others pass over: of an option given twice, the parser would take the last."""
+class _Strict:
+    """What refuses what others pass over: of an option given twice, the parser would take the last."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line.
+        """Read the command line, as far as it is this command's.
 
         Raises: BadSetting.
         """
-        order = _options_once(self, ctx, args)
-        rest = super().parse_args(ctx, args)
+        order = _options_once(self, ctx, args)  # type: ignore[arg-type]  # likewise
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # of the command it stands before
         _require_usable_paths(ctx, order)
         return rest
 
 
-class StrictGroup(TyperGroup):
+class StrictCommand(_Strict, TyperCommand):
+    """A command that is strict about its options."""
+
+
+class StrictGroup(_Strict, TyperGroup):
     """A command with commands of its own, as strict about its options."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line as far as it is this command's.
-
-        Raises: BadSetting.
-        """
-        order = _options_once(self, ctx, args)
-        rest = super().parse_args(ctx, args)
-        _require_usable_paths(ctx, order)
-        return rest
 
 
 def _options_once(command: TyperCommand | TyperGroup, ctx: Any, args: list[str]) -> list[Any]:

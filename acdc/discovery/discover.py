@@ -31,14 +31,14 @@ from acdc.tasks.task import Task
 class Result:
     """A circuit, how faithful it is on the judgement prompts, and every size and faithfulness met on the way to it.
 
-    `joining` are all edges that the search knows of, in the order in which they join a circuit, with their scores:
-    `acdc.discovery.resizing` takes any other size from it.
+    `joining` are all edges that the search knows of, in the order in which they join a circuit, with their scores where
+    those are of the method's kind: `acdc.discovery.resizing` takes any other size from it.
     """
 
     circuit: Circuit
     faithfulness: Faithfulness
     curve: tuple[CurvePoint, ...]
-    joining: Mapping[Edge, float] = field(default_factory=dict, repr=False)
+    joining: Mapping[Edge, float | None] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"<Result: {self.circuit!r}, {self.faithfulness!r}, {len(self.curve)} points on the curve>"
@@ -84,13 +84,7 @@ def prepare(
     """
     began = time.monotonic()
     asked = Request.of(task, model)
-    chosen = Defaults.of(
-        model.graph if isinstance(model, Model) else graph_of(asked.model),
-        method=Method(method) if isinstance(method, str) else method,
-        goal=None if goal is None else as_goal(goal),
-        prompts=setup.prompts,
-    )
-    method, goal = chosen.method, chosen.goal
+    method, goal = method_and_goal(model or asked.model, method, goal)
     setup = measured_for(goal, method, setup)
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(asked.task, asked.model, setup)
@@ -160,6 +154,19 @@ class Prepared:
         if (form := answer_form(judgement)) is not None and form.prefers_other:
             provenance["answer_form"] = form.to_json()
         return Result(replace(circuit, provenance=provenance), judged, summary.curve, summary.joining)
+
+
+def method_and_goal(
+    model: str | Model, method: str | Method | None, goal: Goal | float | int | None
+) -> tuple[Method, Goal]:
+    """What was asked for, as values; what is None is chosen by the size of the model's graph.
+
+    Raises: BadSetting.
+    """
+    named = Method(method) if isinstance(method, str) else method
+    graph = model.graph if isinstance(model, Model) else graph_of(model)
+    chosen = Defaults.of(graph, method=named, goal=None if goal is None else as_goal(goal), prompts=None)
+    return chosen.method, chosen.goal
 
 
 def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,20 @@ NAME = "joining.safetensors"
 SCHEMA = "acdc.joining/1"
 
 
-def write(path: Path, graph: ComputationalGraph, joining: Mapping[Edge, float]) -> None:
-    """Write the edges as [receiver, sender] indices and their scores, 16 bytes an edge.
+def write(path: Path, graph: ComputationalGraph, joining: Mapping[Edge, float | None]) -> None:
+    """Write the edges as [receiver, sender] indices and their scores (NaN for None), 16 bytes an edge.
 
     Raises: OSError.
     """
     indices = numpy.array([graph.edge_indices[edge] for edge in joining], dtype=numpy.int32).reshape(-1, 2)
     tensors: dict[str, numpy.ndarray[Any, Any]] = {
         "edges": indices,
-        "scores": numpy.array(list(joining.values()), dtype=numpy.float64),
+        "scores": numpy.array(list(joining.values()), dtype=numpy.float64),  # in which None is NaN,
     }
     write_atomically(path, save(tensors, {"schema": SCHEMA, "graph": json.dumps(_shape(graph))}))
 
 
-def read(path: Path, graph: ComputationalGraph) -> dict[Edge, float]:
+def read(path: Path, graph: ComputationalGraph) -> dict[Edge, float | None]:
     """What `write` wrote for this graph.
 
     Raises: BadJoiningFile when there is none, it is damaged, or of another graph.
@@ -58,7 +59,7 @@ def read(path: Path, graph: ComputationalGraph) -> dict[Edge, float]:
         edges = [by_index[row, column] for row, column in indices.tolist()]
     except (KeyError, ValueError) as error:
         raise BadJoiningFile(f"{path} names an edge that the model does not have; {remedy}") from error
-    return dict(zip(edges, scores.tolist(), strict=True))
+    return {edge: None if math.isnan(score) else score for edge, score in zip(edges, scores.tolist(), strict=True)}
 
 
 def _shape(graph: ComputationalGraph) -> list[int]:

@@ -111,15 +111,18 @@ class PruningRuns:
         return tuple(self.met[threshold].point for threshold in sorted(self.met, reverse=True))
 
     @property
-    def joining(self) -> dict[Edge, float]:
-        """Edges in the order in which they join: those kept at higher thresholds first, then by what ranks them."""
-        found: dict[Edge, float] = {}
+    def joining(self) -> dict[Edge, float | None]:
+        """Edges in the order in which they join, with what removing each cost.
+
+        Those kept at higher thresholds come first, then, without a score, the others as they are ranked.
+        """
+        found: dict[Edge, float | None] = {}
         for threshold in sorted(self.met, reverse=True):
             circuit = self.met[threshold].pruned.circuit
             found |= {edge: circuit.scores[edge] for edge in circuit.strongest_first() if edge not in found}
         if isinstance(self.ranking, Circuit):
             ranked = Selection.of(self.ranking, Rule.TOP)
-            found |= {edge: self.ranking.scores[edge] for edge in ranked.order if edge not in found}
+            found |= {edge: None for edge in ranked.order if edge not in found}
         return found
 
     def summary(self, chosen: CurvePoint) -> tuple[Circuit, SearchSummary]:

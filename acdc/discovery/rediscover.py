@@ -21,7 +21,7 @@ from acdc.problem import Problem
 from acdc.problems import MEMORY_FACTOR, problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
-from acdc.settings import Goal, Method
+from acdc.settings import Edges, Goal, Method, Minutes, Threshold
 from acdc.streams import Streams
 from acdc.tasks.task import Task
 
@@ -67,6 +67,7 @@ class Rediscovery:
         origin = Provenance.of(circuit)
         setup = replace(origin.setup(), device=self.device)
         method, goal = origin.search()
+        goal = _repeatable(goal, method, circuit)
         task, model = subject(circuit, task=self.task, model=self.model, setup=setup, anyway=self.anyway, tell=tell)
         budget = MEMORY_FACTOR * method.max_bytes
         pool, _ = problems(task, model, setup, budget)
@@ -119,6 +120,19 @@ def request(circuit: Circuit, resamples: int, seeds: int) -> dict[str, Any]:
     """All that must be the same for a rediscovery that was interrupted to go on."""
     same = Provenance.of(circuit).measurement()
     return {**same, "circuit": [edge.name for edge in circuit.ordered()], "resamples": resamples, "seeds": seeds}
+
+
+def _repeatable(goal: Goal, method: Method, circuit: Circuit) -> Goal:
+    """The goal itself; for one of time, which would hang on how busy the machine is, what it came to.
+
+    That is the threshold of the run that was chosen, or the number of edges where estimates chose them.
+    """
+    if not isinstance(goal, Minutes):
+        return goal
+    algorithm = Provenance.of(circuit).algorithm
+    if method.entry.prunes and circuit.scores and algorithm is not None and algorithm.threshold is not None:
+        return Threshold(algorithm.threshold)
+    return Edges(len(circuit))
 
 
 def _discovered(problem: Problem, method: Method, goal: Goal, seed: int) -> Circuit:

@@ -16,26 +16,35 @@ from acdc.problem import Problem
 from acdc.progress import Progress
 from acdc.settings import Edges, KeptFaithfulness
 
+_SAME = ("created", "model", "task", "prompts", "ablation", "metric", "versions", "notes")
+_OF_THE_SEARCH = ("name", "settings", "score", "score_kind", "selection", "steps_taken", "missed")
+
 
 @dataclass(frozen=True)
 class Resizing:
     """Take as many of the edges of a search, in the order in which they join, as a goal asks for.
 
     The order begins with what the search kept at its highest threshold and ends with what attribution scores lowest, so
-    circuits larger than those it met are the estimates' work.
+    circuits larger than those it met are the estimates' work; what has no score of the search's kind has none here.
     """
 
     goal: Edges | KeptFaithfulness
 
     def walk(
-        self, circuit: Circuit, joining: Mapping[Edge, float], discovery: Problem, judgement: Problem, seed: int = 0
+        self,
+        circuit: Circuit,
+        joining: Mapping[Edge, float | None],
+        discovery: Problem,
+        judgement: Problem,
+        seed: int = 0,
     ) -> Generator[Progress, None, Result]:
         """The circuit of that size, measured on the prompts it was found with and judged on the others.
 
-        Its record is that of `circuit`, with the cut.
+        Its record says of model, task, prompts and method what that of `circuit` does, and whose cut it is.
         Raises: UnreachableGoal; UnmeasurableBehaviour.
         """
-        known = Circuit(discovery.graph, frozenset(joining), dict(joining))
+        scores = {edge: score for edge, score in joining.items() if score is not None}
+        known = Circuit(discovery.graph, frozenset(joining), scores)
         selection = Selection(known, tuple(joining))
         if isinstance(self.goal, Edges) and self.goal.count > len(selection.order):
             raise UnreachableGoal(
@@ -48,11 +57,15 @@ class Resizing:
         yield Progress(f"judging the circuit on {len(judgement.pairs):,} prompts", 0, 1)
         judged = faithfulness(judgement, found, seed)
         curve = tuple(met[size][0] for size in sorted(met))
-        kept = ("created", "model", "task", "prompts", "ablation", "metric", "versions", "notes", "algorithm")
-        provenance = {key: value for key, value in circuit.provenance.items() if key in kept}
-        algorithm = {**dict(provenance.get("algorithm", {})), "threshold": chosen.threshold, "knee": False}
+        provenance = {key: circuit.provenance[key] for key in _SAME if key in circuit.provenance}
+        before = circuit.provenance.get("algorithm", {})
         provenance |= {
-            "algorithm": {**algorithm, "cut": {"goal": type(self.goal).__name__, **asdict(self.goal)}},
+            "algorithm": {
+                **{key: before[key] for key in _OF_THE_SEARCH if key in before},
+                "goal": {"kind": type(self.goal).__name__, **asdict(self.goal)},
+                "threshold": chosen.threshold,
+                "cut_from": {"goal": before.get("goal"), "edges": len(circuit)},
+            },
             "curve": [asdict(point) for point in curve],
             "faithfulness": judged.to_json(),
         }

@@ -91,8 +91,8 @@ class Selection:
         return circuit
 
     def _of(self, edges: Iterable[Edge]) -> Circuit:
-        scores = {edge: self.scored.scores[edge] for edge in edges}
-        return Circuit(self.scored.graph, frozenset(scores), scores).pruned()
+        chosen, scores = frozenset(edges), self.scored.scores
+        return Circuit(self.scored.graph, chosen, {edge: scores[edge] for edge in chosen & scores.keys()}).pruned()
 
 
 def _from_logits(scored: Circuit) -> list[Edge]:

@@ -35,8 +35,9 @@ class TimedSearch:
 
     Methods that prune do so at falling thresholds, each run measured exactly, the next only begun where it is likely to
     end in time. If they rank edges first, circuits of the highest ranked are measured too, at sizes about three times
-    apart, which say how many edges the fraction would take; methods that score have these only. After an interrupt the
-    best so far is taken, if there is anything. `clock` tells the seconds, of which some were `spent` before.
+    apart, which say how many edges the fraction would take; only where no run has ended is one of these the answer, and
+    then without scores, since estimates are not what removals cost. Methods that score have these sizes only. After an
+    interrupt the best so far is taken, if there is anything. `clock` tells the seconds; some were `spent` before.
 
     Source of the knee: Satopää et al. 2011 (Kneedle), on the logarithm of the size.
     """
@@ -63,7 +64,7 @@ class TimedSearch:
                 try:
                     yield from runs.ranked()
                     if isinstance(runs.ranking, Circuit):  # first, so that there soon is something to end with
-                        yield from curve.sized(Selection.of(runs.ranking, Rule.TOP))
+                        yield from curve.sized(Selection.of(runs.ranking, Rule.TOP), with_scores=False)
                     yield from curve.pruned(runs)
                 finally:
                     curve.joining = runs.joining
@@ -74,7 +75,7 @@ class TimedSearch:
                 curve.figures |= {"selection": self.rule.value, **scored.provenance}
                 selection = Selection.of(scored, self.rule)
                 curve.joining = {edge: scored.scores[edge] for edge in selection.order}
-                yield from curve.sized(selection)
+                yield from curve.sized(selection, with_scores=True)
         except KeyboardInterrupt:
             if not curve.met:
                 raise
@@ -89,7 +90,7 @@ class _Curve:
         self.problem, self.goal, self.end, self.clock = problem, goal, end, clock
         self.met: dict[int, tuple[CurvePoint, Circuit, dict[str, Any]]] = {}
         self.figures: dict[str, Any] = {}
-        self.joining: dict[Edge, float] = {}
+        self.joining: dict[Edge, float | None] = {}
 
     @property
     def left(self) -> float:
@@ -118,7 +119,7 @@ class _Curve:
                 return
             threshold /= fall
 
-    def sized(self, selection: Selection) -> Generator[Progress, None, None]:
+    def sized(self, selection: Selection, *, with_scores: bool) -> Generator[Progress, None, None]:
         """Circuits of the highest scores, larger and larger, until one keeps enough or half of the time is up."""
         every, spent, half = len(selection.order), 0.0, self.clock() + self.left / 2
         for size in (*(size for size in _SIZES if size < every), every):
@@ -130,22 +131,20 @@ class _Curve:
             lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
             point = measured(self.problem, circuit, lowest)
             spent = self.clock() - began
-            self._meet(point, circuit, {})
+            self._meet(point, circuit if with_scores else Circuit(circuit.graph, circuit.edges), {})
             if self._enough(point):
                 return
 
     def chosen(self) -> tuple[Circuit, SearchSummary]:
         """The smallest circuit that keeps enough, if it is small, and else the one at the knee."""
         points = tuple(self.met[size][0] for size in sorted(self.met))
-        enough = [point for point in points if self._enough(point)]
-        if enough:
-            self.figures["edges_for_fraction"] = enough[0].edges
-        if enough and enough[0].edges <= self.goal.few:
-            chosen = enough[0]
-        else:
-            # what measured removals found, where there are such
-            exact = [point for point in points if point.tested and point.edges] or [p for p in points if p.edges]
-            chosen = knee(exact) if exact else points[0]
+        measured_by_edge = [point for point in points if point.tested and point.edges]
+        candidates = measured_by_edge or [point for point in points if point.edges] or [points[0]]
+        if enough := [point.edges for point in points if self._enough(point)]:
+            self.figures["edges_for_fraction"] = enough[0]
+        small = [point for point in candidates if self._enough(point) and point.edges <= self.goal.few]
+        chosen = small[0] if small else knee(candidates)
+        if not small:
             self.figures["knee"] = True
         _, circuit, figures = self.met[chosen.edges]
         return circuit, SearchSummary(chosen, points, {**figures, **self.figures}, self.joining)

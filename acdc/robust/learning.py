@@ -18,7 +18,7 @@ from acdc import tasks
 from acdc.attacks.search import searchable
 from acdc.attacks.variations import prompts_of
 from acdc.discovery.checkpoint import ROUNDS, Checkpoint
-from acdc.discovery.discover import Result, discover, measured_for
+from acdc.discovery.discover import Result, discover, measured_for, method_and_goal
 from acdc.discovery.search import search as finder
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
@@ -32,7 +32,7 @@ from acdc.robust.judging import judged, unrefined
 from acdc.robust.plan import RobustPlan
 from acdc.robust.result import RobustResult
 from acdc.robust.rounds import Round, Stop
-from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, as_goal
+from acdc.settings import Edges, Goal, Method, Setup
 from acdc.tasks.metrics import KLDivergence
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.task import Task
@@ -43,9 +43,9 @@ def discover_robust(
     task: str | Path | Task,
     model: str | Model | None = None,
     *,
-    method: str | Method = Method(),  # noqa: B008  # a frozen value
-    goal: Goal | float | int = KeptFaithfulness(),  # noqa: B008  # likewise
-    setup: Setup = Setup(),  # noqa: B008  # likewise
+    method: str | Method | None = None,
+    goal: Goal | float | int | None = None,
+    setup: Setup = Setup(),  # noqa: B008  # a frozen value
     plan: RobustPlan = RobustPlan(),  # noqa: B008  # likewise
     watch: Watch | None = None,
     tell: Callable[[Round], None] | None = None,
@@ -61,9 +61,9 @@ def discover_robust(
 
     Raises: BadSetting for a task without slots; and as `discover`.
     """
-    method, goal = Method(method) if isinstance(method, str) else method, as_goal(goal)
-    setup = measured_for(goal, method, setup)
     task_ = task if isinstance(task, Task) else tasks.get(task)
+    method, goal = method_and_goal(model or task_.model, method, goal)
+    setup = measured_for(goal, method, setup)
     searchable(task_)
     done = None if checkpoint is None else Path(checkpoint).with_name(ROUNDS)
     # a method that keeps no state has no checkpoint, but may have rounds

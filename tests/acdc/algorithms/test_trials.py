@@ -132,6 +132,22 @@ def test_costs_are_how_much_worse_whole_runs_are(problem: Problem, together: boo
     assert max(map(abs, costs)) > 1e-3
 
 
+@pytest.mark.parametrize("gone", [[0], [6, 0, 2], list(range(8))])
+def test_the_cost_of_removing_several_at_once_is_that_of_whole_runs(problem: Problem, gone: list[int]) -> None:
+    receiver = problem.graph.receivers[-2]
+    with torch.no_grad():
+        trial = Trials(problem, 1 << 30)
+        trial.begin(problem.graph.receivers[-1])
+        trial.begin(receiver)
+        cost = trial.cost_of_removing(receiver, gone)
+        trial.accept(1)
+    circuit = Circuit.full(problem.graph).without([Edge(problem.graph.senders[sender], *receiver) for sender in gone])
+    assert Circuit.from_mask(problem.graph, trial.kept.numpy()) == circuit
+    whole, smaller = problem.measure([Circuit.full(problem.graph), circuit])[0].mean(-1)
+    assert cost == pytest.approx(float(whole - smaller) * problem.metric.sign, rel=0, abs=1e-10)
+    assert trial.now == pytest.approx(float(smaller), rel=0, abs=1e-10)
+
+
 def test_after_the_first_candidate_that_costs_enough_none_is_measured(problem: Problem) -> None:
     receiver, senders = problem.graph.receivers[-1], list(range(8))[::-1]
     with torch.no_grad():

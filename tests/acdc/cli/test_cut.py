@@ -34,6 +34,10 @@ def test_a_size_is_the_beginning_of_the_run_s_order_and_is_judged(scored: Path) 
     judged = package.evaluate("run-20-edges/circuit.json")
     assert cut.provenance["faithfulness"]["normalised"] == judged.to_json()["normalised"]
     assert {file.name: file.read_bytes() for file in scored.iterdir()} == before
+    assert cut.provenance["algorithm"]["goal"] == {"kind": "Edges", "count": 20}
+    assert cut.provenance["algorithm"]["cut_from"]["goal"] == {"kind": "Edges", "count": 12}
+    again = acdc("discover", "periodic", "--method", "eap-ig", "--edges", "20", "--prompts", "8", "-o", "run-20-edges")
+    assert (again.code, "holds the result of another run" in again.err) == (2, True), "it writes over no cut"
 
 
 def test_a_fraction_is_the_smallest_that_keeps_it(scored: Path) -> None:

@@ -28,6 +28,12 @@ def test_order_and_scores_come_back(file: Path) -> None:
     assert joining_file.read(file, GRAPH) == {}
 
 
+def test_an_edge_may_have_no_score(file: Path) -> None:
+    first = next(iter(JOINING))
+    joining_file.write(file, GRAPH, {**JOINING, first: None})
+    assert joining_file.read(file, GRAPH) == {**JOINING, first: None}
+
+
 def test_another_graph_is_refused(file: Path) -> None:
     with pytest.raises(BadJoiningFile, match="is of another model's graph"):
         joining_file.read(file, ComputationalGraph(2, 3, 16))

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 import acdc
-from acdc.discovery.rediscover import Rediscovery, rediscover
+from acdc.discovery.rediscover import Rediscovery, _repeatable, rediscover
 from acdc.errors import BadCheckpoint, BadSetting, UnreachableGoal
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadCircuitFile
 from acdc.judges.stability import Stability
 from acdc.progress import Progress
 from acdc.provenance import Provenance
-from acdc.settings import Method, Threshold
+from acdc.settings import Edges, Method, Minutes, Threshold
 from tests.acdc.discoveries import SETUP, periodic
 
 RUNS = Rediscovery(resamples=2, seeds=1)
@@ -108,6 +108,15 @@ def test_a_discovery_without_an_end_is_a_circuit_of_no_edges(
     assert set(end.frequencies.values()) == {0}
     assert end.resamples is not None
     assert (end.resamples.fewest, end.resamples.most, end.resamples.with_circuit) == (0, 0, 0)
+
+
+def test_a_search_within_minutes_is_repeated_at_its_threshold_or_size(found: acdc.Result) -> None:
+    algorithm = {**found.circuit.provenance["algorithm"], "threshold": 0.25}
+    circuit = replace(found.circuit, provenance={**found.circuit.provenance, "algorithm": algorithm})
+    assert _repeatable(Minutes(5), Method("acdc"), circuit) == Threshold(0.25)
+    assert _repeatable(Minutes(5), Method("acdc"), replace(circuit, scores={})) == Edges(len(circuit))
+    assert _repeatable(Minutes(5), Method("eap"), circuit) == Edges(len(circuit))
+    assert _repeatable(Edges(3), Method("acdc"), circuit) == Edges(3)
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (-1, 2), (2, -1)])

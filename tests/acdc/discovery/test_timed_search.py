@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -116,8 +117,8 @@ def test_an_interrupt_before_there_is_anything_is_one(problem: Problem) -> None:
 def test_an_interrupt_within_a_run_ends_it_too(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     sized = timed_search._Curve.sized
 
-    def interrupted(*given: object) -> Generator[Progress, None, None]:
-        yield from sized(*given)  # type: ignore[arg-type]
+    def interrupted(*given: Any, **options: Any) -> Generator[Progress, None, None]:
+        yield from sized(*given, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("acdc.discovery.timed_search._Curve.sized", interrupted)
@@ -126,6 +127,29 @@ def test_an_interrupt_within_a_run_ends_it_too(problem: Problem, monkeypatch: py
 
 
 Searched = tuple[Circuit, SearchSummary]
+
+
+def test_estimates_are_never_shown_as_what_removals_cost(problem: Problem) -> None:
+    search = TimedSearch(Minutes(60, 1.0), ShortlistPruning(1.0), clock=Clock())
+    whole: list[Progress] = []
+    drain(search.walk(problem), whole.append)
+    before_runs = next(index for index, progress in enumerate(whole) if progress.stage.startswith("run 1"))
+    estimated, summary = drain(search.walk(problem), Impatient(before_runs + 1))
+    assert estimated.edges
+    assert not estimated.scores
+    assert set(summary.joining.values()) == {None}
+    circuit, summary = ended(replace(search, goal=Minutes(60, 0.5)).walk(problem))
+    costs = {edge: score for edge, score in summary.joining.items() if score is not None}
+    assert {edge: costs[edge] for edge in circuit.edges} == pytest.approx(dict(circuit.scores), abs=1.0)
+    assert len(costs) < len(summary.joining)
+    scored = ended(TimedSearch(Minutes(60, 0.5), IntegratedGradients(), clock=Clock()).walk(problem))[0]
+    assert scored.scores.keys() == scored.edges
+
+
+def test_a_circuit_that_only_estimates_chose_is_not_the_answer_where_a_run_has_ended(problem: Problem) -> None:
+    search = TimedSearch(Minutes(60, 0.5, few=100), ShortlistPruning(1.0), clock=Clock())
+    _, summary = ended(search.walk(problem))
+    assert summary.chosen.tested
 
 
 def test_it_goes_on_from_its_last_state(problem: Problem) -> None:
