@@ -49,7 +49,6 @@ class _GgufHeader:
     @classmethod
     def read(cls, file: Path) -> _GgufHeader:
         """Read a file's header with the package `gguf`."""
-
         reader = gguf.GGUFReader(file)
         fields = {name: field.contents() for name, field in reader.fields.items() if len(field.data) == 1}
         types = Counter(tensor.tensor_type.name for tensor in reader.tensors)
