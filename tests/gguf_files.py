@@ -79,7 +79,7 @@ def write_gguf(
     writer.add_rope_freq_base(10_000.0)
     writer.add_rope_dimension_count(config.hidden_size // HEADS)
     writer.add_vocab_size(config.vocab_size)
-    _add_tokenizer(writer, pre)
+    add_byte_level_tokenizer(writer, pre)
     for name, weight in _tensors(model):
         _add(writer, name, weight, kind if weight.ndim > 1 else "F32")
     if change:
@@ -112,7 +112,8 @@ def _digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, pre: str) -> None:
+def add_byte_level_tokenizer(writer: gguf.GGUFWriter, pre: str) -> None:
+    """Add a tokenizer with a token for every byte and every prefix of every one of `WORDS`."""
     tokens = [*SPECIAL, *alphabet(), *pieces()]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)

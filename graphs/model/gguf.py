@@ -29,6 +29,8 @@ _SPLIT_LIKE_GPT2 = {"gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "roberta
 """Pre-tokenizers, as llama.cpp calls them, that split texts by GPT-2's regular expression."""
 _DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 """Pre-tokenizers that split off every digit first: the same where no token has a digit and something else."""
+_SCALES_QUERIES_OTHERWISE = {"gemma2": 46, "gemma3": 62}
+"""How many layers the 27B models have, whose scale of queries the file does not hold and transformers does not know."""
 _SENTENCE = "When Mary and John went to the store in 1998, John gave a drink to Mary."
 
 
@@ -114,7 +116,13 @@ def _check_supported(file: Path, header: _GgufHeader) -> None:
     if scaling != "none":
         raise UnsupportedModel(
             f"the rotary scaling {scaling!r} of the GGUF file {file} is not supported: the conversion would leave it "
-            "out, and it would be another model; convert it from its original checkpoint"
+            "out, and it would be another model; load its original checkpoint"
+        )
+    layers = header.fields.get(f"{header.architecture}.block_count")
+    if layers == _SCALES_QUERIES_OTHERWISE.get(header.architecture, "none"):
+        raise UnsupportedModel(
+            f"the {header.architecture} of {layers} layers in the GGUF file {file} is not supported: it scales its "
+            "queries by another factor than smaller ones, which the file does not say; load its original checkpoint"
         )
 
 

@@ -205,6 +205,11 @@ def test_a_second_json_is_refused() -> None:
     assert "--json is given more than once" in failed("models", "--json", "--json", code=2)
 
 
+def interruptible() -> None:
+    """Heed Ctrl-C, which a job in the background is told to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_while_pip_downloads_is_one_message_and_leaves_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that takes calls and never answers
         settings = {
@@ -213,15 +218,25 @@ def test_ctrl_c_while_pip_downloads_is_one_message_and_leaves_nothing(tmp_path: 
             "PIP_FIND_LINKS": "",
             "PIP_INDEX_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/simple",
         }
-        run = (sys.executable, "-m", "acdc", "models", "get", "smollm2-135m")
-        with subprocess.Popen(
-            run, cwd=ROOT, env={**os.environ, **settings}, stderr=subprocess.PIPE, text=True, start_new_session=True
-        ) as process:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "acdc", "models", "get", "smollm2-135m"),
+            cwd=ROOT,
+            env={**os.environ, **settings},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=interruptible,
+        )
+        try:
             silent.settimeout(60)
             with silent.accept()[0]:
                 assert [*(tmp_path / "cache" / "models").iterdir()] != []
                 os.killpg(process.pid, signal.SIGINT)  # as a terminal does
                 said = process.communicate(timeout=60)[1]
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
     assert process.returncode == 130
     assert said.splitlines()[-1] == "interrupted, and nothing is kept; start again with: acdc models get smollm2-135m"
     assert "Traceback" not in said

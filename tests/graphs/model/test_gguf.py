@@ -17,8 +17,9 @@ import transformers
 from acdc import graphs
 from acdc.graphs.errors import DoubtfulModel, ModelNotFound, UnsupportedModel
 from acdc.graphs.gguf_source import GgufSource
-from acdc.graphs.model.gguf import convert
-from tests import gguf_files
+from acdc.graphs.model.gguf import SUPPORTED, convert
+from tests import gguf_architectures, gguf_files
+from tests.gguf_architectures import ARCHITECTURES, Architecture
 from tests.gguf_files import write_gguf
 
 TOKENS = torch.tensor([[5, 200, 270, 41, 290], [7, 7, 260, 100, 3]])
@@ -64,6 +65,18 @@ def test_a_file_in_single_precision_is_the_same_model(tmp_path: Path, tied: bool
     model = graphs.load(tmp_path / "checkpoint")
     assert model.identity.quantisation is None
     torch.testing.assert_close(model.logits(TOKENS), logits(original), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_every_architecture_is_the_same_model(tmp_path: Path, kind: Architecture) -> None:
+    original = gguf_architectures.write(kind, tmp_path / "tiny.gguf")
+    assert converted(tmp_path / "tiny.gguf", tmp_path / "checkpoint").quantisation is None
+    computed = graphs.load(tmp_path / "checkpoint").logits(TOKENS)
+    torch.testing.assert_close(computed, logits(original), rtol=1e-5, atol=2e-5)
+
+
+def test_no_architecture_is_supported_without_a_test() -> None:
+    assert {*ARCHITECTURES, "llama"} == {*SUPPORTED}
 
 
 def test_a_file_in_half_precision_is_the_model_rounded_to_it(tmp_path: Path) -> None:
@@ -163,6 +176,11 @@ def scaling(writer: gguf.GGUFWriter) -> None:
     writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
 
 
+def scaled_queries(writer: gguf.GGUFWriter) -> None:
+    writer.kv_data[0]["general.architecture"].value = "gemma2"
+    writer.add_uint32("gemma2.block_count", 46)
+
+
 def frequencies(writer: gguf.GGUFWriter) -> None:
     writer.add_tensor("rope_freqs.weight", np.ones(4, dtype=np.float32))
 
@@ -172,6 +190,7 @@ def frequencies(writer: gguf.GGUFWriter) -> None:
     [
         (architecture, "the architecture 'falcon' of the GGUF file .* is not supported; wanted one of gpt2, llama"),
         (scaling, "the rotary scaling 'yarn' of the GGUF file .* is not supported: the conversion would leave it out"),
+        (scaled_queries, "of 46 layers .* is not supported: it scales its queries by another factor"),
         (frequencies, "so it would be another model; its tensors besides layers are .*rope_freqs.weight"),
     ],
 )
