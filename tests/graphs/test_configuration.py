@@ -13,8 +13,7 @@ from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_graph_is_that_of_the_loaded_model(architecture: Architecture, checkpoints: Checkpoints) -> None:
-    directory = checkpoints.path(architecture)
-    assert graph_of_checkpoint(directory) == graphs.load(directory).graph
+    assert graph_of_checkpoint(checkpoints.path(architecture)) == checkpoints.model(architecture).graph
 
 
 @pytest.mark.parametrize("name", tasks.shipped_models())

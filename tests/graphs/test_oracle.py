@@ -52,11 +52,13 @@ def test_undoing_the_casts_to_float32_changes_the_logits_by_rounding_only(
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_edge_matters(checkpoints: Checkpoints, architecture: Architecture) -> None:
-    """Otherwise agreement with the oracle would say nothing about the edges that do not."""
+    """Otherwise agreement with the oracle would say nothing about the edges that do not; that all have a derivative is
+    seen where scores are compared.
+    """
     bridge = load_bridge(checkpoints.ungrouped(architecture))
     edges = anatomy_of(bridge).edges()
     clean = untouched(bridge, CLEAN)
-    for edge in random.Random(0).sample(edges, 20):
+    for edge in random.Random(0).sample(edges, 6):
         without = oracle_logits(bridge, CLEAN, CORRUPT, POSITIONS, set(edges) - {edge}, "resample")
         assert (without - clean).abs().max() > 1e-6, edge
 

@@ -72,7 +72,7 @@ def test_all_prompts_may_be_scored_at_the_same_position(
         assert_close(logits[index], wanted, f"circuit {index}")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "qwen3", "gemma3", "mixtral", "olmo2", "bloom"])
 def test_in_float32_the_full_circuit_gives_the_logits_of_transformers(
     checkpoints: Checkpoints, architecture: Architecture
 ) -> None:

@@ -45,7 +45,7 @@ def test_our_logits_are_those_of_transformers_at_every_position(
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    model = graphs.load(checkpoints.path(architecture))
+    model = checkpoints.model(architecture, torch.float32)
     original: Any = AutoModelForCausalLM.from_pretrained(checkpoints.path(architecture), dtype=torch.float32)
     original.eval()
     with torch.no_grad():
