@@ -13,6 +13,7 @@ from torch import Tensor
 from acdc.batch import Batching
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
+from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.settings import Setup
@@ -21,6 +22,8 @@ from acdc.tasks.metrics import Accuracy
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.task import Prompts, Task
 
+SELDOM = 0.5
+"""A model that is right on fewer of the prompts than this hardly does what they call for."""
 _MOST = 16
 """How many times as many prompts as are wanted are drawn at most to find enough that the model gets right."""
 _ROUNDING = 1e-6
@@ -44,6 +47,27 @@ class Right:
     def to_json(self) -> dict[str, Any]:
         """Both as plain JSON data."""
         return {"count": self.of, "right": self.right}
+
+
+def hardly_done(right: Right, problem: Problem) -> tuple[str, ...]:
+    """What to know before a circuit is looked for, in a sentence: that the model hardly does what the prompts call for.
+
+    That is where it is right on fewer than half of them, or not on more than without any of its edges, when it reads
+    what the corrupt prompts or another ablation leave. `right` is how many of the problem's prompts it gets right.
+    """
+    share = f"{right.right:,} of {right.of:,} prompts ({right.right / right.of:.0%})"
+    remedy = "choose a model that does (--model), or prompts that it gets right (--only-correct)"
+    if right.right < SELDOM * right.of:
+        return (
+            f"the model hardly shows this behaviour: it is right on {share}, so a circuit of it tells little; {remedy}",
+        )
+    ablated = int((problem.measure([Circuit.empty(problem.graph)], [Accuracy()])[0, 0] > 1 - _ROUNDING).sum())
+    if right.right > ablated:
+        return ()
+    return (
+        f"the model is right on {share} and without any of its edges on {ablated:,}, so its answers do not hang on "
+        "what the corrupt prompts change; use others that break the behaviour, or another ablation (--ablation)",
+    )
 
 
 def correct(problem: Problem) -> Bool[Tensor, " prompt"]:

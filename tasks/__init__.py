@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from acdc.tasks.metrics import AbstractMetric as AbstractMetric
     from acdc.tasks.metrics import Targets as Targets
     from acdc.tasks.metrics import metric as metric
+    from acdc.tasks.pairs import ChatTemplate as ChatTemplate
     from acdc.tasks.pairs import TextPair as TextPair
     from acdc.tasks.pairs import Tokenizer as Tokenizer
     from acdc.tasks.prompts import AbstractPromptSource as AbstractPromptSource
@@ -44,7 +45,7 @@ _HOMES = {
     "acdc.tasks.files.behaviour_file": ("load_behaviour_file",),
     "acdc.tasks.known_metrics": ("metric_names",),
     "acdc.tasks.metrics": ("AbstractMetric", "Targets", "metric"),
-    "acdc.tasks.pairs": ("TextPair", "Tokenizer"),
+    "acdc.tasks.pairs": ("ChatTemplate", "TextPair", "Tokenizer"),
     "acdc.tasks.prompts": ("AbstractPromptSource", "ListedPrompts", "PromptPairs", "TemplatePrompts"),
     "acdc.tasks.slots": ("Rows", "Slots"),
     "acdc.tasks.task": ("About", "Prompts", "Task", "Variation"),

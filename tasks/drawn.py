@@ -14,6 +14,8 @@ from acdc.tasks.tokenisation import tokenise
 
 _PATIENCE = 1000
 """Rejected draws in a row after which there are taken to be no more prompts for this tokenizer."""
+_AT_FIRST = 300
+"""The same where no prompt has been found at all."""
 _RARE = 20
 """How many draws there are at most, beyond those, for every prompt that is found."""
 _NAMED = 8
@@ -21,7 +23,7 @@ _NAMED = 8
 
 
 @final
-class Drawn:
+class DrawnPrompts:
     """The prompts found so far, by their clean tokens, and how often draws were rejected for each reason."""
 
     def __init__(self, count: int, tokenizer: Tokenizer | None) -> None:
@@ -35,7 +37,11 @@ class Drawn:
     def go_on(self, draw: Callable[[np.random.Generator], TextPair], rng: np.random.Generator) -> None:
         """Draw until there are enough, or hardly any draw is a new prompt that the tokenizer can express."""
         in_a_row = vain = 0
-        while len(self.found) < self._count and in_a_row < _PATIENCE and vain < _PATIENCE + _RARE * len(self.found):
+        while (
+            len(self.found) < self._count
+            and in_a_row < (_PATIENCE if self.found else _AT_FIRST)
+            and vain < _PATIENCE + _RARE * len(self.found)
+        ):
             if self._take(draw(rng)):
                 in_a_row = 0
             else:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import final
 
 from acdc.tasks.errors import BadPrompts, PromptProblem
 from acdc.tasks.pairs import Tokenizer
+
+_NAMED = 3
+"""How many unknown words of a text are named."""
 
 
 def shown(ids: Sequence[int], tokenizer: Tokenizer) -> str:
@@ -76,18 +80,18 @@ class Encoded:
         unknown: int | None = getattr(tokenizer, "unk_token_id", None)
         # GPT-2 calls its end-of-text token "unknown" too, so a text that spells it out has none.
         if unknown in self.ids[self.start :] and tokenizer.convert_ids_to_tokens([unknown])[0] not in self.text:
-            unwritten = [
+            unwritten = (
                 word
                 for word in dict.fromkeys(self.text.split())
                 if unknown in tokenizer.encode(" " + word, add_special_tokens=False)
-            ]
+            )
             found.append(
                 PromptProblem(
                     f"the {side} prompt has a word that the tokenizer does not know",
                     f"{self.text!r} -> {tokens}",
                     "known words only",
                     "use words of the model's vocabulary",
-                    words=tuple(unwritten),
+                    words=tuple(islice(unwritten, _NAMED)),
                 )
             )
         return found

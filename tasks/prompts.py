@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from acdc.tasks.drawn import Drawn, more_than_fillings
+from acdc.tasks.drawn import DrawnPrompts, more_than_fillings
 from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError
 from acdc.tasks.pairs import TextPair as TextPair
 from acdc.tasks.pairs import Tokenizer as Tokenizer
@@ -156,7 +156,7 @@ class TemplatePrompts(AbstractPromptSource):
         """
         if self.slots and self.draw == self.slots.draw and self.slots.fillings < count:
             raise more_than_fillings(self.slots.fillings, count)
-        drawn = Drawn(count, tokenizer)
+        drawn = DrawnPrompts(count, tokenizer)
         drawn.go_on(self.draw, rng)
         if len(drawn.found) < count and self.slots and tokenizer and drawn.words_in_the_way:
             with suppress(TaskError):  # where no prompt is left without such words

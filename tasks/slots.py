@@ -77,10 +77,11 @@ class Slots:
         A row counts by its words, each of which is taken to follow a space.
         """
 
+        unknown: int | None = getattr(tokenizer, "unk_token_id", None)
+
         def is_one(choice: str) -> bool:
-            return all(
-                len(tokenizer.encode(f" {word}", add_special_tokens=False)) == 1 for word in choice.split(_JOINT)
-            )
+            written = (tokenizer.encode(f" {word}", add_special_tokens=False) for word in choice.split(_JOINT))
+            return all(len(ids) == 1 and ids != [unknown] for ids in written)
 
         short = {slot: tuple(filter(is_one, words)) for slot, words in self.choices.items()}
         return Slots({slot: short[slot] if len(short[slot]) > 1 else self.choices[slot] for slot in short}, self.write)

@@ -88,6 +88,7 @@ PUBLIC = {
         "BadBehaviourFile",
         "BadPrompts",
         "BrokenPlugin",
+        "ChatTemplate",
         "ListedPrompts",
         "PromptBatch",
         "PromptPairs",

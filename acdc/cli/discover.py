@@ -140,6 +140,8 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         ready = prepare(wanted.task, wanted.model, **settings)
+        for warning in ready.warnings:
+            terminal.warn(warning)
         obstacle = of_discovery(ready.request, wanted.plan.to_json() if wanted.plan else None, resume=resume)
         if resume and not named:
             directory = interrupted(directory, ready.request)
@@ -211,6 +213,7 @@ def _plan(robust: bool, dry_run: bool, chosen: Mapping[str, float | None]) -> Ro
 def _cost(wanted: _Wanted, on: str, *, quiet: bool) -> Forecast:
     """What it would cost, measured on a part of it."""
     from acdc.cli.progress import watching
+    from acdc.correctness import Right, hardly_done
     from acdc.discovery.discover import measured_for
     from acdc.discovery.forecast import forecast
     from acdc.problems import MEMORY_FACTOR, check_prompts, problems
@@ -221,6 +224,8 @@ def _cost(wanted: _Wanted, on: str, *, quiet: bool) -> Forecast:
         setup = measured_for(wanted.goal, wanted.method, wanted.setup)
         check_prompts(task, on, setup)
         discovery, _ = problems(task, load_named(on, setup), setup, MEMORY_FACTOR * wanted.method.max_bytes)
+        for warning in hardly_done(Right.on(discovery), discovery):
+            terminal.warn(warning)
         cost = forecast(discovery, wanted.method, wanted.goal)
         watch.stage("measured")
     return cost

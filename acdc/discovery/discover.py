@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from acdc.correctness import Right, hardly_done
 from acdc.discovery.checkpoint import Checkpoint
 from acdc.discovery.defaults import Defaults
 from acdc.discovery.search import search
 from acdc.drain import drain
+from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge
@@ -113,6 +115,21 @@ class Prepared:
         """Method and goal as a circuit file has them."""
         goal = {"kind": type(self.goal).__name__, **asdict(self.goal)}
         return {"name": self.method.name, "goal": goal, "settings": asdict(self.method)}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What should be known before time is spent on the search: where the model hardly shows the behaviour.
+
+        Where nothing can be measured of it, the search says so itself.
+        """
+        side = self.origin.prompts.discovery if self.origin.prompts else None
+        if side is None or side.right is None:
+            return ()
+        try:
+            _ = self.discovery.bounds
+        except UnmeasurableBehaviour:
+            return ()
+        return hardly_done(Right(side.right, side.count), self.discovery)
 
     @property
     def request(self) -> dict[str, Any]:

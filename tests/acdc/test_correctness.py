@@ -11,7 +11,7 @@ import torch
 
 import acdc
 from acdc import tasks
-from acdc.correctness import Right, correct, drawn
+from acdc.correctness import Right, correct, drawn, hardly_done
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.model import Model
 from acdc.problem import Problem
@@ -21,7 +21,7 @@ from acdc.settings import Edges, Setup
 from acdc.tasks.errors import BadPrompts
 from acdc.tasks.metrics import LogitDifference
 from acdc.tasks.pairs import ScoredPosition, TextPair
-from acdc.tasks.prompts import AbstractPromptSource, TemplatePrompts
+from acdc.tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts
 from acdc.tasks.token_ids import write
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Checkpoints
@@ -76,6 +76,30 @@ def test_logits_that_are_no_numbers_are_neither_right_nor_wrong(measurable: Prob
     problem.__dict__["_held"] = (broken,)
     with pytest.raises(UnmeasurableBehaviour, match="logits are not numbers: got NaN on 3 prompts"):
         correct(problem)
+
+
+def test_a_model_that_is_right_on_fewer_than_half_of_the_prompts_is_doubted(llama: Model) -> None:
+    for right, doubted in ((2, True), (4, False)):
+        pairs = listed(llama, [index < right for index in range(6)]).build(None, 3, 0)
+        every = PromptPairs((*pairs.discovery.pairs, *pairs.judgement.pairs))
+        problem = Problem(llama, every, LogitDifference())
+        found = hardly_done(Right.on(problem), problem)
+        assert bool(found) == doubted
+        if doubted:
+            assert found[0].startswith(
+                "the model hardly shows this behaviour: it is right on 2 of 6 prompts (33%), so a"
+            )
+            assert len(found[0].splitlines()) == 1
+
+
+def test_a_model_that_is_as_often_right_without_any_of_its_edges_is_doubted(llama: Model) -> None:
+    pairs = behaviour(llama, [5] * 4).pairs
+    problem = Problem(llama, PromptPairs(pairs), LogitDifference())
+    assert hardly_done(Right.on(problem), problem) == ()
+    same = [replace(pair, corrupt=pair.clean) for pair in pairs]
+    unchanged = Problem(llama, PromptPairs(tuple(same)), LogitDifference())
+    (doubt,) = hardly_done(Right.on(unchanged), unchanged)
+    assert doubt.startswith("the model is right on 4 of 4 prompts (100%) and without any of its edges on 4, so its")
 
 
 def test_only_what_the_model_gets_right_is_left_of_listed_prompts(llama: Model) -> None:

@@ -1,8 +1,9 @@
-"""Tokenizers of the two usual kinds, trained in a moment on the words of the built-in tasks but for one in eight."""
+"""Tokenizers of the two usual kinds, trained in a moment on the words of the built-in tasks, one in eight left out."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from functools import cache
 
@@ -28,8 +29,8 @@ Both write numbers digit by digit, as most do that were made since 2023.
 
 
 @cache
-def subword_tokenizer(kind: str) -> PreTrainedTokenizerFast:
-    """The tokenizer of a kind."""
+def subword_tokenizer(kind: str, *, every_word: bool = False) -> PreTrainedTokenizerFast:
+    """The tokenizer of a kind; with `every_word`, all words of the tasks are tokens."""
     special = ["<s>", "<unk>"]
     backend, digits, alphabet = Tokenizer(BPE()), Digits(individual_digits=True), ByteLevel.alphabet()
     if kind.startswith("byte-pair"):
@@ -37,8 +38,9 @@ def subword_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     else:
         backend.pre_tokenizer = Sequence([Metaspace(prepend_scheme="never"), digits])
         alphabet = [*string.printable.strip(), "▁"]
-    trainer = BpeTrainer(special_tokens=special, show_progress=False, initial_alphabet=alphabet, vocab_size=4_000)
-    backend.train_from_iterator([f" {word}" for word in _words() for _ in range(20)], trainer)
+    trainer = BpeTrainer(special_tokens=special, show_progress=False, initial_alphabet=alphabet, vocab_size=20_000)
+    words = [word for word in _words() if every_word or hashlib.sha256(word.encode()).digest()[0] % 8]
+    backend.train_from_iterator([f" {word}" for word in words for _ in range(3)], trainer)
     if kind.endswith("BOS"):
         backend.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", unk_token="<unk>")
@@ -46,12 +48,14 @@ def subword_tokenizer(kind: str) -> PreTrainedTokenizerFast:
 
 @cache
 def _words() -> tuple[str, ...]:
-    """The words of some prompts of every task, but for those that a hash holds back."""
+    """The words that fill the slots of the tasks' prompts and edge cases, and those around them in some prompts."""
     rng, seen = np.random.default_rng(0), dict[str, None]()
-    for name in TEXT:
-        prompts = tasks.get(name).prompts
-        assert isinstance(prompts, TemplatePrompts)
-        for _ in range(300):
-            pair = prompts.draw(rng)
-            seen |= dict.fromkeys(" ".join([pair.clean, pair.corrupt, *pair.answers[:1]]).split())
-    return tuple(word for word in seen if hashlib.sha256(word.encode()).digest()[0] % 8)
+    for task in map(tasks.get, TEXT):
+        for source in (task.prompts, *(variation.prompts for variation in task.variations)):
+            assert isinstance(source, TemplatePrompts)
+            assert source.slots is not None
+            drawn = [source.draw(rng) for _ in range(20)]
+            texts = [text for pair in drawn for text in (pair.clean, pair.corrupt, *pair.answers[:1])]
+            texts += [word for words in source.slots.choices.values() for word in words]
+            seen |= dict.fromkeys(re.findall(r"\w+|[^\w\s]+", " ".join(texts)))
+    return tuple(seen)

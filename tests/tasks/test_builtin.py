@@ -130,6 +130,24 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
             if "=" in prompt:
                 return (" " + str(sum(int(word) for word in seen if word.isdigit())),)
             return (" " + spelt[sum(spelt.index(word) for word in seen if word in spelt)],)
+        case "capitals":
+            capitals = dict(import_module("acdc.tasks.builtin.capitals").PAIRS)
+            return tuple(" " + capitals[word] for word in seen if word in capitals)
+        case "gender":
+            female = import_module("acdc.tasks.builtin.gender").FEMALE
+            male = import_module("acdc.tasks.builtin.gender").MALE
+            return tuple(" she" if word in female else " he" for word in seen if word in (*female, *male))
+        case "antonyms":
+            opposites = dict(import_module("acdc.tasks.builtin.antonyms").ADJECTIVES.rows)
+            return tuple(" " + opposites[word] for word in seen if word in opposites)[-1:]
+        case "colours":
+            told = dict(re.findall(r"colou?r of the (\w+) is (\w+)", prompt))
+            return (" " + told[seen[-2]],)
+        case "succession":
+            kinds = import_module("acdc.tasks.builtin.succession").KINDS
+            *_, last = (word for word in seen if any(word in kind for kind in kinds))
+            kind = next(kind for kind in kinds if last in kind)
+            return (" " + kind[(kind.index(last) + 1) % len(kind)],)
         case "tracr_reverse":
             return (" " + seen[::-1][position],)
         case "siit_lookup":
@@ -148,11 +166,30 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(
     "name",
-    ["periodic", "agreement", "addition", "tracr_reverse", "planted_hops", "planted_sum", "siit_lookup", "siit_pick"],
+    [
+        *("periodic", "agreement", "addition", "capitals", "gender", "antonyms", "colours", "succession"),
+        *("tracr_reverse", "planted_hops", "planted_sum", "siit_lookup", "siit_pick"),
+    ],
 )
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
         assert expected(name, pair.corrupt, pair.position) == pair.distractors
+
+
+@pytest.mark.parametrize("name", ["capitals", "gender", "antonyms", "colours"])
+def test_corrupt_prompts_keep_every_word_but_the_one_that_decides(name: str) -> None:
+    for pair in drawn(name):
+        clean, corrupt = pair.clean.split(), pair.corrupt.split()
+        assert len(clean) == len(corrupt)
+        assert sum(a != b for a, b in zip(clean, corrupt, strict=True)) == 1
+
+
+def test_corrupt_prompts_of_succession_keep_all_but_days_months_and_numbers() -> None:
+    kinds = import_module("acdc.tasks.builtin.succession").KINDS
+    for pair in drawn("succession"):
+        changed = [both for both in zip(words(pair.clean), words(pair.corrupt), strict=True) if len(set(both)) > 1]
+        assert changed
+        assert all(any({*both} <= {*kind} for kind in kinds) for both in changed)
 
 
 def test_every_letter_of_the_corrupt_prompts_of_tracr_reverse_is_another() -> None:

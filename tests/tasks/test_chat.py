@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Metaspace, Split
-from tokenizers.pre_tokenizers import Sequence as InTurn
-from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from acdc.tasks.chat import in_chat
@@ -19,30 +14,11 @@ from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task
 from acdc.tasks.tokenisation import tokenise
+from tests.tasks.chat_tokenizer import PLAIN, STARTED, TRIMMED, chatting
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
-PLAIN = (
-    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}"
-    "{% if add_generation_prompt %}<model>{% endif %}"
-)
-STARTED = "{{ bos_token }}" + PLAIN
-TRIMMED = STARTED.replace("m.content", "m.content | trim")
 CHAT = ChatTemplate("mine.yaml:7")
 TEXT = TextPair("a b", "a c", ("d",), ("e",), chat=CHAT)
-
-
-def chatting(template: str, *, bos: bool) -> PreTrainedTokenizerFast:
-    special = ["<s>", "<user>", "<end>", "<model>", "<unk>"]
-    words = [*special, *"abcde", *(f"▁{letter}" for letter in "abcde"), "▁"]
-    backend = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
-    backend.pre_tokenizer = InTurn([Metaspace(prepend_scheme="never"), Split("▁", "merged_with_next")])
-    if bos:
-        backend.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", unk_token="<unk>", additional_special_tokens=special[1:4]
-    )
-    tokenizer.chat_template = template
-    return tokenizer
 
 
 def conversation(tokenizer: PreTrainedTokenizerFast, said: str) -> Sequence[int]:

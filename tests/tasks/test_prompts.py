@@ -212,7 +212,7 @@ def test_templates_that_a_tokenizer_cannot_express_say_why_with_an_example() -> 
     with pytest.raises(BadPrompts) as caught:
         TemplatePrompts(hopeless).pairs(TOY, 4, rng())
     (problem,) = caught.value.problems
-    assert "1,000 x clean and corrupt prompt differ in length (" in problem.got
+    assert "300 x clean and corrupt prompt differ in length (" in problem.got
     assert "tokens ['a', '" in problem.got
     assert problem.remedy == "use a model whose tokenizer writes them"
 

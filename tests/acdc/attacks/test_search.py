@@ -24,10 +24,12 @@ from acdc.problem import Problem
 from acdc.progress import Progress
 from acdc.tasks.builtin.planted_copy import LETTERS
 from acdc.tasks.metrics import KLDivergence
+from acdc.tasks.pairs import ChatTemplate
 from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.tokenisation import TextPair, tokenise
 from tests.acdc.attacks.planted_failures import SETUP, broken, true
+from tests.tasks.chat_tokenizer import STARTED, chatting
 from tests.tasks.neighbours import neighbours_of
 
 
@@ -182,3 +184,22 @@ def test_a_task_without_slots_cannot_be_searched(chain: Known) -> None:
 def test_a_search_without_budget_is_refused(chain: Known, budget: int, seed: int, keep: int) -> None:
     with pytest.raises(BadSetting, match=f"budget of {budget}, seed {seed} and {keep} cases"):
         found(chain, broken(chain), budget, seed, keep=keep)
+
+
+def test_a_prompt_that_is_not_measured_as_it_is_written_is_ranked_as_it_is_measured() -> None:
+    """The substitutions of a template have the length of their parent, whose text is what was measured."""
+    tokenizer = chatting(STARTED, bos=True)
+
+    def write(words: Mapping[str, str]) -> TextPair:
+        return TextPair(f"a {words['x']}", "a e", ("d",), ("e",), filling=tuple(words.items()), chat=ChatTemplate())
+
+    slots = Slots({"x": ("a", "b", "c", "d")}, write)
+    hunt = object.__new__(searching._Hunt)
+    hunt._slots, hunt._pieces = slots, WordTokenizer(tokenizer, ["a b"])
+    parent, _ = tokenise(write({"x": "a"}), tokenizer)
+    assert parent is not None
+    substitutions = list(hunt._written(parent.text, [("x", word) for word in "abcd"]))
+    assert [each.word for each in substitutions] == ["b", "c", "d"]
+    for each in substitutions:
+        assert len(tokenizer.encode(each.text.clean)) == len(parent.clean)
+        assert tokenise(each.text, hunt._pieces)[0] is not None

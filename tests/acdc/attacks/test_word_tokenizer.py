@@ -6,7 +6,9 @@ import acdc
 from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.models import load_named
 from acdc.settings import Setup
+from acdc.tasks.pairs import ChatTemplate, TextPair
 from acdc.tasks.tokenisation import tokenise
+from tests.tasks.chat_tokenizer import STARTED, chatting
 
 
 class Greedy:
@@ -51,3 +53,11 @@ def test_special_tokens_go_around_the_words() -> None:
     assert pieces.by_word
     assert pieces.encode(" a b") == [0, *pieces.encode(" a b", add_special_tokens=False)]
     assert pieces.convert_ids_to_tokens([0, 3]) == ["0", "3"]
+
+
+def test_the_chat_template_is_the_tokenizers_own() -> None:
+    tokenizer = chatting(STARTED, bos=True)
+    pieces = WordTokenizer(tokenizer, ["a b"])
+    text = TextPair("a b", "a c", ("d",), ("e",), chat=ChatTemplate())
+    assert tokenise(text, pieces) == tokenise(text, tokenizer)
+    assert WordTokenizer(Greedy(), ["one"]).chat_template is None

@@ -281,6 +281,24 @@ def test_the_form_of_the_answer_that_the_model_prefers_is_pointed_out(checkpoint
     assert len(told) == 1, "the random model prefers one of the two forms"
 
 
+def test_that_the_model_hardly_shows_the_behaviour_is_said_before_the_search() -> None:
+    rows = "".join(
+        f'  - {{clean: "The {noun}s near the door", corrupt: "The {noun} near the door", answer: " were", '
+        f'distractor: " was"}}\n'
+        for noun in ("key", "cat", "dog", "book")
+    )
+    Path("mine.yaml").write_text(f"name: mine\nmodel: everyday-4l\nmetric: logit_difference\nprompts:\n{rows}")
+    for more in ((), ("--quiet",)):
+        ran = acdc("discover", "mine.yaml", "--method", "eap", "--edges", "20", "--out", f"here{len(more)}", *more)
+        assert ran.code == 0, ran.err
+        lines = [line for line in ran.err.splitlines() if not line.startswith("loading")]
+        assert lines[0] == (
+            "warning: the model hardly shows this behaviour: it is right on 0 of 2 prompts (0%), so a circuit of it "
+            "tells little; choose a model that does (--model), or prompts that it gets right (--only-correct)"
+        )
+    assert acdc("discover", "mine.yaml", "--edges", "20", "--dry-run").err.count("warning: the model hardly shows") == 1
+
+
 def test_a_metric_that_corruption_does_not_change_is_refused() -> None:
     rows = "".join(
         f'  - {{clean: "{a} {b} {a} {b} {a}", corrupt: "P Q P Q P", answer: " M", distractor: " N"}}\n'
