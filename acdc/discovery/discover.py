@@ -126,10 +126,10 @@ class Prepared:
         if side is None or side.right is None:
             return ()
         try:
-            _ = self.discovery.bounds
+            _ = self.problems[0].bounds
         except UnmeasurableBehaviour:
             return ()
-        return hardly_done(Right(side.right, side.count), self.discovery)
+        return hardly_done(Right(side.right, side.count), self.problems[0])
 
     @property
     def request(self) -> dict[str, Any]:

@@ -124,8 +124,8 @@ def variations() -> tuple[Variation, ...]:
     )
 
 
-def _asking(usual: TemplatePrompts, place: str) -> TemplatePrompts:
-    return usual.where(lambda words: words["asked"] == number)
+def _asking(usual: TemplatePrompts, position: str) -> TemplatePrompts:
+    return usual.where(lambda words: words["asked"] == position)
 
 
 def _worded(
