@@ -31,7 +31,7 @@ TEMPLATES = (
     "The colour of the {0} is {1} and the colour of the {2} is {3}, so the colour of the {asked} is",
     "The color of the {0} is {1} and the color of the {2} is {3}, so the color of the {asked} is",
 )
-PLACES = ("first", "second", "third")
+POSITIONS = ("first", "second", "third")
 
 
 def draw(rng: np.random.Generator) -> TextPair:
@@ -40,9 +40,9 @@ def draw(rng: np.random.Generator) -> TextPair:
 
 
 def write(words: Mapping[str, str], templates: Sequence[str] = TEMPLATES) -> TextPair | None:
-    """The prompt pair with these things and colours, if all of each differ; `asked` and `other asked` are places."""
+    """The prompt pair with these things and colours, if all of each differ; `asked` and `other asked` are positions."""
     things, colours = listed("thing", words), listed("colour", words)
-    numbers = [PLACES.index(words[slot]) for slot in ("asked", "other asked")]
+    numbers = [POSITIONS.index(words[slot]) for slot in ("asked", "other asked")]
     if len({*things, *colours}) < len(things) + len(colours) or numbers[0] == numbers[1]:
         return None
     parts = [part for pair in zip(things, colours, strict=True) for part in pair]
@@ -64,7 +64,7 @@ def _choices(
     return {
         **numbered("thing", [tuple(things)] * count),
         **numbered("colour", [tuple(colours)] * count),
-        **dict.fromkeys(("asked", "other asked"), PLACES[:count]),
+        **dict.fromkeys(("asked", "other asked"), POSITIONS[:count]),
         "template": tuple(str(number) for number in range(len(templates))),
     }
 
@@ -110,8 +110,8 @@ def variations() -> tuple[Variation, ...]:
     usual = TemplatePrompts.of(SLOTS)
     return (
         *(
-            Variation(f"{number} asked", f"The colour of the {number} thing is asked for.", _asking(usual, number))
-            for number in PLACES[:2]
+            Variation(f"{position} asked", f"The colour of the {position} thing is asked for.", _asking(usual, position))
+            for position in POSITIONS[:2]
         ),
         Variation("colour first", "Each colour stands before its thing.", _worded(COLOUR_FIRST)),
         Variation("short", "The word colour is left out.", _worded(SHORT)),
