@@ -21,6 +21,7 @@ PUBLIC = {
         "Chance",
         "Circuit",
         "ComputationalGraph",
+        "Compute",
         "Edge",
         "Edges",
         "ExactPatching",

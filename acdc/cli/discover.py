@@ -20,7 +20,7 @@ from acdc.discovery.defaults import PROMPTS, Defaults
 from acdc.errors import BadSetting
 from acdc.models import graph_of, load_named, resolve
 from acdc.robust.plan import RobustPlan
-from acdc.settings import GOALS, Method, Setup
+from acdc.settings import GOALS, Compute, Method, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +77,7 @@ def discover(
         KeptAccuracy=accuracy,
         KeptFaithfulness=faithfulness,
     )
-    setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, device, dtype, only_correct)
+    setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, only_correct, Compute(device, dtype))
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})

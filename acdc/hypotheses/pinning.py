@@ -67,7 +67,7 @@ def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path)
         "ablation": Ablation(setup.ablation).value,
         "prompts": setup.prompts,
         "seed": setup.seed,
-        "dtype": setup.dtype,
+        "dtype": setup.compute.dtype,
         **({"only_correct": "true"} if setup.only_correct else {}),
     }
     lines = [

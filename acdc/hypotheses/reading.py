@@ -18,7 +18,7 @@ from acdc.graphs.configuration import graph_of_checkpoint
 from acdc.graphs.errors import BadCircuitFile, GraphsError
 from acdc.hypotheses import baselines
 from acdc.hypotheses.baselines import Baseline
-from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm, SetupForm
+from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm
 from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, ClaimSubject, Hypothesis, Listed, require_graph
 from acdc.judges.same_subject import Given
 from acdc.models import expanded, is_gguf, name_of, resolve
@@ -72,7 +72,8 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
         with suppress(BadCircuitFile):  # it need not say how it was found
             usual = Provenance.of(named.circuit).setup()
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
-    setup = Setup(**{**{name: getattr(usual, name) for name in SetupForm.model_fields}, **given})
+    dtype = given.pop("dtype", None)
+    setup = replace(usual, **given).on(dtype=dtype)
     subject = ClaimSubject(named.task, form.task, named.model, setup, named.given)
     claims: list[Claim] = []
     for kind in get_args(ClaimKind):

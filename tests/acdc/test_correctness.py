@@ -158,11 +158,13 @@ def test_drawing_ends_where_there_are_no_more_prompts(llama: Model) -> None:
 
 def test_the_record_says_how_many_are_right_and_evaluation_leaves_the_others_out_again(llama: Model) -> None:
     mixed = listed(llama, [True, False, True, True, False, True, True])
-    every = acdc.discover(mixed, llama, method="exact", goal=Edges(20), setup=Setup("kl", prompts=3, dtype="float64"))
+    every = acdc.discover(
+        mixed, llama, method="exact", goal=Edges(20), setup=Setup("kl", prompts=3).on(dtype="float64")
+    )
     counts = [every.circuit.provenance["prompts"][side] for side in ("discovery", "judgement")]
     assert sum(side["right"] for side in counts) == round(every.faithfulness.accuracy.full * 3) + counts[0]["right"]
     assert [side["count"] for side in counts] == [3, 3]
-    setup = Setup("kl", prompts=2, dtype="float64", only_correct=True)
+    setup = Setup("kl", prompts=2, only_correct=True).on(dtype="float64")
     only = acdc.discover(mixed, llama, method="exact", goal=Edges(20), setup=setup)
     said = only.circuit.provenance["prompts"]
     assert (said["only_correct"], said["discovery"]["right"], said["judgement"]["right"]) == (True, 2, 2)

@@ -95,7 +95,7 @@ TASKS = ("agreement", "periodic", "siit_lookup", "siit_pick", "planted_hops", "t
 def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the_model(
     task: str, dtype: torch.dtype
 ) -> None:
-    setup = Setup(prompts=2, dtype=str(dtype).removeprefix("torch."), metric="kl")
+    setup = Setup(prompts=2, metric="kl").on(dtype=str(dtype).removeprefix("torch."))
     model = load_named(tasks.get(task).model, setup)
     assert_same_decisions(problems(tasks.get(task), model, setup)[0])
 
@@ -155,7 +155,7 @@ def assert_same_decisions(problem: Problem) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_in_half_precision_everything_is_measured(dtype: torch.dtype) -> None:
-    setup = Setup(prompts=8, dtype=str(dtype).removeprefix("torch."), metric="kl")
+    setup = Setup(prompts=8, metric="kl").on(dtype=str(dtype).removeprefix("torch."))
     problem = problems(tasks.get("agreement"), load_named("everyday-4l", setup), setup)[0]
     assert not KLScreen.suits(problem)
     assert 15 < len(GreedyPruning(1e-3).discover(problem).circuit) < 60, "float32 keeps 33"
