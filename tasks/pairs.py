@@ -98,29 +98,36 @@ class ScoredPosition:
 @final
 @dataclass(frozen=True)
 class TokenPair:
-    """A checked pair of prompts in tokens; `position` counts from 0, special tokens included.
+    """A checked pair of prompts in tokens, special tokens included, and where it is scored: at one position at least.
 
-    A prompt that is scored at several positions has the others in `also`; what is measured of it is the mean over all.
-    So has one whose answers are measured whole: every token of its answers, then of its distractors.
+    What is measured of a prompt that is scored at several is the mean over all. One whose answers are measured whole
+    is scored at every token of its answers, then of its distractors.
     """
 
     clean: tuple[int, ...]
     corrupt: tuple[int, ...]
-    position: int
-    answers: tuple[int, ...]
-    distractors: tuple[int, ...]
+    scored: tuple[ScoredPosition, ...]
     text: TextPair
-    also: tuple[ScoredPosition, ...] = ()
 
     @property
-    def scored(self) -> tuple[ScoredPosition, ...]:
-        """Every scored position."""
-        return (ScoredPosition(self.position, self.answers, self.distractors), *self.also)
+    def position(self) -> int:
+        """The first scored position, which is the only one of most prompts."""
+        return self.scored[0].position
+
+    @property
+    def answers(self) -> tuple[int, ...]:
+        """The tokens that should come at the first scored position."""
+        return self.scored[0].answers
+
+    @property
+    def distractors(self) -> tuple[int, ...]:
+        """The tokens that should not come at the first scored position."""
+        return self.scored[0].distractors
 
     @property
     def whole(self) -> bool:
         """Whether answers are measured whole."""
-        return any(not scored.answers for scored in self.also)
+        return any(not scored.answers for scored in self.scored[1:])
 
     @property
     def length(self) -> int:

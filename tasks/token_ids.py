@@ -64,11 +64,7 @@ def read(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:
             by_position.setdefault(position % len(clean), ([], []))[role].append(int(token))
     scored = tuple(ScoredPosition(at, tuple(right), tuple(wrong)) for at, (right, wrong) in sorted(by_position.items()))
     problems += [problem for one in scored for problem in _of_words(one)]
-    if problems:
-        return None, tuple(problems)
-    first, *others = scored
-    pair = TokenPair(clean, corrupt, first.position, first.answers, first.distractors, text, tuple(others))
-    return pair, ()
+    return (None, tuple(problems)) if problems else (TokenPair(clean, corrupt, scored, text), ())
 
 
 def _read_whole(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:

@@ -10,7 +10,7 @@ from acdc.tasks.chat import in_chat
 from acdc.tasks.encoding import Encoded, of_other_lengths, shown
 from acdc.tasks.errors import BadPrompts, PromptProblem
 from acdc.tasks.first_tokens import at_first_difference, first_tokens
-from acdc.tasks.pairs import AnswersAs
+from acdc.tasks.pairs import AnswersAs, ScoredPosition
 from acdc.tasks.pairs import TextPair as TextPair
 from acdc.tasks.pairs import Tokenizer as Tokenizer
 from acdc.tasks.pairs import TokenPair as TokenPair
@@ -67,7 +67,8 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
     if text.answers_as == "whole":
         return of_whole(text, clean.ids, corrupt.ids, answers, distractors), ()
     right, wrong = (tuple(token for (token,) in words) for words in (answers, distractors))
-    return TokenPair(clean.ids, corrupt.ids, clean.start + text.position % clean.own, right, wrong, measured), ()
+    scored = ScoredPosition(clean.start + text.position % clean.own, right, wrong)
+    return TokenPair(clean.ids, corrupt.ids, (scored,), measured), ()
 
 
 def as_measured(text: TextPair, tokenizer: Tokenizer) -> TextPair:

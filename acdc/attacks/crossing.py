@@ -75,7 +75,7 @@ def crossing(
             f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
             "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
         )
-    if any(pair.also for pair in problem.pairs.pairs):
+    if any(len(pair.scored) > 1 for pair in problem.pairs.pairs):
         raise BadSetting(
             "prompts that are scored at several positions cannot be crossed, nor those whose answers are measured "
             "whole: got some, wanted one scored position for each; score each prompt at one position"

@@ -23,7 +23,7 @@ from acdc.tasks.metrics import LogitDifference
 from acdc.tasks.pairs import ScoredPosition, TextPair
 from acdc.tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts
 from acdc.tasks.token_ids import write
-from tests.acdc.behaviours import behaviour
+from tests.acdc.behaviours import behaviour, rescored
 from tests.checkpoints import Checkpoints
 
 
@@ -50,8 +50,8 @@ def listed(model: Model, right: Sequence[bool]) -> tasks.Task:
 
 def test_a_prompt_is_right_where_the_likeliest_token_is_an_answer_at_every_position(measurable: Problem) -> None:
     pairs = measurable.pairs.pairs
-    wrong = replace(pairs[0], answers=pairs[0].distractors, distractors=pairs[0].answers)
-    half = replace(pairs[1], also=(ScoredPosition(0, (0,), (1,)), ScoredPosition(1, (0,), (1,))))
+    wrong = rescored(pairs[0], answers=pairs[0].distractors, distractors=pairs[0].answers)
+    half = replace(pairs[1], scored=(*pairs[1].scored, ScoredPosition(0, (0,), (1,)), ScoredPosition(1, (0,), (1,))))
     problem = replace(measurable, pairs=replace(measurable.pairs, pairs=(wrong, half, pairs[2])))
     assert correct(problem).tolist() == [False, False, True]
     assert correct(measurable).all()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, TaskError
+from acdc.tasks.pairs import ScoredPosition
 from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from acdc.tasks.slots import Slots, numbered
 from acdc.tasks.tokenisation import TextPair, TokenPair
@@ -48,9 +49,7 @@ def built(drawn: list[Row]) -> PromptPairs:
             TokenPair(
                 clean=tuple(clean for clean, _ in both),
                 corrupt=tuple(corrupt for _, corrupt in both),
-                position=position,
-                answers=tuple(words[:cut]),
-                distractors=tuple(words[cut:]),
+                scored=(ScoredPosition(position, tuple(words[:cut]), tuple(words[cut:])),),
                 text=TextPair("clean", "corrupt", ("a",), ("b",), template=template),
             )
             for both, position, words, cut, template in drawn
@@ -117,7 +116,9 @@ def test_padded_batches_hold_every_prompt_from_its_first_token_on_and_little_els
 def test_prompts_of_nearly_one_length_share_a_padded_batch_and_others_do_not() -> None:
     text = TextPair("a", "b", ("c",), ("d",))
     lengths = [9, 10, 10, 40]
-    pairs = PromptPairs(tuple(TokenPair((1,) * n, (2,) * n, n - 1, (3,), (4,), text) for n in lengths))
+    pairs = PromptPairs(
+        tuple(TokenPair((1,) * n, (2,) * n, (ScoredPosition(n - 1, (3,), (4,)),), text) for n in lengths)
+    )
     assert [batch.clean.shape for batch in pairs.batches(padded=True)] == [(3, 10), (1, 40)]
 
 
@@ -154,13 +155,15 @@ def test_a_fingerprint_is_blind_to_everything_but_what_model_and_metric_see(draw
 
 @pytest.mark.parametrize("part", ["clean", "corrupt", "position", "answers", "distractors"])
 def test_a_fingerprint_changes_with_each_thing_that_model_and_metric_see(part: str) -> None:
-    pair = TokenPair((1, 2), (1, 3), 1, (4,), (5, 6), TextPair("a", "b", ("c",), ("d",)))
-    changed = replace(pair, **{part: 0 if part == "position" else (7, 8)})
+    pair = TokenPair((1, 2), (1, 3), (ScoredPosition(1, (4,), (5, 6)),), TextPair("a", "b", ("c",), ("d",)))
+    value = {part: 0 if part == "position" else (7, 8)}
+    whole = part in ("clean", "corrupt")
+    changed = replace(pair, **value) if whole else replace(pair, scored=(replace(pair.scored[0], **value),))
     assert PromptPairs((pair,)).fingerprint() != PromptPairs((changed,)).fingerprint()
 
 
 def test_a_fingerprint_never_changes() -> None:
-    pair = TokenPair((1, 2), (1, 3), 1, (4,), (5, 6), TextPair("a", "b", ("c",), ("d",)))
+    pair = TokenPair((1, 2), (1, 3), (ScoredPosition(1, (4,), (5, 6)),), TextPair("a", "b", ("c",), ("d",)))
     assert PromptPairs((pair,)).fingerprint() == "16d6ebfd7d6b44de0fb52ad77caec9658381303371889da6cce7b5b77ff7736e"
 
 

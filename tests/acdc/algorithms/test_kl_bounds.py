@@ -26,6 +26,7 @@ from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
 from acdc.tasks.metrics import KLDivergence, LogitDifference, Targets
+from acdc.tasks.pairs import ScoredPosition
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.tokenisation import TextPair, TokenPair
 from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, hand_weighted
@@ -104,7 +105,7 @@ def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the
 def test_nor_on_the_model_weighted_by_hand(dtype: torch.dtype) -> None:
     model = hand_weighted(dtype)
     text = TextPair("c a b a", "a b c b", ("b",), ("c",))
-    pair = TokenPair(tuple(CLEAN[0].tolist()), tuple(CORRUPT[0].tolist()), 3, (1,), (2,), text)
+    pair = TokenPair(tuple(CLEAN[0].tolist()), tuple(CORRUPT[0].tolist()), (ScoredPosition(3, (1,), (2,)),), text)
     assert_same_decisions(Problem(model, PromptPairs((pair,)), KLDivergence()))
 
 
