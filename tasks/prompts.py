@@ -143,7 +143,7 @@ class TemplatePrompts(AbstractPromptSource):
         def drawn(rng: np.random.Generator) -> TextPair:
             while True:
                 pair = self.draw(rng)
-                if admits(dict(pair.filling)):
+                if admits(dict(pair.wording.filling)):
                     return pair
 
         return TemplatePrompts(drawn, self.slots.where(admits) if self.slots else None)

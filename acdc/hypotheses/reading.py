@@ -27,9 +27,9 @@ from acdc.settings import Setup
 from acdc.tasks.errors import PromptProblem, TaskError
 from acdc.tasks.files.records import Field, Record, Value, read_yaml
 from acdc.tasks.files.wording import plain, problems
+from acdc.tasks.pairs import Scoring, TextPair
 from acdc.tasks.prompts import ListedPrompts
 from acdc.tasks.task import Task
-from acdc.tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:
     from acdc.graphs.model import Model
@@ -233,7 +233,7 @@ def _pair(form: CounterexampleForm) -> TextPair:
     answers, distractors = (
         (words,) if isinstance(words, str) else tuple(words) for words in (form.answer, form.distractor)
     )
-    return TextPair(form.clean, form.corrupt, answers, distractors, form.position, answers_as=form.answers)
+    return TextPair(form.clean, form.corrupt, answers, distractors, Scoring(form.position, form.answers))
 
 
 def _line(place: str) -> int:

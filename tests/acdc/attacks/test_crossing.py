@@ -18,8 +18,8 @@ from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.progress import Progress
 from acdc.tasks.metrics import KLDivergence, LogitDifference
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import PromptPairs
-from acdc.tasks.tokenisation import TextPair
 from tests.acdc.behaviours import behaviour, rescored
 
 GROUPS = [[0, 2, 4, 5], [1, 3, 6]]
@@ -35,7 +35,7 @@ def problem(llama: Model) -> Problem:
             replace(
                 pair,
                 text=TextPair(
-                    f"clean {index}", f"corrupt {index}", (" a",), (" b",), template="t", filling=(("animal", animal),)
+                    f"clean {index}", f"corrupt {index}", (" a",), (" b",), wording=Wording("t", (("animal", animal),))
                 ),
             ),
             position=len(pair.clean) - 1,
@@ -88,7 +88,7 @@ def test_the_worst_pairs_are_told_in_words(
     ]
     assert [case.kl for case in worst] == pytest.approx([alone[pair] for pair in wanted], abs=1e-9)
     assert {case.found_by for case in worst} == {"crossing"}
-    assert [case.pair.filling for case in worst] == [(("animal", ANIMALS[i]),) for i, _ in wanted]
+    assert [case.pair.wording.filling for case in worst] == [(("animal", ANIMALS[i]),) for i, _ in wanted]
 
 
 def test_a_prompt_that_the_model_does_wrong_is_none_of_the_worst_and_hides_none(
@@ -132,10 +132,10 @@ def test_words_are_told_apart_on_both_sides(
 
 
 def test_templates_stand_in_for_slots_that_are_not_known(problem: Problem, circuit: Circuit) -> None:
-    plain = [replace(pair, text=replace(pair.text, filling=())) for pair in problem.pairs.pairs]
+    plain = [replace(pair, text=replace(pair.text, wording=Wording("t"))) for pair in problem.pairs.pairs]
     strata = crossing(replace(problem, pairs=PromptPairs(tuple(plain))), circuit).strata
     assert {one.where for one in strata} == {SlotWord("template", "t", side) for side in SIDES}
-    nameless = [replace(pair, text=replace(pair.text, template="")) for pair in plain]
+    nameless = [replace(pair, text=replace(pair.text, wording=Wording())) for pair in plain]
     assert crossing(replace(problem, pairs=PromptPairs(tuple(nameless))), circuit).strata == ()
 
 

@@ -201,5 +201,5 @@ def test_a_loaded_model_is_recorded_by_the_name_that_loads_it(found: acdc.Result
     model = graphs.load(tasks.shipped_model("periodic-2l"), dtype=torch.float64)
     again = acdc.discover("periodic", model, goal=acdc.Threshold(0.4), setup=SETUP)
     assert again.circuit.provenance["model"]["name"] == "periodic-2l"
-    assert Provenance.of(again.circuit).setup().dtype == "float64"  # its own, whatever the setup says
+    assert Provenance.of(again.circuit).setup().compute.dtype == "float64"  # its own, whatever the setup says
     assert acdc.evaluate(again.circuit) == again.faithfulness
