@@ -69,14 +69,8 @@ def discover(
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
     written to circuit.json, .dot, .svg and .png.
     """
-    goal = _goal(
-        Threshold=threshold,
-        Edges=edges,
-        Minutes=minutes,
-        MeanKL=kl,
-        KeptAccuracy=accuracy,
-        KeptFaithfulness=faithfulness,
-    )
+    levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
+    goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
     setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, only_correct, Compute(device, dtype))
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
@@ -241,7 +235,7 @@ _GOALS = {
 }
 
 
-def _goal(**chosen: float | int | None) -> Goal | None:
+def _goal(chosen: Mapping[str, float | int | None]) -> Goal | None:
     """The one goal that was asked for, by its kind; None where none was."""
     asked = {kind: value for kind, value in chosen.items() if value is not None}
     if len(asked) > 1:
