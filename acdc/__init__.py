@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from acdc.models import load_model as load_model
     from acdc.problem import Problem as Problem
     from acdc.robust.learning import discover_robust as discover_robust
+    from acdc.settings import Compute as Compute
     from acdc.settings import Edges as Edges
     from acdc.settings import KeptAccuracy as KeptAccuracy
     from acdc.settings import KeptFaithfulness as KeptFaithfulness
@@ -97,6 +98,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "Chance": "acdc.algorithms.random_scores:Chance",
         "Circuit": "acdc.graphs.circuit:Circuit",
         "ComputationalGraph": "acdc.graphs.computation:ComputationalGraph",
+        "Compute": "acdc.settings:Compute",
         "Edge": "acdc.graphs.nodes:Edge",
         "Edges": "acdc.settings:Edges",
         "ExactPatching": "acdc.algorithms.exact:ExactPatching",

@@ -16,7 +16,7 @@ from acdc.errors import AcdcError, BadSetting, UnknownModel
 from acdc.graphs.configuration import graph_of_checkpoint
 from acdc.ground_truth import programs
 from acdc.pretrained import cache, getting, registry
-from acdc.settings import Setup
+from acdc.settings import Compute, Setup
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +167,7 @@ def load_model(
 
     from acdc.graphs.model import load
 
-    precision = dtype if isinstance(dtype, torch.dtype) else Setup(dtype=dtype).torch_dtype
+    precision = dtype if isinstance(dtype, torch.dtype) else Compute(dtype=dtype).torch_dtype
     named = os.fspath(name)
     try:
         torch.empty(0, device=device)
@@ -194,7 +194,7 @@ def load_named(name: str, setup: Setup) -> Model:
 
     Raises: as `load_model`.
     """
-    return load_model(name, device=setup.device, dtype=setup.torch_dtype)
+    return load_model(name, device=setup.compute.device, dtype=setup.compute.torch_dtype)
 
 
 def _shipped(name: str) -> Shipped:

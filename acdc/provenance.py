@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from acdc.graphs.errors import BadCircuitFile
-from acdc.settings import GOALS, Goal, Method, Setup
+from acdc.settings import GOALS, Compute, Goal, Method, Setup
 
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
@@ -182,7 +182,7 @@ class Provenance(_Part):
         )
         only_correct = self.prompts is not None and self.prompts.only_correct
         try:
-            return Setup(metric, ablation, prompts, seed, dtype=dtype, only_correct=only_correct)
+            return Setup(metric, ablation, prompts, seed, only_correct, Compute(dtype=dtype))
         except ValueError as error:
             raise _damaged(str(error)) from error
 

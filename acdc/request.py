@@ -108,9 +108,9 @@ class Request:
         return {"in_memory": True} if part in self.in_memory else {}
 
     def _notes(self, problem: Problem) -> list[str]:
-        answers_as = {pair.text.answers_as for pair in problem.pairs.pairs}
+        answers_as = {pair.text.scoring.answers_as for pair in problem.pairs.pairs}
         notes = [note for way, note in _OF_SEVERAL_TOKENS.items() if way in answers_as]
-        notes += [_CHAT] if any(pair.text.chat for pair in problem.pairs.pairs) else []
+        notes += [_CHAT] if any(pair.text.wording.chat for pair in problem.pairs.pairs) else []
         return [*notes, _FROZEN_SCALE] if problem.graph.frozen_scale else notes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeAlias, get_args
@@ -22,12 +22,36 @@ DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
+class Compute:
+    """On which device a model is run, and in which precision.
+
+    Raises: BadSetting when there is no such precision; that there is no such device is known when it is used.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise BadSetting(f"unknown dtype {self.dtype!r}; wanted one of {', '.join(DTYPES)}")
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The precision, as torch names it."""
+        import torch
+
+        dtype = getattr(torch, self.dtype)
+        assert isinstance(dtype, torch.dtype)
+        return dtype
+
+
+@dataclass(frozen=True)
 class Setup:
     """The choices that a measurement depends on.
 
     `metric` is a metric's name (None: the task's own), `ablation` an `Ablation` or its value, `prompts` how many
     prompts to discover with and as many others to judge by, `seed` what they are drawn with; `only_correct` leaves out
-    those that the model gets wrong.
+    those that the model gets wrong; `compute` says on what it is measured, and how precisely.
 
     Raises: BadSetting when a value is none of these; UnknownMetric.
     """
@@ -36,9 +60,8 @@ class Setup:
     ablation: str | Ablation = Ablation.RESAMPLE
     prompts: int = 64
     seed: int = 0
-    device: str = "cpu"
-    dtype: str = "float32"
     only_correct: bool = False
+    compute: Compute = Compute()
 
     def __post_init__(self) -> None:
         try:
@@ -46,8 +69,6 @@ class Setup:
         except ValueError as error:
             kinds = ", ".join(kind.value for kind in Ablation)
             raise BadSetting(f"unknown ablation {self.ablation!r}; wanted one of {kinds}") from error
-        if self.dtype not in DTYPES:
-            raise BadSetting(f"unknown dtype {self.dtype!r}; wanted one of {', '.join(DTYPES)}")
         if self.prompts < 2:
             raise BadSetting(f"{self.prompts} prompts are too few; wanted at least 2 to discover with (--prompts)")
         if self.prompts > MOST_PROMPTS:
@@ -59,14 +80,12 @@ class Setup:
         if self.metric is not None:
             object.__setattr__(self, "metric", metric_name(self.metric))
 
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """The precision, as torch names it."""
-        import torch
+    def on(self, device: str | None = None, dtype: str | None = None) -> Setup:
+        """The same on that device and in that precision; what is None stays as it is.
 
-        dtype = getattr(torch, self.dtype)
-        assert isinstance(dtype, torch.dtype)
-        return dtype
+        Raises: BadSetting when there is no such precision.
+        """
+        return replace(self, compute=Compute(device or self.compute.device, dtype or self.compute.dtype))
 
 
 SELECTIONS = ("top", "greedy")

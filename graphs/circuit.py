@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acdc.graphs import mib_form
+from acdc.graphs import mib_form, networkx_form
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from acdc.graphs.files import finite_numbers, read, write_atomically
@@ -285,18 +285,8 @@ class Circuit:
 
     def networkx(self) -> networkx.MultiDiGraph[str]:
         """The circuit for networkx: nodes by name, each with its slot and, where known, score and frequency."""
-        import networkx
-
-        graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
-        graph.add_nodes_from((node.name, {"kind": node.kind, "layer": node.layer}) for node in self.nodes())
-        for edge in self.ordered():
-            known = {"score": self.scores[edge]} if edge in self.scores else {}
-            known |= {"frequency": self.frequencies[edge]} if edge in self.frequencies else {}
-            graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "", **known)
-        return graph
+        return networkx_form.multigraph(self.nodes(), self.ordered(), self.scores, self.frequencies)
 
     def to_graphml(self) -> str:
         """The circuit as GraphML text, for Gephi, yEd and the like."""
-        import networkx
-
-        return "\n".join(networkx.generate_graphml(self.networkx()))
+        return networkx_form.graphml(self.networkx())

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from acdc.tasks.metrics import Targets as Targets
     from acdc.tasks.metrics import metric as metric
     from acdc.tasks.pairs import ChatTemplate as ChatTemplate
+    from acdc.tasks.pairs import Scoring as Scoring
     from acdc.tasks.pairs import TextPair as TextPair
     from acdc.tasks.pairs import Tokenizer as Tokenizer
+    from acdc.tasks.pairs import Wording as Wording
     from acdc.tasks.prompts import AbstractPromptSource as AbstractPromptSource
     from acdc.tasks.prompts import ListedPrompts as ListedPrompts
     from acdc.tasks.prompts import PromptPairs as PromptPairs
@@ -45,7 +47,7 @@ _HOMES = {
     "acdc.tasks.files.behaviour_file": ("load_behaviour_file",),
     "acdc.tasks.known_metrics": ("metric_names",),
     "acdc.tasks.metrics": ("AbstractMetric", "Targets", "metric"),
-    "acdc.tasks.pairs": ("ChatTemplate", "TextPair", "Tokenizer"),
+    "acdc.tasks.pairs": ("ChatTemplate", "Scoring", "TextPair", "Tokenizer", "Wording"),
     "acdc.tasks.prompts": ("AbstractPromptSource", "ListedPrompts", "PromptPairs", "TemplatePrompts"),
     "acdc.tasks.slots": ("Rows", "Slots"),
     "acdc.tasks.task": ("About", "Prompts", "Task", "Variation"),

@@ -20,16 +20,22 @@ def in_chat(text: TextPair, tokenizer: Tokenizer) -> TextPair:
 
     Raises: BadPrompts when the tokenizer has no chat template, or one that cannot be used.
     """
-    chat = text.chat
+    chat = text.wording.chat
     if chat is None or chat.applied:
         return text
     template = _Template(chat, tokenizer)
     before, clean = template.around(text.clean)
-    position = text.position
+    position = text.scoring.position
     if position >= 0:
         position += len(tokenizer.encode(before, add_special_tokens=False))
     corrupt = template.around(text.corrupt)[1]
-    return replace(text, clean=clean, corrupt=corrupt, position=position, chat=replace(chat, applied=True))
+    return replace(
+        text,
+        clean=clean,
+        corrupt=corrupt,
+        scoring=replace(text.scoring, position=position),
+        wording=replace(text.wording, chat=replace(chat, applied=True)),
+    )
 
 
 @final

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from acdc.tasks.encoding import Encoded
 from acdc.tasks.errors import PromptProblem
-from acdc.tasks.pairs import TextPair, Tokenizer
+from acdc.tasks.pairs import AnswersAs, TextPair, Tokenizer
 
 _Parts = TypeVar("_Parts", str, tuple[int, ...])
 
@@ -48,14 +48,14 @@ def at_first_difference(text: TextPair, clean: Encoded, tokenizer: Tokenizer) ->
     for word in _in_turns(text):
         ids = written[word] = clean.joined(word, tokenizer)
         if ids[: len(clean.ids)] != clean.ids or not clean.own:
-            return replace(text, answers_as="one-token")  # which is refused, and told why
+            return _measured(text, "one-token")  # which is refused, and told why
         shared = ids if shared is None else _shared(shared, ids)
         if len(shared) == len(clean.ids) and (alike := _alike(text, written, len(shared))):
-            return replace(text, answers=alike[:1], distractors=alike[1:], answers_as="first-token")
+            return _measured(replace(text, answers=alike[:1], distractors=alike[1:]), "first-token")
     if {len(ids) - len(clean.ids) for ids in written.values()} == {1}:
-        return replace(text, answers_as="one-token")
+        return _measured(text, "one-token")
     at, beginning = len(clean.ids), ""
-    if text.position % clean.own == clean.own - 1:
+    if text.scoring.position % clean.own == clean.own - 1:
         at, beginning = _longest_beginning(clean, written, tokenizer)
     sides = [
         tuple({written[word][at : at + 1]: word for word in reversed(side)}.values())[::-1]
@@ -64,7 +64,12 @@ def at_first_difference(text: TextPair, clean: Encoded, tokenizer: Tokenizer) ->
     answers, distractors = (tuple(word[len(beginning) :] for word in side) for side in sides)
     moved = replace(text, clean=text.clean + beginning, corrupt=text.corrupt + beginning)
     is_one = all(len(written[word]) == at + 1 for side in sides for word in side)
-    return replace(moved, answers=answers, distractors=distractors, answers_as="one-token" if is_one else "first-token")
+    moved = replace(moved, answers=answers, distractors=distractors)
+    return _measured(moved, "one-token" if is_one else "first-token")
+
+
+def _measured(text: TextPair, answers_as: AnswersAs) -> TextPair:
+    return replace(text, scoring=replace(text.scoring, answers_as=answers_as))
 
 
 def _in_turns(text: TextPair) -> tuple[str, ...]:

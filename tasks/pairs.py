@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, final, runtime_checkable
 
@@ -40,16 +41,43 @@ class ChatTemplate:
 
 @final
 @dataclass(frozen=True)
+class Scoring:
+    """At which token of a prompt it is scored, and by which tokens of its answers and distractors.
+
+    `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
+    predicted there; -1 is the last. `answers_as` says how answers and distractors are measured: each must be one token,
+    or those of several tokens are measured by their first one, or by the first one at which they differ, or all are
+    measured whole, each token after those before it.
+    """
+
+    position: int = -1
+    answers_as: AnswersAs = "one-token"
+
+
+@final
+@dataclass(frozen=True)
+class Wording:
+    """What a pair of prompts was made from: `template` names its wording, `filling` has the word in each slot, by name.
+
+    With `chat`, the prompts are what a user says to a chat model, and the answer is what the model says first.
+    """
+
+    template: str = ""
+    filling: tuple[tuple[str, str], ...] = ()
+    chat: ChatTemplate | None = field(default=None, compare=False)
+
+    @staticmethod
+    def of(words: Mapping[str, str], template: str = "") -> Wording:
+        """The wording with these words in its slots."""
+        return Wording(template, tuple(words.items()))
+
+
+@final
+@dataclass(frozen=True)
 class TextPair:
     """A clean prompt which calls for the behaviour and a corrupt twin which does not.
 
     Answers and distractors continue the clean prompt, so they carry their own leading space (`" Mary"`).
-    `position` counts the prompt's own tokens (special tokens such as BOS are not counted): the next token is
-    predicted there; -1 is the last. `template` names the wording a pair was drawn from, `filling` what stands in each
-    of its slots, by name. `answers_as` says how answers and distractors are measured: each must be one token, or those
-    of several tokens are measured by their first one, or by the first one at which they differ, or all are measured
-    whole, each token after those before it. With `chat`, the prompts are what a user says to a chat model, and the
-    answer is what the model says first.
 
     Raises: BadPrompts if answers or distractors are not non-empty tuples of non-empty strings, or a text holds half of
     a character (a lone surrogate).
@@ -59,11 +87,8 @@ class TextPair:
     corrupt: str
     answers: tuple[str, ...]
     distractors: tuple[str, ...]
-    position: int = -1
-    template: str = ""
-    filling: tuple[tuple[str, str], ...] = ()
-    answers_as: AnswersAs = "one-token"
-    chat: ChatTemplate | None = field(default=None, compare=False)
+    scoring: Scoring = Scoring()
+    wording: Wording = Wording()
 
     def __post_init__(self) -> None:
         for name, words in (("answers", self.answers), ("distractors", self.distractors)):
@@ -98,29 +123,36 @@ class ScoredPosition:
 @final
 @dataclass(frozen=True)
 class TokenPair:
-    """A checked pair of prompts in tokens; `position` counts from 0, special tokens included.
+    """A checked pair of prompts in tokens, special tokens included, and where it is scored: at one position at least.
 
-    A prompt that is scored at several positions has the others in `also`; what is measured of it is the mean over all.
-    So has one whose answers are measured whole: every token of its answers, then of its distractors.
+    What is measured of a prompt that is scored at several is the mean over all. One whose answers are measured whole
+    is scored at every token of its answers, then of its distractors.
     """
 
     clean: tuple[int, ...]
     corrupt: tuple[int, ...]
-    position: int
-    answers: tuple[int, ...]
-    distractors: tuple[int, ...]
+    scored: tuple[ScoredPosition, ...]
     text: TextPair
-    also: tuple[ScoredPosition, ...] = ()
 
     @property
-    def scored(self) -> tuple[ScoredPosition, ...]:
-        """Every scored position."""
-        return (ScoredPosition(self.position, self.answers, self.distractors), *self.also)
+    def position(self) -> int:
+        """The first scored position, which is the only one of most prompts."""
+        return self.scored[0].position
+
+    @property
+    def answers(self) -> tuple[int, ...]:
+        """The tokens that should come at the first scored position."""
+        return self.scored[0].answers
+
+    @property
+    def distractors(self) -> tuple[int, ...]:
+        """The tokens that should not come at the first scored position."""
+        return self.scored[0].distractors
 
     @property
     def whole(self) -> bool:
         """Whether answers are measured whole."""
-        return any(not scored.answers for scored in self.also)
+        return any(not scored.answers for scored in self.scored[1:])
 
     @property
     def length(self) -> int:

@@ -54,8 +54,7 @@ class PromptPairs:
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of what model and metric see: tokens, positions, answers, distractors."""
         seen: list[list[object]] = [
-            [p.clean, p.corrupt, p.position, p.answers, p.distractors]
-            + [part for one in p.also for part in (one.position, one.answers, one.distractors)]
+            [p.clean, p.corrupt] + [part for at in p.scored for part in (at.position, at.answers, at.distractors)]
             for p in self.pairs
         ]
         return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
@@ -144,7 +143,7 @@ class TemplatePrompts(AbstractPromptSource):
         def drawn(rng: np.random.Generator) -> TextPair:
             while True:
                 pair = self.draw(rng)
-                if admits(dict(pair.filling)):
+                if admits(dict(pair.wording.filling)):
                     return pair
 
         return TemplatePrompts(drawn, self.slots.where(admits) if self.slots else None)
@@ -214,9 +213,10 @@ class ListedPrompts(AbstractPromptSource):
 
 def _once(pair: TokenPair) -> tuple[TokenPair, ...]:
     if not pair.whole:
-        return (replace(pair, also=()),)
-    following = (*pair.also, None)
+        return (replace(pair, scored=pair.scored[:1]),)
+    following = (*pair.scored[1:], None)
     ends = [one for one, after in zip(pair.scored, following, strict=True) if after is None or not after.before]
     return tuple(
-        replace(pair, clean=pair.clean + end.before, corrupt=pair.corrupt + end.before, also=()) for end in ends
+        replace(pair, clean=pair.clean + end.before, corrupt=pair.corrupt + end.before, scored=pair.scored[:1])
+        for end in ends
     )

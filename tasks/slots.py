@@ -24,9 +24,9 @@ _PATIENCE = 10_000
 class Slots:
     """What may fill each slot, and how a filling is written.
 
-    `write` turns a word for every slot into a prompt pair whose `filling` is just these words, or into None where they
-    make none: where two people have the same name, say. What is not a word of the prompt, such as an order or the
-    wording itself, can be a slot too.
+    `write` turns a word for every slot into a prompt pair whose `wording.filling` is just these words, or into None
+    where they make none: where two people have the same name, say. What is not a word of the prompt, such as an order
+    or the wording itself, can be a slot too.
     """
 
     choices: Mapping[str, tuple[str, ...]]
@@ -45,7 +45,7 @@ class Slots:
 
         Raises: TaskError if the pair has no such slot or the slot does not take this word.
         """
-        filling = dict(pair.filling)
+        filling = dict(pair.wording.filling)
         if slot not in filling or word not in self.choices.get(slot, ()):
             raise TaskError(
                 f"a slot cannot be filled so: got {slot!r} with {word!r}, wanted one of {sorted(filling)} with a word "

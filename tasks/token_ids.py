@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from acdc.tasks.errors import PromptProblem
-from acdc.tasks.pairs import ScoredPosition, TextPair, TokenPair
+from acdc.tasks.pairs import ScoredPosition, Scoring, TextPair, TokenPair, Wording
 from acdc.tasks.whole import of_whole, overlaps
 
 _MARK = "token ids: "
@@ -37,8 +37,8 @@ def write(
         corrupt=_MARK + " ".join(map(str, corrupt)),
         answers=tuple(word for one in scored for word in words(one, one.answers)),
         distractors=tuple(word for one in scored for word in words(one, one.distractors)),
-        position=scored[-1].position,
-        template=template,
+        scoring=Scoring(scored[-1].position),
+        wording=Wording(template),
     )
 
 
@@ -47,7 +47,7 @@ def read(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:
     sides = [text.clean, text.corrupt]
     if bad := [side for side in sides if not _IDS.fullmatch(side)]:
         return None, (_unreadable(bad[0], f"{_MARK}17 4 9"),)
-    if text.answers_as == "whole":
+    if text.scoring.answers_as == "whole":
         return _read_whole(text)
     words = (*text.answers, *text.distractors)
     if bad := [word for word in words if not _WORD.fullmatch(word)]:
@@ -58,17 +58,13 @@ def read(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:
     for role, part in enumerate((text.answers, text.distractors)):
         for word in part:
             token, at = word.partition(" at ")[::2]
-            position = int(at) if at else text.position
+            position = int(at) if at else text.scoring.position
             if not -len(clean) <= position < len(clean):
                 problems.append(_outside(position, len(clean)))
             by_position.setdefault(position % len(clean), ([], []))[role].append(int(token))
     scored = tuple(ScoredPosition(at, tuple(right), tuple(wrong)) for at, (right, wrong) in sorted(by_position.items()))
     problems += [problem for one in scored for problem in _of_words(one)]
-    if problems:
-        return None, tuple(problems)
-    first, *others = scored
-    pair = TokenPair(clean, corrupt, first.position, first.answers, first.distractors, text, tuple(others))
-    return pair, ()
+    return (None, tuple(problems)) if problems else (TokenPair(clean, corrupt, scored, text), ())
 
 
 def _read_whole(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, ...]]:
@@ -78,8 +74,8 @@ def _read_whole(text: TextPair) -> tuple[TokenPair | None, tuple[PromptProblem, 
     clean, corrupt = _ids(text.clean), _ids(text.corrupt)
     answers, distractors = (tuple(map(_ids, words)) for words in (text.answers, text.distractors))
     problems = [*_of_ids(clean, corrupt), *overlaps(answers, distractors)]
-    if text.position not in (-1, len(clean) - 1):
-        what, got = "a whole answer can only follow the end of its prompt", str(text.position)
+    if text.scoring.position not in (-1, len(clean) - 1):
+        what, got = "a whole answer can only follow the end of its prompt", str(text.scoring.position)
         problems.append(PromptProblem(what, got, "-1, the last", "end the prompt where its answer begins"))
     for words in (answers, distractors):
         if twice := [list(word) for word in words if words.count(word) > 1]:

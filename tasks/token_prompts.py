@@ -102,7 +102,9 @@ def _of_whole(clean: Any, corrupt: Any, answers: Any, distractors: Any, position
         return tuple(" ".join(map(str, _ids(one))) for one in several)
 
     text = write(_ids(clean), _ids(corrupt), [ScoredPosition(at, (0,), (0,))])
-    return replace(text, answers=words(answers), distractors=words(distractors), answers_as="whole")
+    return replace(
+        text, answers=words(answers), distractors=words(distractors), scoring=replace(text.scoring, answers_as="whole")
+    )
 
 
 def _ids(given: Any) -> tuple[int, ...]:

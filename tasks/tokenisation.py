@@ -10,7 +10,7 @@ from acdc.tasks.chat import in_chat
 from acdc.tasks.encoding import Encoded, of_other_lengths, shown
 from acdc.tasks.errors import BadPrompts, PromptProblem
 from acdc.tasks.first_tokens import at_first_difference, first_tokens
-from acdc.tasks.pairs import AnswersAs
+from acdc.tasks.pairs import AnswersAs, ScoredPosition
 from acdc.tasks.pairs import TextPair as TextPair
 from acdc.tasks.pairs import Tokenizer as Tokenizer
 from acdc.tasks.pairs import TokenPair as TokenPair
@@ -46,7 +46,7 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
         )
     text = in_chat(text, tokenizer)
     clean = Encoded.of(text.clean, tokenizer)
-    if text.answers_as == "first-difference":
+    if text.scoring.answers_as == "first-difference":
         text = at_first_difference(text, clean, tokenizer)
         clean = clean if text.clean == clean.text else Encoded.of(text.clean, tokenizer)
     corrupt = Encoded.of(text.corrupt, tokenizer)
@@ -54,20 +54,21 @@ def tokenise(text: TextPair, tokenizer: Tokenizer | None) -> tuple[TokenPair | N
 
     problems += [*_unlike(clean, corrupt, tokenizer), *_misplaced(text, clean, tokenizer)]
     measured = text
-    if text.answers_as == "first-token":
+    if text.scoring.answers_as == "first-token":
         cut = [first_tokens(words, clean, tokenizer, problems) for words in (text.answers, text.distractors)]
         measured = replace(text, answers=cut[0], distractors=cut[1])
-    continuing = _Continuing(clean, tokenizer, text.answers_as, problems)
+    continuing = _Continuing(clean, tokenizer, text.scoring.answers_as, problems)
     answers = continuing.each("answer", measured.answers)
     distractors = continuing.each("distractor", measured.distractors)
-    kind = " as first token" if text.answers_as == "first-token" else ""
+    kind = " as first token" if text.scoring.answers_as == "first-token" else ""
     problems += overlaps(answers, distractors, lambda ids: f"{tokenizer.convert_ids_to_tokens(ids)}", kind)
     if problems:
         return None, tuple(problems)
-    if text.answers_as == "whole":
+    if text.scoring.answers_as == "whole":
         return of_whole(text, clean.ids, corrupt.ids, answers, distractors), ()
     right, wrong = (tuple(token for (token,) in words) for words in (answers, distractors))
-    return TokenPair(clean.ids, corrupt.ids, clean.start + text.position % clean.own, right, wrong, measured), ()
+    scored = ScoredPosition(clean.start + text.scoring.position % clean.own, right, wrong)
+    return TokenPair(clean.ids, corrupt.ids, (scored,), measured), ()
 
 
 def as_measured(text: TextPair, tokenizer: Tokenizer) -> TextPair:
@@ -76,7 +77,7 @@ def as_measured(text: TextPair, tokenizer: Tokenizer) -> TextPair:
     Raises: BadPrompts when the tokenizer has no chat template for one that needs it.
     """
     text = in_chat(text, tokenizer)
-    if text.answers_as == "first-difference":
+    if text.scoring.answers_as == "first-difference":
         return at_first_difference(text, Encoded.of(text.clean, tokenizer), tokenizer)
     return text
 
@@ -103,16 +104,18 @@ def _unlike(clean: Encoded, corrupt: Encoded, tokenizer: Tokenizer) -> Iterator[
 def _misplaced(text: TextPair, clean: Encoded, tokenizer: Tokenizer) -> Iterator[PromptProblem]:
     """Why a prompt cannot be scored where it is to be."""
     own = clean.own
-    if not -own <= text.position < own:
+    if not -own <= text.scoring.position < own:
         yield PromptProblem(
             "the scored position is outside the prompt",
-            f"{text.position} in {shown(clean.ids[clean.start :], tokenizer)}",
+            f"{text.scoring.position} in {shown(clean.ids[clean.start :], tokenizer)}",
             f"{-own} to {own - 1}" if own else "a prompt with tokens",
             "use -1 for the last token",
         )
-    elif text.answers_as == "whole" and text.position % own != own - 1:
+    elif text.scoring.answers_as == "whole" and text.scoring.position % own != own - 1:
         wanted, remedy = "-1, the last", "end the prompt where its answer begins"
-        yield PromptProblem("a whole answer can only follow the end of its prompt", str(text.position), wanted, remedy)
+        yield PromptProblem(
+            "a whole answer can only follow the end of its prompt", str(text.scoring.position), wanted, remedy
+        )
 
 
 @final

@@ -20,7 +20,7 @@ def of_whole(
     end = len(clean) - 1
     rows = [ScoredPosition(end + at, (token,), (), ids[:at]) for ids in answers for at, token in enumerate(ids)]
     rows += [ScoredPosition(end + at, (), (token,), ids[:at]) for ids in distractors for at, token in enumerate(ids)]
-    return TokenPair(clean, corrupt, end, rows[0].answers, (), text, tuple(rows[1:]))
+    return TokenPair(clean, corrupt, tuple(rows), text)
 
 
 def overlaps(

@@ -222,7 +222,7 @@ class _AttackRun:
     @property
     def _several(self) -> bool:
         """Whether some prompt is scored at more than one position."""
-        return any(pair.also for pair in self.judgement.pairs.pairs)
+        return any(len(pair.scored) > 1 for pair in self.judgement.pairs.pairs)
 
     def _within(self, progress: Progress) -> None:
         """Tell how far a part is; its end is told with its result."""

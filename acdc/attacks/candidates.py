@@ -78,7 +78,10 @@ def _ranked(
     tokens: list[tuple[list[int], list[int]]] = []
     for each in substitutions:
         clean, corrupt = pieces.encode(each.text.clean), pieces.encode(each.text.corrupt)
-        if len(clean) == len(corrupt) == len(parent.clean) and each.text.position == parent.text.position:
+        if (
+            len(clean) == len(corrupt) == len(parent.clean)
+            and each.text.scoring.position == parent.text.scoring.position
+        ):
             alike.append(each)
             tokens.append((clean, corrupt))
     if not alike:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from acdc.tasks.pairs import TextPair
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 
 BOUND = 1.0
 """The KL(model || circuit), in nats, up to which a case counts as repaired."""
@@ -44,13 +44,20 @@ class Case:
         return self.model.right and not self.circuit.right
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain JSON data, the filling of the slots as an object; `answers_as` only where it says more."""
-        pair = {**asdict(self.pair), "filling": dict(self.pair.filling)}
-        del pair["chat"]  # its texts say all
-        if self.pair.answers_as == "one-token":
-            del pair["answers_as"]
+        """All of it as plain JSON data, the filling of the slots as an object; `answers_as` only where it says more.
+
+        That a prompt is in a chat template is not among it: its texts say all.
+        """
+        scoring, wording = self.pair.scoring, self.pair.wording
+        more = {} if scoring.answers_as == "one-token" else {"answers_as": scoring.answers_as}
         return {
-            "pair": pair,
+            "pair": {
+                **{name: getattr(self.pair, name) for name in ("clean", "corrupt", "answers", "distractors")},
+                "position": scoring.position,
+                "template": wording.template,
+                "filling": dict(wording.filling),
+                **more,
+            },
             "kl": self.kl,
             "model": self.model.text,
             "circuit": self.circuit.text,
@@ -63,8 +70,10 @@ class Case:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Case:
         """The case that `to_json` wrote."""
-        pair = {name: value for name, value in data["pair"].items() if name in TextPair.__dataclass_fields__}
-        pair |= {name: tuple(pair[name]) for name in ("answers", "distractors")}
-        pair["filling"] = tuple(pair["filling"].items())
+        said = data["pair"]
+        answers, distractors = (tuple(said[name]) for name in ("answers", "distractors"))
+        scoring = Scoring(**{name: said[name] for name in ("position", "answers_as") if name in said})
+        wording = Wording.of(said["filling"], said.get("template", ""))
+        pair = TextPair(said["clean"], said["corrupt"], answers, distractors, scoring, wording)
         model, circuit = (Prediction(data[who], data[f"{who}_right"]) for who in ("model", "circuit"))
-        return cls(TextPair(**pair), data["kl"], model, circuit, data["found_by"])
+        return cls(pair, data["kl"], model, circuit, data["found_by"])

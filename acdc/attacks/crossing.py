@@ -75,7 +75,7 @@ def crossing(
             f"under {problem.ablation.value} ablation what missing edges carry does not hang on the corrupt prompt of "
             "a pair, so there is nothing to cross; wanted resample ablation (--ablation resample)"
         )
-    if any(pair.also for pair in problem.pairs.pairs):
+    if any(len(pair.scored) > 1 for pair in problem.pairs.pairs):
         raise BadSetting(
             "prompts that are scored at several positions cannot be crossed, nor those whose answers are measured "
             "whole: got some, wanted one scored position for each; score each prompt at one position"
@@ -141,7 +141,8 @@ def _worst(problem: Problem, circuit: Circuit, crossed: Crossed, right: set[int]
 
 def _strata(pairs: PromptPairs, crossed: Crossed) -> tuple[Stratum, ...]:
     """The pairs by every word of every slot, and by template where no slots are known, on either side."""
-    fillings = [dict(text.filling or [("template", text.template)] * bool(text.template)) for text in pairs.texts()]
+    wordings = [text.wording for text in pairs.texts()]
+    fillings = [dict(one.filling or [("template", one.template)] * bool(one.template)) for one in wordings]
     strata = [
         stratum
         for slot in dict.fromkeys(slot for filling in fillings for slot in filling)

@@ -84,7 +84,7 @@ def diagnosis(problem: Problem, circuit: Circuit, *, bound: float = BOUND, most:
     """
     if not bound > 0 or most < 1:
         raise BadSetting(f"a repair to a KL of {bound} by {most} edges is none; wanted both to be positive")
-    if any(pair.also for pair in problem.pairs.pairs):
+    if any(len(pair.scored) > 1 for pair in problem.pairs.pairs):
         raise BadSetting(
             "a prompt that is scored at several positions cannot be diagnosed, nor one whose answers are measured "
             "whole: got some, wanted one scored position for each; score each prompt at one position"

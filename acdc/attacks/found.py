@@ -44,7 +44,7 @@ class AttackFindings:
         ordered = sorted((case for case in cases if case.model.right), key=lambda case: (-case.kl, case.pair.clean))
         once: dict[tuple[str, str, int], Case] = {}
         for case in ordered:
-            once.setdefault((case.pair.clean, case.pair.corrupt, case.pair.position), case)
+            once.setdefault((case.pair.clean, case.pair.corrupt, case.pair.scoring.position), case)
         return tuple(once.values())
 
     @property

@@ -229,19 +229,19 @@ class _Hunt:
         """Some substitutions in every slot."""
         some = [
             (slot, self._slots.choices[slot][index])
-            for slot, _ in text.filling
+            for slot, _ in text.wording.filling
             for index in self._rng.permutation(len(self._slots.choices[slot]))[:_WORDS]
         ]
         return list(self._written(text, some))
 
     def _least_tried(self, text: TextPair) -> Iterator[Substitution]:
         """All substitutions, words that were put into their slot least often first, else at random."""
-        every = [(slot, word) for slot, _ in text.filling for word in self._slots.choices[slot]]
+        every = [(slot, word) for slot, _ in text.wording.filling for word in self._slots.choices[slot]]
         shuffled = [every[index] for index in self._rng.permutation(len(every))]
         return self._written(text, sorted(shuffled, key=self._tried.__getitem__))
 
     def _written(self, text: TextPair, words: Iterable[tuple[str, str]]) -> Iterator[Substitution]:
-        now = dict(text.filling)
+        now = dict(text.wording.filling)
         for slot, word in words:
             if now[slot] != word and (changed := self._slots.rewrite(text, slot, word)) is not None:
                 with suppress(BadPrompts):  # a text that cannot be a prompt is left for `_first` to refuse

@@ -64,9 +64,9 @@ def attack(
     plan = AttackPlan(seed, budget, cross, prompts, diagnose, tried)
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
-    chosen = {"ablation": ablation, "dtype": dtype}
-    changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-    setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
+    setup = setup_of(loaded, named=bool(task and model)).on(device, dtype)
+    if ablation is not None:
+        setup = replace(setup, ablation=ablation)
     on = _On(file, loaded, task, model, setup, anyway)
     found, data, written = _attacked(on, plan, out, resume=resume)
     if json:
@@ -164,7 +164,7 @@ def _wanted(on: _On, plan: AttackPlan) -> dict[str, Any]:
     from acdc.provenance import Provenance
 
     own, setup = Provenance.of(on.circuit).measurement(), on.setup
-    model = {**own.get("model", {}), "dtype": setup.dtype} if on.model is None else {"weights": None}
+    model = {**own.get("model", {}), "dtype": setup.compute.dtype} if on.model is None else {"weights": None}
     if on.anyway:
         model["weights"] = None  # it is not known yet whether they are those of the attack there
     return {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import typer
 
 from acdc.cli import options as given
@@ -47,7 +45,7 @@ def cut(
     goal = Edges(edges) if edges is not None else KeptFaithfulness(faithfulness or 0.0)
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
-    setup = replace(Provenance.of(loaded, str(file)).setup(), device=device)
+    setup = Provenance.of(loaded, str(file)).setup().on(device)
     joining = joining_file.read(file.with_name(joining_file.NAME), loaded.graph)
     size = f"{edges}-edges" if edges is not None else f"{faithfulness:g}"
     directory = out or file.absolute().parent.with_name(f"{file.absolute().parent.name}-{size}")

@@ -20,7 +20,7 @@ from acdc.discovery.defaults import PROMPTS, Defaults
 from acdc.errors import BadSetting
 from acdc.models import graph_of, load_named, resolve
 from acdc.robust.plan import RobustPlan
-from acdc.settings import GOALS, Method, Setup
+from acdc.settings import GOALS, Compute, Method, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,15 +69,9 @@ def discover(
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
     written to circuit.json, .dot, .svg and .png.
     """
-    goal = _goal(
-        Threshold=threshold,
-        Edges=edges,
-        Minutes=minutes,
-        MeanKL=kl,
-        KeptAccuracy=accuracy,
-        KeptFaithfulness=faithfulness,
-    )
-    setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, device, dtype, only_correct)
+    levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
+    goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
+    setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, only_correct, Compute(device, dtype))
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
@@ -241,7 +235,7 @@ _GOALS = {
 }
 
 
-def _goal(**chosen: float | int | None) -> Goal | None:
+def _goal(chosen: Mapping[str, float | int | None]) -> Goal | None:
     """The one goal that was asked for, by its kind; None where none was."""
     asked = {kind: value for kind, value in chosen.items() if value is not None}
     if len(asked) > 1:

@@ -64,9 +64,9 @@ def evaluate(
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     findings = Findings.of(loaded, str(file))
-    chosen = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed, "dtype": dtype}
+    chosen = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed}
     changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-    setup = replace(setup_of(loaded, named=bool(task and model)), device=device, **changes)
+    setup = replace(setup_of(loaded, named=bool(task and model)).on(device, dtype), **changes)
     with watching(quiet=not full) as watch:
         watch.stage("loading the model")
         problem = judgement(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)

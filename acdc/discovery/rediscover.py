@@ -65,7 +65,7 @@ class Rediscovery:
         `acdc.judges.evaluation.subject`, which `tell` is for.
         """
         origin = Provenance.of(circuit)
-        setup = replace(origin.setup(), device=self.device)
+        setup = origin.setup().on(self.device)
         method, goal = origin.search()
         goal = _repeatable(goal, method, circuit)
         task, model = subject(circuit, task=self.task, model=self.model, setup=setup, anyway=self.anyway, tell=tell)

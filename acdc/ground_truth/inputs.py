@@ -15,7 +15,7 @@ from acdc.graphs.execution.runs import TokenPairs
 from acdc.graphs.model import Model
 from acdc.ground_truth.compiler import BOS, NUMBER
 from acdc.precision import finite
-from acdc.tasks.tokenisation import TextPair
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 
 _DIFFERENT = 0.01
 """How far outputs of different inputs are apart at least: more than the attention that leaks past a finite softmax."""
@@ -72,7 +72,9 @@ class TokenSequences:
             if answer == distractor:
                 distractor = BOS
             first, second = (" ".join(self.words[word] for word in row) for row in pair)
-            return TextPair(first, second, (f" {answer}",), (f" {distractor}",), position, f"{length} tokens")
+            return TextPair(
+                first, second, (f" {answer}",), (f" {distractor}",), Scoring(position), Wording(f"{length} tokens")
+            )
         raise BadProgram(
             f"the program gives the same output at every place of {_PATIENCE} pairs of inputs; wanted one whose output "
             "depends on its tokens"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from acdc.hypotheses.hypothesis import ClaimSubject, Hypothesis
     from acdc.judges.same_subject import Differences, Tell
     from acdc.problem import Problem
-    from acdc.settings import Setup
+    from acdc.settings import Compute, Setup
 
 
 @final
@@ -24,7 +24,7 @@ class ModelCache:
     def __init__(self, model: Model | None = None) -> None:
         """One where nothing is loaded yet but that model, if it is given, which stands for its name."""
         self._given = {} if model is None else {name_of(model): model}
-        self._models: dict[tuple[str, str, str], Model] = {}
+        self._models: dict[tuple[str, Compute], Model] = {}
         self._problems: dict[tuple[str, str, Setup], Problem] = {}
         self._compared: dict[tuple[Path, str, Setup], Differences] = {}
 
@@ -63,7 +63,7 @@ class ModelCache:
     def _model(self, name: str, setup: Setup) -> Model:
         if name in self._given:
             return self._given[name]
-        key = (name, setup.dtype, setup.device)
+        key = (name, setup.compute)
         if key not in self._models:
             self._models[key] = load_named(name, setup)
         return self._models[key]

@@ -67,7 +67,7 @@ def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path)
         "ablation": Ablation(setup.ablation).value,
         "prompts": setup.prompts,
         "seed": setup.seed,
-        "dtype": setup.dtype,
+        "dtype": setup.compute.dtype,
         **({"only_correct": "true"} if setup.only_correct else {}),
     }
     lines = [
@@ -85,8 +85,9 @@ def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path)
 def entry(pair: TextPair) -> dict[str, Any]:
     """A prompt as hypothesis files write it."""
     answers, distractors = ((list(words) if len(words) > 1 else words[0]) for words in (pair.answers, pair.distractors))
-    more: dict[str, Any] = {} if pair.position == -1 else {"position": pair.position}
-    more |= {"answers": "whole"} if pair.answers_as == "whole" else {}
+    scoring = pair.scoring
+    more: dict[str, Any] = {} if scoring.position == -1 else {"position": scoring.position}
+    more |= {"answers": "whole"} if scoring.answers_as == "whole" else {}
     return {"clean": pair.clean, "corrupt": pair.corrupt, "answer": answers, "distractor": distractors, **more}
 
 

@@ -18,7 +18,7 @@ from acdc.graphs.configuration import graph_of_checkpoint
 from acdc.graphs.errors import BadCircuitFile, GraphsError
 from acdc.hypotheses import baselines
 from acdc.hypotheses.baselines import Baseline
-from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm, SetupForm
+from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm
 from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, ClaimSubject, Hypothesis, Listed, require_graph
 from acdc.judges.same_subject import Given
 from acdc.models import expanded, is_gguf, name_of, resolve
@@ -27,9 +27,9 @@ from acdc.settings import Setup
 from acdc.tasks.errors import PromptProblem, TaskError
 from acdc.tasks.files.records import Field, Record, Value, read_yaml
 from acdc.tasks.files.wording import plain, problems
+from acdc.tasks.pairs import Scoring, TextPair
 from acdc.tasks.prompts import ListedPrompts
 from acdc.tasks.task import Task
-from acdc.tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:
     from acdc.graphs.model import Model
@@ -72,7 +72,8 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
         with suppress(BadCircuitFile):  # it need not say how it was found
             usual = Provenance.of(named.circuit).setup()
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
-    setup = Setup(**{**{name: getattr(usual, name) for name in SetupForm.model_fields}, **given})
+    dtype = given.pop("dtype", None)
+    setup = replace(usual, **given).on(dtype=dtype)
     subject = ClaimSubject(named.task, form.task, named.model, setup, named.given)
     claims: list[Claim] = []
     for kind in get_args(ClaimKind):
@@ -232,7 +233,7 @@ def _pair(form: CounterexampleForm) -> TextPair:
     answers, distractors = (
         (words,) if isinstance(words, str) else tuple(words) for words in (form.answer, form.distractor)
     )
-    return TextPair(form.clean, form.corrupt, answers, distractors, form.position, answers_as=form.answers)
+    return TextPair(form.clean, form.corrupt, answers, distractors, Scoring(form.position, form.answers))
 
 
 def _line(place: str) -> int:

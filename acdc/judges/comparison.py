@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -137,7 +137,7 @@ def compare(
     measured, reasons = [], []
     for whose, circuit in sides:
         try:
-            setup = replace(Provenance.of(circuit).setup(), device=device)
+            setup = Provenance.of(circuit).setup().on(device)
             of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
         except BadCircuitFile as error:
             reasons.append(f"{whose} has no prompts to measure on: {error}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 
-_NOT_OF_PROMPTS = ("metric", "ablation", "device", "dtype")
+_NOT_OF_PROMPTS = ("metric", "ablation", "compute")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def differences(circuit: Circuit, task: Task, model: Model, setup: Setup, given:
     was, tokenizer = (origin.model.weights, origin.model.tokenizer) if origin.model else (None, None)
     same_weights = _same_weights(was, model, recorded)
     no_hash = "its record does not hold their hash"
-    narrower = f"the record's hash is of {recorded.dtype} weights" if recorded and was else no_hash
+    narrower = f"the record's hash is of {recorded.compute.dtype} weights" if recorded and was else no_hash
     note("the weights are", same_weights, narrower if same_weights is None else by_model)
     same_tokenizer = tokenizer_hash(model.tokenizer) == tokenizer if tokenizer else None
     note("the tokenizer and its special tokens are", same_tokenizer, no_hash if same_tokenizer is None else by_model)
@@ -121,7 +121,7 @@ def _same_weights(was: str | None, model: Model, recorded: Setup | None) -> bool
 
     if not was or recorded is None:
         return None
-    dtype = recorded.torch_dtype
+    dtype = recorded.compute.torch_dtype
     if weights_hash(model, dtype) == was:
         return True
     return None if torch.promote_types(model.dtype, dtype) != model.dtype else False  # rounding may be all it is

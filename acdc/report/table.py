@@ -87,7 +87,7 @@ def verdict(
             "when found": keeps(before, findings.origin.metric) if before else "not measured",
             "prompts": f"{setup.prompts:,} at most, drawn with seed {setup.seed}{only_correct(setup.only_correct)}",
             "model right": f"on {right.right:,} of {right.of:,} prompts",
-            "method": f"{ablation} ablation, {setup.dtype}",
+            "method": f"{ablation} ablation, {setup.compute.dtype}",
         }
     )
 

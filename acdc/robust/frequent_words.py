@@ -22,5 +22,5 @@ def typical(prompts: Collection[TextPair], others: Collection[TextPair]) -> tupl
 
 def _shares(prompts: Collection[TextPair]) -> dict[tuple[str, str], float]:
     """How often each slot is filled with each word."""
-    counts = Counter(filled for prompt in prompts for filled in prompt.filling)
+    counts = Counter(filled for prompt in prompts for filled in prompt.wording.filling)
     return {filled: count / len(prompts) for filled, count in counts.items()}

@@ -202,4 +202,6 @@ class _RobustSearch:
 
 
 def _plain(setup: Setup) -> dict[str, Any]:
-    return {key: str(value) for key, value in asdict(setup).items() if key != "device"}
+    """Whatever of it changes what is found."""
+    chosen = {**asdict(setup), "dtype": setup.compute.dtype}
+    return {key: str(value) for key, value in chosen.items() if key != "compute"}

@@ -149,14 +149,14 @@ class Linearisation:
             gathered = attention.attend(q, k, v, run.positional)
         wrote = attention.write(gathered.detach()).sum(0)
         wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
-        return _Attended(residual, made, gathered), wrote + attention.output_bias
+        return _Attended(residual, made, gathered), wrote + attention.output.bias
 
     def _pull_back_attention(
         self, run: LayerRun, attended: _Attended, at_output: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "batch pos d_model"]:
         """Score the edges into a layer's heads, and return the gradient that flows on through them."""
         at_heads = at_output if run.scales.heads is None else at_output * run.scales.heads
-        at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, run.layer.attention.output)
+        at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, run.layer.attention.output.weight)
         through = torch.zeros_like(at_output)
         gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
         for slot, at_made in zip(SLOTS, gradients, strict=True):

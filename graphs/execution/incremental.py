@@ -1,4 +1,4 @@
-"""The current circuit, and its next candidate removals, run without doing anything twice; nodes run in `stages`.
+"""The next candidate removals from the current circuit, run without doing anything twice.
 
 Receivers are put on trial from the logits back. Then everything upstream of the one on trial is still the clean run,
 and everything downstream is already decided; so a candidate removal changes what this receiver reads, and through it
@@ -6,8 +6,7 @@ only what it reaches over kept edges. Several candidates run at once, each on to
 the first n of them is a matter of keeping the n-th row. What only the scored position can be read from is computed at
 the scored position only.
 
-Between receivers the state is worked out anew from the kept edges, so that it depends on them alone, to the last bit:
-a run that was interrupted goes on exactly as it would have.
+Between receivers the state is worked out anew from the kept edges (`current_circuit`).
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from acdc.graphs.execution.current_circuit import CurrentCircuit
 from acdc.graphs.execution.runs import Runs
-from acdc.graphs.execution.stages import AbstractStage, HeadStage, MlpStage, Write
-from acdc.graphs.nodes import LOGITS, Node, Receiver
+from acdc.graphs.execution.stages import AbstractStage, Write
+from acdc.graphs.nodes import LOGITS, Receiver
 
 
 @dataclass(frozen=True)
@@ -63,41 +63,29 @@ class IncrementalExecutor:
         kept: Bool[Tensor, "receiver sender"] | None = None,
         decided: int = 0,
     ) -> None:
-        graph = runs.graph
         self.runs = runs
         self.columns = columns
-        self.kept = kept.clone() if kept is not None else torch.zeros(len(graph.receivers), len(graph.senders)).bool()
-        for index, receiver in list(enumerate(graph.receivers))[: len(graph.receivers) - decided]:
-            self.kept[index, : graph.reads(receiver)] = True
-        self._scored_delta = runs.scored(runs.delta)
-        self._stages: list[AbstractStage] = []  # in topological order
-        self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
-        self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
-        self._connected = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that kept edges join to `input`
-        self._read_everywhere = torch.zeros(len(graph.receivers), dtype=torch.bool)
-        self._entered: set[tuple[str, int]] = set()
-        self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
+        self._now = CurrentCircuit(runs, kept, decided)
+        self.kept = self._now.kept
         self._logits: Float[Tensor, "batch column"] | None = None
         self._trial: list[Write] = []
         self._tried: tuple[int, list[list[int]]] = (0, [])  # a row, and by trial which senders it adds to those removed
-        for receiver in graph.receivers[::-1][:decided]:
-            self._enter(receiver.node)
-        self._refresh()
 
     def begin(self, receiver: Receiver) -> bool:
         """Put a receiver on trial; False if its node reaches nothing, and then all its edges are dropped untested."""
-        self._refresh()
-        self._enter(receiver.node)
-        if receiver.node == LOGITS or self.runs.graph.sender_index[receiver.node] in self._stage_of:
+        if self._now.refresh():
+            self._logits = None
+        self._now.enter(receiver.node)
+        if receiver.node in self._now:
             return True
         self.kept[self.runs.graph.receiver_index[receiver]] = False
         return False
 
     def bytes_per_trial(self, receiver: Receiver) -> int:
         """About how much memory one candidate removal of this receiver takes."""
-        batch = len(self._final)
+        batch = len(self._now.final)
         columns = len(self.runs.model.unembedding.weight) if self.columns is None else self.columns.shape[1]
-        later = self._stages[self._position(receiver.node) :] if receiver.node != LOGITS else []
+        later = self._now.from_stage(self._now.stage_of(receiver.node)[0]) if receiver.node != LOGITS else []
         numbers = 2 * sum(stage.size for stage in later) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
         return int(numbers * self.runs.delta.element_size())
 
@@ -121,13 +109,13 @@ class IncrementalExecutor:
         row = self.runs.graph.receiver_index[receiver]
         self._trial, self._tried = [], (row, [[sender] for sender in senders])
         if receiver.node == LOGITS:
-            removed = self._carried(senders, all_positions=False)
-            return self._arrive(self._final - (removed.cumsum(0) if together else removed))
-        stage = self._stages[self._position(receiver.node)]
+            removed = self._now.carried(senders, all_positions=False)
+            return self._arrive(self._now.final - (removed.cumsum(0) if together else removed))
+        stage, _ = self._now.stage_of(receiver.node)
         slot, index = stage.find(row)
-        removed = self._carried(senders, stage.reads_all_positions(slot))
+        removed = self._now.carried(senders, stage.reads_all_positions(slot))
         arrived = stage.read[slot][index] - (removed.cumsum(0) if together else removed)
-        joined = (self.kept[row] & self._connected)[list(senders)].long()
+        joined = (self.kept[row] & self._now.connected)[list(senders)].long()
         return self._reach(receiver, arrived, joined.cumsum(0) if together else joined)
 
     def try_keeping(self, receiver: Receiver, senders: Sequence[int]) -> Float[Tensor, "1 batch d_model"]:
@@ -142,11 +130,11 @@ class IncrementalExecutor:
         removed = self.kept[row] & ~staying
         self._trial, self._tried = [], (row, [removed.nonzero().squeeze(1).tolist()])
         if receiver.node == LOGITS:
-            return self._arrive(self._mixed(staying[None], graph.reads(receiver), all_positions=False))
-        stage = self._stages[self._position(receiver.node)]
+            return self._arrive(self._now.mixed(staying[None], graph.reads(receiver), all_positions=False))
+        stage, _ = self._now.stage_of(receiver.node)
         slot, _ = stage.find(row)
-        arrived = self._mixed(staying[None], graph.reads(receiver), stage.reads_all_positions(slot))
-        return self._reach(receiver, arrived, (removed & self._connected).sum()[None])
+        arrived = self._now.mixed(staying[None], graph.reads(receiver), stage.reads_all_positions(slot))
+        return self._reach(receiver, arrived, (removed & self._now.connected).sum()[None])
 
     def _reach(
         self,
@@ -155,12 +143,11 @@ class IncrementalExecutor:
         unjoined: Int[Tensor, " trial"],
     ) -> Float[Tensor, "trial batch d_model"]:
         """The final residuals where this receiver reads what arrives; `unjoined` counts the joined senders removed."""
-        row, start = self.runs.graph.receiver_index[receiver], self._position(receiver.node)
-        stage = self._stages[start]
+        row, (stage, _) = self.runs.graph.receiver_index[receiver], self._now.stage_of(receiver.node)
         slot, index = stage.find(row)
         cut = self._cut(receiver, row, unjoined)
         changes = [self._pass(stage, {slot: (torch.tensor([index]), arrived[None])}, cut)]
-        for later in self._stages[start + 1 :]:
+        for later in self._now.from_stage(stage)[1:]:
             arrivals = {}
             for slot, rows in later.receivers.items():
                 change, touched = self._mix(changes, rows, later.reads_all_positions(slot))
@@ -171,7 +158,7 @@ class IncrementalExecutor:
         change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), all_positions=False)
         if change is None:
             return self.residual.expand(len(arrived), *self.residual.shape)
-        return self._arrive(self._final + change[0])
+        return self._arrive(self._now.final + change[0])
 
     def accept(self, count: int) -> None:
         """Make the first `count` removals of the last trial."""
@@ -179,15 +166,14 @@ class IncrementalExecutor:
             for write in self._trial:
                 write.keep(count - 1)
             row, senders = self._tried
-            self.kept[row, list(chain.from_iterable(senders[:count]))] = False
-            self._unsettled.add(row)
+            self._now.remove(row, list(chain.from_iterable(senders[:count])))
             self._logits = None
         self._trial = []
 
     @property
     def residual(self) -> Float[Tensor, "batch d_model"]:
         """The final residual at the scored positions, in the circuit of the moment."""
-        return self._final.squeeze(-2)
+        return self._now.final.squeeze(-2)
 
     @property
     def logits(self) -> Float[Tensor, "batch column"]:
@@ -197,7 +183,7 @@ class IncrementalExecutor:
         return self._logits
 
     def _arrive(self, final: Float[Tensor, "trial batch 1 d_model"]) -> Float[Tensor, "trial batch d_model"]:
-        self._trial.append(Write(self._final, None, final))
+        self._trial.append(Write(self._now.final, None, final))
         return final.squeeze(-2)
 
     def _cut(self, receiver: Receiver, row: int, unjoined: Int[Tensor, " trial"]) -> _Cut | None:
@@ -205,17 +191,17 @@ class IncrementalExecutor:
 
         `unjoined` counts how many senders that kept edges join to `input` are removed.
         """
-        stage, number = self._stage_of[self.runs.graph.sender_index[receiver.node]]
-        inputs = self.kept[[int(rows[number]) for rows in stage.receivers.values()]] & self._connected
-        here = self.kept[row] & self._connected
+        stage, number = self._now.stage_of(receiver.node)
+        inputs = self.kept[[int(rows[number]) for rows in stage.receivers.values()]] & self._now.connected
+        here = self.kept[row] & self._now.connected
         if int(inputs.sum()) > int(here.sum()):  # another slot of the head is joined to `input`
             return None
         trials = here.sum() == unjoined
         if not trials.any():
             return None
-        connected = self._connected.clone()
+        connected = self._now.connected.clone()
         connected[stage.senders[number]] = False
-        for later in self._stages[self._stages.index(stage) :]:
+        for later in self._now.from_stage(stage):
             for number, sender in enumerate(later.senders.tolist()):
                 rows = [int(rows[number]) for rows in later.receivers.values()]
                 connected[sender] = connected[sender] and bool((self.kept[rows] & connected).any())
@@ -226,7 +212,7 @@ class IncrementalExecutor:
         if cut is not None:
             for number, sender in enumerate(stage.senders[rows].tolist()):
                 if cut.senders[sender]:
-                    wrote[number, cut.trials] = self._ablated(sender, stage.all_positions)
+                    wrote[number, cut.trials] = self._now.ablated(sender, stage.all_positions)
         self._trial += writes
         return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
@@ -248,99 +234,3 @@ class IncrementalExecutor:
             mixed = (weights @ part.flatten(1)).view(len(weights), *part.shape[1:])
             total = mixed if total is None else total + mixed
         return total, touched
-
-    def _carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
-        """What the edges from these senders carry in the current circuit, over what missing ones would."""
-        carried = (self.runs.delta if all_positions else self._scored_delta)[list(senders)]
-        for number, sender in enumerate(senders):
-            if not self._intact[sender]:
-                stage, row = self._stage_of[sender]
-                now = stage.wrote[row] - self._ablated(sender, stage.all_positions)
-                carried[number] = now if all_positions else self.runs.scored(now)
-        return carried
-
-    def _ablated(self, sender: int, all_positions: bool) -> Float[Tensor, "#batch #pos d_model"]:
-        output = self.runs.ablated.outputs[sender]
-        if all_positions or output.shape[-2] == 1:
-            return output
-        # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
-        return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
-
-    def _refresh(self) -> None:
-        """Work out the state from the kept edges, where edges were removed and wherever that is felt."""
-        if not self._unsettled:
-            return
-        stale = torch.zeros(len(self.kept), dtype=torch.bool)
-        stale[list(self._unsettled)] = True
-        for stage in self._stages:
-            slots = [slot for slot, rows in stage.receivers.items() if stale[rows].any()]
-            if slots:
-                self._refresh_stage(stage, slots)
-                stale |= self.kept[:, stage.senders].any(dim=1)
-        if stale[-1]:
-            row = torch.tensor([len(self.kept) - 1])
-            self._final = self._read(row, len(self.runs.graph.senders), all_positions=False)[0]
-            self._logits = None
-        self._unsettled = set()
-
-    def _refresh_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
-        graph = self.runs.graph
-        stage.refresh(
-            {
-                slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_all_positions(slot))
-                for slot, rows in stage.receivers.items()
-                if slot in slots
-            }
-        )
-        for row, sender in enumerate(stage.senders.tolist()):
-            inputs = torch.stack([self.kept[rows[row]] for rows in stage.receivers.values()])
-            count = graph.reads(graph.receivers[int(next(iter(stage.receivers.values()))[row])])
-            self._intact[sender] = bool(inputs[:, :count].all()) and bool(self._intact[:count].all())
-            self._connected[sender] = bool((inputs & self._connected).any())
-            if not self._connected[sender]:
-                stage.wrote[row] = self._ablated(sender, stage.all_positions)
-
-    def _read(
-        self, receivers: Int[Tensor, " receiver"], count: int, all_positions: bool
-    ) -> Float[Tensor, "receiver batch pos d_model"]:
-        """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
-        return self._mixed(self.kept[receivers], count, all_positions)
-
-    def _mixed(
-        self, kept: Bool[Tensor, "receiver sender"], count: int, all_positions: bool
-    ) -> Float[Tensor, "receiver batch pos d_model"]:
-        """What receivers read over these edges, each of which may read the first `count` senders."""
-        if kept[:, :count].all() and self._intact[:count].all():
-            residual = self.runs.clean_residual(count)
-            residual = residual if all_positions else self.runs.scored(residual)
-            return residual.repeat(len(kept), 1, 1, 1)
-        senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
-        ablated = self.runs.ablated.residuals[count]
-        ablated = ablated if all_positions else self.runs.scored(ablated)
-        carried = self._carried(senders, all_positions)
-        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(kept), *ablated.shape) + ablated
-
-    def _enter(self, node: Node) -> None:
-        """Make the stages of a node's layer once everything after them is decided."""
-        graph = self.runs.graph
-        if node == LOGITS or (node.kind, node.layer) in self._entered:
-            return
-        self._entered.add((node.kind, node.layer))
-        group = [node] if node.kind == "mlp" else [Node("head", node.layer, head) for head in range(graph.n_heads)]
-        senders = torch.tensor([graph.sender_index[member] for member in group])
-        alive = self.kept[:, senders].any(dim=0)
-        everywhere = (self.kept[:, senders] & self._read_everywhere[:, None]).any(dim=0)
-        for all_positions in (False, True):
-            members = senders[alive & (everywhere == all_positions)]
-            if not len(members):
-                continue
-            kind = MlpStage if node.kind == "mlp" else HeadStage
-            stage = kind(self.runs, node.layer, members, all_positions)
-            for slot, rows in stage.receivers.items():
-                self._read_everywhere[rows] = stage.reads_all_positions(slot)
-            self._stages.insert(0, stage)
-            self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
-            self._refresh_stage(stage, tuple(stage.receivers))
-
-    def _position(self, node: Node) -> int:
-        return self._stages.index(self._stage_of[self.runs.graph.sender_index[node]][0])

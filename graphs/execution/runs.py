@@ -229,7 +229,7 @@ def residuals_of(
     for layer, indices in zip(model.layers, model.graph.layers, strict=True):
         heads = indices.heads
         residuals[indices.reads] = residual
-        residual = residual + ablated[heads.start : heads.stop].sum(0) + layer.attention.output_bias
+        residual = residual + ablated[heads.start : heads.stop].sum(0) + layer.attention.output.bias
         if indices.mlp is not None:
             residuals.setdefault(indices.mlp.reads, residual)  # where it reads with the heads, what these read
             residual = residual + ablated[indices.mlp.sender]

@@ -15,7 +15,7 @@ from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import UnsupportedModel
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.mlp import FeedForward, Linear, Mlp, WholeModule
-from acdc.graphs.model.parts import Attention, HeadNorm, Norm, NormKind, Projection
+from acdc.graphs.model.parts import Attention, AttentionScores, HeadNorm, Norm, NormKind, OutputProjection, Projection
 from acdc.graphs.model.unembedding import Unembedding
 
 # The model's own tanh-gelu is a chain of elementwise steps; PyTorch's is the same function in one.
@@ -33,7 +33,7 @@ def graph_of(bridge: Any, layers: Sequence[Layer]) -> ComputationalGraph:
 
     Raises: UnsupportedModel when they are not all of one shape.
     """
-    shapes = [(len(layer.attention.output), layer.mlp is not None) for layer in layers]
+    shapes = [(len(layer.attention.output.weight), layer.mlp is not None) for layer in layers]
     odd = next((index for index, shape in enumerate(shapes) if shape != shapes[0]), None)
     if odd is not None:
         raise UnsupportedModel(
@@ -48,7 +48,7 @@ def graph_of(bridge: Any, layers: Sequence[Layer]) -> ComputationalGraph:
         d_model=bridge.cfg.d_model,
         has_mlp=has_mlp,
         parallel=has_mlp and is_parallel(bridge.blocks[0]),
-        frozen_scale=joint or any(layer.attention.post_norm is not None for layer in layers),
+        frozen_scale=joint or any(layer.attention.output.post_norm is not None for layer in layers),
     )
 
 
@@ -122,11 +122,8 @@ def _attention(block: Any) -> Attention:
         query=projection(attn.W_Q, attn.b_Q, "q_norm"),
         key=projection(attn.W_K, attn.b_K, "k_norm"),
         value=projection(attn.W_V, attn.b_V, None),
-        output=output.reshape(n_heads, d_head, d_model).contiguous(),
-        output_bias=output_bias,
-        scale=_score_scale(inner),
-        soft_cap=cap if cap and cap > 0 else None,
-        post_norm=post_norm,
+        output=OutputProjection(output.reshape(n_heads, d_head, d_model).contiguous(), output_bias, post_norm),
+        scores=AttentionScores(_score_scale(inner), cap if cap and cap > 0 else None),
     )
 
 

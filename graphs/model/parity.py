@@ -75,9 +75,9 @@ def _check_layer(
     with widened([*block.parameters(), *block.buffers()], comparison.residual.dtype):
         layer, start = layer_of(block), comparison.residual
         wrote, _ = layer.attend(start, positional)
-        attention = wrote.sum(0) + layer.attention.output_bias
+        attention = wrote.sum(0) + layer.attention.output.bias
         comparison.check("attention", attention, residual_scale(block) * wanted.attention, layer=index)
-        post = layer.attention.post_norm
+        post = layer.attention.output.post_norm
         after = start + (attention if post is None else post(attention))
         if layer.mlp is not None:
             read = start if model.graph.parallel else after

@@ -218,21 +218,35 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Attention:
-    """One attention layer, head by head.
+class OutputProjection:
+    """What turns the values that heads gather into what they write; `bias` belongs to no head.
 
-    `post_norm` is the norm that some put after the sum of the heads; `output_bias` belongs to no head.
+    `post_norm` is the norm that some models put after the sum of the heads.
     """
+
+    weight: Float[Tensor, "head d_head d_model"]
+    bias: Float[Tensor, " d_model"]
+    post_norm: Norm | None = None
+
+
+@dataclass(frozen=True)
+class AttentionScores:
+    """What the product of a query and a key is multiplied with, and what it is softly capped at, with tanh."""
+
+    scale: float
+    soft_cap: float | None = None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention layer, head by head."""
 
     norm: Norm
     query: Projection
     key: Projection
     value: Projection
-    output: Float[Tensor, "head d_head d_model"]
-    output_bias: Float[Tensor, " d_model"]
-    scale: float
-    soft_cap: float | None
-    post_norm: Norm | None
+    output: OutputProjection
+    scores: AttentionScores
 
     def attend(
         self,
@@ -243,12 +257,12 @@ class Attention:
         heads: Int[Tensor, " head"] | None = None,
     ) -> Float[Tensor, "head *batch query d_head"]:
         """The value each query gathers: softmax of the scaled, capped and masked scores, times the values."""
-        scores = (q * self.scale) @ k.transpose(-2, -1)
+        scores = (q * self.scores.scale) @ k.transpose(-2, -1)
         if positional.bias is not None:
             bias = positional.bias if heads is None else positional.bias[heads]
             scores = scores + bias.view(len(bias), *[1] * (scores.ndim - 2), -1).to(scores.dtype)
-        if self.soft_cap is not None:
-            scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
+        if self.scores.soft_cap is not None:
+            scores = self.scores.soft_cap * torch.tanh(scores / self.scores.soft_cap)
         pattern = scores.masked_fill(~positional.allowed, -torch.inf).softmax(dim=-1)
         return pattern @ v
 
@@ -256,5 +270,5 @@ class Attention:
         self, z: Float[Tensor, "selected *batch pos d_head"], heads: Int[Tensor, " selected"] | None = None
     ) -> Float[Tensor, "selected *batch pos d_model"]:
         """What each selected head adds to the residual stream, before any post norm."""
-        output = self.output if heads is None else self.output[heads]
+        output = self.output.weight if heads is None else self.output.weight[heads]
         return torch.bmm(z.flatten(1, -2), output).view(*z.shape[:-1], output.shape[-1])

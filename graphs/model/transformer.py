@@ -166,12 +166,12 @@ class Model:
         scales: list[Scales] = []
         for layer, indices, positional in zip(self.layers, graph.layers, positionals, strict=True):
             heads, inside = layer.attend(residual, positional)
-            post = layer.attention.post_norm
+            post = layer.attention.output.post_norm
             found = replace(inside, heads=None if post is None else post.scale(heads.sum(0)))
             heads = heads if found.heads is None else heads * found.heads
             scales.append(found)
             outputs[indices.heads.start : indices.heads.stop] = heads
-            after = residual + heads.sum(0) + layer.attention.output_bias
+            after = residual + heads.sum(0) + layer.attention.output.bias
             if layer.mlp is not None and indices.mlp is not None:
                 wrote = outputs[indices.mlp.sender] = layer.mlp(residual if graph.parallel else after)
                 after = after + wrote
@@ -186,7 +186,7 @@ class Model:
         """The residual stream that the final norm reads, by our own arithmetic."""
         self.check(tokens)
         outputs = self.trace(self.embed(tokens), self.positionals(tokens.shape[1])).outputs
-        return outputs.sum(0) + sum(layer.attention.output_bias for layer in self.layers)
+        return outputs.sum(0) + sum(layer.attention.output.bias for layer in self.layers)
 
     def fingerprint(self, dtype: torch.dtype | None = None) -> str:
         """SHA-256 of all weights in that precision (None: their own), by name, whatever device they are on.

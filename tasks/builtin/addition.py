@@ -12,10 +12,10 @@ import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations, is_held_out
 from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 NUMBERS = words(
     """
@@ -66,9 +66,8 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=template.format(written[third], written[fourth]),
         answers=(" " + written[first + second],),
         distractors=(" " + written[third + fourth],),
-        template=template,
-        filling=tuple(words.items()),
-        answers_as="first-difference",
+        wording=Wording.of(words, template),
+        scoring=Scoring(answers_as="first-difference"),
     )
 
 
@@ -147,9 +146,8 @@ def _write(words: Mapping[str, str], notation: Notation) -> TextPair | None:
         corrupt=template.format(addends[third], addends[fourth]),
         answers=_said(first + second, sums),
         distractors=_said(third + fourth, sums),
-        template=template,
-        filling=tuple(words.items()),
-        answers_as="first-difference",
+        wording=Wording.of(words, template),
+        scoring=Scoring(answers_as="first-difference"),
     )
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations
 from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 NOUNS = {
     noun: noun + "s"
@@ -71,8 +71,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=template.format(wrong, near, preposition=words["preposition"]),
         answers=(" " + verbs[number],),
         distractors=(" " + verbs[1 - number],),
-        template=f"{template.split()[0]}, {'same' if number == other else 'opposite'} number",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"{template.split()[0]}, {'same' if number == other else 'opposite'} number"),
     )
 
 
@@ -139,8 +138,7 @@ def _sentences(between: str, prepositions: tuple[str, ...] = PREPOSITIONS) -> Te
             corrupt=opening.format(wrong) + filler,
             answers=(" " + openings[opening][number],),
             distractors=(" " + openings[opening][1 - number],),
-            template=opening.split()[0],
-            filling=tuple(words.items()),
+            wording=Wording.of(words, opening.split()[0]),
         )
 
     nouns = {f"attractor {nth + 1}": tuple(NOUNS) for nth in range(attractors)}

@@ -11,10 +11,10 @@ from functools import partial
 
 import numpy as np
 
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Rows, Slots
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 COLUMNS = ("word", "opposite")
 
@@ -61,8 +61,7 @@ def write(
         corrupt=template.format(word=other[given]),
         answers=(" " + one[asked],),
         distractors=(" " + other[asked],),
-        template=words["template"],
-        filling=tuple(words.items()),
+        wording=Wording.of(words, words["template"]),
     )
 
 

@@ -13,10 +13,10 @@ from functools import partial
 import numpy as np
 
 from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 COLOURS = words("red blue green yellow black white brown orange purple pink gray gold")
 THINGS = words(
@@ -53,8 +53,7 @@ def write(words: Mapping[str, str], templates: Sequence[str] = TEMPLATES) -> Tex
         corrupt=sentence(asked=things[corrupt]),
         answers=(" " + colours[clean],),
         distractors=tuple(" " + colour for colour in colours if colour != colours[clean]),
-        template=f"{words['asked']}, {words['template']}",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"{words['asked']}, {words['template']}"),
     )
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations, is_held_out
 from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 ARGUMENTS = words(
     """
@@ -83,8 +83,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=_method(words["function"], others, strangers, nouns),
         answers=(" " + arguments[2],),
         distractors=tuple(" " + name for name in arguments if name != arguments[2]),
-        template=f"{len(arguments)} arguments",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"{len(arguments)} arguments"),
     )
 
 
@@ -165,8 +164,7 @@ def _methods(
             corrupt=method(others, strangers),
             answers=(" " + asked,),
             distractors=tuple(" " + name for name in arguments if name != asked),
-            template=f"{count} arguments",
-            filling=tuple(words.items()),
+            wording=Wording.of(words, f"{count} arguments"),
         )
 
     described = len(documented)

@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 
 from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Rows, Slots
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 FEMALE = words(
     """
@@ -70,8 +70,7 @@ def write(
         corrupt=template.format(person=other["person"]),
         answers=(" " + pronouns[one["gender"]],),
         distractors=(" " + pronouns[other["gender"]],),
-        template=words["template"],
-        filling=tuple(words.items()),
+        wording=Wording.of(words, words["template"]),
     )
 
 

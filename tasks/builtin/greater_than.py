@@ -13,10 +13,10 @@ import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations
 from acdc.tasks.builtin.vocabulary import WORDS, words
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 NOUNS = words(
     """
@@ -54,9 +54,8 @@ def write(words: Mapping[str, str]) -> TextPair:
         answers=tuple(f"{later:02}" for later in range(year + 1, 100)),
         # The year 00 is left out: a number such as 1700 is one token in many tokenizers.
         distractors=tuple(f"{earlier:02}" for earlier in range(1, year + 1)),
-        template=noun,
-        filling=tuple(words.items()),
-        answers_as="first-difference",
+        wording=Wording.of(words, noun),
+        scoring=Scoring(answers_as="first-difference"),
     )
 
 
@@ -119,9 +118,8 @@ def _write(words: Mapping[str, str], wording: str, corrupt: str) -> TextPair:
         corrupt=wording.format(**{**words, "year": corrupt}),
         answers=tuple(f"{later:02}" for later in range(year + 1, 100)),
         distractors=earlier,
-        template=words["noun"],
-        filling=tuple(words.items()),
-        answers_as="first-difference",
+        wording=Wording.of(words, words["noun"]),
+        scoring=Scoring(answers_as="first-difference"),
     )
 
 
@@ -137,9 +135,8 @@ def _write_over_the_border(words: Mapping[str, str]) -> TextPair:
         corrupt=OPEN.format(**words, year="01"),
         answers=tuple(f" {later}" for later in range(century + 1, century + 4)),
         distractors=tuple(f" {earlier}" for earlier in range(CENTURIES[0] - 1, century + 1)),
-        template=words["noun"],
-        filling=tuple(words.items()),
-        answers_as="first-difference",
+        wording=Wording.of(words, words["noun"]),
+        scoring=Scoring(answers_as="first-difference"),
     )
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from acdc.tasks.builtin.combinations import Combinations
 from acdc.tasks.builtin.ioi import NAMES
 from acdc.tasks.builtin.vocabulary import LETTERS, WORDS
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 LONGEST = 8
 
@@ -58,8 +58,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=" ".join(other[: len(first) + repeated]),
         answers=(" " + first[repeated],),
         distractors=(" " + first[wrong],),
-        template=f"{len(first)} words",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"{len(first)} words"),
     )
 
 
@@ -124,8 +123,7 @@ def _repeats(
             corrupt=" ".join(other[: len(clean)]),
             answers=(" " + first[until],),
             distractors=(" " + first[wrong],),
-            template=f"{until} repeated",
-            filling=tuple(words.items()),
+            wording=Wording.of(words, f"{until} repeated"),
         )
 
     longest = length * rounds + (1 if only_last else max(repeated))

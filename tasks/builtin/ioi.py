@@ -13,10 +13,10 @@ import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations, is_held_out
 from acdc.tasks.builtin.vocabulary import LETTERS, words
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 NAMES = words(
     """
@@ -75,8 +75,7 @@ def write(words: Mapping[str, str], templates: Sequence[str] = TEMPLATES) -> Tex
         corrupt=templates[int(which)].format(*others, **things),
         answers=(" " + receiver,),
         distractors=(" " + giver,),
-        template=f"{order} {which}",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"{order} {which}"),
     )
 
 
@@ -186,8 +185,7 @@ def _three(templates: tuple[str, ...], givers: int) -> TemplatePrompts:
             corrupt=sentence(*strangers),
             answers=tuple(" " + name for name in rest),
             distractors=tuple(" " + name for name in giving),
-            template=f"{words['odd one out']}, {words['template']}",
-            filling=tuple(words.items()),
+            wording=Wording.of(words, f"{words['odd one out']}, {words['template']}"),
         )
 
     which = tuple(str(number) for number in range(len(templates)))

@@ -12,10 +12,10 @@ import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations
 from acdc.tasks.builtin.vocabulary import DIGITS, LETTERS, WORDS, words
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 SYMBOLS = (*LETTERS, *DIGITS, *WORDS)
 _KINDS = {"letters": LETTERS, "digits": DIGITS, "words": WORDS}
@@ -52,9 +52,8 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=_repeat(other, length),
         answers=(" " + clean[length % len(clean)],),
         distractors=(" " + other[length % len(other)],),
-        template=f"{kind}, period {period}",
-        filling=tuple(words.items()),
-        answers_as="first-difference",
+        wording=Wording.of(words, f"{kind}, period {period}"),
+        scoring=Scoring(answers_as="first-difference"),
     )
 
 
@@ -136,9 +135,8 @@ def _sequences(
             corrupt=sides[1],
             answers=(" " + clean[length % period],),
             distractors=(" " + corrupt[length % other],),
-            template=f"{length} symbols",
-            filling=tuple(words.items()),
-            answers_as="first-difference",
+            wording=Wording.of(words, f"{length} symbols"),
+            scoring=Scoring(answers_as="first-difference"),
         )
 
     indices = {"length": tuple(map(str, lengths))}

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from acdc.tasks.builtin.vocabulary import words
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 LETTERS = ("A", "B", "C", "D", "E", "F", "G", "H")
 FILLERS = words("the of and by in on at to")
@@ -41,8 +41,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=f"So {' '.join(listed('other word', words))}",
         answers=(" " + letter.lower(),),
         distractors=(" " + other.lower(),),
-        template=f"the letter is {letter}",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"the letter is {letter}"),
     )
 
 
@@ -86,8 +85,7 @@ def _letters(index: int, another: bool = False) -> TemplatePrompts:
             corrupt=sides[1],
             answers=(" " + letter.lower(),),
             distractors=(" " + other.lower(),),
-            template=f"the letter is {letter}",
-            filling=tuple(words.items()),
+            wording=Wording.of(words, f"the letter is {letter}"),
         )
 
     return TemplatePrompts.of(

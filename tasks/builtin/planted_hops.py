@@ -12,10 +12,10 @@ from itertools import permutations
 
 import numpy as np
 
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 LETTERS = ("A", "B", "C", "D", "E", "F", "G", "H")
 PAIRS = 4
@@ -41,8 +41,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=corrupt.text,
         answers=(" " + clean.answer.lower(),),
         distractors=(" " + corrupt.answer.lower(),),
-        template=f"pair {clean.capitals.index(clean.asked) + 1} is asked for",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"pair {clean.capitals.index(clean.asked) + 1} is asked for"),
     )
 
 
@@ -128,8 +127,7 @@ def _hops(pairs: int) -> TemplatePrompts:
             corrupt=corrupt,
             answers=(" " + answer.lower(),),
             distractors=(" " + wrong.lower(),),
-            template=f"pair {words['asked']} is asked for",
-            filling=tuple(words.items()),
+            wording=Wording.of(words, f"pair {words['asked']} is asked for"),
         )
 
     numbers = tuple(str(number) for number in range(1, pairs + 1))

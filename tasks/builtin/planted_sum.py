@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from acdc.tasks.builtin.planted_copy import FILLERS
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 CAPITALS = ("A", "B", "C", "D", "E", "F")
 SIZE = len(CAPITALS)
@@ -47,8 +47,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=_text(listed("other word", words), third, fourth),
         answers=(f" {(first + second) % SIZE}",),
         distractors=(f" {(third + fourth) % SIZE}",),
-        template=f"the first letter is {CAPITALS[first]}",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"the first letter is {CAPITALS[first]}"),
     )
 
 

@@ -13,10 +13,10 @@ from itertools import permutations
 import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations, is_held_out
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 KEYS = ("A", "B", "C", "D")
 PLACES = ("first", "second", "third", "fourth")
@@ -86,8 +86,7 @@ def paired(clean: Lookup, corrupt: Lookup, words: Mapping[str, str]) -> TextPair
         corrupt=corrupt.text,
         answers=(f" {clean.answer}",),
         distractors=(f" {corrupt.answer}",),
-        template=f"the {PLACES[clean.keys.index(clean.asked)]} key is asked for",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"the {PLACES[clean.keys.index(clean.asked)]} key is asked for"),
     )
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acdc.tasks.builtin.combinations import Combinations, is_held_out
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 PLACES = {"A": "first", "B": "second", "C": "third", "D": "fourth"}
 DIGITS = ("0", "1", "2", "3", "4")
@@ -86,8 +86,7 @@ def paired(clean: Pick, corrupt: Pick, words: Mapping[str, str]) -> TextPair:
         corrupt=corrupt.text,
         answers=(f" {clean.answer}",),
         distractors=(f" {corrupt.answer}",),
-        template=f"the {PLACES[clean.place]} digit is picked",
-        filling=tuple(words.items()),
+        wording=Wording.of(words, f"the {PLACES[clean.place]} digit is picked"),
     )
 
 

@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 
 from acdc.tasks.builtin.vocabulary import LETTERS, words
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 DAYS = words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 MONTHS = words("January February March April May June July August September October November December")
@@ -60,9 +60,8 @@ def write(
         corrupt=template.format(*corrupt),
         answers=(" " + clean[shown],),
         distractors=(" " + corrupt[shown],),
-        template=words["template"],
-        filling=tuple(words.items()),
-        answers_as="first-difference",
+        wording=Wording.of(words, words["template"]),
+        scoring=Scoring(answers_as="first-difference"),
     )
 
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 LETTERS = ("w", "x", "y", "z")
 LONGEST = 5
@@ -40,9 +40,8 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=" ".join(corrupt),
         answers=(" <number>",),
         distractors=(" w",),
-        position=position,
-        template=f"{len(clean)} letters",
-        filling=tuple(words.items()),
+        scoring=Scoring(position),
+        wording=Wording.of(words, f"{len(clean)} letters"),
     )
 
 

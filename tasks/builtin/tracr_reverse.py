@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from acdc.tasks.pairs import Scoring, TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots, listed, numbered
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 LETTERS = ("a", "b", "c", "d")
 LONGEST = 5
@@ -43,9 +43,8 @@ def write(words: Mapping[str, str]) -> TextPair | None:
         corrupt=" ".join(corrupt),
         answers=(" " + clean[opposite],),
         distractors=(" " + corrupt[opposite],),
-        position=position,
-        template=f"{len(clean)} letters",
-        filling=tuple(words.items()),
+        scoring=Scoring(position),
+        wording=Wording.of(words, f"{len(clean)} letters"),
     )
 
 

@@ -18,11 +18,10 @@ from acdc.tasks.files.forms import AbstractForm
 from acdc.tasks.files.records import Columns, Field, Record, read_table, read_yaml
 from acdc.tasks.files.wording import plain
 from acdc.tasks.files.wording import problems as wrong_by_form
-from acdc.tasks.pairs import AnswersAs, ChatTemplate
+from acdc.tasks.pairs import AnswersAs, ChatTemplate, Scoring, TextPair, Wording
 from acdc.tasks.prompts import AbstractPromptSource, ListedPrompts, TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair
 
 _COLUMNS = Columns(
     tuple(name for name, field in PromptForm.model_fields.items() if field.is_required()),
@@ -146,14 +145,19 @@ def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[P
 
 def _measured(prompts: AbstractPromptSource, answers_as: AnswersAs, chat: ChatTemplate | None) -> AbstractPromptSource:
     """The same prompts, put into this template, their answers and distractors measured in this way."""
+
+    def measured(pair: TextPair) -> TextPair:
+        scoring = replace(pair.scoring, answers_as=answers_as)
+        return replace(pair, scoring=scoring, wording=replace(pair.wording, chat=chat))
+
     match prompts:
         case ListedPrompts(texts, places):
-            return ListedPrompts(tuple(replace(text, answers_as=answers_as, chat=chat) for text in texts), places)
+            return ListedPrompts(tuple(map(measured, texts)), places)
         case TemplatePrompts(_, Slots(choices, write)):
 
             def written(words: Mapping[str, str]) -> TextPair | None:
                 pair = write(words)
-                return None if pair is None else replace(pair, answers_as=answers_as, chat=chat)
+                return None if pair is None else measured(pair)
 
             return TemplatePrompts.of(Slots(choices, written))
         case _:
@@ -241,7 +245,7 @@ def _pair(row: Record, problems: list[PromptProblem]) -> TextPair | None:
         return None
     if len(problems) > before:
         return None
-    return TextPair(clean, corrupt, answers, distractors, form.position, form.template or "")
+    return TextPair(clean, corrupt, answers, distractors, Scoring(form.position), Wording(form.template or ""))
 
 
 def _text(record: Record, key: str) -> str:

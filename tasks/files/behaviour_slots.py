@@ -13,9 +13,9 @@ from typing import final
 
 from acdc.tasks.errors import PromptProblem, nearest
 from acdc.tasks.files.records import Field, Record, describe
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Rows, Slots
-from acdc.tasks.tokenisation import TextPair
 
 _SLOT = re.compile(r"{([^{}]*)}")
 _TEMPLATE = "template"
@@ -195,8 +195,7 @@ def filled(
             corrupt=fill(template.corrupt),
             answers=tuple(map(fill, template.answers)),
             distractors=tuple(map(fill, template.distractors)),
-            template=template.template or filling[_TEMPLATE],
-            filling=tuple(filling.items()),
+            wording=Wording.of(filling, template.wording.template or filling[_TEMPLATE]),
         )
 
     used = set().union(*(_names(pair) for pair, _ in templates))

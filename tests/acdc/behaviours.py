@@ -5,10 +5,13 @@ corrupt twin.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 
 from acdc.graphs.model import Model
+from acdc.tasks.pairs import ScoredPosition
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.tokenisation import TextPair, TokenPair
 
@@ -35,5 +38,11 @@ def behaviour(model: Model, lengths: Sequence[int], seed: int = 0) -> PromptPair
             distractors = tuple(dict.fromkeys(others[1 : 2 + (len(pairs) % 3 == 2)]))
             if answer not in distractors:
                 break
-        pairs.append(TokenPair(tuple(clean.tolist()), tuple(corrupt.tolist()), position, (answer,), distractors, TEXT))
+        scored = ScoredPosition(position, (answer,), distractors)
+        pairs.append(TokenPair(tuple(clean.tolist()), tuple(corrupt.tolist()), (scored,), TEXT))
     return PromptPairs(tuple(pairs))
+
+
+def rescored(pair: TokenPair, **changes: Any) -> TokenPair:
+    """The pair with a first scored position of which these fields are changed."""
+    return replace(pair, scored=(replace(pair.scored[0], **changes), *pair.scored[1:]))

@@ -23,7 +23,7 @@ from acdc.tasks.metrics import LogitDifference
 from acdc.tasks.pairs import ScoredPosition, TextPair
 from acdc.tasks.prompts import AbstractPromptSource, PromptPairs, TemplatePrompts
 from acdc.tasks.token_ids import write
-from tests.acdc.behaviours import behaviour
+from tests.acdc.behaviours import behaviour, rescored
 from tests.checkpoints import Checkpoints
 
 
@@ -50,8 +50,8 @@ def listed(model: Model, right: Sequence[bool]) -> tasks.Task:
 
 def test_a_prompt_is_right_where_the_likeliest_token_is_an_answer_at_every_position(measurable: Problem) -> None:
     pairs = measurable.pairs.pairs
-    wrong = replace(pairs[0], answers=pairs[0].distractors, distractors=pairs[0].answers)
-    half = replace(pairs[1], also=(ScoredPosition(0, (0,), (1,)), ScoredPosition(1, (0,), (1,))))
+    wrong = rescored(pairs[0], answers=pairs[0].distractors, distractors=pairs[0].answers)
+    half = replace(pairs[1], scored=(*pairs[1].scored, ScoredPosition(0, (0,), (1,)), ScoredPosition(1, (0,), (1,))))
     problem = replace(measurable, pairs=replace(measurable.pairs, pairs=(wrong, half, pairs[2])))
     assert correct(problem).tolist() == [False, False, True]
     assert correct(measurable).all()
@@ -158,11 +158,13 @@ def test_drawing_ends_where_there_are_no_more_prompts(llama: Model) -> None:
 
 def test_the_record_says_how_many_are_right_and_evaluation_leaves_the_others_out_again(llama: Model) -> None:
     mixed = listed(llama, [True, False, True, True, False, True, True])
-    every = acdc.discover(mixed, llama, method="exact", goal=Edges(20), setup=Setup("kl", prompts=3, dtype="float64"))
+    every = acdc.discover(
+        mixed, llama, method="exact", goal=Edges(20), setup=Setup("kl", prompts=3).on(dtype="float64")
+    )
     counts = [every.circuit.provenance["prompts"][side] for side in ("discovery", "judgement")]
     assert sum(side["right"] for side in counts) == round(every.faithfulness.accuracy.full * 3) + counts[0]["right"]
     assert [side["count"] for side in counts] == [3, 3]
-    setup = Setup("kl", prompts=2, dtype="float64", only_correct=True)
+    setup = Setup("kl", prompts=2, only_correct=True).on(dtype="float64")
     only = acdc.discover(mixed, llama, method="exact", goal=Edges(20), setup=setup)
     said = only.circuit.provenance["prompts"]
     assert (said["only_correct"], said["discovery"]["right"], said["judgement"]["right"]) == (True, 2, 2)

@@ -133,14 +133,14 @@ def test_shipped_models_are_described_by_their_files_and_cards() -> None:
 
 def test_a_named_model_has_the_precision_of_the_setup(checkpoints: Checkpoints) -> None:
     path = str(checkpoints.path("gpt2"))
-    assert load_named(path, Setup(dtype="float64")).dtype == torch.float64
+    assert load_named(path, Setup().on(dtype="float64")).dtype == torch.float64
     assert load_named(path, Setup()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(BadSetting, match=rf"the device '{device}' cannot be used here .*; try --device cpu"):
-        load_named("periodic-2l", Setup(device=device))
+        load_named("periodic-2l", Setup().on(device))
 
 
 def test_a_directory_without_a_checkpoint_and_a_hub_without_network_are_two_messages(tmp_path: Path) -> None:

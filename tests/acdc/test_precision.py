@@ -42,7 +42,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def periodic(dtype: str) -> Problem:
-    setup = Setup(prompts=4, dtype=dtype)
+    setup = Setup(prompts=4).on(dtype=dtype)
     return problems(acdc.get_task("periodic"), load_named("periodic-2l", setup), setup)[0]
 
 
@@ -73,7 +73,7 @@ def test_a_discovery_in_half_precision_ends_with_a_circuit(method: str) -> None:
     of = known("and", 4, dtype=torch.bfloat16)
     goal = Threshold(0.5) if method in PRUNING else Edges(12)
     how = quick(method)
-    found = discover(of.task, of.model, method=how, goal=goal, setup=Setup(prompts=4, dtype="bfloat16"))
+    found = discover(of.task, of.model, method=how, goal=goal, setup=Setup(prompts=4).on(dtype="bfloat16"))
     assert 0 < len(found.circuit) <= 12
     assert all(math.isfinite(score) for score in found.circuit.scores.values())
     assert math.isfinite(found.faithfulness.normalised.value)

@@ -20,7 +20,7 @@ from acdc.tasks.errors import BadPrompts
 from acdc.tasks.metrics import Accuracy, KLDivergence, LogitDifference, Targets
 from acdc.tasks.prompts import PromptPairs
 from tests.acdc.algorithms.walks import ended
-from tests.acdc.behaviours import behaviour
+from tests.acdc.behaviours import behaviour, rescored
 from tests.native_bridges import native_model
 
 
@@ -122,7 +122,7 @@ def test_a_change_that_cancels_over_the_prompts_is_noise(measurable: Problem) ->
 
 
 def test_a_model_that_does_the_opposite_shows_no_behaviour(measurable: Problem) -> None:
-    pairs = tuple(replace(p, answers=p.distractors, distractors=p.answers) for p in measurable.pairs.pairs)
+    pairs = tuple(rescored(p, answers=p.distractors, distractors=p.answers) for p in measurable.pairs.pairs)
     full, none = measurable.bounds
     with pytest.raises(UnmeasurableBehaviour, match=rf"by only {none - full:.3g}".replace("+", r"\+")):
         _ = replace(measurable, pairs=PromptPairs(pairs)).bounds
@@ -176,6 +176,6 @@ def test_an_answer_that_the_model_cannot_give_is_refused() -> None:
     model = native_model("relu", d_vocab=64, d_vocab_out=5)
     pairs = behaviour(model, (5, 7))
     Problem(model, pairs, LogitDifference()).measure([Circuit.empty(model.graph)])
-    wrong = PromptPairs(tuple(replace(pair, distractors=(9,)) for pair in pairs.pairs))
+    wrong = PromptPairs(tuple(rescored(pair, distractors=(9,)) for pair in pairs.pairs))
     with pytest.raises(BadPrompts, match=r"(?s)no logit for an answer.*ids below 5"):
         Problem(model, wrong, LogitDifference()).measure([Circuit.empty(model.graph)])

@@ -49,7 +49,7 @@ def test_setup_and_search_are_those_said() -> None:
             algorithm={"name": "eap", "settings": {"name": "eap"}, "goal": {"kind": "Edges", "count": 5}},
         )
     )
-    assert origin.setup() == Setup("kl", "mean", 8, 3, dtype="float64", only_correct=True)
+    assert origin.setup() == Setup("kl", "mean", 8, 3, only_correct=True).on(dtype="float64")
     assert origin.search() == (Method("eap"), Edges(5))
     assert (origin.task_name(), origin.model_name()) == ("/there/t.yaml", "m")
     assert set(origin.measurement()) == set(MEASUREMENT)

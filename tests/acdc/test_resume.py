@@ -25,7 +25,7 @@ from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Setup, Threshol
 
 @cache
 def periodic(dtype: str) -> Model:
-    return load_named("periodic-2l", Setup(dtype=dtype))
+    return load_named("periodic-2l", Setup().on(dtype=dtype))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Asked:
         """The circuit.json, but for the time it was made."""
         result = acdc.discover(
             "periodic",
-            periodic(self.setup.dtype),
+            periodic(self.setup.compute.dtype),
             method=self.method,
             goal=self.goal,
             setup=self.setup,
@@ -152,7 +152,7 @@ def test_without_resume_a_checkpoint_is_started_over(tmp_path: Path) -> None:
         ),
         (Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3, ablation="zero")), "ablation was 'resample', is now"),
         (Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3, metric="kl")), "metric was .*'logit_difference'"),
-        (Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3, dtype="float64")), "model was .* now .*'float64'"),
+        (Asked(Method(), KeptFaithfulness(0.9), Setup(prompts=3).on(dtype="float64")), "model was .* now .*'float64'"),
     ],
     ids=["goal", "method", "seed", "ablation", "metric", "dtype"],
 )

@@ -12,7 +12,19 @@ import torch
 
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
-from acdc.settings import DTYPES, GOALS, Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Setup, Threshold, as_goal
+from acdc.settings import (
+    DTYPES,
+    GOALS,
+    Compute,
+    Edges,
+    Goal,
+    KeptAccuracy,
+    KeptFaithfulness,
+    MeanKL,
+    Setup,
+    Threshold,
+    as_goal,
+)
 from acdc.tasks.errors import UnknownMetric
 
 
@@ -36,14 +48,23 @@ def test_an_unknown_metric_is_told_the_nearest() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_precisions_are_those_of_torch(dtype: str) -> None:
-    assert str(Setup(dtype=dtype).torch_dtype) == f"torch.{dtype}"
-    assert torch.zeros(1, dtype=Setup(dtype=dtype).torch_dtype).is_floating_point()
+    assert str(Compute(dtype=dtype).torch_dtype) == f"torch.{dtype}"
+    assert torch.zeros(1, dtype=Compute(dtype=dtype).torch_dtype).is_floating_point()
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float", "Tensor"])
 def test_a_dtype_that_is_no_precision_is_refused(dtype: str) -> None:
     with pytest.raises(BadSetting, match=rf"unknown dtype '{dtype}'; wanted one of float64"):
-        Setup(dtype=dtype)
+        Compute(dtype=dtype)
+    with pytest.raises(BadSetting, match=rf"unknown dtype '{dtype}'"):
+        Setup().on(dtype=dtype)
+
+
+def test_a_setup_on_another_device_changes_nothing_else() -> None:
+    setup = Setup("kl", "zero", prompts=5, seed=2, only_correct=True).on(dtype="bfloat16")
+    assert setup.on("cuda") == replace(setup, compute=Compute("cuda", "bfloat16"))
+    assert setup.on("cuda").on(dtype="float64").compute == Compute("cuda", "float64")
+    assert setup.on() == setup
 
 
 @pytest.mark.parametrize("prompts", [1, 0, -4])

@@ -35,7 +35,7 @@ def several(measurable: Problem) -> Problem:
     for index, pair in enumerate(measurable.pairs.pairs):
         others = [at for at in range(len(pair.clean)) if at != pair.position][: (2, 0, 1)[index % 3]]
         also = tuple(ScoredPosition(at, (3 + at + index,), (20 + at,)) for at in others)
-        pairs.append(replace(pair, also=also))
+        pairs.append(replace(pair, scored=(*pair.scored, *also)))
     return replace(measurable, pairs=PromptPairs(tuple(pairs)))
 
 
@@ -45,9 +45,7 @@ def alone(problem: Problem) -> list[list[Problem]]:
         [
             replace(
                 problem,
-                pairs=PromptPairs(
-                    (replace(pair, position=one.position, answers=one.answers, distractors=one.distractors, also=()),)
-                ),
+                pairs=PromptPairs((replace(pair, scored=(one,)),)),
                 means_of=problem.pairs,
             )
             for one in pair.scored

@@ -27,7 +27,7 @@ from acdc.judges.sensitivity import sensitivity
 from acdc.problem import Problem
 from acdc.tasks.errors import BadPrompts
 from acdc.tasks.metrics import AbstractMetric, Accuracy, KLDivergence, LogitDifference, NegativeLogLikelihood, metric
-from acdc.tasks.pairs import TokenPair
+from acdc.tasks.pairs import ScoredPosition, TokenPair
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.whole import of_whole
 from tests.acdc.algorithms.walks import ended
@@ -106,9 +106,7 @@ def test_a_circuit_is_measured_at_every_token_of_the_answer_in_one_sequence(
                 prompt,
                 clean=prompt.clean + answer[:-1],
                 corrupt=prompt.corrupt + answer[:-1],
-                position=len(prompt.clean) - 1 + at,
-                answers=(token,),
-                distractors=((token + 1) % 20,),
+                scored=(ScoredPosition(len(prompt.clean) - 1 + at, (token,), ((token + 1) % 20,)),),
             )
             for at, token in enumerate(answer)
         )
@@ -127,8 +125,8 @@ def test_a_circuit_is_measured_at_every_token_of_the_answer_in_one_sequence(
 
 def test_it_is_right_where_the_model_says_the_whole_answer(whole: Problem) -> None:
     assert correct(whole).tolist() == [True] * 4
-    wrong = replace(whole.pairs.pairs[1].also[0], answers=(17,))
-    pairs = PromptPairs((replace(whole.pairs.pairs[1], also=(wrong, *whole.pairs.pairs[1].also[1:])),))
+    first, second, *others = whole.pairs.pairs[1].scored
+    pairs = PromptPairs((replace(whole.pairs.pairs[1], scored=(first, replace(second, answers=(17,)), *others)),))
     assert correct(replace(whole, pairs=pairs)).tolist() == [False]
     for case in cases(whole, Circuit.full(whole.graph), "here"):
         assert case.model.right
@@ -149,7 +147,8 @@ def test_scores_add_up_over_tokens(whole: Problem) -> None:
         for one in pair.scored:
             clean, corrupt = pair.clean + one.before, pair.corrupt + one.before
             [token] = one.answers or one.distractors
-            alone = TokenPair(clean, corrupt, one.position, (token,), ((token + 1) % 20,), TEXT)
+            scored = ScoredPosition(one.position, (token,), ((token + 1) % 20,))
+            alone = TokenPair(clean, corrupt, (scored,), TEXT)
             share = 1 / len(pair.answer_rows) if one.answers else -1 / count
             by_token = replace(whole, pairs=PromptPairs((alone,)), metric=NegativeLogLikelihood())
             wanted += scores(by_token) * share / len(whole.pairs)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from acdc.graphs.model import Model, from_bridge
+from acdc.tasks.pairs import ScoredPosition
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.tokenisation import TextPair, TokenPair
 
@@ -107,5 +108,7 @@ def prompts(model: Model, count: int, length: int, *, seed: int = 0) -> PromptPa
             after = model.logits(torch.stack((clean, corrupt)).to(model.device))[:, -1]
         favour = after[0] - after[1]
         words = (int(favour.argmax()),), (int(favour.argmin()),)
-        pairs.append(TokenPair(tuple(clean.tolist()), tuple(corrupt.tolist()), length - 1, *words, TEXT))
+        pairs.append(
+            TokenPair(tuple(clean.tolist()), tuple(corrupt.tolist()), (ScoredPosition(length - 1, *words),), TEXT)
+        )
     return PromptPairs(tuple(pairs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -111,7 +110,7 @@ def test_masks_are_learned_where_the_model_is(checkpoints: Checkpoints, device: 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("task", ["agreement", "periodic", "siit_lookup", "planted_hops"])
 def test_bounds_decide_as_measuring_does(task: str, dtype: str, device: torch.device) -> None:
-    setup = Setup(prompts=8, dtype=dtype, metric="kl", device=str(device))
+    setup = Setup(prompts=8, metric="kl").on(str(device), dtype)
     problem = problems(tasks.get(task), load_named(tasks.get(task).model, setup), setup)[0]
     algorithm = GreedyPruning(0.02 * effect(problem))
     bounded = algorithm.discover(problem)
@@ -124,7 +123,7 @@ def test_bounds_decide_as_measuring_does(task: str, dtype: str, device: torch.de
 
 def test_a_discovery_is_judged_as_on_the_cpu(device: torch.device) -> None:
     here, there = (
-        acdc.discover("periodic", goal=Threshold(0.3), setup=Setup(prompts=16, dtype="float64", device=where))
+        acdc.discover("periodic", goal=Threshold(0.3), setup=Setup(prompts=16).on(where, "float64"))
         for where in ("cpu", str(device))
     )
     assert there.circuit == here.circuit
@@ -145,11 +144,9 @@ def figures(value: Any) -> list[float]:
 
 
 def test_an_attack_finds_what_it_finds_on_the_cpu(device: torch.device) -> None:
-    setup = Setup(prompts=16, dtype="float64")
+    setup = Setup(prompts=16).on(dtype="float64")
     found = acdc.discover("ioi", goal=Edges(20), method=Method("eap-ig"), setup=setup)
-    here, there = (
-        acdc.attack(found.circuit, setup=replace(setup, device=where), plan=PLAN) for where in ("cpu", str(device))
-    )
+    here, there = (acdc.attack(found.circuit, setup=setup.on(where), plan=PLAN) for where in ("cpu", str(device)))
     assert [case.pair.clean for case in there.found.worst] == [case.pair.clean for case in here.found.worst]
     assert [case.kl for case in there.found.worst] == pytest.approx(
         [case.kl for case in here.found.worst], rel=0, abs=1e-9

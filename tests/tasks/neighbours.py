@@ -14,8 +14,8 @@ def neighbours_of(slots: Slots, pair: TextPair) -> Iterator[tuple[str, str, Text
 
     A slot whose word the prompt does not show, because it is too short for it, changes nothing and is left out.
     """
-    for slot, word in pair.filling:
+    for slot, word in pair.wording.filling:
         for other in slots.choices[slot]:
             changed = slots.rewrite(pair, slot, other) if other != word else None
-            if changed is not None and replace(changed, filling=pair.filling) != pair:
+            if changed is not None and replace(changed, wording=pair.wording) != pair:
                 yield slot, other, changed

@@ -59,15 +59,15 @@ def test_every_task_says_what_it_is(task: tasks.Task) -> None:
 
 
 def test_prompts_have_several_templates(task: tasks.Task, tokenizer: Tokenizer) -> None:
-    assert len({pair.text.template for pair in task.build(tokenizer, 64, seed=0).discovery.pairs}) >= 3
+    assert len({pair.text.wording.template for pair in task.build(tokenizer, 64, seed=0).discovery.pairs}) >= 3
 
 
 def test_writing_a_filling_gives_the_prompt_that_it_is_of(task: tasks.Task) -> None:
     assert task.slots is not None
     for pair in drawn(task.name):
-        assert pair.filling
-        assert task.slots.write(dict(pair.filling)) == pair
-        assert all(word in task.slots.choices[slot] for slot, word in pair.filling)
+        assert pair.wording.filling
+        assert task.slots.write(dict(pair.wording.filling)) == pair
+        assert all(word in task.slots.choices[slot] for slot, word in pair.wording.filling)
 
 
 def test_neighbours_differ_in_one_slot_and_are_prompts_too(task: tasks.Task, tokenizer: Tokenizer) -> None:
@@ -76,17 +76,17 @@ def test_neighbours_differ_in_one_slot_and_are_prompts_too(task: tasks.Task, tok
         neighbours = list(neighbours_of(task.slots, pair))
         assert len(neighbours) >= 5
         for slot, word, changed in neighbours[:: len(neighbours) // 5]:
-            assert set(changed.filling) - set(pair.filling) == {(slot, word)}
-            assert replace(changed, filling=pair.filling) != pair
+            assert set(changed.wording.filling) - set(pair.wording.filling) == {(slot, word)}
+            assert replace(changed, wording=pair.wording) != pair
             assert tokenise(changed, tokenizer)[1] == ()
             if task.name in WORDED:
-                assert set(expected(task.name, changed.clean, changed.position)) == set(changed.answers)
+                assert set(expected(task.name, changed.clean, changed.scoring.position)) == set(changed.answers)
 
 
 @pytest.mark.parametrize("name", WORDED)
 def test_corrupt_prompts_do_not_end_in_the_clean_answer_as_a_rule(name: str) -> None:
     """What follows from the corrupt prompt is another answer, or none."""
-    answered = [expected(name, pair.corrupt, pair.position) for pair in drawn(name)]
+    answered = [expected(name, pair.corrupt, pair.scoring.position) for pair in drawn(name)]
     clean = [pair.answers for pair in drawn(name)]
     assert not any(set(found) == set(right) for found, right in zip(answered, clean, strict=True))
 
@@ -94,7 +94,7 @@ def test_corrupt_prompts_do_not_end_in_the_clean_answer_as_a_rule(name: str) -> 
 @pytest.mark.parametrize("name", WORDED)
 def test_clean_prompts_call_for_their_answers(name: str) -> None:
     for pair in drawn(name):
-        assert set(expected(name, pair.clean, pair.position)) == set(pair.answers), pair
+        assert set(expected(name, pair.clean, pair.scoring.position)) == set(pair.answers), pair
 
 
 def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
@@ -173,7 +173,7 @@ def expected(name: str, prompt: str, position: int = -1) -> tuple[str, ...]:
 )
 def test_the_distractor_is_what_the_corrupt_prompt_calls_for(name: str) -> None:
     for pair in drawn(name):
-        assert expected(name, pair.corrupt, pair.position) == pair.distractors
+        assert expected(name, pair.corrupt, pair.scoring.position) == pair.distractors
 
 
 @pytest.mark.parametrize("name", ["capitals", "gender", "antonyms", "colours"])
@@ -199,7 +199,7 @@ def test_every_letter_of_the_corrupt_prompts_of_tracr_reverse_is_another() -> No
 
 def test_the_clean_prompts_of_tracr_proportion_have_an_x_and_the_corrupt_ones_another_share() -> None:
     for pair in drawn("tracr_proportion"):
-        clean, corrupt = (words(text)[: pair.position + 1].count("x") for text in (pair.clean, pair.corrupt))
+        clean, corrupt = (words(text)[: pair.scoring.position + 1].count("x") for text in (pair.clean, pair.corrupt))
         assert 0 < clean != corrupt
         assert pair.answers == (" <number>",)
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from acdc.tasks.chat import in_chat
 from acdc.tasks.errors import BadPrompts
-from acdc.tasks.pairs import ChatTemplate, TextPair
+from acdc.tasks.pairs import ChatTemplate, Scoring, TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task
@@ -18,7 +18,7 @@ from tests.tasks.chat_tokenizer import PLAIN, STARTED, TRIMMED, chatting
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 CHAT = ChatTemplate("mine.yaml:7")
-TEXT = TextPair("a b", "a c", ("d",), ("e",), chat=CHAT)
+TEXT = TextPair("a b", "a c", ("d",), ("e",), wording=Wording(chat=CHAT))
 
 
 def conversation(tokenizer: PreTrainedTokenizerFast, said: str) -> Sequence[int]:
@@ -42,20 +42,22 @@ def test_a_prompt_is_the_conversation_in_which_a_user_says_it(template: str, bos
 @pytest.mark.parametrize(("position", "token"), [(0, "a"), (1, "▁b"), (2, "<end>"), (-1, "<model>"), (-3, "▁b")])
 def test_positions_count_from_what_the_user_says_and_from_the_end(position: int, token: str) -> None:
     tokenizer = chatting(STARTED, bos=True)
-    pair, _ = tokenise(TextPair("a b", "a c", ("d",), ("e",), position, chat=CHAT), tokenizer)
+    pair, _ = tokenise(TextPair("a b", "a c", ("d",), ("e",), Scoring(position), wording=Wording(chat=CHAT)), tokenizer)
     assert pair is not None
     assert tokenizer.convert_ids_to_tokens(pair.clean[pair.position]) == token
 
 
 def test_slots_are_filled_in_the_template() -> None:
     def write(words: dict[str, str]) -> TextPair:
-        return TextPair(f"a {words['x']}", "a a", ("d",), ("e",), filling=tuple(words.items()), chat=CHAT)
+        return TextPair(
+            f"a {words['x']}", "a a", ("d",), ("e",), wording=Wording(filling=tuple(words.items()), chat=CHAT)
+        )
 
     slots = Slots({"x": ("b", "c", "d", "e")}, write)
     tokenizer = chatting(PLAIN, bos=False)
     task = Task("mine", About("Says."), "a-model", "kl", TemplatePrompts.of(slots))
     for pair in task.build(tokenizer, 2, 0).discovery.pairs:
-        other = slots.rewrite(pair.text, "x", "c" if dict(pair.text.filling)["x"] == "b" else "b")
+        other = slots.rewrite(pair.text, "x", "c" if dict(pair.text.wording.filling)["x"] == "b" else "b")
         assert other is not None
         changed, _ = tokenise(other, tokenizer)
         assert changed is not None
@@ -101,4 +103,4 @@ def test_a_pair_that_is_in_its_template_is_left_as_it_is() -> None:
     tokenizer = chatting(PLAIN, bos=False)
     once = in_chat(TEXT, tokenizer)
     assert in_chat(once, tokenizer) is once
-    assert once.chat == ChatTemplate("mine.yaml:7", applied=True)
+    assert once.wording.chat == ChatTemplate("mine.yaml:7", applied=True)

@@ -125,7 +125,7 @@ def test_everyday_4l_does_what_it_never_saw(behaviour: str) -> None:
 
 @pytest.mark.parametrize("order", ["ABBA", "BABA"])
 def test_everyday_4l_finds_the_indirect_object_in_either_order(order: str) -> None:
-    pairs = [pair for pair in drawn("ioi", Combinations.HELD_OUT, 300) if pair.template.startswith(order)]
+    pairs = [pair for pair in drawn("ioi", Combinations.HELD_OUT, 300) if pair.wording.template.startswith(order)]
     assert accuracy("everyday-4l", pairs) >= 0.95
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, TaskError
+from acdc.tasks.pairs import ScoredPosition, TextPair, Wording
 from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from acdc.tasks.slots import Slots, numbered
-from acdc.tasks.tokenisation import TextPair, TokenPair
+from acdc.tasks.tokenisation import TokenPair
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 LETTERS = tuple("abcdefgh")
@@ -48,10 +50,8 @@ def built(drawn: list[Row]) -> PromptPairs:
             TokenPair(
                 clean=tuple(clean for clean, _ in both),
                 corrupt=tuple(corrupt for _, corrupt in both),
-                position=position,
-                answers=tuple(words[:cut]),
-                distractors=tuple(words[cut:]),
-                text=TextPair("clean", "corrupt", ("a",), ("b",), template=template),
+                scored=(ScoredPosition(position, tuple(words[:cut]), tuple(words[cut:])),),
+                text=TextPair("clean", "corrupt", ("a",), ("b",), wording=Wording(template)),
             )
             for both, position, words, cut, template in drawn
         )
@@ -117,7 +117,9 @@ def test_padded_batches_hold_every_prompt_from_its_first_token_on_and_little_els
 def test_prompts_of_nearly_one_length_share_a_padded_batch_and_others_do_not() -> None:
     text = TextPair("a", "b", ("c",), ("d",))
     lengths = [9, 10, 10, 40]
-    pairs = PromptPairs(tuple(TokenPair((1,) * n, (2,) * n, n - 1, (3,), (4,), text) for n in lengths))
+    pairs = PromptPairs(
+        tuple(TokenPair((1,) * n, (2,) * n, (ScoredPosition(n - 1, (3,), (4,)),), text) for n in lengths)
+    )
     assert [batch.clean.shape for batch in pairs.batches(padded=True)] == [(3, 10), (1, 40)]
 
 
@@ -140,7 +142,9 @@ def test_selection_takes_prompts_in_the_order_asked_for(drawn: list[Row], data: 
     pairs = built(drawn)
     chosen = pairs.select(indices)
     assert chosen.pairs == tuple(pairs.pairs[index] for index in indices)
-    assert [pair.text.template for pair in chosen.pairs] == [pairs.pairs[index].text.template for index in indices]
+    assert [pair.text.wording.template for pair in chosen.pairs] == [
+        pairs.pairs[index].text.wording.template for index in indices
+    ]
     assert chosen.texts() == tuple(pairs.texts()[index] for index in indices)
 
 
@@ -148,19 +152,21 @@ def test_selection_takes_prompts_in_the_order_asked_for(drawn: list[Row], data: 
 @given(rows())
 def test_a_fingerprint_is_blind_to_everything_but_what_model_and_metric_see(drawn: list[Row]) -> None:
     pairs = built(drawn)
-    renamed = PromptPairs(tuple(replace(p, text=replace(p.text, template="other")) for p in pairs.pairs))
+    renamed = PromptPairs(tuple(replace(p, text=replace(p.text, wording=Wording("other"))) for p in pairs.pairs))
     assert renamed.fingerprint() == pairs.fingerprint()
 
 
 @pytest.mark.parametrize("part", ["clean", "corrupt", "position", "answers", "distractors"])
 def test_a_fingerprint_changes_with_each_thing_that_model_and_metric_see(part: str) -> None:
-    pair = TokenPair((1, 2), (1, 3), 1, (4,), (5, 6), TextPair("a", "b", ("c",), ("d",)))
-    changed = replace(pair, **{part: 0 if part == "position" else (7, 8)})
+    pair = TokenPair((1, 2), (1, 3), (ScoredPosition(1, (4,), (5, 6)),), TextPair("a", "b", ("c",), ("d",)))
+    value: dict[str, Any] = {part: 0 if part == "position" else (7, 8)}
+    whole = part in ("clean", "corrupt")
+    changed = replace(pair, **value) if whole else replace(pair, scored=(replace(pair.scored[0], **value),))
     assert PromptPairs((pair,)).fingerprint() != PromptPairs((changed,)).fingerprint()
 
 
 def test_a_fingerprint_never_changes() -> None:
-    pair = TokenPair((1, 2), (1, 3), 1, (4,), (5, 6), TextPair("a", "b", ("c",), ("d",)))
+    pair = TokenPair((1, 2), (1, 3), (ScoredPosition(1, (4,), (5, 6)),), TextPair("a", "b", ("c",), ("d",)))
     assert PromptPairs((pair,)).fingerprint() == "16d6ebfd7d6b44de0fb52ad77caec9658381303371889da6cce7b5b77ff7736e"
 
 
@@ -223,7 +229,7 @@ def worded(filling: Mapping[str, str]) -> TextPair | None:
     if len(set(words)) < 10:
         return None
     sides = " ".join(words[:5]), " ".join(words[5:])
-    return TextPair(*sides, (f" {words[0]}",), (f" {words[1]}",), filling=tuple(filling.items()))
+    return TextPair(*sides, (f" {words[0]}",), (f" {words[1]}",), wording=Wording.of(filling))
 
 
 def test_where_words_of_several_tokens_leave_hardly_a_prompt_the_others_are_drawn_without_them() -> None:
@@ -239,7 +245,7 @@ def test_where_words_of_several_tokens_leave_hardly_a_prompt_the_others_are_draw
 
 def test_words_that_are_in_the_way_are_named() -> None:
     def copied(filling: Mapping[str, str]) -> TextPair:
-        return TextPair("a b", "b a", (f" {filling['word 1']}",), (" a",), filling=tuple(filling.items()))
+        return TextPair("a b", "b a", (f" {filling['word 1']}",), (" a",), wording=Wording.of(filling))
 
     toy = ToyTokenizer((" a", " b"))
     source = TemplatePrompts.of(Slots(numbered("word", [tuple("mnopqrstuv")] * 2), copied))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from acdc.tasks.errors import BadPrompts, TaskError
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import TemplatePrompts
 from acdc.tasks.slots import Rows, Slots, listed, numbered
-from acdc.tasks.tokenisation import TextPair
 from tests.tasks.neighbours import neighbours_of
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
@@ -21,7 +21,7 @@ def write(words: Mapping[str, str]) -> TextPair | None:
     if words["first"] == words["second"]:
         return None
     shown = words["first"] if words["mood"] == "short" else f"{words['first']} {words['second']}"
-    return TextPair(shown, "x", (" y",), (" z",), filling=tuple(words.items()))
+    return TextPair(shown, "x", (" y",), (" z",), wording=Wording.of(words))
 
 
 SLOTS = Slots({"first": ("a", "b", "c"), "second": ("a", "b"), "mood": ("short", "long")}, write)
@@ -32,7 +32,7 @@ assert LONG is not None
 def test_a_word_can_be_changed_in_one_slot() -> None:
     changed = SLOTS.rewrite(LONG, "first", "c")
     assert changed is not None
-    assert (changed.clean, dict(changed.filling)["first"]) == ("c b", "c")
+    assert (changed.clean, dict(changed.wording.filling)["first"]) == ("c b", "c")
 
 
 def test_a_filling_that_makes_no_prompt_is_none() -> None:
@@ -58,7 +58,7 @@ def test_a_word_that_the_prompt_does_not_show_makes_no_neighbour() -> None:
 
 def test_draws_take_every_filling_that_makes_a_prompt_equally_often() -> None:
     rng = np.random.default_rng(0)
-    drawn = Counter(SLOTS.draw(rng).filling for _ in range(800))
+    drawn = Counter(SLOTS.draw(rng).wording.filling for _ in range(800))
     assert len(drawn) == 8
     assert max(drawn.values()) < 2 * min(drawn.values())
 
@@ -67,7 +67,7 @@ def test_what_is_not_admitted_is_neither_drawn_nor_written() -> None:
     some = SLOTS.where(lambda words: words["first"] == "c")
     rng = np.random.default_rng(0)
     assert {some.draw(rng).clean[0] for _ in range(20)} == {"c"}
-    assert some.write(dict(LONG.filling)) is None
+    assert some.write(dict(LONG.wording.filling)) is None
 
 
 def test_slots_that_make_no_prompt_are_refused() -> None:

@@ -33,7 +33,7 @@ def test_lists_of_ids_are_the_prompts_that_they_say() -> None:
         ((1, 7, 4), (1, 9, 4), 2),
         ((1, 8, 4, 5), (1, 9, 4, 5), 3),
     ]
-    assert (pairs[3].answers, pairs[3].distractors, pairs[3].also) == ((8, 6), (9,), ())
+    assert pairs[3].scored == (ScoredPosition(3, (8, 6), (9,)),)
 
 
 def test_a_prompt_may_be_scored_at_several_positions() -> None:

@@ -13,7 +13,8 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
 from acdc.tasks.errors import BadPrompts
-from acdc.tasks.tokenisation import TextPair, TokenPair, tokenise
+from acdc.tasks.pairs import Scoring, TextPair
+from acdc.tasks.tokenisation import TokenPair, tokenise
 from tests.tasks.toy_tokenizer import BOS, ToyTokenizer
 
 WORDS = ("a", " a", " b", " c", " red", "re", "x")
@@ -55,13 +56,13 @@ def test_the_start_token_comes_once_and_the_end_token_never(bos: bool, eos: bool
 
 @pytest.mark.parametrize(("position", "place"), [(-1, 2), (-2, 1), (0, 1), (1, 2)])
 def test_a_position_counts_the_prompts_own_tokens(position: int, place: int) -> None:
-    text = TextPair("a b", "a c", (" red",), (" b",), position=position)
+    text = TextPair("a b", "a c", (" red",), (" b",), scoring=Scoring(position))
     assert tokens(text, ToyTokenizer(WORDS, bos=True)).position == place
 
 
 @pytest.mark.parametrize("position", [-3, 2])
 def test_a_position_outside_the_prompt_is_refused(position: int) -> None:
-    text = TextPair("a b", "a c", (" red",), (" b",), position=position)
+    text = TextPair("a b", "a c", (" red",), (" b",), scoring=Scoring(position))
     for toy in (ToyTokenizer(WORDS), ToyTokenizer(WORDS, bos=True, eos=True)):
         assert whats(text, toy) == ["the scored position is outside the prompt"]
 
@@ -129,7 +130,7 @@ def test_a_start_token_spelled_out_is_refused_only_where_the_tokenizer_adds_it()
 
 
 def test_every_problem_of_a_pair_is_told_at_once() -> None:
-    assert whats(TextPair("a b", "a b c", (" hi",), (" hm",), position=5)) == [
+    assert whats(TextPair("a b", "a b c", (" hi",), (" hm",), scoring=Scoring(5))) == [
         "clean and corrupt prompt differ in length",
         "the scored position is outside the prompt",
         "the answer is not one token",
@@ -192,7 +193,7 @@ def test_a_prompt_that_holds_half_of_a_character_is_refused() -> None:
         TextPair("smile \ud83d", "b", (" c",), (" d",))
 
 
-FIRST = TextPair("a b", "a c", (" redx",), (" b c", " a"), answers_as="first-token")
+FIRST = TextPair("a b", "a c", (" redx",), (" b c", " a"), scoring=Scoring(answers_as="first-token"))
 
 
 def test_words_of_several_tokens_are_measured_by_their_first() -> None:

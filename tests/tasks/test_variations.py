@@ -98,16 +98,16 @@ def test_writing_a_filling_gives_the_prompt_that_it_is_of(name: str, which: str)
     slots = variation.prompts.slots
     assert slots is not None
     for pair in drawn(variation, 10):
-        assert slots.write(dict(pair.filling)) == pair
+        assert slots.write(dict(pair.wording.filling)) == pair
 
 
 @pytest.mark.parametrize(("name", "which"), [pair for pair in ALL if pair[0] in WORDED])
 def test_clean_prompts_call_for_their_answers_and_corrupt_ones_do_not(name: str, which: str) -> None:
     for pair in drawn(get(name, which)):
-        assert asked_for(name, which, pair.clean, pair.position) == set(pair.answers), pair
+        assert asked_for(name, which, pair.clean, pair.scoring.position) == set(pair.answers), pair
         assert not set(pair.answers) & set(pair.distractors)
         if which not in ("year 00", "year 99"):  # where every later year, or every later century, is right anyway
-            assert asked_for(name, which, pair.corrupt, pair.position) != set(pair.answers), pair
+            assert asked_for(name, which, pair.corrupt, pair.scoring.position) != set(pair.answers), pair
 
 
 def asked_for(name: str, which: str, prompt: str, position: int) -> set[str]:

@@ -10,13 +10,13 @@ import pytest
 
 from acdc.tasks.errors import BadBehaviourFile, BadPrompts
 from acdc.tasks.files.behaviour_file import load_behaviour_file
-from acdc.tasks.pairs import ScoredPosition, TextPair
+from acdc.tasks.pairs import ScoredPosition, Scoring, TextPair
 from acdc.tasks.token_prompts import TokenPrompts
 from acdc.tasks.tokenisation import tokenise
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
 TOY = ToyTokenizer((" b", " c", " d", " e"), bos=True, pieces=True)
-TEXT = TextPair("a b", "a c", (" dx", " e"), (" cy",), answers_as="whole")
+TEXT = TextPair("a b", "a c", (" dx", " e"), (" cy",), scoring=Scoring(answers_as="whole"))
 
 
 def whats(text: TextPair) -> list[str]:
@@ -58,7 +58,9 @@ def test_what_cannot_be_measured_whole_is_refused(changed: dict[str, object], wh
 
 def test_answers_that_share_their_first_token_only_are_told_apart() -> None:
     assert whats(replace(TEXT, distractors=(" dy",))) == []
-    assert whats(replace(TEXT, distractors=(" dy",), answers_as="first-token")) == ["an answer is a distractor too"]
+    assert whats(replace(TEXT, distractors=(" dy",), scoring=Scoring(answers_as="first-token"))) == [
+        "an answer is a distractor too"
+    ]
 
 
 def test_token_ids_are_measured_whole() -> None:

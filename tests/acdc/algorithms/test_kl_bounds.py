@@ -26,6 +26,7 @@ from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
 from acdc.tasks.metrics import KLDivergence, LogitDifference, Targets
+from acdc.tasks.pairs import ScoredPosition
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.tokenisation import TextPair, TokenPair
 from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, hand_weighted
@@ -95,7 +96,7 @@ TASKS = ("agreement", "periodic", "siit_lookup", "siit_pick", "planted_hops", "t
 def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the_model(
     task: str, dtype: torch.dtype
 ) -> None:
-    setup = Setup(prompts=2, dtype=str(dtype).removeprefix("torch."), metric="kl")
+    setup = Setup(prompts=2, metric="kl").on(dtype=str(dtype).removeprefix("torch."))
     model = load_named(tasks.get(task).model, setup)
     assert_same_decisions(problems(tasks.get(task), model, setup)[0])
 
@@ -104,7 +105,7 @@ def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the
 def test_nor_on_the_model_weighted_by_hand(dtype: torch.dtype) -> None:
     model = hand_weighted(dtype)
     text = TextPair("c a b a", "a b c b", ("b",), ("c",))
-    pair = TokenPair(tuple(CLEAN[0].tolist()), tuple(CORRUPT[0].tolist()), 3, (1,), (2,), text)
+    pair = TokenPair(tuple(CLEAN[0].tolist()), tuple(CORRUPT[0].tolist()), (ScoredPosition(3, (1,), (2,)),), text)
     assert_same_decisions(Problem(model, PromptPairs((pair,)), KLDivergence()))
 
 
@@ -155,7 +156,7 @@ def assert_same_decisions(problem: Problem) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_in_half_precision_everything_is_measured(dtype: torch.dtype) -> None:
-    setup = Setup(prompts=8, dtype=str(dtype).removeprefix("torch."), metric="kl")
+    setup = Setup(prompts=8, metric="kl").on(dtype=str(dtype).removeprefix("torch."))
     problem = problems(tasks.get("agreement"), load_named("everyday-4l", setup), setup)[0]
     assert not KLScreen.suits(problem)
     assert 15 < len(GreedyPruning(1e-3).discover(problem).circuit) < 60, "float32 keeps 33"

@@ -16,7 +16,7 @@ from acdc.tasks.metrics import Targets, metric
 
 
 def periodic(dtype: str) -> Problem:
-    setup = Setup(prompts=4, dtype=dtype)
+    setup = Setup(prompts=4).on(dtype=dtype)
     return problems(acdc.get_task("periodic"), load_named("periodic-2l", setup), setup)[0]
 
 

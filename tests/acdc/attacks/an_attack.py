@@ -17,10 +17,10 @@ from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import Interval
 from acdc.judges.necessity import Necessity
 from acdc.provenance import Provenance
-from acdc.tasks.tokenisation import TextPair
+from acdc.tasks.pairs import TextPair, Wording
 
 CIRCUIT = Circuit.from_names(ComputationalGraph(1, 2, 8), ["input->a0.h0<v>", "a0.h0->logits", "input->m0"])
-PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q",), -1, "plain", (("first", "A"), ("second", "B")))
+PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q",), wording=Wording("plain", (("first", "A"), ("second", "B"))))
 ORIGIN = Provenance.model_validate(
     {
         "model": {"name": "periodic-2l", "revision": None, "weights": "sha256:0", "dtype": "float32"},
@@ -40,7 +40,7 @@ ORIGIN = Provenance.model_validate(
 
 def case(clean: str, kl: float, found_by: str, *, model_right: bool = True, circuit_right: bool = False) -> Case:
     """A case of another clean prompt."""
-    pair = TextPair(clean, PAIR.corrupt, PAIR.answers, PAIR.distractors, -1, PAIR.template, PAIR.filling)
+    pair = TextPair(clean, PAIR.corrupt, PAIR.answers, PAIR.distractors, PAIR.scoring, PAIR.wording)
     model = Prediction(" B" if model_right else " C", model_right)
     circuit = Prediction(" B" if circuit_right else " Q", circuit_right)
     return Case(pair, kl, model, circuit, found_by)

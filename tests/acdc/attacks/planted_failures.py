@@ -8,7 +8,7 @@ from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
 from acdc.settings import Setup
 
-SETUP = Setup(prompts=8, dtype="float64")
+SETUP = Setup(prompts=8).on(dtype="float64")
 
 
 def true(known: Known) -> Circuit:

@@ -28,10 +28,10 @@ def test_a_case_is_plain_json_with_its_filling_and_its_words() -> None:
     problem = Problem(model, task.build(model.tokenizer, 2, 0).judgement, KLDivergence())
     [case, _] = cases(problem, Circuit.empty(model.graph), "standard")
     data = json.loads(json.dumps(case.to_json()))
-    assert data["pair"]["filling"] == dict(case.pair.filling)
-    assert data["model"].strip() == case.pair.filling[0][1], "the model names who received"
+    assert data["pair"]["filling"] == dict(case.pair.wording.filling)
+    assert data["model"].strip() == case.pair.wording.filling[0][1], "the model names who received"
     assert data["fails"]
     assert Case.from_json(data) == case
-    by_first = replace(case, pair=replace(case.pair, answers_as="first-token"))
+    by_first = replace(case, pair=replace(case.pair, scoring=replace(case.pair.scoring, answers_as="first-token")))
     assert Case.from_json(json.loads(json.dumps(by_first.to_json()))) == by_first
     assert data["found_by"] == "standard"

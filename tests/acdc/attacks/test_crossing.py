@@ -18,9 +18,9 @@ from acdc.graphs.model import Model
 from acdc.problem import Problem
 from acdc.progress import Progress
 from acdc.tasks.metrics import KLDivergence, LogitDifference
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import PromptPairs
-from acdc.tasks.tokenisation import TextPair
-from tests.acdc.behaviours import behaviour
+from tests.acdc.behaviours import behaviour, rescored
 
 GROUPS = [[0, 2, 4, 5], [1, 3, 6]]
 ANIMALS = ("cat", "cat", "dog", "cat", "dog", "cat", "dog")
@@ -31,13 +31,15 @@ def problem(llama: Model) -> Problem:
     """Seven prompts, four of 6 tokens and three of 9, each with an animal; whatever the model says, it is right."""
     lengths = [6 if index in GROUPS[0] else 9 for index in range(7)]
     pairs = [
-        replace(
-            pair,
+        rescored(
+            replace(
+                pair,
+                text=TextPair(
+                    f"clean {index}", f"corrupt {index}", (" a",), (" b",), wording=Wording("t", (("animal", animal),))
+                ),
+            ),
             position=len(pair.clean) - 1,
             answers=tuple(range(llama.unembedding.weight.shape[0])),
-            text=TextPair(
-                f"clean {index}", f"corrupt {index}", (" a",), (" b",), template="t", filling=(("animal", animal),)
-            ),
         )
         for index, (pair, animal) in enumerate(zip(behaviour(llama, lengths).pairs, ANIMALS, strict=True))
     ]
@@ -86,7 +88,7 @@ def test_the_worst_pairs_are_told_in_words(
     ]
     assert [case.kl for case in worst] == pytest.approx([alone[pair] for pair in wanted], abs=1e-9)
     assert {case.found_by for case in worst} == {"crossing"}
-    assert [case.pair.filling for case in worst] == [(("animal", ANIMALS[i]),) for i, _ in wanted]
+    assert [case.pair.wording.filling for case in worst] == [(("animal", ANIMALS[i]),) for i, _ in wanted]
 
 
 def test_a_prompt_that_the_model_does_wrong_is_none_of_the_worst_and_hides_none(
@@ -94,14 +96,14 @@ def test_a_prompt_that_the_model_does_wrong_is_none_of_the_worst_and_hides_none(
 ) -> None:
     ordered = sorted(alone, key=lambda pair: -alone[pair])
     wrong = ordered[0][0]
-    pairs = [replace(pair, answers=()) if index == wrong else pair for index, pair in enumerate(problem.pairs.pairs)]
+    pairs = [rescored(pair, answers=()) if index == wrong else pair for index, pair in enumerate(problem.pairs.pairs)]
     found = crossing(replace(problem, pairs=PromptPairs(tuple(pairs))), circuit, keep=4)
     wanted = [pair for pair in ordered if pair[0] != wrong][:4]
     assert [(case.pair.clean, case.pair.corrupt) for case in found.worst] == [
         (f"clean {i}", f"corrupt {j}") for i, j in wanted
     ]
     assert found.kl.maximum.value == pytest.approx(alone[ordered[0]], abs=1e-9), "the figures are of all pairs"
-    none = [replace(pair, answers=()) for pair in problem.pairs.pairs]
+    none = [rescored(pair, answers=()) for pair in problem.pairs.pairs]
     assert crossing(replace(problem, pairs=PromptPairs(tuple(none))), circuit).worst == ()
 
 
@@ -130,16 +132,16 @@ def test_words_are_told_apart_on_both_sides(
 
 
 def test_templates_stand_in_for_slots_that_are_not_known(problem: Problem, circuit: Circuit) -> None:
-    plain = [replace(pair, text=replace(pair.text, filling=())) for pair in problem.pairs.pairs]
+    plain = [replace(pair, text=replace(pair.text, wording=Wording("t"))) for pair in problem.pairs.pairs]
     strata = crossing(replace(problem, pairs=PromptPairs(tuple(plain))), circuit).strata
     assert {one.where for one in strata} == {SlotWord("template", "t", side) for side in SIDES}
-    nameless = [replace(pair, text=replace(pair.text, template="")) for pair in plain]
+    nameless = [replace(pair, text=replace(pair.text, wording=Wording())) for pair in plain]
     assert crossing(replace(problem, pairs=PromptPairs(tuple(nameless))), circuit).strata == ()
 
 
 def test_prompts_scored_elsewhere_are_not_crossed(problem: Problem, circuit: Circuit) -> None:
     first, *rest = problem.pairs.pairs
-    moved = replace(problem, pairs=PromptPairs((replace(first, position=2), *rest)))
+    moved = replace(problem, pairs=PromptPairs((rescored(first, position=2), *rest)))
     found = crossing(moved, circuit, keep=20)
     assert found.pairs == 1 + 9 + 9
     assert sum(case.pair.clean == "clean 0" for case in found.worst) == 1

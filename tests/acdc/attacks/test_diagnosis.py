@@ -20,6 +20,7 @@ from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence
 from acdc.tasks.prompts import PromptPairs
 from tests.acdc.attacks.planted_failures import broken, dropped, true
+from tests.acdc.behaviours import rescored
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_a_case_that_is_none_needs_no_repair(chain: Known, problem: Problem) -> 
 
 def test_any_answer_will_do_where_the_model_gives_one(chain: Known, problem: Problem) -> None:
     every = tuple(range(chain.model.unembedding.weight.shape[0]))
-    pairs = PromptPairs(tuple(replace(pair, answers=every) for pair in problem.pairs.pairs))
+    pairs = PromptPairs(tuple(rescored(pair, answers=every) for pair in problem.pairs.pairs))
     strict, lenient = (diagnosis(one, broken(chain), bound=1e6) for one in (problem, replace(problem, pairs=pairs)))
     assert any(each.together for each in strict), "only the right answer repairs"
     assert all(each.repaired and not each.together for each in lenient)

@@ -101,7 +101,7 @@ def test_words_whose_gradient_is_no_number_are_taken_in_the_order_given(
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_an_attack_in_half_precision_ends_and_repairs_the_same(dtype: torch.dtype) -> None:
     known = planted.known("chain", 0, dtype=dtype)
-    setup = replace(SETUP, dtype=str(dtype).removeprefix("torch."))
+    setup = SETUP.on(dtype=str(dtype).removeprefix("torch."))
     plan = AttackPlan(budget=16, prompts=4, diagnosed=1, parts=("crossing", "search", "diagnosis", "necessity"))
     tried = attack(known.task, known.model, broken(known), setup, plan)
     assert not tried.left_out.failed

@@ -24,10 +24,10 @@ from acdc.problem import Problem
 from acdc.progress import Progress
 from acdc.tasks.builtin.planted_copy import LETTERS
 from acdc.tasks.metrics import KLDivergence
-from acdc.tasks.pairs import ChatTemplate
+from acdc.tasks.pairs import ChatTemplate, TextPair, Wording
 from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from acdc.tasks.slots import Slots
-from acdc.tasks.tokenisation import TextPair, tokenise
+from acdc.tasks.tokenisation import tokenise
 from tests.acdc.attacks.planted_failures import SETUP, broken, true
 from tests.tasks.chat_tokenizer import STARTED, chatting
 from tests.tasks.neighbours import neighbours_of
@@ -69,7 +69,7 @@ def test_cases_are_new_legal_prompts_measured_exactly(chain: Known) -> None:
     taken = {pair.clean for pair in chain.task.build(tokenizer, SETUP.prompts, SETUP.seed).discovery.pairs}
     tokens = []
     for case in result.cases:
-        assert slots.write(dict(case.pair.filling)) == case.pair
+        assert slots.write(dict(case.pair.wording.filling)) == case.pair
         pair, problems = tokenise(case.pair, tokenizer)
         assert pair is not None, problems
         assert pair.clean not in taken
@@ -123,7 +123,7 @@ def test_a_search_ends_where_there_are_no_more_prompts() -> None:
     def write(filling: Mapping[str, str]) -> TextPair:
         letter = filling["letter"]
         clean, corrupt = f"So of {letter} by on at", "So of to by on at"
-        return TextPair(clean, corrupt, (f" {letter.lower()}",), (" the",), filling=tuple(filling.items()))
+        return TextPair(clean, corrupt, (f" {letter.lower()}",), (" the",), wording=Wording.of(filling))
 
     slots = Slots({"letter": LETTERS}, write)
     prompts = TemplatePrompts(lambda rng: write({"letter": LETTERS[rng.integers(len(LETTERS))]}), slots)
@@ -152,7 +152,7 @@ def test_words_are_ranked_by_the_gradient_slot_by_slot(chain: Known) -> None:
             total += float(((chain.model.embed(torch.tensor([changed])) - chain.model.embed(old)) * slope).sum())
         return total
 
-    for slot in dict(parent.text.filling):
+    for slot in dict(parent.text.wording.filling):
         gains = [gain(each) for each in order if each.slot == slot]
         assert all(first >= second - 1e-3 for first, second in pairwise(gains))
     assert len({each.slot for each in order[:3]}) == 3, "slots take turns"
@@ -191,7 +191,9 @@ def test_a_prompt_that_is_not_measured_as_it_is_written_is_ranked_as_it_is_measu
     tokenizer = chatting(STARTED, bos=True)
 
     def write(words: Mapping[str, str]) -> TextPair:
-        return TextPair(f"a {words['x']}", "a e", ("d",), ("e",), filling=tuple(words.items()), chat=ChatTemplate())
+        return TextPair(
+            f"a {words['x']}", "a e", ("d",), ("e",), wording=Wording(filling=tuple(words.items()), chat=ChatTemplate())
+        )
 
     slots = Slots({"x": ("a", "b", "c", "d")}, write)
     hunt = object.__new__(searching._Hunt)

@@ -21,10 +21,11 @@ from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
 from acdc.tasks.builtin.planted_sum import CAPITALS, SIZE, SUMMANDS
+from acdc.tasks.pairs import TextPair, Wording
 from acdc.tasks.prompts import ListedPrompts, PromptPairs, TemplatePrompts
 from acdc.tasks.slots import Slots
 from acdc.tasks.task import About, Task, Variation
-from acdc.tasks.tokenisation import TextPair, tokenise
+from acdc.tasks.tokenisation import tokenise
 
 FEW = Setup(prompts=24)
 
@@ -42,7 +43,7 @@ def sums(changed: str) -> TemplatePrompts:
             for a, b in ((first, second), (third, fourth))
         )
         answers = (f" {sum(pair) % SIZE}" for pair in ((first, second), (third, fourth)))
-        return TextPair(*sides, *((answer,) for answer in answers), filling=tuple(words.items()))
+        return TextPair(*sides, *((answer,) for answer in answers), wording=Wording.of(words))
 
     words = {**dict.fromkeys(SUMMANDS, CAPITALS), "word": ("the", "on", "at", "to")}
     return TemplatePrompts.of(Slots(words, write))

@@ -6,7 +6,7 @@ import acdc
 from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.models import load_named
 from acdc.settings import Setup
-from acdc.tasks.pairs import ChatTemplate, TextPair
+from acdc.tasks.pairs import ChatTemplate, TextPair, Wording
 from acdc.tasks.tokenisation import tokenise
 from tests.tasks.chat_tokenizer import STARTED, chatting
 
@@ -58,6 +58,6 @@ def test_special_tokens_go_around_the_words() -> None:
 def test_the_chat_template_is_the_tokenizers_own() -> None:
     tokenizer = chatting(STARTED, bos=True)
     pieces = WordTokenizer(tokenizer, ["a b"])
-    text = TextPair("a b", "a c", ("d",), ("e",), chat=ChatTemplate())
+    text = TextPair("a b", "a c", ("d",), ("e",), wording=Wording(chat=ChatTemplate()))
     assert tokenise(text, pieces) == tokenise(text, tokenizer)
     assert WordTokenizer(Greedy(), ["one"]).chat_template is None

@@ -19,6 +19,7 @@ from acdc.progress import CurvePoint
 from acdc.settings import KeptAccuracy, KeptFaithfulness, Level, MeanKL
 from acdc.tasks.metrics import Accuracy, KLDivergence
 from tests.acdc.algorithms.walks import ended
+from tests.acdc.behaviours import rescored
 
 
 def levels(problem: Problem, circuit: Circuit) -> tuple[float, float]:
@@ -57,7 +58,7 @@ def test_a_point_says_what_its_circuit_keeps(measurable: Problem) -> None:
 def test_accuracy_is_counted_from_the_model_s(measurable: Problem) -> None:
     """A model that is right on half of the prompts has a circuit of .9 of that."""
     pairs = list(measurable.pairs.pairs)
-    swapped = [replace(pair, answers=pair.distractors[:1], distractors=pair.answers) for pair in pairs[:3]]
+    swapped = [rescored(pair, answers=pair.distractors[:1], distractors=pair.answers) for pair in pairs[:3]]
     problem = replace(measurable, pairs=replace(measurable.pairs, pairs=(*swapped, *pairs[3:])))
     bar = LevelCheck(KeptAccuracy(0.9), problem)
     assert bar.reached(CurvePoint(1, 1, 0.0, 1, 9.0, 0.5))
@@ -66,7 +67,7 @@ def test_accuracy_is_counted_from_the_model_s(measurable: Problem) -> None:
 
 
 def test_a_model_that_is_never_right_has_no_accuracy_to_keep(measurable: Problem) -> None:
-    wrong = tuple(replace(p, answers=p.distractors[:1], distractors=p.answers) for p in measurable.pairs.pairs)
+    wrong = tuple(rescored(p, answers=p.distractors[:1], distractors=p.answers) for p in measurable.pairs.pairs)
     with pytest.raises(UnreachableGoal, match=r"the model is right on none of the discovery prompts.*\(--model\)"):
         LevelCheck(KeptAccuracy(0.5), replace(measurable, pairs=replace(measurable.pairs, pairs=wrong)))
 

@@ -41,7 +41,7 @@ def test_drawn_prompts_are_answered_as_the_program_does(compiled: dict[str, Comp
     for _ in range(50):
         pair = inputs.draw(rng)
         for text, words in ((pair.clean, pair.answers), (pair.corrupt, pair.distractors)):
-            assert words == (" " + text.split()[::-1][pair.position],)
+            assert words == (" " + text.split()[::-1][pair.scoring.position],)
 
 
 def test_where_the_output_is_a_number_the_answer_is_its_logit(compiled: dict[str, Compiled]) -> None:
@@ -49,7 +49,7 @@ def test_where_the_output_is_a_number_the_answer_is_its_logit(compiled: dict[str
     for _ in range(50):
         pair = inputs.draw(rng)
         assert (pair.answers, pair.distractors) == ((f" {NUMBER}",), (f" {BOS}",))
-        clean, corrupt = (text.split()[: pair.position + 1].count("x") for text in (pair.clean, pair.corrupt))
+        clean, corrupt = (text.split()[: pair.scoring.position + 1].count("x") for text in (pair.clean, pair.corrupt))
         assert clean != corrupt
 
 

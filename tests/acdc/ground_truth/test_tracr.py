@@ -136,7 +136,7 @@ def test_the_tasks_are_the_built_in_ones_on_the_models_of_their_names(known: dic
 
 
 def test_a_named_program_is_compiled_when_its_model_is_loaded(known: dict[str, Known]) -> None:
-    model = load_named("tracr:proportion", Setup(dtype="float32"))
+    model = load_named("tracr:proportion", Setup().on(dtype="float32"))
     assert model.fingerprint() == known["proportion"].model.fingerprint()
     assert model.dtype == torch.float32
 

@@ -25,7 +25,7 @@ def test_a_model_is_loaded_once(subject: ClaimSubject, monkeypatch: pytest.Monke
     loaded: list[str] = []
 
     def counted(name: str, setup: Setup) -> Model:
-        loaded.append(f"{name} {setup.dtype}")
+        loaded.append(f"{name} {setup.compute.dtype}")
         return load_named(name, setup)
 
     monkeypatch.setattr("acdc.hypotheses.model_cache.load_named", counted)
@@ -34,7 +34,7 @@ def test_a_model_is_loaded_once(subject: ClaimSubject, monkeypatch: pytest.Monke
     assert model_cache.problem(replace(subject, setup=replace(subject.setup, seed=1))).model is first.model
     assert model_cache.problem(subject) is first
     assert loaded == ["periodic-2l float32"]
-    model_cache.problem(replace(subject, setup=replace(subject.setup, dtype="float64")))
+    model_cache.problem(replace(subject, setup=subject.setup.on(dtype="float64")))
     assert loaded == ["periodic-2l float32", "periodic-2l float64"]
 
 

@@ -9,10 +9,10 @@ import pytest
 from acdc.errors import UnwritableOutput
 from acdc.hypotheses.pinning import pinned
 from acdc.hypotheses.reading import load
-from acdc.tasks.tokenisation import TextPair
+from acdc.tasks.pairs import Scoring, TextPair
 from tests.acdc.hypotheses.files import HOLDS, write
 
-PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q", ' "#: \\'), 3)
+PAIR = TextPair("A B A B A", "P Q P Q P", (" B",), (" Q", ' "#: \\'), Scoring(3))
 LINE = '{clean: "A B A B A", corrupt: "P Q P Q P", answer: " B", distractor: [" Q", " \\"#: \\\\"], position: 3}'
 OTHER = TextPair("C D C D C", "P Q P Q P", (" D",), (" Q",))
 

@@ -77,7 +77,7 @@ def test_a_circuits_own_setup_holds_where_the_file_says_nothing(tmp_path: Path) 
         model={"name": "periodic-2l", "dtype": "float64"},
     )
     text = re.sub(r"circuit: .*", "circuit: circuit.json", HOLDS)
-    assert load(write(tmp_path, text)).subject.setup == Setup("kl", "zero", 16, 7, dtype="float64")
+    assert load(write(tmp_path, text)).subject.setup == Setup("kl", "zero", 16, 7).on(dtype="float64")
 
 
 def test_other_tasks_are_measured_by_their_own_metric_on_the_same_model(tmp_path: Path) -> None:

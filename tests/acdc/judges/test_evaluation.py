@@ -41,7 +41,7 @@ def test_a_saved_circuit_is_exactly_as_faithful_as_its_file_says(path: Path, fou
 
 def test_the_recorded_setup_is_the_one_asked_for(path: Path) -> None:
     assert Provenance.of(Circuit.load(path)).setup() == replace(SETUP, metric="logit_difference")
-    setup = Setup("kl", "zero", prompts=4, seed=1, dtype="float64")
+    setup = Setup("kl", "zero", prompts=4, seed=1).on(dtype="float64")
     result = acdc.discover("periodic", goal=Threshold(0.5), setup=setup)
     assert Provenance.of(result.circuit).setup() == setup
     assert acdc.evaluate(result.circuit) == result.faithfulness

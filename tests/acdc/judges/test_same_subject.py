@@ -134,7 +134,7 @@ def test_other_prompts_that_are_asked_for_are_told_of(found: acdc.Result) -> Non
 def test_weights_are_compared_in_the_precision_of_the_record(
     found: acdc.Result, retrained: Path, dtype: str, known: bool
 ) -> None:
-    setup = replace(SETUP, dtype=dtype)
+    setup = SETUP.on(dtype=dtype)
     lines = told(found.circuit, setup)
     assert lines == [] if known else lines[0].endswith("cannot be checked: the record's hash is of float32 weights")
     if known:
@@ -144,7 +144,7 @@ def test_weights_are_compared_in_the_precision_of_the_record(
 
 @pytest.mark.parametrize("name", ["planted-or:1", "planted:0"])
 def test_models_that_are_made_are_the_same_in_every_precision(name: str) -> None:
-    single, double = (load_named(name, Setup(dtype=dtype)) for dtype in ("float32", "float64"))
+    single, double = (load_named(name, Setup().on(dtype=dtype)) for dtype in ("float32", "float64"))
     assert weights_hash(double, torch.float32) == weights_hash(single) != weights_hash(double)
 
 
@@ -201,5 +201,5 @@ def test_a_loaded_model_is_recorded_by_the_name_that_loads_it(found: acdc.Result
     model = graphs.load(tasks.shipped_model("periodic-2l"), dtype=torch.float64)
     again = acdc.discover("periodic", model, goal=acdc.Threshold(0.4), setup=SETUP)
     assert again.circuit.provenance["model"]["name"] == "periodic-2l"
-    assert Provenance.of(again.circuit).setup().dtype == "float64"  # its own, whatever the setup says
+    assert Provenance.of(again.circuit).setup().compute.dtype == "float64"  # its own, whatever the setup says
     assert acdc.evaluate(again.circuit) == again.faithfulness

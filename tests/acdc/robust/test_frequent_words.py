@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from acdc.robust.frequent_words import typical
-from acdc.tasks.tokenisation import TextPair
+from acdc.tasks.pairs import TextPair, Wording
 
 
 def prompts(*letters: str) -> list[TextPair]:
-    return [TextPair("a", "b", (" c",), (" d",), filling=(("letter", each), ("word", "the"))) for each in letters]
+    return [
+        TextPair("a", "b", (" c",), (" d",), wording=Wording(filling=(("letter", each), ("word", "the"))))
+        for each in letters
+    ]
 
 
 def test_the_most_excessive_words_come_first() -> None:

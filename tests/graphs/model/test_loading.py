@@ -217,12 +217,14 @@ def test_a_norm_we_do_not_know_is_refused() -> None:
 
 def doubled_scores(block: Any) -> Any:
     layer = layer_of(block)
-    return replace(layer, attention=replace(layer.attention, scale=2 * layer.attention.scale))
+    scores = layer.attention.scores
+    return replace(layer, attention=replace(layer.attention, scores=replace(scores, scale=2 * scores.scale)))
 
 
 def without_bias(block: Any) -> Any:
     layer = layer_of(block)
-    return replace(layer, attention=replace(layer.attention, output_bias=0 * layer.attention.output_bias))
+    output = layer.attention.output
+    return replace(layer, attention=replace(layer.attention, output=replace(output, bias=0 * output.bias)))
 
 
 @pytest.mark.parametrize("tampered", [doubled_scores, without_bias])

@@ -68,14 +68,14 @@ def other_activation(inner: FeedForward | WholeModule) -> FeedForward | None:
     return replace(inner, activation=F.gelu if is_tanh else tanh)
 
 
-def in_query(**made: Callable[[Any], Any]) -> Change:
-    """The same of its queries' projection."""
+def within(part: str, **made: Callable[[Any], Any]) -> Change:
+    """The same of one part of its attention."""
 
-    def change(projection: Projection) -> Projection | None:
-        changed = {name: make(getattr(projection, name)) for name, make in made.items()}
-        return None if None in changed.values() else replace(projection, **changed)
+    def change(value: Any) -> Any | None:
+        changed = {name: make(getattr(value, name)) for name, make in made.items()}
+        return None if None in changed.values() else replace(value, **changed)
 
-    return in_attention(query=change)
+    return in_attention(**{part: change})
 
 
 def with_other_gain(norm: HeadNorm) -> HeadNorm | None:
@@ -91,18 +91,18 @@ CHANGES: dict[str, Change] = {
     "attention norm": in_attention(norm=other_epsilon),
     "query norm": in_attention(query=other_inner_epsilon),
     "key norm": in_attention(key=other_inner_epsilon),
-    "post norm": in_attention(post_norm=lambda norm: norm and other_epsilon(norm)),
-    "no post norm": in_attention(post_norm=lambda norm: norm and Norm("none")),
-    "scale": in_attention(scale=lambda scale: scale * 1.0001),
-    "soft cap": in_attention(soft_cap=lambda cap: cap and cap * 1.001),
-    "bias": in_attention(output_bias=lambda bias: 0 * bias if bias.any() else None),
+    "post norm": within("output", post_norm=lambda norm: norm and other_epsilon(norm)),
+    "no post norm": within("output", post_norm=lambda norm: norm and Norm("none")),
+    "scale": within("scores", scale=lambda scale: scale * 1.0001),
+    "soft cap": within("scores", soft_cap=lambda cap: cap and cap * 1.001),
+    "bias": within("output", bias=lambda bias: 0 * bias if bias.any() else None),
     "MLP norm": in_mlp(norm=other_epsilon),
     "MLP post norm": in_mlp(post_norm=other_epsilon),
     "activation": in_mlp(inner=other_activation),
-    "query gain": in_query(norm=with_other_gain),
-    "joint query norm": in_query(norm=with_one_of_each),
-    "clip": in_query(clip=lambda clip: clip and clip * 1.001),
-    "no clip": in_query(clip=lambda clip: clip and 1e9),
+    "query gain": within("query", norm=with_other_gain),
+    "joint query norm": within("query", norm=with_one_of_each),
+    "clip": within("query", clip=lambda clip: clip and clip * 1.001),
+    "no clip": within("query", clip=lambda clip: clip and 1e9),
     "scale of the MLP": in_mlp(scale=lambda scale: scale * 1.0001),
 }
 """What could be read wrongly from a model, each as small a mistake as its kind allows."""

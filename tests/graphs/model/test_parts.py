@@ -9,7 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from acdc.graphs.model.parts import Attention, HeadNorm, Norm, NormKind, Positional, Projection, Scales
+from acdc.graphs.model.parts import (
+    Attention,
+    AttentionScores,
+    HeadNorm,
+    Norm,
+    NormKind,
+    OutputProjection,
+    Positional,
+    Projection,
+    Scales,
+)
 
 HEADS, BATCH, POS, D_MODEL, D_HEAD = 3, 2, 5, 8, 4
 NO_NORM = Norm("none")
@@ -164,8 +174,8 @@ def attention_of(scale: float = 0.7, soft_cap: float | None = None, seed: int = 
     def projection(offset: int) -> Projection:
         return Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=seed + offset), None, NO_HEAD_NORM)
 
-    output, bias = drawn(HEADS, D_HEAD, D_MODEL, seed=seed + 4), drawn(D_MODEL, seed=seed + 5)
-    return Attention(NO_NORM, projection(1), projection(2), projection(3), output, bias, scale, soft_cap, None)
+    output = OutputProjection(drawn(HEADS, D_HEAD, D_MODEL, seed=seed + 4), drawn(D_MODEL, seed=seed + 5))
+    return Attention(NO_NORM, projection(1), projection(2), projection(3), output, AttentionScores(scale, soft_cap))
 
 
 @pytest.mark.parametrize("window", [POS, 2])
@@ -200,13 +210,13 @@ def test_heads_and_bias_add_up_to_one_multi_head_attention() -> None:
             flat = part.weight.transpose(1, 2).flatten(0, 1) @ up
             module.in_proj_weight[third * width : (third + 1) * width] = flat
         module.in_proj_bias.zero_()
-        module.out_proj.weight.copy_((attention.output.flatten(0, 1) @ up).T)
-        module.out_proj.bias.copy_(attention.output_bias @ up)
+        module.out_proj.weight.copy_((attention.output.weight.flatten(0, 1) @ up).T)
+        module.out_proj.bias.copy_(attention.output.bias @ up)
         mask = ~causal(POS).allowed[0]
         wanted, _ = module(*[x @ up] * 3, attn_mask=mask, need_weights=False)
     heads = x.expand(HEADS, *x.shape)
     q, k, v = (part.linear(heads) for part in (attention.query, attention.key, attention.value))
-    close(attention.write(attention.attend(q, k, v, causal(POS))).sum(0) + attention.output_bias, wanted[..., :D_MODEL])
+    close(attention.write(attention.attend(q, k, v, causal(POS))).sum(0) + attention.output.bias, wanted[..., :D_MODEL])
 
 
 def test_selected_heads_write_what_they_write_among_all() -> None:

@@ -11,10 +11,9 @@ from acdc.tasks.builtin.agreement import NOUNS, PREPOSITIONS
 from acdc.tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
 from acdc.tasks.files.behaviour_file import example, load_behaviour_file
 from acdc.tasks.metrics import metric_names
-from acdc.tasks.pairs import ChatTemplate
+from acdc.tasks.pairs import ChatTemplate, Scoring, TextPair, Wording
 from acdc.tasks.prompts import ListedPrompts, TemplatePrompts
 from acdc.tasks.task import Task
-from acdc.tasks.tokenisation import TextPair
 from tests.tasks.neighbours import neighbours_of
 from tests.tasks.toy_tokenizer import ToyTokenizer
 
@@ -79,7 +78,7 @@ def test_inline_prompts_have_the_places_of_their_lines(tmp_path: Path) -> None:
 
 def test_several_answers_a_position_and_a_template_may_be_given(tmp_path: Path) -> None:
     row = '{clean: a b, corrupt: a c, answer: [" d", " f"], distractor: [" e"], position: 0, template: T}'
-    expected = TextPair("a b", "a c", (" d", " f"), (" e",), 0, "T")
+    expected = TextPair("a b", "a c", (" d", " f"), (" e",), Scoring(0), Wording("T"))
     assert listed(load(tmp_path, four(row))).texts[0] == expected
     json_row = (
         '{"clean": "a b", "corrupt": "a c", "answer": [" d", " f"], "distractor": " e", "position": 0, '
@@ -94,7 +93,7 @@ def test_an_empty_cell_of_an_optional_column_is_not_given(tmp_path: Path) -> Non
         f"{x} b,{x} c, d, e,{position},\n" for x, position in zip("1234", ("", "-2", "0", ""), strict=True)
     )
     texts = listed(load(tmp_path, HEAD + "prompts: rows.csv\n", rows_csv=table)).texts
-    assert [text.position for text in texts] == [-1, -2, 0, -1]
+    assert [text.scoring.position for text in texts] == [-1, -2, 0, -1]
 
 
 @pytest.mark.parametrize("word", ["no", "7", "1:30", "2001-01-01", "1e3"])
@@ -211,7 +210,7 @@ def test_answers_may_be_measured_by_their_first_tokens(tmp_path: Path) -> None:
     slots = inline(TEMPLATE.replace('"{one}', '"{one}')) + SLOTS + "answers: first-token\n"
     source = load(tmp_path, slots).prompts
     assert isinstance(source, TemplatePrompts)
-    assert source.draw(np.random.default_rng(0)).answers_as == "first-token"
+    assert source.draw(np.random.default_rng(0)).scoring.answers_as == "first-token"
     told_ = told(tmp_path, four() + "answers: all\n")
     assert told_ == [
         "mine.yaml:9: 'answers' says nothing known: got 'all', wanted one-token (each is one token), first-token (of "
@@ -237,10 +236,10 @@ def test_prompts_are_put_into_the_chat_template_and_so_are_those_of_variations_a
     task = load(tmp_path, four() + CHAT + variations)
     for source in (task.prompts, task.variations[0].prompts):
         assert isinstance(source, ListedPrompts)
-        assert {text.chat for text in source.texts} == {ChatTemplate(f"{tmp_path}/mine.yaml:9")}
+        assert {text.wording.chat for text in source.texts} == {ChatTemplate(f"{tmp_path}/mine.yaml:9")}
     with_slots = load(tmp_path, inline(TEMPLATE) + SLOTS + CHAT).prompts
     assert isinstance(with_slots, TemplatePrompts)
-    assert with_slots.draw(np.random.default_rng(0)).chat is not None
+    assert with_slots.draw(np.random.default_rng(0)).wording.chat is not None
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused_in_one_message_with_its_line(tmp_path: Path) -> None:
@@ -525,7 +524,7 @@ def test_prompts_with_slots_are_templates(tmp_path: Path) -> None:
     drawn = {prompts.draw(rng) for _ in range(100)}
     assert {pair.clean for pair in drawn} == {"a and b x", "a and c x", "b and a x", "b and c x"}
     for pair in drawn:
-        words = dict(pair.filling)
+        words = dict(pair.wording.filling)
         assert pair.corrupt == f"{words['other']} and {words['one']} x"
         assert (pair.answers, pair.distractors) == ((f" {words['one']}",), (f" {words['other']}",))
         assert prompts.slots is not None
@@ -536,7 +535,7 @@ def test_a_template_may_leave_a_slot_out(tmp_path: Path) -> None:
     short = '{clean: "{other} x", corrupt: "x x", answer: " {other}", distractor: " d", template: short}'
     prompts = templates(load(tmp_path, inline(TEMPLATE, short) + SLOTS))
     rng = np.random.default_rng(0)
-    drawn = {(pair.template, pair.clean) for pair in (prompts.draw(rng) for _ in range(100))}
+    drawn = {(pair.wording.template, pair.clean) for pair in (prompts.draw(rng) for _ in range(100))}
     assert {clean for template, clean in drawn if template == "short"} == {"a x", "b x", "c x"}
     assert {template for template, _ in drawn} == {"1", "short"}
 

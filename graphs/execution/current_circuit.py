@@ -1,0 +1,160 @@
+"""The circuit of the moment: what its nodes read and write, worked out from the kept edges; nodes run in `stages`.
+
+It depends on the kept edges alone, to the last bit: a run that was interrupted goes on exactly as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from acdc.graphs.execution.runs import Runs
+from acdc.graphs.execution.stages import AbstractStage, HeadStage, MlpStage
+from acdc.graphs.nodes import LOGITS, Node
+
+
+@final
+class CurrentCircuit:
+    """What the nodes of a circuit read and write, of those layers that have been entered, from the logits back.
+
+    All edges into receivers that are not among the `decided`, the last of them, are kept, whatever `kept` says.
+    `stages` are in topological order; `connected` says which senders kept edges join to `input`; `final` is the final
+    residual at the scored positions.
+    """
+
+    def __init__(self, runs: Runs, kept: Bool[Tensor, "receiver sender"] | None, decided: int) -> None:
+        graph = runs.graph
+        self.runs = runs
+        self.kept = kept.clone() if kept is not None else torch.zeros(len(graph.receivers), len(graph.senders)).bool()
+        for index, receiver in list(enumerate(graph.receivers))[: len(graph.receivers) - decided]:
+            self.kept[index, : graph.reads(receiver)] = True
+        self.stages: list[AbstractStage] = []
+        self.connected = torch.ones(len(graph.senders), dtype=torch.bool)
+        self.final: Float[Tensor, "batch 1 d_model"]
+        self._scored_delta = runs.scored(runs.delta)
+        self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
+        self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
+        self._read_everywhere = torch.zeros(len(graph.receivers), dtype=torch.bool)
+        self._entered: set[tuple[str, int]] = set()
+        self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
+        for receiver in graph.receivers[::-1][:decided]:
+            self.enter(receiver.node)
+        self.refresh()
+
+    def __contains__(self, node: Node) -> bool:
+        """Whether a node is run: it has been entered, and reaches the logits."""
+        return node == LOGITS or self.runs.graph.sender_index[node] in self._stage_of
+
+    def stage_of(self, node: Node) -> tuple[AbstractStage, int]:
+        """The stage that a node runs in, and its row there."""
+        return self._stage_of[self.runs.graph.sender_index[node]]
+
+    def from_stage(self, stage: AbstractStage) -> list[AbstractStage]:
+        """That stage and those after it."""
+        return self.stages[self.stages.index(stage) :]
+
+    def remove(self, receiver: int, senders: Sequence[int]) -> None:
+        """Drop these edges, by index; what that changes is worked out by `refresh`."""
+        self.kept[receiver, senders] = False
+        self._unsettled.add(receiver)
+
+    def enter(self, node: Node) -> None:
+        """Make the stages of a node's layer once everything after them is decided."""
+        graph = self.runs.graph
+        if node == LOGITS or (node.kind, node.layer) in self._entered:
+            return
+        self._entered.add((node.kind, node.layer))
+        group = [node] if node.kind == "mlp" else [Node("head", node.layer, head) for head in range(graph.n_heads)]
+        senders = torch.tensor([graph.sender_index[member] for member in group])
+        alive = self.kept[:, senders].any(dim=0)
+        everywhere = (self.kept[:, senders] & self._read_everywhere[:, None]).any(dim=0)
+        for all_positions in (False, True):
+            members = senders[alive & (everywhere == all_positions)]
+            if not len(members):
+                continue
+            kind = MlpStage if node.kind == "mlp" else HeadStage
+            stage = kind(self.runs, node.layer, members, all_positions)
+            for slot, rows in stage.receivers.items():
+                self._read_everywhere[rows] = stage.reads_all_positions(slot)
+            self.stages.insert(0, stage)
+            self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
+            self._refresh_stage(stage, tuple(stage.receivers))
+
+    def carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
+        """What the edges from these senders carry in the current circuit, over what missing ones would."""
+        carried = (self.runs.delta if all_positions else self._scored_delta)[list(senders)]
+        for number, sender in enumerate(senders):
+            if not self._intact[sender]:
+                stage, row = self._stage_of[sender]
+                now = stage.wrote[row] - self.ablated(sender, stage.all_positions)
+                carried[number] = now if all_positions else self.runs.scored(now)
+        return carried
+
+    def ablated(self, sender: int, all_positions: bool) -> Float[Tensor, "#batch #pos d_model"]:
+        """What this sender writes in the ablated run, everywhere or at the scored positions."""
+        output = self.runs.ablated.outputs[sender]
+        if all_positions or output.shape[-2] == 1:
+            return output
+        # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
+        return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
+
+    def refresh(self) -> bool:
+        """Work out the state from the kept edges, where edges were removed and wherever that is felt.
+
+        Returns whether the final residual was worked out anew.
+        """
+        if not self._unsettled:
+            return False
+        stale = torch.zeros(len(self.kept), dtype=torch.bool)
+        stale[list(self._unsettled)] = True
+        for stage in self.stages:
+            slots = [slot for slot, rows in stage.receivers.items() if stale[rows].any()]
+            if slots:
+                self._refresh_stage(stage, slots)
+                stale |= self.kept[:, stage.senders].any(dim=1)
+        if stale[-1]:
+            row = torch.tensor([len(self.kept) - 1])
+            self.final = self._read(row, len(self.runs.graph.senders), all_positions=False)[0]
+        self._unsettled = set()
+        return bool(stale[-1])
+
+    def _refresh_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
+        graph = self.runs.graph
+        stage.refresh(
+            {
+                slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_all_positions(slot))
+                for slot, rows in stage.receivers.items()
+                if slot in slots
+            }
+        )
+        for row, sender in enumerate(stage.senders.tolist()):
+            inputs = torch.stack([self.kept[rows[row]] for rows in stage.receivers.values()])
+            count = graph.reads(graph.receivers[int(next(iter(stage.receivers.values()))[row])])
+            self._intact[sender] = bool(inputs[:, :count].all()) and bool(self._intact[:count].all())
+            self.connected[sender] = bool((inputs & self.connected).any())
+            if not self.connected[sender]:
+                stage.wrote[row] = self.ablated(sender, stage.all_positions)
+
+    def _read(
+        self, receivers: Int[Tensor, " receiver"], count: int, all_positions: bool
+    ) -> Float[Tensor, "receiver batch pos d_model"]:
+        """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
+        return self.mixed(self.kept[receivers], count, all_positions)
+
+    def mixed(
+        self, kept: Bool[Tensor, "receiver sender"], count: int, all_positions: bool
+    ) -> Float[Tensor, "receiver batch pos d_model"]:
+        """What receivers read over these edges, each of which may read the first `count` senders."""
+        if kept[:, :count].all() and self._intact[:count].all():
+            residual = self.runs.clean_residual(count)
+            residual = residual if all_positions else self.runs.scored(residual)
+            return residual.repeat(len(kept), 1, 1, 1)
+        senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
+        ablated = self.runs.ablated.residuals[count]
+        ablated = ablated if all_positions else self.runs.scored(ablated)
+        carried = self.carried(senders, all_positions)
+        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(kept), *ablated.shape) + ablated
