@@ -76,15 +76,14 @@ def correct(problem: Problem) -> Bool[Tensor, " prompt"]:
     Raises: UnmeasurableBehaviour when a logit of the model is not a number.
     """
     found = torch.zeros(len(problem.pairs), dtype=torch.bool)
-    for batch in problem.batches:
-        reference = batch.targets.reference
+    for prompts, reference in problem.references():
         if reference.isnan().any():
             raise UnmeasurableBehaviour(
                 f"the model's own logits are not numbers: got NaN on {int(reference.isnan().any(-1).sum())} prompts, "
                 f"wanted numbers; use a wider --dtype than {str(reference.dtype).removeprefix('torch.')}"
             )
-        right = batch.prompts.added_up(Accuracy()(reference, batch.targets).double()) > 1 - _ROUNDING
-        found[batch.prompts.prompts.cpu()] = right.cpu()
+        right = prompts.added_up(Accuracy()(reference, prompts.targets(reference)).double()) > 1 - _ROUNDING
+        found[prompts.prompts.cpu()] = right.cpu()
     return found
 
 

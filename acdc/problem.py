@@ -17,12 +17,15 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import ModelChanged
 from acdc.graphs.execution.allocation import freed_memory_kept
-from acdc.graphs.execution.runs import TokenPairs, mean_outputs, prepare
+from acdc.graphs.execution.runs import TokenPairs, end, mean_outputs, prepare
 from acdc.graphs.model import Model
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, PromptProblem
 from acdc.tasks.metrics import AbstractMetric
 from acdc.tasks.prompts import PromptPairs
+
+_LITTLE = 1 << 30
+"""Up to how many bytes of runs are made of all prompts at once where only a part of them is wanted."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,34 @@ class Problem:
         return width * (2 * len(self.graph.senders) + 4 * self.graph.n_layers)
 
     @property
+    def _bytes(self) -> int:
+        return self._bytes_per_token * sum(pair.length * len(pair.scored) for pair in self.pairs.pairs)
+
+    @property
     def _fits(self) -> bool:
-        tokens, limit = sum(pair.length * len(pair.scored) for pair in self.pairs.pairs), self.batching.max_bytes
-        return limit is None or tokens * self._bytes_per_token <= limit
+        limit = self.batching.max_bytes
+        return limit is None or self._bytes <= limit
+
+    def release(self) -> None:
+        """Let go of the runs of the prompts; they are prepared anew when they are asked for again."""
+        self.__dict__.pop("_held", None)
+
+    def references(self) -> Iterator[tuple[PromptBatch, Float[Tensor, "row vocab"]]]:
+        """Every batch of prompts with the model's own logits at its scored positions.
+
+        Where many bytes of runs would be made for them, only the clean prompts are run, and nothing is kept.
+        """
+        if "_held" in self.__dict__ or self._bytes <= _LITTLE:
+            for batch in self.batches:
+                yield batch.prompts, batch.targets.reference
+            return
+        for prompts in self.prompt_batches:
+            with torch.no_grad():
+                tokens = TokenPairs(prompts.clean, prompts.corrupt, prompts.positions)
+                final = self.model.final(prompts.clean, end(self.model, tokens))
+                rows = torch.arange(len(prompts.positions), device=final.device)
+                logits = self.model.unembedding(final[rows, prompts.positions])
+            yield prompts, logits
 
     @cached_property
     def prompt_batches(self) -> tuple[PromptBatch, ...]:

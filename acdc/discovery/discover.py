@@ -152,6 +152,7 @@ class Prepared:
         searched = search(self.method, self.goal, self.seed, self.seconds)
         walk = searched.walk(discovery, kept.load() if kept and resume else None)
         circuit, summary = drain(walk, watch, kept)
+        discovery.release()
         if watch is not None:
             watch(Progress(f"judging the circuit on {len(judgement.pairs):,} prompts", 0, 1))
         judged = faithfulness(judgement, circuit, self.seed)

@@ -82,18 +82,22 @@ class Executor:
     def _run_distinct(
         self, live: Liveness, ablated: AblatedProjections, columns: Int[Tensor, "batch column"] | None, max_bytes: int
     ) -> Float[Tensor, "circuit batch column"]:
-        """The logits of circuits, those that keep the same edges run once."""
+        """The logits of circuits, those that keep the same edges run once, and those that keep all not at all."""
         first, same = live.distinct()
         live = live.select(first)
+        whole = live.kept.flatten(1).sum(1) == self.runs.graph.n_edges
+        rest = (~whole).nonzero()[:, 0]
+        parts = [self.runs.reference(columns)[None]] if whole.any() else []
         # per circuit: what its live senders write, five such for each live head of one layer, and a few more
-        count = live.live.sum(1)
+        count = live.live[rest].sum(1)
         rows = count + 5 * count.clamp(max=self.runs.graph.n_heads) + 10
         most = max_bytes // (self.runs.delta[0].numel() * self.runs.delta.element_size())
-        parts = [
-            self.runs.model.unembedding(SparseRun(self.runs, ablated, live.select(some)).final(), columns)
+        parts += [
+            self.runs.model.unembedding(SparseRun(self.runs, ablated, live.select(rest[some])).final(), columns)
             for some in _groups(rows.tolist(), most)
         ]
-        return torch.cat(parts)[same]
+        order = torch.cat((whole.nonzero()[:, 0], rest)).argsort()
+        return torch.cat(parts)[order[same]]
 
     def run_masks(
         self,
@@ -141,11 +145,12 @@ class Executor:
 
 
 def _groups(costs: list[int], most: int) -> Iterator[slice]:
-    """Neighbours that cost at most so much together, at least one to a group."""
+    """Neighbours that cost at most so much together, at least one to a group; none where there are no costs."""
     start = total = 0
     for index, cost in enumerate(costs):
         if index > start and total + cost > most:
             yield slice(start, index)
             start, total = index, 0
         total += cost
-    yield slice(start, len(costs))
+    if costs:
+        yield slice(start, len(costs))

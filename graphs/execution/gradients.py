@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from acdc.graphs.execution.layer import LayerRun
 from acdc.graphs.execution.runs import Runs
@@ -22,6 +23,8 @@ from acdc.graphs.nodes import SLOTS
 
 _WIDENED = 1 << 24
 """How many numbers in half precision are held in single precision at a time."""
+_KEPT = 1 << 24
+"""Up to how many numbers of the residual stream, all layers together, what MLPs hold inside is kept for gradients."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Linearisation:
             if layer.indices.mlp is not None and layer.indices.mlp.sender >= read:
                 source = (residual if runs.graph.parallel else after).detach().requires_grad_()
                 with torch.enable_grad():
-                    computed = _Computed(source, layer.mlp(source))
+                    computed = _Computed(source, self._mlp(layer, source))
                 after = after + computed.wrote.detach()
             if attended is not None or computed is not None:
                 self._steps.append((layer, attended, computed))
@@ -135,6 +138,13 @@ class Linearisation:
         wide = self._scores.dtype
         products = [(delta.to(wide) * flow.to(wide)).flatten(1).sum(1) for delta, flow in pairs]
         return torch.stack(products) * self._scale
+
+    def _mlp(self, run: LayerRun, source: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        """What the MLP writes; where much would be kept for the backward pass, that is computed again there."""
+        if source.numel() * self.runs.graph.n_layers <= _KEPT:
+            return run.mlp(source)
+        wrote: Tensor = checkpoint(run.mlp, source, use_reentrant=False)
+        return wrote
 
     def _attend(
         self, run: LayerRun, residual: Float[Tensor, "batch pos d_model"]

@@ -115,9 +115,10 @@ class Runs:
         positionals = tuple(positional.first(end) for positional in self.positionals)
         return Runs(self.model, part(self.delta).contiguous(), ablated, positions, positionals, scales)
 
-    def reference(self) -> Float[Tensor, "batch vocab"]:
-        """The full model's logits on the clean prompts at the scored positions."""
-        return self.model.unembedding(self.scored(self.clean_residual(len(self.graph.senders))).squeeze(-2))
+    def reference(self, columns: Int[Tensor, "batch column"] | None = None) -> Float[Tensor, "batch column"]:
+        """The full model's logits on the clean prompts at the scored positions, of these columns or of all."""
+        final = self.scored(self.clean_residual(len(self.graph.senders)))
+        return self.model.unembedding(final.squeeze(-2), columns)
 
 
 def prepare(

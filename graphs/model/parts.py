@@ -6,16 +6,23 @@ all heads, and a head that is not in play costs nothing. Nothing here knows abou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 NormKind = Literal["layer", "rms", "none"]
+
+_SCORES = 1 << 22
+"""How many attention scores are held at once, where prompts are long: as many, or those of `_QUERIES` queries."""
+_QUERIES = 16
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,14 @@ class Positional:
         rotation = self.rotation and (self.rotation[0][:, :end], self.rotation[1][:, :end])
         bias = None if self.bias is None else self.bias[:, :end]
         return replace(self, allowed=self.allowed[:, :end, :end], rotation=rotation, bias=bias)
+
+    def rows(self, queries: slice) -> tuple[Positional, slice]:
+        """The same for these queries, and from the first to the last key that any of them may read."""
+        allowed = self.allowed[:, queries]
+        read = allowed.flatten(0, 1).any(0).nonzero()
+        keys = slice(int(read[0]), int(read[-1]) + 1) if len(read) else slice(None)
+        bias = None if self.bias is None else self.bias[:, keys]
+        return Positional(allowed[..., keys], None, self.neighbours, bias), keys
 
     def to(self, dtype: torch.dtype) -> Positional:
         """The same in another precision."""
@@ -256,7 +271,32 @@ class Attention:
         positional: Positional,
         heads: Int[Tensor, " head"] | None = None,
     ) -> Float[Tensor, "head *batch query d_head"]:
-        """The value each query gathers: softmax of the scaled, capped and masked scores, times the values."""
+        """The value each query gathers: softmax of the scaled, capped and masked scores, times the values.
+
+        Of long prompts, some queries at a time, so that the scores of all with all never stand in memory together; a
+        gradient computes them again. Keys that none of these queries may read are left out.
+        """
+        gather = partial(self._gather, heads=heads)
+        each = k.shape[-2] * math.prod(map(max, q.shape[:-2], k.shape[:-2]))
+        at_once = max(_QUERIES, _SCORES // max(1, each))
+        if at_once >= q.shape[-2]:
+            return gather(q, k, v, positional)
+        parts = []
+        for start in range(0, q.shape[-2], at_once):
+            rows = slice(start, start + at_once)
+            part, keys = positional.rows(rows)
+            given = q[..., rows, :], k[..., keys, :], v[..., keys, :], part
+            parts.append(checkpoint(gather, *given, use_reentrant=False) if torch.is_grad_enabled() else gather(*given))
+        return torch.cat(parts, dim=-2)
+
+    def _gather(
+        self,
+        q: Float[Tensor, "head *#batch query d_head"],
+        k: Float[Tensor, "head *#batch key d_head"],
+        v: Float[Tensor, "head *#batch key d_head"],
+        positional: Positional,
+        heads: Int[Tensor, " head"] | None = None,
+    ) -> Float[Tensor, "head *batch query d_head"]:
         scores = (q * self.scores.scale) @ k.transpose(-2, -1)
         if positional.bias is not None:
             bias = positional.bias if heads is None else positional.bias[heads]

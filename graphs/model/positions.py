@@ -30,15 +30,22 @@ def ask_places(bridge: Any, length: int, causal: bool, turned: Sequence[bool]) -
     `turned` says which layers make use of the rotation that they are handed, as `turned_layers` finds out.
     """
     whole = torch.ones(length, length, dtype=torch.bool, device=bridge.embed.original_component.weight.device)
-    positionals = []
+    lower = whole.tril() if causal else whole
+    positionals: list[Positional] = []
+    masks: list[Tensor] = []  # each once, as long prompts make them large
     for block, (_, kwargs), used in zip(bridge.blocks, _attention_calls(bridge, length), turned, strict=True):
         inner = block.attn.original_component
-        allowed = _allowed(inner, kwargs.get("attention_mask"), whole.tril() if causal else whole)
+        allowed = _allowed(inner, kwargs.get("attention_mask"), lower)
+        known = next((mask for mask in masks if torch.equal(mask, allowed)), None)
+        if known is None:
+            masks.append(allowed)
         neighbours, rotation = turns_neighbours(inner), own_rotation(inner, length)
         if used:
             rotation = kwargs["position_embeddings"]
             rotation = _for_neighbours(rotation) if neighbours else rotation
-        positionals.append(Positional(allowed[None], rotation, neighbours, _alibi(inner, kwargs, length)))
+        positionals.append(
+            Positional((allowed if known is None else known)[None], rotation, neighbours, _alibi(inner, kwargs, length))
+        )
     return tuple(positionals)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -43,6 +44,16 @@ class Trace:
 
     outputs: Float[Tensor, "sender batch pos d_model"]
     scales: tuple[Scales, ...]
+
+
+@dataclass(frozen=True)
+class _RanLayer:
+    """What the heads and the MLP of one layer write in a run, its scales, and the residual stream after it."""
+
+    heads: Float[Tensor, "head batch pos d_model"]
+    mlp: Float[Tensor, "batch pos d_model"] | None
+    scales: Scales
+    residual: Float[Tensor, "batch pos d_model"]
 
 
 @dataclass(frozen=True)
@@ -160,33 +171,41 @@ class Model:
 
     def trace(self, start: Float[Tensor, "batch pos d_model"], positionals: tuple[Positional, ...]) -> Trace:
         """One ordinary run from the embeddings, keeping what every sender writes."""
-        graph = self.graph
-        outputs = start.new_empty(len(graph.senders), *start.shape)
-        outputs[0] = residual = start
+        outputs = start.new_empty(len(self.graph.senders), *start.shape)
+        outputs[0] = start
         scales: list[Scales] = []
-        for layer, indices, positional in zip(self.layers, graph.layers, positionals, strict=True):
+        for indices, ran in zip(self.graph.layers, self._run(start, positionals), strict=True):
+            outputs[indices.heads.start : indices.heads.stop] = ran.heads
+            if ran.mlp is not None and indices.mlp is not None:
+                outputs[indices.mlp.sender] = ran.mlp
+            scales.append(ran.scales)
+        return Trace(outputs, tuple(scales))
+
+    def _run(
+        self, residual: Float[Tensor, "batch pos d_model"], positionals: tuple[Positional, ...]
+    ) -> Iterator[_RanLayer]:
+        """What one layer after the other writes, from the embeddings on."""
+        for layer, positional in zip(self.layers, positionals, strict=True):
             heads, inside = layer.attend(residual, positional)
             post = layer.attention.output.post_norm
-            found = replace(inside, heads=None if post is None else post.scale(heads.sum(0)))
-            heads = heads if found.heads is None else heads * found.heads
-            scales.append(found)
-            outputs[indices.heads.start : indices.heads.stop] = heads
+            scales = replace(inside, heads=None if post is None else post.scale(heads.sum(0)))
+            heads = heads if scales.heads is None else heads * scales.heads
             after = residual + heads.sum(0) + layer.attention.output.bias
-            if layer.mlp is not None and indices.mlp is not None:
-                wrote = outputs[indices.mlp.sender] = layer.mlp(residual if graph.parallel else after)
-                after = after + wrote
-            residual = after
-        return Trace(outputs, tuple(scales))
+            mlp = None if layer.mlp is None else layer.mlp(residual if self.graph.parallel else after)
+            residual = after if mlp is None else after + mlp
+            yield _RanLayer(heads, mlp, scales, residual)
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """The model's logits by our own arithmetic, at every position."""
         return self.unembedding(self.final(tokens))
 
-    def final(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
-        """The residual stream that the final norm reads, by our own arithmetic."""
+    def final(self, tokens: Int[Tensor, "batch pos"], end: int | None = None) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream that the final norm reads, by our own arithmetic; of the first `end` positions only."""
         self.check(tokens)
-        outputs = self.trace(self.embed(tokens), self.positionals(tokens.shape[1])).outputs
-        return outputs.sum(0) + sum(layer.attention.output.bias for layer in self.layers)
+        residual = self.embed(tokens[:, :end])
+        for ran in self._run(residual, self.positionals(tokens.shape[1], residual.shape[1])):
+            residual = ran.residual
+        return residual
 
     def fingerprint(self, dtype: torch.dtype | None = None) -> str:
         """SHA-256 of all weights in that precision (None: their own), by name, whatever device they are on.

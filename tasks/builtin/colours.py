@@ -109,7 +109,9 @@ def variations() -> tuple[Variation, ...]:
     usual = TemplatePrompts.of(SLOTS)
     return (
         *(
-            Variation(f"{position} asked", f"The colour of the {position} thing is asked for.", _asking(usual, position))
+            Variation(
+                f"{position} asked", f"The colour of the {position} thing is asked for.", _asking(usual, position)
+            )
             for position in POSITIONS[:2]
         ),
         Variation("colour first", "Each colour stands before its thing.", _worded(COLOUR_FIRST)),

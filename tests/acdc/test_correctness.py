@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import acdc
+from acdc import problem as problem_module
 from acdc import tasks
 from acdc.correctness import Right, correct, drawn, hardly_done
 from acdc.errors import UnmeasurableBehaviour
@@ -56,6 +57,15 @@ def test_a_prompt_is_right_where_the_likeliest_token_is_an_answer_at_every_posit
     assert correct(problem).tolist() == [False, False, True]
     assert correct(measurable).all()
     assert Right.on(problem) == Right(1, 3)
+
+
+def test_what_is_right_among_many_long_prompts_is_found_without_holding_their_runs(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = correct(replace(measurable))
+    monkeypatch.setattr(problem_module, "_LITTLE", 0)
+    monkeypatch.setattr(problem_module, "prepare", None)  # that is what would hold them
+    assert torch.equal(correct(replace(measurable)), wanted)
 
 
 def test_rounding_of_the_shares_of_many_positions_makes_no_prompt_wrong(checkpoints: Checkpoints) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.execution import gradients
 from acdc.graphs.execution.gradients import Linearisation
 from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
-from acdc.graphs.model import Model
+from acdc.graphs.model import Model, parts
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_oracle_outputs, native_oracle_weighted_logits
 from tests.graphs.oracle import Outputs, load_bridge, oracle_outputs, oracle_weighted_logits
@@ -98,6 +100,32 @@ def test_scores_are_the_derivatives_of_the_oracle(load: Load, name: str) -> None
         wanted = pair.wanted(coefficients, ablation)
         assert (wanted != 0).sum() == pair.graph.n_edges, "every edge must matter"
         close(scores, wanted, ablation.value)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bloom", "gemma2", "mistral", "mixtral", "bidirectional"])
+def test_long_prompts_get_the_same_scores_and_logits_some_queries_at_a_time(
+    load: Load, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if prompts of these few tokens were long: two queries at a time, and MLPs computed again for the gradient."""
+    pair = load(name)
+    coefficients, whole = pair.coefficients(), pair.runs()
+    scores = Linearisation(whole).edge_scores(coefficients)
+    gathered: list[int] = []
+    monkeypatch.setattr(parts, "_SCORES", 1)
+    monkeypatch.setattr(parts, "_QUERIES", 2)
+    monkeypatch.setattr(gradients, "_KEPT", 0)
+    gather = parts.Attention._gather
+
+    def noted(self: parts.Attention, q: Tensor, *others: Any, **named: Any) -> Tensor:
+        gathered.append(q.shape[-2])
+        return gather(self, q, *others, **named)
+
+    monkeypatch.setattr(parts.Attention, "_gather", noted)
+    runs = pair.runs()
+    assert max(gathered) == 2
+    torch.testing.assert_close(runs.delta, whole.delta, rtol=0, atol=1e-12)
+    torch.testing.assert_close(Linearisation(runs).edge_scores(coefficients), scores, rtol=0, atol=1e-10)
+    assert max(gathered) == 2
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "qwen3", "gemma2", "bidirectional"])
