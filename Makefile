@@ -55,6 +55,7 @@ gpu-wheels: ## fetch into .wheels what a GPU machine with torch and transformers
 		--constraint constraints.txt --dest .wheels transformer_lens datasets dill multiprocess fancy-einsum \
 		beartype jaxtyping wadler-lindig pydantic pydantic-core annotated-types typing-inspection graphviz gguf platformdirs
 
+
 format: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
