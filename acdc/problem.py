@@ -210,11 +210,13 @@ class Problem:
                 f"{means.shape[2]}; use shorter prompts or another ablation (--ablation)"
             )
         for batch in self.prompt_batches:
-            tokens = TokenPairs(batch.clean, batch.corrupt, batch.positions)
-            runs = prepare(self.model, tokens, self.ablation, means)
-            with torch.no_grad():
-                reference = runs.reference()
-            yield Batch(runs, batch, batch.targets(reference))
+            yield self._prepared(batch, means)
+
+    def _prepared(self, prompts: PromptBatch, means: Tensor | None) -> Batch:
+        tokens = TokenPairs(prompts.clean, prompts.corrupt, prompts.positions)
+        runs = prepare(self.model, tokens, self.ablation, means)
+        with torch.no_grad():
+            return Batch(runs, prompts, prompts.targets(runs.reference()))
 
     @freed_memory_kept()
     def measure(
@@ -228,6 +230,7 @@ class Problem:
         values = torch.empty(len(metrics), len(circuits), len(self.pairs), dtype=torch.float64)
         for batch in self.batches:
             values[..., batch.prompts.prompts.cpu()] = batch.measure(circuits, metrics)
+            del batch
         return values
 
     @cached_property
@@ -255,7 +258,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class _Streamed(Collection[Batch]):
-    """Batches that do not fit into memory together: prepared anew each time they are gone through."""
+    """Batches that do not fit into memory together: prepared anew each time they are gone through.
+
+    Whoever goes through them lets go of each before asking for the next, or two are in memory.
+    """
 
     problem: Problem
 

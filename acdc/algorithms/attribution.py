@@ -47,8 +47,11 @@ class Attribution:
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0.
         """
         total = _zeros(problem)
-        for done, batch in enumerate(problem.batches, start=1):
+        done = 0
+        for batch in problem.batches:
             total += _edge_scores(problem, batch, None, 1, None)[0]
+            del batch  # streamed, only one has room
+            done += 1  # noqa: SIM113  # enumerate would hold on to the batch
             yield ScoringStep(done, len(problem.batches))
         return score_graph(problem, require_nonzero(problem, total))
 
@@ -96,7 +99,8 @@ class IntegratedGradients:
             along = [torch.zeros(1, dtype=torch.float64)] * batches
             fractions = [step / points for step in range(1, points + 1)]
             while True:
-                for number, batch in enumerate(problem.batches):
+                number = 0
+                for batch in problem.batches:
                     way = _Path(problem, batch, group, group if self.path == "activations" else None)
                     if len(gain) < batches:
                         gain.append(way.gain())
@@ -104,6 +108,8 @@ class IntegratedGradients:
                         here, gains = way.at(fraction)
                         scores, along[number], done = scores + here, along[number] + gains, done + 1
                         yield ScoringStep(done, work)
+                    del batch, way  # streamed, only one has room
+                    number += 1  # noqa: SIM113  # enumerate would hold on to the batch
                 # over all prompts, so that it does not depend on the batches
                 size = float(torch.cat(gain).abs().sum())
                 gap = float((torch.cat(along) / points - torch.cat(gain)).abs().sum())

@@ -36,13 +36,16 @@ class HeadImportance:
         """
         graph = problem.graph
         total = torch.zeros(len(graph.senders), dtype=torch.float64)
-        for done, batch in enumerate(problem.batches, start=1):
+        done = 0
+        for batch in problem.batches:
             columns, targets = batch.columns(problem.metric)
             with torch.no_grad():
                 run = Linearisation(batch.runs, columns=columns)
                 slope = gradient(problem.metric, run.logits, targets)
                 if not problem.metric.stationary:  # else the gradient is rounding noise
                     total += run.sender_scores(slope).abs().sum(1).double().cpu() / len(problem.pairs)
+            del batch, run  # streamed, only one has room
+            done += 1  # noqa: SIM113  # enumerate would hold on to the batch
             yield ScoringStep(done, len(problem.batches))
         nodes = dict(zip(graph.senders, require_nonzero(problem, total).tolist(), strict=True)) | {LOGITS: math.inf}
         scores = [[min(nodes[node], nodes[end.node]) for node in graph.senders] for end in graph.receivers]

@@ -37,7 +37,8 @@ class InformationFlow:
         """The whole graph with a score for every edge, batch of prompts by batch."""
         graph = problem.graph
         scores = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.float64)
-        for done, batch in enumerate(problem.batches, start=1):
+        done = 0
+        for batch in problem.batches:
             read_up_to = _read(problem, batch)
             for read in sorted({graph.reads(receiver) for receiver in graph.receivers}):
                 inside = _scored(batch) if read == len(graph.senders) else read_up_to
@@ -45,6 +46,8 @@ class InformationFlow:
                 rows = [row for row, receiver in enumerate(graph.receivers) if graph.reads(receiver) == read]
                 shares = 1.0 if batch.targets.shares is None else batch.targets.shares
                 scores[rows, :read] += (mean.double() * shares).sum(-1).cpu() / len(problem.pairs)
+            del batch  # streamed, only one has room
+            done += 1  # noqa: SIM113  # enumerate would hold on to the batch
             yield ScoringStep(done, len(problem.batches))
         return score_graph(problem, scores)
 

@@ -46,9 +46,9 @@ def answer_form(problem: Problem) -> AnswerForm | None:
     if tokenizer is None:
         return None
     given, other, example = [], [], None
-    for batch in problem.batches:
-        likely = batch.targets.reference.double().softmax(-1)
-        for row, number in enumerate(batch.prompts.index.tolist()):
+    for prompts, reference in problem.references():
+        likely = reference.double().softmax(-1)
+        for row, number in enumerate(prompts.index.tolist()):
             pair = problem.pairs.pairs[number]
             if is_token_ids(pair.text) or pair.whole:
                 continue
