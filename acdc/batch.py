@@ -1,4 +1,4 @@
-"""Prompts that run together: how many there are, and the metrics of circuits on them."""
+"""One batch of prompts with its runs, and circuits measured on it; `acdc.problem` decides which prompts share one."""
 
 from __future__ import annotations
 

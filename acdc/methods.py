@@ -1,7 +1,8 @@
 """Every method there is: what it is called, what it does, where it is from, what its scores mean and what it takes.
 
-Dispatch, help and what circuit files say derive from here. A new method is a class in `acdc.algorithms` and an entry; a
-new setting of one is also a field of `acdc.settings.Method` and an option of `acdc discover`.
+Dispatch, help and what circuit files say derive from here. A new method is a class in `acdc.algorithms` and an entry;
+one that prunes also joins `Pruning` in `acdc.discovery.pruning_runs`. A new setting of a method is also a field of
+`acdc.settings.Method` and an option of `acdc discover`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A problem: one model, some prompts and a metric, ready to measure any circuit."""
+"""A problem: one model, some prompts and a metric, ready to measure any circuit.
+
+It decides the batches, and which of their runs are kept and which made anew where memory is short.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What a circuit file says of its circuit's origin: the one value that is written there and read back.
+"""The form of what a circuit file says of its circuit's origin, and how that is read.
 
-`acdc.request` fills it in before a search and `acdc.discovery.discover` adds how that went. What was measured of the
+`acdc.request` fills it in before a search; `acdc.discovery.discover` adds how that went, `acdc.discovery.resizing` and
+`acdc.robust.judging` what they made of the circuit; `acdc.graphs.circuit` writes the file. What was measured of the
 circuit (faithfulness, curve, stability, robust) stands beside it in the file; `acdc.judges.findings` reads that.
 """
 
@@ -110,6 +111,7 @@ class AlgorithmOrigin(_Part):
 
     `score` is what the edges' scores mean. `steps_taken` and `missed` are of integrated gradients: how many points a
     path had at most, and the part of what the metric gains on the way that the gradients there do not add up to.
+    `score_kind` says it in one word (`acdc.methods.ScoreKind`), and `cut_from` of which circuit another size was cut.
     `closest_decision` is how far the threshold may move before pruning decides otherwise. Of searches for a knee,
     `edges_for_fraction` is the fewest edges that were met to keep the goal's fraction, and `stopped` why the search
     ended before one did.
@@ -120,6 +122,8 @@ class AlgorithmOrigin(_Part):
     settings: Mapping[str, Any] | None = None
     threshold: float | None = None
     score: str = ""
+    score_kind: str | None = None
+    cut_from: Mapping[str, Any] | None = None
     steps_taken: int | None = None
     missed: float | None = None
     largest: Scored | None = None

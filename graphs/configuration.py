@@ -1,4 +1,4 @@
-"""The computational graph of a checkpoint from its config.json alone, without its weights."""
+"""The computational graph of a checkpoint from its config.json alone, without its weights: model types by shape."""
 
 from __future__ import annotations
 

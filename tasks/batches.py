@@ -1,4 +1,4 @@
-"""Prompts in batches, as tensors that a model can run."""
+"""A batch of prompts as tensors that a model can run; `tasks.prompts` decides which prompts go together."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every metric there is: what it is called, what it says, what its numbers mean and where it is from.
 
 Names can be checked and shown where nothing is measured, without loading torch; `tasks.metrics` measures. A new metric
-is an entry here and a class of its name there: help, forms and schemas follow.
+is an entry here and a class with its name as `name` there: help, forms and schemas follow.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Position:
+class WalkState:
     """How far a walk is, and all it needs to go on from there: `scores` are those of the edges kept so far, by name."""
 
     decided: int = 0
@@ -49,7 +49,7 @@ class Position:
     size: int = 0
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Position:
+    def of(cls, data: Mapping[str, Any]) -> WalkState:
         """The position that `dataclasses.asdict` made this data of."""
         return cls(data["decided"], data["scores"], Tally(**data["tally"]), data["size"])
 
@@ -66,7 +66,7 @@ class Step:
     kept: int
     done: int
     total: int
-    position: Position
+    position: WalkState
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class GreedyPruning:
     def walk(
         self,
         problem: Problem,
-        start: Position | None = None,
+        start: WalkState | None = None,
         shortlist: Bool[Tensor, "receiver sender"] | None = None,
     ) -> Generator[Step | Swept, None, Pruned]:
         """The same, receiver by receiver, from the beginning or a position; the generator returns the `Pruned`.
@@ -150,11 +150,11 @@ class GreedyPruning:
     def batches(
         self,
         problem: Problem,
-        start: Position | None = None,
+        start: WalkState | None = None,
         shortlist: Bool[Tensor, "receiver sender"] | None = None,
     ) -> Generator[Tried | Step | Swept, None, Pruned]:
         """The same walk, which also tells of every batch of candidates within a receiver."""
-        pruned = yield from self._walk(problem, start or Position(size=self.batch or 16), shortlist)
+        pruned = yield from self._walk(problem, start or WalkState(size=self.batch or 16), shortlist)
         if not self.refine:
             return pruned
         refined = yield from OneMinimalSweep(self.threshold, self.max_bytes).walk(problem, pruned.circuit)
@@ -168,14 +168,14 @@ class GreedyPruning:
 
     @torch.no_grad()
     def _walk(
-        self, problem: Problem, start: Position, shortlist: Bool[Tensor, "receiver sender"] | None
+        self, problem: Problem, start: WalkState, shortlist: Bool[Tensor, "receiver sender"] | None
     ) -> Generator[Tried | Step, None, Pruned]:
         with freed_memory_kept():
             return (yield from self._decide(problem, start, shortlist))
 
     @torch.no_grad()
     def _decide(
-        self, problem: Problem, start: Position, shortlist: Bool[Tensor, "receiver sender"] | None
+        self, problem: Problem, start: WalkState, shortlist: Bool[Tensor, "receiver sender"] | None
     ) -> Generator[Tried | Step, None, Pruned]:
         graph = problem.graph
         scores = {Edge.parse(name): score for name, score in start.scores.items()}
@@ -214,7 +214,7 @@ class GreedyPruning:
                 yield Tried(tested + tested_here - len(left))
             tested += tested_here
             named = {edge.name: score for edge, score in scores.items()}
-            position = Position(done, named, Tally(tested, evaluated, closest, unlisted), size)
+            position = WalkState(done, named, Tally(tested, evaluated, closest, unlisted), size)
             yield Step(receiver, tested_here, len(scores) - kept_before, done, len(graph.receivers), position)
         listed = None if shortlist is None else Shortlisted(int(shortlist.sum()), unlisted)
         return Pruned(Circuit(graph, frozenset(scores), scores), tested, evaluated, closest, shortlist=listed)

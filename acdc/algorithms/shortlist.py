@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from acdc.algorithms.attribution import IntegratedGradients
-from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Step, Tried
+from acdc.algorithms.greedy import GreedyPruning, Pruned, Step, Tried, WalkState
 from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import ScoringStep
 from acdc.drain import drain, translated
@@ -72,7 +72,7 @@ class ShortlistPruning:
     def walk(
         self,
         problem: Problem,
-        start: Position | None = None,
+        start: WalkState | None = None,
         scored: Circuit | None = None,
     ) -> Generator[ScoringStep | Step | Swept, None, Pruned]:
         """The ranking, unless it is given, then receiver by receiver; the generator returns the `Pruned`."""
@@ -85,7 +85,7 @@ class ShortlistPruning:
     def batches(
         self,
         problem: Problem,
-        start: Position | None = None,
+        start: WalkState | None = None,
         scored: Circuit | None = None,
     ) -> Generator[ScoringStep | Tried | Step | Swept, None, Pruned]:
         """The same walk, which also tells of every batch of candidates within a receiver."""

@@ -18,7 +18,7 @@ from acdc.graphs.files import write_atomically
 if TYPE_CHECKING:
     from acdc.bench.suite import Done, Suite
 
-_KINDS = ("resample", "mean", "mean-positional", "zero")
+_KINDS = tuple(kind.value for kind in Ablation)
 
 
 def bench(

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import TypeIs, assert_never
 
-from acdc.algorithms.greedy import GreedyPruning, Position, Pruned, Shortlisted, Step
+from acdc.algorithms.greedy import GreedyPruning, Pruned, Shortlisted, Step, WalkState
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.one_minimal import Swept
 from acdc.algorithms.scores import ScoringStep
@@ -91,7 +91,7 @@ class PruningRuns:
             return self.met[threshold]
         yield from self.ranked()
         current = self._state.get("current") or {}
-        start = Position.of(current["position"]) if current.get("threshold") == threshold else None
+        start = WalkState.of(current["position"]) if current.get("threshold") == threshold else None
         self.met[threshold] = yield from self._run(threshold, start)
         return self.met[threshold]
 
@@ -130,7 +130,7 @@ class PruningRuns:
         run = self.met[chosen.threshold]
         return run.pruned.circuit, SearchSummary(chosen, self.curve, run.figures, self.joining)
 
-    def _run(self, threshold: float, start: Position | None) -> Generator[Progress, None, PruningRun]:
+    def _run(self, threshold: float, start: WalkState | None) -> Generator[Progress, None, PruningRun]:
         stage = f"run {len(self.met) + 1} · threshold {threshold:.3g}"
         walk = self._walk(replace(self._pruning, threshold=threshold), start)
         state: dict[str, Any] = {"runs": [run.to_json() for run in self.met.values()]}  # the latest to go on from
@@ -155,7 +155,7 @@ class PruningRuns:
         return PruningRun(measured(self._problem, pruned.circuit, threshold, pruned.tested), pruned)
 
     def _walk(
-        self, pruning: Pruning, start: Position | None
+        self, pruning: Pruning, start: WalkState | None
     ) -> Generator[ScoringStep | Step | Bisection | Swept, None, Pruned]:
         walk: Generator[ScoringStep | Step | Bisection | Swept, None, Pruned]
         match pruning:

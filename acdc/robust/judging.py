@@ -70,7 +70,7 @@ def _refined_origin(
     assert found.summary is not None
     before = first.circuit.provenance
     algorithm = {
-        **{key: before["algorithm"][key] for key in ("name", "settings", "score")},
+        **{key: before["algorithm"][key] for key in ("name", "settings", "score", "score_kind")},
         "goal": {"kind": "Edges", "count": int(attacks.plan.growth * len(first.circuit))},
         "metric": found.metric,
         "threshold": found.summary.chosen.threshold,

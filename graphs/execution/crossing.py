@@ -94,7 +94,7 @@ class CrossedRun:
         end = position + 1 if model.is_causal else length
         self._model, self._position = model, position
         self._clean, self._corrupt = clean[:, :end].to(model.device), corrupt[:, :end].to(model.device)
-        self._positionals = model.positionals(length, end)
+        self._geometries = model.geometries(length, end)
         live = Liveness.of(graph, torch.from_numpy(circuit.mask())[None])
         self._live: list[int] = live.live[0].nonzero()[:, 0].tolist()
         self._all_positions: list[bool] = live.all_positions[0].tolist()
@@ -128,7 +128,7 @@ class CrossedRun:
         """The full model's logits on the clean prompts at the scored position."""
         parts = []
         for some in _slices(len(self._clean), self._fast):
-            outputs = self._model.trace(self._model.embed(self._clean[some]), self._positionals).outputs
+            outputs = self._model.trace(self._model.embed(self._clean[some]), self._geometries).outputs
             final = outputs[:, :, self._position].sum(0) + self._biases[len(outputs)][0]
             parts.append(self._model.unembedding(final))
         return torch.cat(parts)
@@ -149,7 +149,7 @@ class CrossedRun:
 
     def _known(self, wrote: dict[int, Tensor], scales: tuple[Scales, ...]) -> _Clean:
         position = torch.tensor([self._position], device=self._model.device)
-        return _Clean(wrote, scales, layer_runs(self._model, self._positionals, position, scales, self._scored))
+        return _Clean(wrote, scales, layer_runs(self._model, self._geometries, position, scales, self._scored))
 
     @torch.no_grad()
     def _run_clean(self, some: slice) -> _Clean:
@@ -157,7 +157,7 @@ class CrossedRun:
         start = self._model.embed(self._clean[some])
         scales: tuple[Scales, ...] = (Scales(),) * self._model.graph.n_layers
         if self._model.graph.frozen_scale:
-            scales = self._model.trace(start, self._positionals).scales
+            scales = self._model.trace(start, self._geometries).scales
         known = self._known({0: start[None]}, scales)
         for sender in self._live:
             if sender in self._clean_only and sender:
@@ -166,7 +166,7 @@ class CrossedRun:
 
     @torch.no_grad()
     def _run_corrupt(self, some: slice) -> _Corrupt:
-        outputs = self._model.trace(self._model.embed(self._corrupt[some]), self._positionals).outputs
+        outputs = self._model.trace(self._model.embed(self._corrupt[some]), self._geometries).outputs
         return _Corrupt(outputs[:, :, None], residuals_of(self._model, outputs, outputs.shape[1:]))
 
     @torch.no_grad()

@@ -154,9 +154,9 @@ class Linearisation:
         made = tuple(layer.projection(slot).of_all(normed).detach().requires_grad_() for slot in SLOTS)
         with torch.enable_grad():
             q, k, v = (
-                layer.finish(slot, part, run.positional, run.scales) for slot, part in zip(SLOTS, made, strict=True)
+                layer.finish(slot, part, run.geometry, run.scales) for slot, part in zip(SLOTS, made, strict=True)
             )
-            gathered = attention.attend(q, k, v, run.positional)
+            gathered = attention.attend(q, k, v, run.geometry)
         wrote = attention.write(gathered.detach()).sum(0)
         wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
         return _Attended(residual, made, gathered), wrote + attention.output.bias

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from acdc.graphs.computation import LayerIndices
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Positional, Scales
+from acdc.graphs.model.parts import Geometry, Scales
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Slot
 
@@ -19,14 +19,14 @@ from acdc.graphs.nodes import Slot
 class LayerRun:
     """A layer with what its arithmetic needs of the prompts, and where its nodes stand in the graph.
 
-    `positional` and `scales` are those of every position, and `scored_positional` and `scored_scales` of the scored one
+    `geometry` and `scales` are those of every position, and `scored_geometry` and `scored_scales` of the scored one
     of each prompt; the scales, of norms that span heads, are the clean run's and frozen.
     """
 
     layer: Layer
     indices: LayerIndices
-    positional: Positional
-    scored_positional: Positional
+    geometry: Geometry
+    scored_geometry: Geometry
     scales: Scales
     scored_scales: Scales
 
@@ -39,14 +39,14 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The queries, keys or values of these heads (None: all), each of what it reads in that slot."""
-        positional, scales = self._at(all_positions)
-        return self.layer.project(slot, residual, positional, scales, heads)
+        geometry, scales = self._at(all_positions)
+        return self.layer.project(slot, residual, geometry, scales, heads)
 
     def project_all(
         self, slot: Slot, residual: Float[Tensor, "batch pos d_model"]
     ) -> Float[Tensor, "head batch pos d_head"]:
         """The same of all heads, which all read the same, at every position."""
-        return self.layer.of_all(slot, residual, self.positional, self.scales)
+        return self.layer.of_all(slot, residual, self.geometry, self.scales)
 
     def heads(
         self,
@@ -58,8 +58,8 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch query d_model"]:
         """What these heads write, to queries at every position or at the scored ones."""
-        positional, scales = self._at(all_positions)
-        wrote = self.layer.heads(q, k, v, positional, heads)
+        geometry, scales = self._at(all_positions)
+        wrote = self.layer.heads(q, k, v, geometry, heads)
         return wrote if scales.heads is None else wrote * scales.heads
 
     def mlp(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
@@ -67,20 +67,20 @@ class LayerRun:
         assert self.layer.mlp is not None
         return self.layer.mlp(residual)
 
-    def _at(self, all_positions: bool) -> tuple[Positional, Scales]:
-        return (self.positional, self.scales) if all_positions else (self.scored_positional, self.scored_scales)
+    def _at(self, all_positions: bool) -> tuple[Geometry, Scales]:
+        return (self.geometry, self.scales) if all_positions else (self.scored_geometry, self.scored_scales)
 
 
 def layer_runs(
     model: Model,
-    positionals: Sequence[Positional],
+    geometries: Sequence[Geometry],
     positions: Int[Tensor, " prompt"],
     scales: Sequence[Scales],
     scored: Callable[[Tensor], Tensor],
 ) -> tuple[LayerRun, ...]:
     """Every layer of a model on prompts scored at these positions, where `scored` takes the scales there."""
-    parts = zip(model.layers, model.graph.layers, positionals, scales, strict=True)
+    parts = zip(model.layers, model.graph.layers, geometries, scales, strict=True)
     return tuple(
-        LayerRun(layer, indices, positional, positional.at(positions), each, each.map(scored))
-        for layer, indices, positional, each in parts
+        LayerRun(layer, indices, geometry, geometry.at(positions), each, each.map(scored))
+        for layer, indices, geometry, each in parts
     )

@@ -15,7 +15,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.layer import LayerRun, layer_runs
-from acdc.graphs.model.parts import Positional, Scales
+from acdc.graphs.model.parts import Geometry, Scales
 from acdc.graphs.model.transformer import Model
 
 
@@ -64,7 +64,7 @@ class Runs:
     delta: Float[Tensor, "sender batch pos d_model"]
     ablated: AblatedRun
     positions: Int[Tensor, " batch"]
-    positionals: tuple[Positional, ...]
+    geometries: tuple[Geometry, ...]
     scales: tuple[Scales, ...]
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class Runs:
     @cached_property
     def layers(self) -> tuple[LayerRun, ...]:
         """Every layer of the model on these prompts."""
-        return layer_runs(self.model, self.positionals, self.positions, self.scales, self.scored)
+        return layer_runs(self.model, self.geometries, self.positions, self.scales, self.scored)
 
     def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
         """x at each prompt's scored position, or x itself where it is already there."""
@@ -112,8 +112,8 @@ class Runs:
         outputs = part(self.ablated.outputs)
         ablated = AblatedRun(outputs, {read: part(x) for read, x in self.ablated.residuals.items()})
         scales = tuple(each.map(part) for each in self.scales)
-        positionals = tuple(positional.first(end) for positional in self.positionals)
-        return Runs(self.model, part(self.delta).contiguous(), ablated, positions, positionals, scales)
+        geometries = tuple(geometry.first(end) for geometry in self.geometries)
+        return Runs(self.model, part(self.delta).contiguous(), ablated, positions, geometries, scales)
 
     def reference(self, columns: Int[Tensor, "batch column"] | None = None) -> Float[Tensor, "batch column"]:
         """The full model's logits on the clean prompts at the scored positions, of these columns or of all."""
@@ -162,12 +162,12 @@ def between(
 
     `length` is that of the whole prompts, if these are only their beginnings: rotary embeddings may depend on it.
     """
-    positionals = model.positionals(length or clean.shape[1], clean.shape[1])
-    ran = model.trace(clean, positionals)
-    outputs = _ablated(model, corrupt, positionals, ablation, means)
+    geometries = model.geometries(length or clean.shape[1], clean.shape[1])
+    ran = model.trace(clean, geometries)
+    outputs = _ablated(model, corrupt, geometries, ablation, means)
     ablated = AblatedRun(outputs, residuals_of(model, outputs, ran.outputs.shape[1:]))
     delta = ran.outputs.sub_(outputs)
-    return Runs(model, delta, ablated, positions.to(model.device), positionals, ran.scales)
+    return Runs(model, delta, ablated, positions.to(model.device), geometries, ran.scales)
 
 
 def mean_outputs(
@@ -193,7 +193,7 @@ def mean_outputs(
     with torch.no_grad():
         for batch in batches:
             tokens = batch.to(model.device)
-            outputs = model.trace(model.embed(tokens), model.positionals(tokens.shape[1])).outputs
+            outputs = model.trace(model.embed(tokens), model.geometries(tokens.shape[1])).outputs
             total[:, 0, : tokens.shape[1]] += outputs.sum(1, dtype=torch.float64)
             count[: tokens.shape[1]] += len(tokens)
     if ablation is Ablation.MEAN:
@@ -204,13 +204,13 @@ def mean_outputs(
 def _ablated(
     model: Model,
     corrupt: Float[Tensor, "batch pos d_model"],
-    positionals: tuple[Positional, ...],
+    geometries: tuple[Geometry, ...],
     ablation: Ablation,
     means: Float[Tensor, "sender 1 _ d_model"] | None,
 ) -> Float[Tensor, "sender #batch #pos d_model"]:
     match ablation:
         case Ablation.RESAMPLE:
-            return model.trace(corrupt, positionals).outputs
+            return model.trace(corrupt, geometries).outputs
         case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
             assert means is not None
             return means if means.shape[2] == 1 else means[:, :, : corrupt.shape[1]]

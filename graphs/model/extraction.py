@@ -1,4 +1,8 @@
-"""From a TransformerLens bridge to functional parts, refusing what we would not compute as the model does."""
+"""From a TransformerLens bridge to functional parts, refusing what we would not compute as the model does.
+
+Here architectures differ. A new norm is a kind in `graphs.model.parts.Norm` and a case in `_norm_parts`; the shape of a
+new model type's graph is listed in `graphs.configuration` too.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.graphs.model.mlp import Mlp
-from acdc.graphs.model.parts import Attention, Positional, Projection, Scales
+from acdc.graphs.model.parts import Attention, Geometry, Projection, Scales
 from acdc.graphs.nodes import SLOTS, Slot
 
 
@@ -26,46 +26,46 @@ class Layer:
         self,
         slot: Slot,
         residual: Float[Tensor, "selected *batch pos d_model"],
-        positional: Positional,
+        geometry: Geometry,
         scales: Scales,
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The queries, keys or values of heads, each of what it reads in that slot."""
         made = self.projection(slot).linear(self.attention.norm(residual), heads)
-        return self.finish(slot, made, positional, scales, heads)
+        return self.finish(slot, made, geometry, scales, heads)
 
     def of_all(
-        self, slot: Slot, residual: Float[Tensor, "*batch pos d_model"], positional: Positional, scales: Scales
+        self, slot: Slot, residual: Float[Tensor, "*batch pos d_model"], geometry: Geometry, scales: Scales
     ) -> Float[Tensor, "head *batch pos d_head"]:
         """The same of all heads, which all read the same."""
-        return self.finish(slot, self.projection(slot).of_all(self.attention.norm(residual)), positional, scales)
+        return self.finish(slot, self.projection(slot).of_all(self.attention.norm(residual)), geometry, scales)
 
     def finish(
         self,
         slot: Slot,
         made: Float[Tensor, "selected *batch pos d_head"],
-        positional: Positional,
+        geometry: Geometry,
         scales: Scales,
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """What `project` makes of the linear projection: normed, where queries and keys are, and rotated."""
         scale = {"q": scales.query, "k": scales.key, "v": None}[slot]
         finished = self.projection(slot).finish(made, heads, scale)
-        return finished if slot == "v" else positional.rotate(finished)
+        return finished if slot == "v" else geometry.rotate(finished)
 
     def heads(
         self,
         q: Float[Tensor, "selected *#batch query d_head"],
         k: Float[Tensor, "selected *#batch key d_head"],
         v: Float[Tensor, "selected *#batch key d_head"],
-        positional: Positional,
+        geometry: Geometry,
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch query d_model"]:
-        """What heads with these queries, keys and values write, before any post norm; `positional` is the queries'."""
-        return self.attention.write(self.attention.attend(q, k, v, positional, heads), heads)
+        """What heads with these queries, keys and values write, before any post norm; `geometry` is the queries'."""
+        return self.attention.write(self.attention.attend(q, k, v, geometry, heads), heads)
 
     def attend(
-        self, residual: Float[Tensor, "batch pos d_model"], positional: Positional
+        self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry
     ) -> tuple[Float[Tensor, "head batch pos d_model"], Scales]:
         """What each head writes when all of them read the same residual stream, before any post norm; and the scales of
         norms that span heads inside.
@@ -73,8 +73,8 @@ class Layer:
         attention, normed = self.attention, self.attention.norm(residual)
         made = {slot: self.projection(slot).of_all(normed) for slot in SLOTS}
         inside = Scales(None, attention.query.norm.scale(made["q"]), attention.key.norm.scale(made["k"]))
-        q, k, v = (self.finish(slot, made[slot], positional, inside) for slot in SLOTS)
-        return self.heads(q, k, v, positional), inside
+        q, k, v = (self.finish(slot, made[slot], geometry, inside) for slot in SLOTS)
+        return self.heads(q, k, v, geometry), inside
 
     def pull_back(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from acdc.graphs.errors import UnsupportedModel
 from acdc.graphs.model.extraction import layer_of, residual_scale, unembedding_of
-from acdc.graphs.model.parts import Norm, Positional
+from acdc.graphs.model.parts import Geometry, Norm
 from acdc.graphs.model.precision import widened
 from acdc.graphs.model.recording import CheckInputs, RecordedOutputs, Recording
 from acdc.graphs.model.transformer import Model
@@ -54,8 +54,8 @@ def check(model: Model, inputs: CheckInputs, wanted: Recording) -> None:
         comparison = _Comparison(model, inputs.residual)
         embedded, precision = model.embed(inputs.tokens), torch.finfo(model.dtype).eps
         comparison.check("embedding", embedded, wanted.embedded, allowed=8 * precision)
-        for index, positional in enumerate(model.positionals(inputs.tokens.shape[1])):
-            _check_layer(model, index, positional.to(inputs.residual.dtype), wanted.layers[index], comparison)
+        for index, geometry in enumerate(model.geometries(inputs.tokens.shape[1])):
+            _check_layer(model, index, geometry.to(inputs.residual.dtype), wanted.layers[index], comparison)
         with widened(model.bridge.ln_final.parameters(), inputs.residual.dtype):
             end = unembedding_of(model.bridge)
             weight, bias = end.weight[inputs.rows], None if end.bias is None else end.bias[inputs.rows]
@@ -69,12 +69,12 @@ def check(model: Model, inputs: CheckInputs, wanted: Recording) -> None:
 
 
 def _check_layer(
-    model: Model, index: int, positional: Positional, wanted: RecordedOutputs, comparison: _Comparison
+    model: Model, index: int, geometry: Geometry, wanted: RecordedOutputs, comparison: _Comparison
 ) -> None:
     block = model.bridge.blocks[index]
     with widened([*block.parameters(), *block.buffers()], comparison.residual.dtype):
         layer, start = layer_of(block), comparison.residual
-        wrote, _ = layer.attend(start, positional)
+        wrote, _ = layer.attend(start, geometry)
         attention = wrote.sum(0) + layer.attention.output.bias
         comparison.check("attention", attention, residual_scale(block) * wanted.attention, layer=index)
         post = layer.attention.output.post_norm

@@ -72,7 +72,7 @@ def _wide(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
 
 
 @dataclass(frozen=True)
-class Positional:
+class Geometry:
     """Where in the sequence queries sit and what they may see, for one layer.
 
     `rotation` holds the cosines and sines of rotary embedding, which turns the first half of the dimensions with the
@@ -86,26 +86,26 @@ class Positional:
     neighbours: bool = False
     bias: Float[Tensor, "head key"] | None = None
 
-    def at(self, positions: Int[Tensor, " prompt"]) -> Positional:
+    def at(self, positions: Int[Tensor, " prompt"]) -> Geometry:
         """The same for one query position per prompt."""
         rotation = self.rotation and (self.rotation[0][0, positions, None], self.rotation[1][0, positions, None])
         return replace(self, allowed=self.allowed[0, positions, None], rotation=rotation)
 
-    def first(self, end: int) -> Positional:
+    def first(self, end: int) -> Geometry:
         """The same for the first `end` positions of the sequence only."""
         rotation = self.rotation and (self.rotation[0][:, :end], self.rotation[1][:, :end])
         bias = None if self.bias is None else self.bias[:, :end]
         return replace(self, allowed=self.allowed[:, :end, :end], rotation=rotation, bias=bias)
 
-    def rows(self, queries: slice) -> tuple[Positional, slice]:
+    def rows(self, queries: slice) -> tuple[Geometry, slice]:
         """The same for these queries, and from the first to the last key that any of them may read."""
         allowed = self.allowed[:, queries]
         read = allowed.flatten(0, 1).any(0).nonzero()
         keys = slice(int(read[0]), int(read[-1]) + 1) if len(read) else slice(None)
         bias = None if self.bias is None else self.bias[:, keys]
-        return Positional(allowed[..., keys], None, self.neighbours, bias), keys
+        return Geometry(allowed[..., keys], None, self.neighbours, bias), keys
 
-    def to(self, dtype: torch.dtype) -> Positional:
+    def to(self, dtype: torch.dtype) -> Geometry:
         """The same in another precision."""
         rotation = self.rotation and (self.rotation[0].to(dtype), self.rotation[1].to(dtype))
         return replace(self, rotation=rotation, bias=None if self.bias is None else self.bias.to(dtype))
@@ -268,7 +268,7 @@ class Attention:
         q: Float[Tensor, "head *#batch query d_head"],
         k: Float[Tensor, "head *#batch key d_head"],
         v: Float[Tensor, "head *#batch key d_head"],
-        positional: Positional,
+        geometry: Geometry,
         heads: Int[Tensor, " head"] | None = None,
     ) -> Float[Tensor, "head *batch query d_head"]:
         """The value each query gathers: softmax of the scaled, capped and masked scores, times the values.
@@ -280,11 +280,11 @@ class Attention:
         each = k.shape[-2] * math.prod(map(max, q.shape[:-2], k.shape[:-2]))
         at_once = max(_QUERIES, _SCORES // max(1, each))
         if at_once >= q.shape[-2]:
-            return gather(q, k, v, positional)
+            return gather(q, k, v, geometry)
         parts = []
         for start in range(0, q.shape[-2], at_once):
             rows = slice(start, start + at_once)
-            part, keys = positional.rows(rows)
+            part, keys = geometry.rows(rows)
             given = q[..., rows, :], k[..., keys, :], v[..., keys, :], part
             parts.append(checkpoint(gather, *given, use_reentrant=False) if torch.is_grad_enabled() else gather(*given))
         return torch.cat(parts, dim=-2)
@@ -294,16 +294,16 @@ class Attention:
         q: Float[Tensor, "head *#batch query d_head"],
         k: Float[Tensor, "head *#batch key d_head"],
         v: Float[Tensor, "head *#batch key d_head"],
-        positional: Positional,
+        geometry: Geometry,
         heads: Int[Tensor, " head"] | None = None,
     ) -> Float[Tensor, "head *batch query d_head"]:
         scores = (q * self.scores.scale) @ k.transpose(-2, -1)
-        if positional.bias is not None:
-            bias = positional.bias if heads is None else positional.bias[heads]
+        if geometry.bias is not None:
+            bias = geometry.bias if heads is None else geometry.bias[heads]
             scores = scores + bias.view(len(bias), *[1] * (scores.ndim - 2), -1).to(scores.dtype)
         if self.scores.soft_cap is not None:
             scores = self.scores.soft_cap * torch.tanh(scores / self.scores.soft_cap)
-        pattern = scores.masked_fill(~positional.allowed, -torch.inf).softmax(dim=-1)
+        pattern = scores.masked_fill(~geometry.allowed, -torch.inf).softmax(dim=-1)
         return pattern @ v
 
     def write(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
+from acdc.graphs.model.geometry import geometries_of, turned_layers
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Positional, Scales
-from acdc.graphs.model.positions import ask_places, turned_layers
+from acdc.graphs.model.parts import Geometry, Scales
 from acdc.graphs.model.unchanged import ChangeWatch
 from acdc.graphs.model.unembedding import Unembedding
 
@@ -147,34 +147,32 @@ class Model:
             kinds.update(kind.values() if isinstance(kind, dict) else [] if kind is None else [kind])
         return self.is_causal and kinds <= _FIXED_ROTATIONS
 
-    def positionals(self, length: int, end: int | None = None) -> tuple[Positional, ...]:
+    def geometries(self, length: int, end: int | None = None) -> tuple[Geometry, ...]:
         """Per layer, what each position of a sequence of that length may read, and its rotary embedding.
 
         With `end`, of the first positions only; a rotation may depend on the whole length. Asked of the model once for
         every length, and taken from what the model itself hands its attention layers, so that sliding windows, local
         and global frequencies and whatever comes next need no rule here.
         """
-        if length not in self._positionals:
-            self._positionals[length] = ask_places(self.bridge, length, self.is_causal, self._turned)
-        positionals = self._positionals[length]
-        return (
-            positionals if end is None or end == length else tuple(positional.first(end) for positional in positionals)
-        )
+        if length not in self._geometries:
+            self._geometries[length] = geometries_of(self.bridge, length, self.is_causal, self._turned)
+        geometries = self._geometries[length]
+        return geometries if end is None or end == length else tuple(geometry.first(end) for geometry in geometries)
 
     @cached_property
     def _turned(self) -> tuple[bool, ...]:
         return turned_layers(self.bridge)
 
     @cached_property
-    def _positionals(self) -> dict[int, tuple[Positional, ...]]:
+    def _geometries(self) -> dict[int, tuple[Geometry, ...]]:
         return {}
 
-    def trace(self, start: Float[Tensor, "batch pos d_model"], positionals: tuple[Positional, ...]) -> Trace:
+    def trace(self, start: Float[Tensor, "batch pos d_model"], geometries: tuple[Geometry, ...]) -> Trace:
         """One ordinary run from the embeddings, keeping what every sender writes."""
         outputs = start.new_empty(len(self.graph.senders), *start.shape)
         outputs[0] = start
         scales: list[Scales] = []
-        for indices, ran in zip(self.graph.layers, self._run(start, positionals), strict=True):
+        for indices, ran in zip(self.graph.layers, self._run(start, geometries), strict=True):
             outputs[indices.heads.start : indices.heads.stop] = ran.heads
             if ran.mlp is not None and indices.mlp is not None:
                 outputs[indices.mlp.sender] = ran.mlp
@@ -182,11 +180,11 @@ class Model:
         return Trace(outputs, tuple(scales))
 
     def _run(
-        self, residual: Float[Tensor, "batch pos d_model"], positionals: tuple[Positional, ...]
+        self, residual: Float[Tensor, "batch pos d_model"], geometries: tuple[Geometry, ...]
     ) -> Iterator[_RanLayer]:
         """What one layer after the other writes, from the embeddings on."""
-        for layer, positional in zip(self.layers, positionals, strict=True):
-            heads, inside = layer.attend(residual, positional)
+        for layer, geometry in zip(self.layers, geometries, strict=True):
+            heads, inside = layer.attend(residual, geometry)
             post = layer.attention.output.post_norm
             scales = replace(inside, heads=None if post is None else post.scale(heads.sum(0)))
             heads = heads if scales.heads is None else heads * scales.heads
@@ -203,7 +201,7 @@ class Model:
         """The residual stream that the final norm reads, by our own arithmetic; of the first `end` positions only."""
         self.check(tokens)
         residual = self.embed(tokens[:, :end])
-        for ran in self._run(residual, self.positionals(tokens.shape[1], residual.shape[1])):
+        for ran in self._run(residual, self.geometries(tokens.shape[1], residual.shape[1])):
             residual = ran.residual
         return residual
 

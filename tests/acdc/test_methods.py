@@ -11,7 +11,8 @@ import pytest
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.masks import LearnedMasks
-from acdc.discovery.search import search
+from acdc.discovery.pruning_runs import prunes
+from acdc.discovery.search import algorithm_of, search
 from acdc.errors import BadSetting
 from acdc.methods import METHODS, taking
 from acdc.settings import OPTIONAL, Edges, Method
@@ -59,3 +60,9 @@ def test_settings_reach_the_algorithm() -> None:
 @pytest.mark.parametrize(("alias", "own"), [("eap-ig-inputs", "eap-ig"), ("path-patching", "exact")])
 def test_another_name_is_stored_as_the_methods_own(alias: str, own: str) -> None:
     assert Method(alias) == Method(own)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_the_registry_says_prunes_is_run_as_what_prunes(name: str) -> None:
+    method = Method(name)
+    assert prunes(algorithm_of(method)) == method.entry.prunes

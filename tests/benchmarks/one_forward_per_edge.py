@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from acdc.algorithms.greedy import Position, Step
+from acdc.algorithms.greedy import Step, WalkState
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.execution.executor import Executor
@@ -84,8 +84,8 @@ class Trial:
 def trials(walk: Iterable[Step], problem: Problem, count: int) -> list[Trial]:
     """Up to `count` of the receivers whose edges a walk tested, the first and the last and others spread between."""
     graph = problem.graph
-    tested: list[tuple[Step, Position]] = []
-    before = Position()
+    tested: list[tuple[Step, WalkState]] = []
+    before = WalkState()
     for step in walk:
         if step.tested:
             tested.append((step, before))
@@ -97,7 +97,7 @@ def trials(walk: Iterable[Step], problem: Problem, count: int) -> list[Trial]:
     ]
 
 
-def _circuit(graph: ComputationalGraph, position: Position) -> Circuit:
+def _circuit(graph: ComputationalGraph, position: WalkState) -> Circuit:
     """The circuit at this point of a walk: what it kept so far, and everything into the receivers still to come."""
     undecided = graph.receivers[: len(graph.receivers) - position.decided]
     whole = {edge for receiver in undecided for edge in graph.incoming(receiver)}

@@ -194,8 +194,8 @@ def test_the_mean_of_the_corrupt_prompt_was_worked_out_too(model: Model) -> None
     assert_logits(empty, (35 / 48, 2 / 48, 11 / 48 + 1))
     assert_logits(direct, (47 / 48 - 1, 26 / 48, 23 / 48 + 1))
     # Position by position, over one prompt, is the prompt itself.
-    positional = Executor(model, CLEAN, CORRUPT, LAST, Ablation.MEAN_POSITIONAL).run(circuits)
-    assert_logits(positional[0], (1 / 4, -1 / 2, 9 / 4))
+    geometry = Executor(model, CLEAN, CORRUPT, LAST, Ablation.MEAN_POSITIONAL).run(circuits)
+    assert_logits(geometry[0], (1 / 4, -1 / 2, 9 / 4))
     # Over this prompt and the clean one it is halfway between the two runs' answers.
     both = Executor(model, CLEAN.repeat(2, 1), torch.cat((CORRUPT, CLEAN)), LAST.repeat(2), Ablation.MEAN_POSITIONAL)
     assert_logits(both.run(circuits[:1])[0, :1], (-1 / 8, 3 / 8, 7 / 4))

@@ -29,7 +29,7 @@ def test_logits_are_the_compilers_own(compiled: dict[str, Compiled], name: str) 
         clean = batch.clean[batch.positions == 1]  # each prompt once
         seen += len(clean)
         wanted = forward(assembled.params, clean.numpy())
-        indices = model.positionals(clean.shape[1])
+        indices = model.geometries(clean.shape[1])
         stream = model.trace(model.embed(clean), indices).outputs.sum(0)
         output = torch.from_numpy(numpy.array(wanted.transformer_output.output)).double()
         torch.testing.assert_close(stream, output, rtol=0, atol=2e-5)

@@ -37,6 +37,7 @@ def test_the_file_says_how_it_was_found_and_can_be_evaluated(found: RobustResult
     added = sum(found.rounds[1].added.found_by.values())
     assert loaded.provenance["prompts"]["discovery"]["count"] == 12 + added
     assert loaded.provenance["algorithm"]["goal"] == {"kind": "Edges", "count": 6}
+    assert loaded.provenance["algorithm"]["score_kind"] == "effect", "or its picture would not say what scores mean"
     assert evaluate(loaded) == found.result.faithfulness
 
 

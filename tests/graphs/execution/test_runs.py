@@ -29,7 +29,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 def outputs(model: Model, tokens: torch.Tensor) -> torch.Tensor:
-    return model.trace(model.embed(tokens), model.positionals(tokens.shape[1])).outputs
+    return model.trace(model.embed(tokens), model.geometries(tokens.shape[1])).outputs
 
 
 def test_the_mean_is_over_every_token_of_every_batch(model: Model) -> None:

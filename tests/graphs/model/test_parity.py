@@ -18,7 +18,7 @@ from acdc.graphs.errors import UnsupportedModel
 from acdc.graphs.model import Model, extraction, from_bridge, parity
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.mlp import FeedForward, Mlp, WholeModule
-from acdc.graphs.model.parts import HeadNorm, Norm, Positional, Projection
+from acdc.graphs.model.parts import Geometry, HeadNorm, Norm, Projection
 from acdc.graphs.model.recording import CheckInputs, Original, Recording, record
 from acdc.graphs.model.unembedding import Unembedding
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_weights
@@ -138,23 +138,21 @@ EVERY_DTYPE = (*ARCHITECTURES[:9], "bloom")
 """Architectures that are tried in every precision; the others in one, to save time."""
 
 
-def unlike_positionals(positional: Positional) -> Iterator[tuple[str, Positional]]:
+def unlike_positionals(geometry: Geometry) -> Iterator[tuple[str, Geometry]]:
     """What may be wrong about positions: a rotation by slightly other angles, a window that is not kept."""
-    if positional.rotation is not None:
-        cos, sin = (part.double() for part in positional.rotation)
+    if geometry.rotation is not None:
+        cos, sin = (part.double() for part in geometry.rotation)
         angle = torch.atan2(sin, cos) * 1.001
         yield (
             "rotation",
-            replace(
-                positional, rotation=(angle.cos().to(positional.rotation[0]), angle.sin().to(positional.rotation[0]))
-            ),
+            replace(geometry, rotation=(angle.cos().to(geometry.rotation[0]), angle.sin().to(geometry.rotation[0]))),
         )
-        yield "pairs", replace(positional, neighbours=not positional.neighbours)
-    if positional.bias is not None:
-        yield "bias", replace(positional, bias=positional.bias * 1.02)
-    causal = torch.ones_like(positional.allowed).tril()
-    if not torch.equal(positional.allowed, causal):
-        yield "window", replace(positional, allowed=causal)
+        yield "pairs", replace(geometry, neighbours=not geometry.neighbours)
+    if geometry.bias is not None:
+        yield "bias", replace(geometry, bias=geometry.bias * 1.02)
+    causal = torch.ones_like(geometry.allowed).tril()
+    if not torch.equal(geometry.allowed, causal):
+        yield "window", replace(geometry, allowed=causal)
 
 
 class Checked:
@@ -195,14 +193,14 @@ def test_every_small_mistake_is_seen_in_every_precision(
     assert seen >= EVERYWHERE - NOT_THERE.get(architecture, set()) | SOMEWHERE.get(architecture, set())
     monkeypatch.undo()
 
-    positionals = checked.model.positionals(checked.inputs.tokens.shape[1])
+    geometries = checked.model.geometries(checked.inputs.tokens.shape[1])
     seen = set()
-    for index, positional in enumerate(positionals):
-        for name, other in unlike_positionals(positional):
-            checked.model._positionals[len(positional.allowed[0])] = (
-                *positionals[:index],
+    for index, geometry in enumerate(geometries):
+        for name, other in unlike_positionals(geometry):
+            checked.model._geometries[len(geometry.allowed[0])] = (
+                *geometries[:index],
                 other,
-                *positionals[index + 1 :],
+                *geometries[index + 1 :],
             )
             assert checked.refusal(), f"{name} of layer {index} passes"
             seen.add(name)

@@ -12,11 +12,11 @@ from torch import Tensor
 from acdc.graphs.model.parts import (
     Attention,
     AttentionScores,
+    Geometry,
     HeadNorm,
     Norm,
     NormKind,
     OutputProjection,
-    Positional,
     Projection,
     Scales,
 )
@@ -30,8 +30,8 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def causal(length: int) -> Positional:
-    return Positional(torch.ones(1, length, length, dtype=torch.bool).tril())
+def causal(length: int) -> Geometry:
+    return Geometry(torch.ones(1, length, length, dtype=torch.bool).tril())
 
 
 def close(got: Tensor, wanted: Tensor) -> None:
@@ -92,26 +92,26 @@ def rotation(length: int, angles: Tensor) -> tuple[Tensor, Tensor]:
 def test_rotary_embedding_turns_each_pair_as_a_complex_number() -> None:
     """Dimension i is the real and i + 2 the imaginary part of a number multiplied by exp(i * position * angle)."""
     angles = torch.tensor([1.0, 0.01], dtype=torch.float64)
-    positional = Positional(causal(POS).allowed, rotation(POS, angles))
+    geometry = Geometry(causal(POS).allowed, rotation(POS, angles))
     x = drawn(HEADS, BATCH, POS, D_HEAD)
     turned = torch.complex(x[..., :2], x[..., 2:]) * torch.polar(
         torch.ones(POS, 2, dtype=torch.float64), torch.arange(POS, dtype=torch.float64)[:, None] * angles
     )
-    close(positional.rotate(x), torch.cat((turned.real, turned.imag), dim=-1))
+    close(geometry.rotate(x), torch.cat((turned.real, turned.imag), dim=-1))
 
 
 def test_neighbours_turn_as_halves_do_in_another_order() -> None:
     halves = rotation(POS, torch.tensor([1.0, 0.01], dtype=torch.float64))
     pairs = tuple(part[..., [0, 2, 1, 3]] for part in halves)
     x, order = drawn(HEADS, BATCH, POS, D_HEAD), torch.tensor([0, 2, 1, 3])
-    turned = Positional(causal(POS).allowed, (pairs[0], pairs[1]), neighbours=True).rotate(x[..., order])
-    close(turned, Positional(causal(POS).allowed, halves).rotate(x)[..., order])
+    turned = Geometry(causal(POS).allowed, (pairs[0], pairs[1]), neighbours=True).rotate(x[..., order])
+    close(turned, Geometry(causal(POS).allowed, halves).rotate(x)[..., order])
 
 
 def test_dimensions_past_the_rotary_ones_stay() -> None:
-    positional = Positional(causal(POS).allowed, rotation(POS, torch.tensor([0.5], dtype=torch.float64)))
+    geometry = Geometry(causal(POS).allowed, rotation(POS, torch.tensor([0.5], dtype=torch.float64)))
     x = drawn(HEADS, BATCH, POS, D_HEAD)
-    turned = positional.rotate(x)
+    turned = geometry.rotate(x)
     assert torch.equal(turned[..., 2:], x[..., 2:])
     assert not torch.equal(turned[..., 1:, :2], x[..., 1:, :2])
 
@@ -122,14 +122,14 @@ def test_without_rotary_embedding_nothing_turns() -> None:
 
 
 def test_queries_at_one_position_per_prompt_are_rows_of_those_at_all() -> None:
-    positional = Positional(causal(POS).allowed, rotation(POS, torch.tensor([1.0, 0.1], dtype=torch.float64)))
+    geometry = Geometry(causal(POS).allowed, rotation(POS, torch.tensor([1.0, 0.1], dtype=torch.float64)))
     positions, rows = torch.tensor([3, 1]), torch.arange(BATCH)
     q, k, v = (drawn(HEADS, BATCH, POS, D_HEAD, seed=seed) for seed in range(3))
-    at = positional.at(positions)
+    at = geometry.at(positions)
     some = q[:, rows, positions][:, :, None]
-    close(at.rotate(some), positional.rotate(q)[:, rows, positions][:, :, None])
+    close(at.rotate(some), geometry.rotate(q)[:, rows, positions][:, :, None])
     attention = attention_of(seed=5)
-    whole = attention.attend(q, k, v, positional)
+    whole = attention.attend(q, k, v, geometry)
     close(attention.attend(some, k, v, at), whole[:, rows, positions][:, :, None])
 
 
@@ -183,7 +183,7 @@ def test_attention_is_pytorchs_under_the_same_mask(window: int) -> None:
     allowed = torch.ones(POS, POS, dtype=torch.bool).tril().triu(1 - window)
     q, k, v = (drawn(HEADS, BATCH, POS, D_HEAD, seed=seed) for seed in range(3))
     wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=0.7)
-    close(attention_of().attend(q, k, v, Positional(allowed[None])), wanted)
+    close(attention_of().attend(q, k, v, Geometry(allowed[None])), wanted)
 
 
 def test_a_soft_cap_bends_the_scores_before_the_mask() -> None:
@@ -300,8 +300,8 @@ def test_a_bias_is_added_to_the_scores_of_each_key_by_each_head() -> None:
     bias, allowed = drawn(HEADS, POS, seed=4), torch.ones(1, POS, POS, dtype=torch.bool).tril()
     mask = torch.where(allowed, bias[:, None], -torch.inf)[:, None]
     wanted = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.7)
-    positional, heads = Positional(allowed, bias=bias), torch.tensor([2, 0])
-    close(attention_of().attend(q, k, v, positional), wanted)
-    close(attention_of().attend(q[heads], k[heads], v[heads], positional, heads), wanted[heads])
-    short = positional.first(3)
+    geometry, heads = Geometry(allowed, bias=bias), torch.tensor([2, 0])
+    close(attention_of().attend(q, k, v, geometry), wanted)
+    close(attention_of().attend(q[heads], k[heads], v[heads], geometry, heads), wanted[heads])
+    short = geometry.first(3)
     close(attention_of().attend(q[:, :, :3], k[:, :, :3], v[:, :, :3], short), wanted[:, :, :3])

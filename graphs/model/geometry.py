@@ -1,4 +1,4 @@
-"""What positions do in a model's attention, taken from what the model itself hands its layers and keeps in them.
+"""Which positions a layer's attention reads and how it tells them apart, taken from what the model itself has of it.
 
 So sliding windows, local and global frequencies, layers without rotation and whatever comes next need no rule here.
 """
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from acdc.graphs.model.parts import Positional
+from acdc.graphs.model.parts import Geometry
 from acdc.graphs.model.precision import in_precision, widened
 
 Rotation = tuple[Float[Tensor, "1 pos rotary"], Float[Tensor, "1 pos rotary"]]
@@ -24,14 +24,14 @@ _CACHES = ("past_key_values", "past_key_value", "layer_past", "cache_position")
 _ALIBI = ("alibi", "position_bias")
 
 
-def ask_places(bridge: Any, length: int, causal: bool, turned: Sequence[bool]) -> tuple[Positional, ...]:
+def geometries_of(bridge: Any, length: int, causal: bool, turned: Sequence[bool]) -> tuple[Geometry, ...]:
     """Per layer, what each position of a sequence of that length may read, and what tells positions apart.
 
     `turned` says which layers make use of the rotation that they are handed, as `turned_layers` finds out.
     """
     whole = torch.ones(length, length, dtype=torch.bool, device=bridge.embed.original_component.weight.device)
     lower = whole.tril() if causal else whole
-    positionals: list[Positional] = []
+    geometries: list[Geometry] = []
     masks: list[Tensor] = []  # each once, as long prompts make them large
     for block, (_, kwargs), used in zip(bridge.blocks, _attention_calls(bridge, length), turned, strict=True):
         inner = block.attn.original_component
@@ -43,10 +43,10 @@ def ask_places(bridge: Any, length: int, causal: bool, turned: Sequence[bool]) -
         if used:
             rotation = kwargs["position_embeddings"]
             rotation = _for_neighbours(rotation) if neighbours else rotation
-        positionals.append(
-            Positional((allowed if known is None else known)[None], rotation, neighbours, _alibi(inner, kwargs, length))
+        geometries.append(
+            Geometry((allowed if known is None else known)[None], rotation, neighbours, _alibi(inner, kwargs, length))
         )
-    return tuple(positionals)
+    return tuple(geometries)
 
 
 def turned_layers(bridge: Any) -> tuple[bool, ...]:
