@@ -17,7 +17,7 @@ _JUDGED = 3
 """Circuits that are measured together in the end."""
 _MEASURED = 1 << 30
 """About how many bytes circuits that are measured may take, `graphs.execution.executor`."""
-_OF_NORM, _OF_SLOT, _OF_SCORES = 3, 4, 3
+_OF_NORM, _OF_SLOT, _OF_SCORES = 2, 2, 2
 """How many tensors a gradient keeps: of the width of the stream for a norm, of a head's width for each of its queries,
 keys and values, and of attention scores."""
 
@@ -66,18 +66,20 @@ class Footprint:
         return min(_JUDGED * circuit, _MEASURED) + _JUDGED * _COPIES * self.logits
 
     def gradient(self, d_head: int, widths: int, length: int) -> int:
-        """What one gradient keeps of the run that it is of, until it is used up.
+        """What scoring all edges by one gradient takes: what is kept for it, a layer's inner products, and the scores.
 
         `widths` are those of all that an MLP makes on the way of a token, added up over the layers; `length` is that of
         the prompts.
         """
-        graph = self.graph
+        contracted = self.stream * 4 * self.graph.n_heads
+        scores = 8 * 4 * len(self.graph.receivers) * len(self.graph.senders)
+        return self.kept_for_gradient(d_head, widths, length) + contracted + scores + 2 * self.logits
+
+    def kept_for_gradient(self, d_head: int, widths: int, length: int) -> int:
+        """What a run keeps of all its layers until the gradient has gone back through them."""
         head = (len(SLOTS) * _OF_SLOT + 1) * d_head + _OF_SCORES * length
-        layer = graph.n_heads * head + 2 * (1 + _OF_NORM) * graph.d_model
-        kept = self.tokens * (graph.n_layers * layer + widths) * self.itemsize
-        contracted = self.stream * 4 * graph.n_heads
-        scores = 8 * 4 * len(graph.receivers) * len(graph.senders)
-        return kept + contracted + scores + 2 * self.logits
+        layer = self.graph.n_heads * head + 2 * (1 + _OF_NORM) * self.graph.d_model
+        return self.tokens * (self.graph.n_layers * layer + widths) * self.itemsize
 
     def training(self, masks: int, max_bytes: int, prompts: int, longest: int) -> int:
         """What a training step of so many masks takes on at most so many prompts, as few as fit into `max_bytes`."""

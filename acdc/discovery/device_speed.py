@@ -11,7 +11,7 @@ _ROWS = 512
 
 
 def operations_per_second(rows: int, inner: int, columns: int, device: str, dtype: str) -> float:
-    """The operations per second of a product of [rows, inner] and [inner, columns], the median of several.
+    """The operations per second of a linear map of [rows, inner] by [columns, inner], as fast as a quarter of them are.
 
     On a CPU in single or double precision NumPy multiplies, which is as fast as torch there and loads in no time.
 
@@ -26,14 +26,14 @@ def operations_per_second(rows: int, inner: int, columns: int, device: str, dtyp
         began = time.perf_counter()
         multiply()
         spent.append(time.perf_counter() - began)
-    return 2.0 * rows * inner * columns / sorted(spent)[len(spent) // 2]
+    return 2.0 * rows * inner * columns / sorted(spent)[len(spent) // 4]
 
 
 def _by_numpy(rows: int, inner: int, columns: int, dtype: str) -> Callable[[], object]:
     import numpy
 
-    left, right = (numpy.ones(shape, dtype) for shape in ((rows, inner), (inner, columns)))
-    return lambda: left @ right
+    left, right = (numpy.ones(shape, dtype) for shape in ((rows, inner), (columns, inner)))
+    return lambda: left @ right.T
 
 
 def _by_torch(rows: int, inner: int, columns: int, device: str, dtype: str) -> Callable[[], object]:
@@ -43,11 +43,11 @@ def _by_torch(rows: int, inner: int, columns: int, device: str, dtype: str) -> C
 
     check_device(device)
     left, right = (
-        torch.ones(shape, device=device, dtype=getattr(torch, dtype)) for shape in ((rows, inner), (inner, columns))
+        torch.ones(shape, device=device, dtype=getattr(torch, dtype)) for shape in ((rows, inner), (columns, inner))
     )
 
     def multiply() -> None:
-        product = left @ right
+        product = left @ right.T
         _ = float(product[0, 0])  # waits for the device
 
     return multiply

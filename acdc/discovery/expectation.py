@@ -1,8 +1,8 @@
 """What pruning is expected to meet at a threshold: edges kept, removals tried, and what each costs.
 
 Nobody can know it without pruning. These are power laws through runs on real models (indirect objects, KL, 16 prompts):
-SmolLM2-135M kept 26, 112 and 278 edges at thresholds of .1, .02 and .006 nats. Another behaviour or
-model may be off by a factor of three, and the time of a run with it.
+SmolLM2-135M kept 26, 112 and 278 edges at thresholds of .1, .02 and .006 nats, and smaller models fewer. Another
+behaviour or model may be off by a factor of three, and the time of a run with it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ EFFECTS = {
 }
 """By metric, about what ablating the whole of a language model costs that shows a behaviour."""
 _KEPT, _KEPT_POWER = 1.8, -0.84
+_OF_EDGES, _SIZE_POWER = 100_000, 0.2
 _REACHED = 9.5
 _READ = 2 / 3
 _PER_RECEIVER = 15
 _PER_TRIAL = 0.27
-_LARGEST = 1.0
+_LARGEST = 0.3
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,18 @@ def expected(graph: ComputationalGraph, threshold: float, *, shortlist: bool = F
     A circuit of many edges reaches more receivers, about as the square root; each of these has the senders before it
     tried. With a `shortlist`, most of them go together.
     """
-    kept = max(1.0, min(graph.n_edges / 2, _KEPT * threshold**_KEPT_POWER))
+    kept = max(1.0, min(graph.n_edges / 2, _scale(graph) * threshold**_KEPT_POWER))
     receivers = min(len(graph.receivers), _REACHED * kept**0.5)
     tried = min(graph.n_edges, receivers * _READ * len(graph.senders))
     run = min(tried, receivers * _PER_RECEIVER) if shortlist else tried
     return Expected(kept, tried, run, min(_LARGEST, _PER_TRIAL * kept / len(graph.senders)))
 
 
-def threshold_of(kept: float) -> float:
+def threshold_of(kept: float, graph: ComputationalGraph) -> float:
     """The threshold, as a part of the whole effect, at which so many edges are expected to be kept."""
-    return float(min(0.5, (kept / _KEPT) ** (1 / _KEPT_POWER)))
+    return float(min(0.5, (kept / _scale(graph)) ** (1 / _KEPT_POWER)))
+
+
+def _scale(graph: ComputationalGraph) -> float:
+    """How many edges would be kept at a threshold of the whole effect, if the law held so far; fewer in small ones."""
+    return float(_KEPT * min(1.0, graph.n_edges / _OF_EDGES) ** _SIZE_POWER)

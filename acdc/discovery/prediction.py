@@ -26,12 +26,13 @@ from acdc.tasks.known_metrics import metric_name
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.task import Prompts, Task
 
-LIBRARIES = 700_000_000
+_LIBRARIES = 950_000_000
 """The bytes that Python, torch, transformers and TransformerLens take before there is a model."""
+_TOKENIZER = 10  # how many times as much as its file a tokenizer takes
 _EFFICIENCY = 0.8  # the part of the speed of one product that a whole forward reaches
 _COLUMNS = 64  # answers and distractors, of which logit difference needs the logits alone
 _STATIONARY = ("kl", "l2")
-_LOADING, _PER_BILLION = 6.0, 30.0
+_LOADING, _PER_BILLION = 8.0, 40.0
 """Seconds that loading and checking a model takes: libraries, and for every billion parameters."""
 _LOADED = 2.0  # how many times as long, or as short, that may take
 _SEARCHING = 0.8  # of the minutes that are allowed
@@ -99,9 +100,7 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
     ablated = Ablation(setup.ablation) is Ablation.RESAMPLE
     footprint = Footprint(shape.graph, shape.vocabulary, itemsize, rows, tokens, ablated)
     above = footprint.peak(_working(method, footprint, shape, longest), MEMORY_FACTOR * method.max_bytes)
-    weights = shape.parameters * itemsize
-    libraries = LIBRARIES if setup.device == "cpu" else 0
-    holding = Holding(weights, above, libraries + weights + shape.attention * itemsize + above)
+    holding = _holding(Path(resolve(model)), shape, itemsize, above)
     vocabulary = min(_COLUMNS, shape.vocabulary) if metric == "logit_difference" else shape.vocabulary
     operations = Operations(shape, tokens, longest, rows, vocabulary)
     width = max(1, shape.mlp // (2 * shape.graph.n_layers * shape.graph.d_model)) or shape.graph.d_model
@@ -129,6 +128,18 @@ def _timed(chosen: Defaults, work: Work, operations: Operations, speed: float) -
         loading / _LOADED + (around + searching) / work.spread,
         loading * _LOADED + (around + searching) * work.spread,
     )
+
+
+def _holding(directory: Path, shape: ModelShape, itemsize: int, above: int) -> Holding:
+    """All that is held, given what the discovery holds above the loaded model.
+
+    The matrices of attention are there twice, as the model has them and head by head; and hashing the weights copies
+    the largest.
+    """
+    file = directory / "tokenizer.json"
+    libraries = _LIBRARIES + _TOKENIZER * (file.stat().st_size if file.exists() else 0)
+    weights, largest = shape.parameters * itemsize, shape.vocabulary * shape.graph.d_model * itemsize
+    return Holding(weights, above, libraries + weights + shape.attention * itemsize + max(above, largest))
 
 
 def _prompts(task: Task, model: str, setup: Setup) -> Prompts:

@@ -9,11 +9,12 @@ from typing_extensions import assert_never
 
 from acdc.discovery.expectation import EFFECTS, expected, threshold_of
 from acdc.discovery.operations import Operations
+from acdc.graphs.computation import ComputationalGraph
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
 GRADIENTS = ("eap", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist")
 """The methods that take gradients of the metric."""
-_SCORED, _PRUNED, _SWEPT = 1.6, 2.0, 4.0
+_SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 """How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
 _REFINEMENTS = 3
 _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is worth more than this part of the rest
@@ -43,7 +44,7 @@ def work_of(method: Method, goal: Goal, operations: Operations, metric: str) -> 
     ranking = _scoring(method, operations)
     if not method.entry.prunes:
         return Work(0, _pieces(method, operations), ranking + _sizing(goal, operations), _SCORED)
-    falling = _thresholds(goal, EFFECTS[metric], graph.n_edges)
+    falling = _thresholds(goal, EFFECTS[metric], graph)
     runs = [_run(method, threshold, operations) for threshold in falling]
     met = expected(graph, falling[-1], shortlist=method.name == "shortlist")
     return Work(len(runs), math.ceil(met.run), ranking + sum(runs), _PRUNED if len(runs) == 1 else _SWEPT)
@@ -74,13 +75,13 @@ def _run(method: Method, threshold: float, operations: Operations) -> float:
     return met.run * each * (_REFINED if method.refine else 1) + ended
 
 
-def _thresholds(goal: Goal, effect: float, edges: int) -> list[float]:
+def _thresholds(goal: Goal, effect: float, graph: ComputationalGraph) -> list[float]:
     """The thresholds of all runs, as parts of the whole effect: halved until the goal is met, then closed in on."""
     match goal:
         case Threshold(value):
             return [value / effect]
         case Edges(count):
-            last = threshold_of(min(count, edges))
+            last = threshold_of(min(count, graph.n_edges), graph)
         case KeptFaithfulness(fraction) | KeptAccuracy(fraction):
             last = max(1 - fraction, 0.01) / _LEVEL
         case MeanKL(nats):

@@ -76,7 +76,7 @@ def _rounded(number: float) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB" if count >= 1e6 else "1 MB"
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB" if count >= 1e6 else "under 1 MB"
 
 
 def _runs(cost: CostPrediction) -> str:
