@@ -11,8 +11,9 @@ MEMORY_FACTOR = 4
 """How many times the memory of a batch of trials the runs of all prompts may take."""
 _COPIES = 5
 """Of the logits of all circuits that a metric holds at once, KL the most."""
-_TRIALS, _CACHE = 8, 1 << 23
-"""16 trials run together at least, of about half of the model; more, if they are small."""
+_TRIALS, _CACHE, _UNEMBEDDED = 8, 1 << 23, 4
+"""16 trials run together at least, of about half of the model; more, if they are small. So many copies of the logits
+of each are held."""
 _JUDGED = 3
 """Circuits that are measured together in the end."""
 _MEASURED = 1 << 30
@@ -54,10 +55,14 @@ class Footprint:
         """The logits of the whole model at every scored position."""
         return self.rows * self.vocabulary * self.itemsize
 
-    def trials(self, max_bytes: int) -> int:
-        """The state of a circuit on trial, and a batch of candidate removals, which `max_bytes` bounds."""
+    def trials(self, max_bytes: int, *, vocabulary: bool) -> int:
+        """The state of a circuit on trial, and a batch of candidate removals, which `max_bytes` bounds.
+
+        `vocabulary` says whether the metric looks at all logits of each.
+        """
         state = self.stream * len(self.graph.senders)
-        return min(max_bytes, max(_TRIALS * state, _CACHE)) + state
+        unembedded = 2 * _TRIALS * _UNEMBEDDED * self.logits if vocabulary else 0
+        return min(max_bytes, max(_TRIALS * state, _CACHE) + unembedded) + state
 
     @property
     def measuring(self) -> int:

@@ -70,11 +70,12 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
     sample = _sample(problem, method.max_bytes)
     more = len(problem.pairs) / len(sample.pairs)
     footprint = footprint_of(problem)
+    trials = footprint.trials(method.max_bytes, vocabulary=problem.metric.needs_vocabulary)
     if not prunes(algorithm):
         seconds, passes, working = _scored(algorithm, sample, budget)
         slowest = seconds
         if isinstance(algorithm, ExactPatching):
-            passes, working = graph.n_edges, footprint.trials(method.max_bytes)
+            passes, working = graph.n_edges, trials
         elif isinstance(algorithm, LearnedMasks):
             working = algorithm.bytes_per_step(problem)
         else:
@@ -82,7 +83,7 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
     else:
         threshold = goal.value if isinstance(goal, Threshold) else abs(full - none) * _TYPICAL
         seconds, slowest = _pruned(replace(algorithm, threshold=threshold), sample, budget)
-        passes, working = graph.n_edges, footprint.trials(method.max_bytes)
+        passes, working = graph.n_edges, trials
     if isinstance(goal, Minutes):  # whatever one run takes, no further one is begun that would take longer
         seconds, slowest = 60 * goal.minutes / more, max(60 * goal.minutes / more, slowest)
     peak = footprint.peak(working, MEMORY_FACTOR * method.max_bytes)

@@ -30,7 +30,9 @@ _LIBRARIES = 950_000_000
 """The bytes that Python, torch, transformers and TransformerLens take before there is a model."""
 _TOKENIZER = 10  # how many times as much as its file a tokenizer takes
 _EFFICIENCY = 0.8  # the part of the speed of one product that a whole forward reaches
-_COLUMNS = 64  # answers and distractors, of which logit difference needs the logits alone
+_OF_ANSWERS = "logit_difference"
+"""The metric that looks at the logits of answers and distractors alone."""
+_COLUMNS = 64  # how many these are, about
 _STATIONARY = ("kl", "l2")
 _LOADING, _PER_BILLION = 8.0, 40.0
 """Seconds that loading and checking a model takes: libraries, and for every billion parameters."""
@@ -99,9 +101,11 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
     itemsize = {"float64": 8, "float32": 4}.get(setup.dtype, 2)
     ablated = Ablation(setup.ablation) is Ablation.RESAMPLE
     footprint = Footprint(shape.graph, shape.vocabulary, itemsize, rows, tokens, ablated)
-    above = footprint.peak(_working(method, footprint, shape, longest), MEMORY_FACTOR * method.max_bytes)
+    above = footprint.peak(
+        _working(method, footprint, shape, longest, vocabulary=metric != _OF_ANSWERS), MEMORY_FACTOR * method.max_bytes
+    )
     holding = _holding(Path(resolve(model)), shape, itemsize, above)
-    vocabulary = min(_COLUMNS, shape.vocabulary) if metric == "logit_difference" else shape.vocabulary
+    vocabulary = min(_COLUMNS, shape.vocabulary) if metric == _OF_ANSWERS else shape.vocabulary
     operations = Operations(shape, tokens, longest, rows, vocabulary)
     width = max(1, shape.mlp // (2 * shape.graph.n_layers * shape.graph.d_model)) or shape.graph.d_model
     speed = _EFFICIENCY * operations_per_second(tokens, shape.graph.d_model, width, setup.device, setup.dtype)
@@ -181,10 +185,10 @@ def _check(method: Method, metric: str, *, whole: bool) -> None:
         )
 
 
-def _working(method: Method, footprint: Footprint, shape: ModelShape, longest: int) -> int:
+def _working(method: Method, footprint: Footprint, shape: ModelShape, longest: int, *, vocabulary: bool) -> int:
     """What the method itself holds: trials, a gradient, or a step of training."""
     gradient = footprint.gradient(shape.d_head, shape.mlp // shape.graph.d_model, longest)
-    trials = footprint.trials(method.max_bytes)
+    trials = footprint.trials(method.max_bytes, vocabulary=vocabulary)
     match method.name:
         case "acdc" | "exact":
             return trials

@@ -69,6 +69,15 @@ def test_what_is_searched_in_and_what_is_measured_are_not_held_together() -> Non
     assert held.peak(1 << 40, limit=0) == held.logits + (1 << 40)
 
 
+def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None:
+    held = Footprint(ComputationalGraph(2, 4, 16), 1_000_000, 4, 8, 64)
+    few, all_logits, bounded = (
+        held.trials(size, vocabulary=all_) for size, all_ in ((1 << 40, False), (1 << 40, True), (1 << 28, True))
+    )
+    assert all_logits - few == 64 * held.logits
+    assert bounded == (1 << 28) + held.stream * len(held.graph.senders)
+
+
 def test_a_step_of_training_is_as_the_masks_say(measurable: Problem) -> None:
     masks = LearnedMasks(max_bytes=1 << 21)
     longest = max(pair.length for pair in measurable.pairs.pairs)

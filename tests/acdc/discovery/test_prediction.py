@@ -21,6 +21,7 @@ from acdc.models import load_named
 from acdc.problems import problems
 from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Minutes, Setup, Threshold
 from acdc.tasks.errors import TaskError
+from acdc.tasks.metrics import metric, metric_names
 from acdc.tasks.prompts import ListedPrompts, TextPair
 from acdc.tasks.task import About, Task
 from acdc.tasks.token_prompts import TokenPrompts
@@ -98,7 +99,7 @@ def test_memory_is_that_of_the_loaded_model(architecture: Architecture, checkpoi
     problem = problems(task, load_named(path, setup), setup)[0]
     held = footprint_of(problem)
     assert cost.shape.graph == problem.graph
-    assert cost.holding.above == held.peak(held.trials(Method().max_bytes))
+    assert cost.holding.above == held.peak(held.trials(Method().max_bytes, vocabulary=True))
 
 
 def test_a_terabyte_of_weights_is_told_of(checkpoints: Checkpoints, tmp_path: Path) -> None:
@@ -164,3 +165,9 @@ def test_the_json_form_has_it_all() -> None:
     assert data["prompts"]["count"] == 16
     assert data["seconds"] < data["slowest"]
     assert data["weights"] + data["bytes"] < data["bytes_with_model"]
+
+
+def test_the_metric_of_answers_alone_is_the_one_that_needs_no_vocabulary() -> None:
+    assert [name for name in metric_names() if not metric(name).needs_vocabulary] == [prediction._OF_ANSWERS]
+    assert {name for name in metric_names() if metric(name).stationary} == set(prediction._STATIONARY)
+    assert [name for name in metric_names() if not metric(name).differentiable] == ["accuracy"]
