@@ -1,8 +1,8 @@
 """How many arithmetic operations the pieces of a discovery take, from shapes alone.
 
-Products of matrices are counted. What is done to every number that a receiver reads, one by one (norms, sums, copies),
-waits for memory and takes as long as `_PER_NUMBER` operations; that, and how many forwards a dense circuit takes, are
-from runs of SmolLM2-135M on two CPUs.
+Products of matrices are counted. What is done to every number that a receiver reads or a metric looks at, one by one
+(norms, sums, copies), waits for memory and takes as long as `_PER_NUMBER` operations; that, and how many forwards a
+dense circuit takes, are from runs of SmolLM2-135M on two CPUs.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Operations:
 
     @property
     def unembedding(self) -> float:
-        """The logits that are needed, of one circuit."""
-        return 2.0 * self.rows * self.shape.graph.d_model * self.vocabulary
+        """The logits that are needed, of one circuit, and a metric of them."""
+        return self.rows * self.vocabulary * (2.0 * self.shape.graph.d_model + _PER_NUMBER)
 
     @property
     def gradient(self) -> float:

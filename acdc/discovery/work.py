@@ -18,7 +18,7 @@ _SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 """How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
 _REFINEMENTS = 3
 _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is worth more than this part of the rest
-_UNDECIDED = 0.5  # the part of removals that need the vocabulary
+_UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
 _REFINED = 1.5
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
 _SETTINGS = 300, 3, 16, 3  # of learned masks: steps, masks, prompts of a step, and runs that a gradient costs
@@ -71,7 +71,7 @@ def _run(method: Method, threshold: float, operations: Operations) -> float:
         groups = 1.5 * met.kept * math.log2(max(2.0, graph.n_edges / met.kept))
         return groups * operations.measuring(max(3 * met.kept, graph.n_edges / 50)) + ended
     layers = operations.forward - operations.unembedding
-    each = met.part * layers + _UNDECIDED * operations.unembedding
+    each = met.part * layers + (1 if method.name == "shortlist" else _UNDECIDED) * operations.unembedding
     return met.run * each * (_REFINED if method.refine else 1) + ended
 
 
