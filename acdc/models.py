@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from acdc import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
 from acdc.graphs.configuration import graph_of_checkpoint
+from acdc.graphs.shapes import ModelShape, shape_of_checkpoint
 from acdc.ground_truth import programs
 from acdc.pretrained import cache, getting, registry
 from acdc.settings import Compute, Setup
@@ -119,10 +120,24 @@ def graph_of(name: str) -> ComputationalGraph | None:
     return graph_of_checkpoint(directory) if directory.is_dir() else None
 
 
+def shape_of(name: str) -> ModelShape | None:
+    """The shape of a model whose configuration and weights are at hand, none of them read; None where it is not told.
+
+    Raises: UnknownModel.
+    """
+    directory = Path(resolve(name))
+    return shape_of_checkpoint(directory) if directory.is_dir() else None
+
+
 def is_directory(name: str) -> bool:
     """Whether the name is a checkpoint directory's, and not a shipped or a compiled model's."""
     name = expanded(name)
     return name not in tasks.shipped_models() and not name.startswith(programs.PREFIX) and os.path.isdir(name)
+
+
+def is_compiled(name: str) -> bool:
+    """Whether the name is that of a model that is made from a program or planted, and read from no file."""
+    return name.startswith(programs.PREFIX) or _PLANTED.match(name) is not None
 
 
 def is_gguf(name: str) -> bool:
@@ -169,11 +184,7 @@ def load_model(
 
     precision = dtype if isinstance(dtype, torch.dtype) else Compute(dtype=dtype).torch_dtype
     named = os.fspath(name)
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadSetting(f"the device '{device}' cannot be used here ({reason}); try --device cpu") from error
+    check_device(device)
     if named.startswith(programs.PREFIX):
         from acdc.ground_truth import tracr
 
@@ -187,6 +198,20 @@ def load_model(
         where = str(getting.converted(Path(where), _logger.warning))
     known_as = expanded(named) if is_gguf(named) or named in registry.KNOWN else None
     return load(where, device=device, dtype=precision, revision=revision, known_as=known_as)
+
+
+def check_device(device: str | torch.device) -> None:
+    """Make sure that this machine has a device.
+
+    Raises: BadSetting.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadSetting(f"the device '{device}' cannot be used here ({reason}); try --device cpu") from error
 
 
 def load_named(name: str, setup: Setup) -> Model:

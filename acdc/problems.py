@@ -12,8 +12,6 @@ from acdc.settings import Setup
 from acdc.tasks.metrics import metric
 from acdc.tasks.task import Task
 
-MEMORY_FACTOR = 4  # how many times the memory of a batch of trials the runs of all prompts may take
-
 
 def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
     """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.

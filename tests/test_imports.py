@@ -32,7 +32,7 @@ BRINGS = {"torch": "numpy"}
 LAZY_ANYWAY = {"acdc.pytest_plugin": "every run of pytest loads it, before coverage and the shape checks begin"}
 LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
-    {"errors", "progress", "hashes", "methods", "streams"},
+    {"errors", "footprint", "hashes", "methods", "progress", "streams"},
     {"drain", "precision", "settings"},
     {"batch", "problem", "provenance", "ground_truth", "pretrained"},
     {"algorithms", "correctness", "models"},

@@ -14,6 +14,7 @@ from acdc.algorithms.metric_gradient import differentiable
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.batch import Batch
 from acdc.errors import BadSetting
+from acdc.footprint import bytes_per_masked_prompt
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.precision import finite, wide
@@ -103,12 +104,9 @@ class LearnedMasks:
         return max(1, min(self.prompts, self.max_bytes // self._bytes_per_prompt(problem)))
 
     def _bytes_per_prompt(self, problem: Problem) -> int:
-        graph = problem.graph
         longest = max(pair.length * len(pair.scored) for pair in problem.pairs.pairs)
-        stream = longest * graph.d_model * torch.finfo(problem.model.dtype).bits // 8
-        # per layer what was written before it, twice; and per head three inputs, normed, with their slopes
-        streams = graph.n_layers * (len(graph.senders) + 12 * graph.n_heads)
-        return len(self.sparsities) * streams * stream
+        itemsize = torch.finfo(problem.model.dtype).bits // 8
+        return bytes_per_masked_prompt(problem.graph, len(self.sparsities), longest, itemsize)
 
 
 def sampled(log_alpha: Float[Tensor, "*mask edge"], noise: Float[Tensor, "*mask edge"]) -> Float[Tensor, "*mask edge"]:

@@ -12,13 +12,14 @@ from acdc import tasks
 from acdc.cli import options as given
 from acdc.cli import terminal
 from acdc.cli.destination import Destination
+from acdc.cli.dry_run import tell_cost
 from acdc.cli.exits import Exit
 from acdc.cli.interruption import interruptible
 from acdc.cli.run_directory import free_directory, interrupted, of_discovery
 from acdc.cli.showing import show_result
-from acdc.discovery.defaults import PROMPTS, Defaults
+from acdc.discovery.defaults import PROMPTS, Defaults, default_directory
 from acdc.errors import BadSetting
-from acdc.models import graph_of, load_named, resolve
+from acdc.models import graph_of, resolve
 from acdc.robust.plan import RobustPlan
 from acdc.settings import GOALS, Compute, Method, Setup
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from acdc.cli.destination import WrittenFiles
     from acdc.discovery.discover import Result
-    from acdc.discovery.forecast import Forecast
     from acdc.judges.findings import Findings
     from acdc.robust.result import RobustResult
     from acdc.settings import Goal
@@ -59,6 +59,7 @@ def discover(
     dtype: given.Precision = "float32",
     max_memory: given.MaxMemory = 1.0,
     dry_run: given.DryRun = False,
+    sampled: given.Sampled = False,
     resume: given.Resume = False,
     out: given.Out = None,
     quiet: given.Quiet = False,
@@ -74,16 +75,18 @@ def discover(
     setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, only_correct, Compute(device, dtype))
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
+    if sampled and not dry_run:
+        raise BadSetting("--sampled says how --dry-run finds out what a run costs; give both or neither")
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
     named = None if method is None else Method(method)
     where, on = _directory(task, model, out)
     chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
     how = _method(chosen.method.name, max_memory, {"refine": refine or None, "select": select, "steps": steps})
     wanted = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
-    if chosen.why and not quiet:
+    if chosen.why and not quiet and (sampled or not dry_run):
         terminal.errors().print(chosen.why, soft_wrap=True, highlight=False)
     if dry_run:
-        _tell_cost(_cost(wanted, on, quiet=quiet), how.name, json=json)
+        tell_cost(task, on, replace(chosen, method=how), wanted.setup, sampled=sampled, quiet=quiet, json=json)
         return
     found = _find(wanted, on, where, named=out is not None, resume=resume, quiet=quiet)
     _tell(found, quiet=quiet, json=json)
@@ -113,8 +116,6 @@ class _Found:
 
 def _directory(task: str, model: str | None, out: Path | None) -> tuple[Path, str]:
     """Where the result goes, and the model's name; what is misspelt or cannot be written is told before loading it."""
-    from acdc.discovery.discover import default_directory
-
     named = tasks.get(task)
     on = model or named.model
     resolve(on)
@@ -174,12 +175,6 @@ def _tell(found: _Found, *, quiet: bool, json: bool) -> None:
     show_result(found.result, found.findings, found.written, quiet=quiet, json=json, robust=robust)
 
 
-def _tell_cost(cost: Forecast, method: str, *, json: bool) -> None:
-    from acdc.report.catalogue import price
-
-    terminal.write_json(cost.to_json()) if json else terminal.results().print(price(cost, method))
-
-
 _MOST_MEMORY = 1e6
 """In GB; no machine has more."""
 
@@ -202,27 +197,6 @@ def _plan(robust: bool, dry_run: bool, chosen: Mapping[str, float | None]) -> Ro
     if robust and dry_run:
         raise BadSetting("what --robust costs depends on what each attack finds; use --dry-run without it")
     return RobustPlan(**settings) if robust else None
-
-
-def _cost(wanted: _Wanted, on: str, *, quiet: bool) -> Forecast:
-    """What it would cost, measured on a part of it."""
-    from acdc.cli.progress import watching
-    from acdc.correctness import Right, hardly_done
-    from acdc.discovery.discover import measured_for
-    from acdc.discovery.forecast import forecast
-    from acdc.problems import MEMORY_FACTOR, check_prompts, problems
-
-    task = tasks.get(wanted.task)
-    with watching(quiet=quiet) as watch:
-        watch.stage(f"loading {on}")
-        setup = measured_for(wanted.goal, wanted.method, wanted.setup)
-        check_prompts(task, on, setup)
-        discovery, _ = problems(task, load_named(on, setup), setup, MEMORY_FACTOR * wanted.method.max_bytes)
-        for warning in hardly_done(Right.on(discovery), discovery):
-            terminal.warn(warning)
-        cost = forecast(discovery, wanted.method, wanted.goal)
-        watch.stage("measured")
-    return cost
 
 
 _GOALS = {

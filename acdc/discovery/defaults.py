@@ -6,10 +6,12 @@ has thousands of edges and takes hours; so the time is bounded instead, and the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from acdc.graphs.computation import ComputationalGraph
-from acdc.settings import Goal, KeptFaithfulness, Method, Minutes
+from acdc.models import expanded, is_gguf
+from acdc.settings import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Setup
 
 LARGE = 5_000
 """Edges from which on a graph is large."""
@@ -44,3 +46,26 @@ class Defaults:
             prompts or FEWER_PROMPTS,
             f"the model has {graph.n_edges:,} edges, so by default: {words}" if words else "",
         )
+
+
+def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
+    """The setup with the metric that a goal needs where none is named.
+
+    Pruning to a KL or an accuracy, or along a curve, measures by KL.
+
+    A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
+    behaviour are always dropped.
+    """
+    if setup.metric is None and method.entry.prunes and isinstance(goal, (MeanKL, KeptAccuracy, Minutes)):
+        return replace(setup, metric="kl")
+    return setup
+
+
+def default_directory(task: str, model: str) -> Path:
+    """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
+    model = expanded(model)
+    if is_gguf(model):
+        name = Path(model).stem
+    else:
+        name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
+    return Path("runs") / f"{task}-{name}"

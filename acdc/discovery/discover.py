@@ -10,22 +10,23 @@ from typing import Any
 
 from acdc.correctness import Right, hardly_done
 from acdc.discovery.checkpoint import Checkpoint
-from acdc.discovery.defaults import Defaults
+from acdc.discovery.defaults import Defaults, measured_for
 from acdc.discovery.search import search
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour
+from acdc.footprint import MEMORY_FACTOR
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge
 from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
-from acdc.models import expanded, graph_of, is_gguf, load_named
+from acdc.models import graph_of, load_named
 from acdc.problem import Problem
-from acdc.problems import MEMORY_FACTOR, check_prompts, problems
+from acdc.problems import check_prompts, problems
 from acdc.progress import CurvePoint, Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
-from acdc.settings import Goal, KeptAccuracy, MeanKL, Method, Minutes, Setup, as_goal
+from acdc.settings import Goal, Method, Setup, as_goal
 from acdc.tasks.task import Task
 
 
@@ -185,26 +186,3 @@ def method_and_goal(
     graph = model.graph if isinstance(model, Model) else graph_of(model)
     chosen = Defaults.of(graph, method=named, goal=None if goal is None else as_goal(goal), prompts=None)
     return chosen.method, chosen.goal
-
-
-def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
-    """The setup with the metric that a goal needs where none is named.
-
-    Pruning to a KL or an accuracy, or along a curve, measures by KL.
-
-    A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
-    behaviour are always dropped.
-    """
-    if setup.metric is None and method.entry.prunes and isinstance(goal, (MeanKL, KeptAccuracy, Minutes)):
-        return replace(setup, metric="kl")
-    return setup
-
-
-def default_directory(task: str, model: str) -> Path:
-    """Where the command line keeps what it finds unless told otherwise: `runs/<task>-<model>`, both by name."""
-    model = expanded(model)
-    if is_gguf(model):
-        name = Path(model).stem
-    else:
-        name = Path(model).resolve().name if Path(model).is_dir() else model.replace("/", "--").replace(":", "-")
-    return Path("runs") / f"{task}-{name}"

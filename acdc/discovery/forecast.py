@@ -27,6 +27,9 @@ from acdc.discovery.search import algorithm_of
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour
+from acdc.footprint import MEMORY_FACTOR, Footprint
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.model import Model
 from acdc.graphs.nodes import LOGITS
 from acdc.problem import Problem
 from acdc.settings import Goal, Method, Minutes, Threshold
@@ -34,9 +37,6 @@ from acdc.settings import Goal, Method, Minutes, Threshold
 _BUDGET = 30.0
 """Seconds that a run is sampled for."""
 _TYPICAL = 1 / 64  # of the whole effect: the threshold of the later, slower runs of a sweep
-_COPIES = 5  # of the logits of all circuits that a metric holds at once, KL the most
-_TRIALS, _CACHE = 8, 1 << 23  # 16 trials run together at least, of about half of the model; more, if they are small
-_JUDGED = 3  # circuits that are measured together in the end
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Forecast:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        return asdict(self)
+        return {"from": "sample", **asdict(self)}
 
 
 def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _BUDGET) -> Forecast:
@@ -69,12 +69,13 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
     graph, algorithm = problem.graph, algorithm_of(method)
     sample = _sample(problem, method.max_bytes)
     more = len(problem.pairs) / len(sample.pairs)
-    memory = _Memory.of(problem, method)
+    footprint = footprint_of(problem)
+    trials = footprint.trials(method.max_bytes, vocabulary=problem.metric.needs_vocabulary)
     if not prunes(algorithm):
         seconds, passes, working = _scored(algorithm, sample, budget)
         slowest = seconds
         if isinstance(algorithm, ExactPatching):
-            passes, working = graph.n_edges, memory.trials
+            passes, working = graph.n_edges, trials
         elif isinstance(algorithm, LearnedMasks):
             working = algorithm.bytes_per_step(problem)
         else:
@@ -82,15 +83,16 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
     else:
         threshold = goal.value if isinstance(goal, Threshold) else abs(full - none) * _TYPICAL
         seconds, slowest = _pruned(replace(algorithm, threshold=threshold), sample, budget)
-        passes, working = graph.n_edges, memory.trials
+        passes, working = graph.n_edges, trials
     if isinstance(goal, Minutes):  # whatever one run takes, no further one is begun that would take longer
         seconds, slowest = 60 * goal.minutes / more, max(60 * goal.minutes / more, slowest)
-    return Forecast(graph.n_edges, len(graph.receivers), passes, memory.peak(working), seconds * more, slowest * more)
+    peak = footprint.peak(working, MEMORY_FACTOR * method.max_bytes)
+    return Forecast(graph.n_edges, len(graph.receivers), passes, peak, seconds * more, slowest * more)
 
 
 def _sample(problem: Problem, max_bytes: int) -> Problem:
     """The problem on the first of its prompts, as many as a batch of trials may take."""
-    room = max(2, int(len(problem.pairs) * min(1.0, max_bytes / _Memory.of_runs(problem))))
+    room = max(2, int(len(problem.pairs) * min(1.0, max_bytes / footprint_of(problem).runs)))
     return problem if room >= len(problem.pairs) else problem.on(problem.pairs.select(range(room)))
 
 
@@ -145,7 +147,7 @@ def _scored(scorer: AbstractScorer, problem: Problem, budget: float) -> tuple[fl
     """The seconds that a scoring would take, its pieces of work, and the bytes that a gradient keeps."""
     walk = scorer.walk(problem)
     began = time.perf_counter()
-    with _kept_for_gradients() as kept:
+    with _kept_for_gradients(problem.model) as kept:
         last = first = next(walk)
         ready = time.perf_counter()
         for step in walk:
@@ -157,14 +159,16 @@ def _scored(scorer: AbstractScorer, problem: Problem, budget: float) -> tuple[fl
 
 
 @contextmanager
-def _kept_for_gradients() -> Iterator[list[int]]:
-    """Inside, hear of the bytes that are kept for every backward pass."""
+def _kept_for_gradients(model: Model) -> Iterator[list[int]]:
+    """Inside, hear of the bytes that are kept for every backward pass, the model's own weights aside."""
+    weights = {weight.untyped_storage().data_ptr() for weight in model.bridge.original_model.parameters()}
     sizes: dict[int, int] = {}
     passes: list[int] = []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        sizes[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
         passes[:] = [sum(sizes.values())]
         return tensor
 
@@ -172,42 +176,14 @@ def _kept_for_gradients() -> Iterator[list[int]]:
         yield passes
 
 
-@dataclass(frozen=True)
-class _Memory:
-    """What the parts of a discovery hold: the runs, logits of the model, a batch of trials, and measured circuits."""
-
-    runs: int
-    logits: int
-    trials: int
-    measuring: int
-
-    @classmethod
-    def of(cls, problem: Problem, method: Method) -> _Memory:
-        """The bytes of each, from one batch of the problem."""
-        batch = next(iter(problem.batches))
-        vocabulary = problem.model.unembedding.weight.shape[0]
-        wide = torch.finfo(problem.model.dtype).bits // 8
-        prompts, graph = len(problem.pairs), problem.graph
-        whole, row = batch.runs.delta.nbytes, batch.runs.delta[0].nbytes
-        circuit = (len(graph.senders) + 5 * graph.n_heads + 10) * row
-        return cls(
-            cls.of_runs(problem),
-            prompts * vocabulary * wide,
-            min(method.max_bytes, max(_TRIALS * whole, _CACHE)) + whole,
-            min(_JUDGED * circuit, 1 << 30) + _JUDGED * _COPIES * len(batch.prompts) * vocabulary * wide,
-        )
-
-    @staticmethod
-    def of_runs(problem: Problem) -> int:
-        """The bytes of the clean and ablated runs of all prompts."""
-        tokens = sum(pair.length * len(pair.scored) for pair in problem.pairs.pairs)
-        batch = next(iter(problem.batches))
-        residuals = 2 * list(batch.runs.ablated.residuals.values())  # and the clean run's
-        held = [batch.runs.delta, batch.runs.ablated.outputs, *residuals]
-        return sum(tensor.nbytes for tensor in held) * tokens // max(1, batch.prompts.clean.numel())
-
-    def peak(self, working: int) -> int:
-        """The most that is held at once: while searching, or while judging on as many prompts again."""
-        return max(
-            self.runs + self.logits + max(working, self.measuring), 2 * (self.runs + self.logits) + self.measuring
-        )
+def footprint_of(problem: Problem) -> Footprint:
+    """What is known of the memory of a problem from shapes."""
+    pairs = problem.pairs.pairs
+    return Footprint(
+        problem.graph,
+        problem.model.unembedding.weight.shape[0],
+        torch.finfo(problem.model.dtype).bits // 8,
+        sum(len(pair.scored) for pair in pairs),
+        sum(pair.length * len(pair.scored) for pair in pairs),
+        problem.ablation is Ablation.RESAMPLE,
+    )

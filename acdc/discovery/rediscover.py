@@ -11,6 +11,7 @@ from acdc.discovery.checkpoint import Checkpoint
 from acdc.discovery.search import search
 from acdc.drain import drain
 from acdc.errors import BadSetting, UnmeasurableBehaviour, UnreachableGoal
+from acdc.footprint import MEMORY_FACTOR
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge
@@ -18,7 +19,7 @@ from acdc.judges.evaluation import subject
 from acdc.judges.same_subject import Tell
 from acdc.judges.stability import Stability, stability
 from acdc.problem import Problem
-from acdc.problems import MEMORY_FACTOR, problems
+from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.settings import Edges, Goal, Method, Minutes, Threshold

@@ -1,4 +1,4 @@
-"""What there is to ask for, and what it would cost: tasks, models, forecasts."""
+"""What there is to ask for: tasks and models."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from acdc.methods import PRUNING
-from acdc.report.columns import fact_table, plain_table
+from acdc.report.columns import plain_table
 
 if TYPE_CHECKING:
-    from acdc.discovery.forecast import Forecast
     from acdc.models import Shipped
     from acdc.pretrained.registry import Pretrained
     from acdc.tasks.task import Task
@@ -60,19 +58,3 @@ def pretrained(gettable: Mapping[Pretrained, Path | None]) -> Table:
         is_.append("" if path else f"\nacdc models get {model.name}")
         table.add_row(model.name, str(size.layers), str(size.heads), str(size.megabytes), is_)
     return table
-
-
-def price(cost: Forecast, method: str) -> Table:
-    """What a discovery would cost, one line each."""
-    pruning = method in PRUNING
-    passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} pieces of work"
-    slow = f", {cost.slowest:,.0f} s where more of the model is reached" if cost.slowest > 1.5 * cost.seconds else ""
-    return fact_table(
-        {
-            "graph": f"{cost.edges:,} edges into {cost.receivers:,} receivers",
-            "passes": passes,
-            "memory": f"about {cost.bytes / 1e6:,.0f} MB above the loaded model",
-            "time": f"about {cost.seconds:,.1f} s{' a run' if pruning else ''}{slow}; then it is judged and drawn",
-            "runs": "one for --threshold; for other goals about ten" if pruning else "one",
-        }
-    )

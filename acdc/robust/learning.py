@@ -18,14 +18,16 @@ from acdc import tasks
 from acdc.attacks.search import searchable
 from acdc.attacks.variations import prompts_of
 from acdc.discovery.checkpoint import ROUNDS, Checkpoint
-from acdc.discovery.discover import Result, discover, measured_for, method_and_goal
+from acdc.discovery.defaults import measured_for
+from acdc.discovery.discover import Result, discover, method_and_goal
 from acdc.discovery.search import search as finder
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
+from acdc.footprint import MEMORY_FACTOR
 from acdc.graphs.model import Model
 from acdc.judges.distance import Watch
 from acdc.models import load_named
-from acdc.problems import MEMORY_FACTOR, problems
+from acdc.problems import problems
 from acdc.robust.attacking import AttackedCandidate, RobustAttacks
 from acdc.robust.candidate import CandidateCircuit, Counterexample, counterexamples_of, joint
 from acdc.robust.judging import judged, unrefined

@@ -80,5 +80,7 @@ def test_it_is_claimed_of_and_found_again(runs: Path) -> None:
 
 
 def test_what_a_run_costs_is_told_before_it(runs: Path) -> None:
-    cost = done(acdc("discover", "ioi", "--model", NAME, "--method", "eap-ig", "--dry-run", "--json", *PROMPTS)).json
-    assert cost["edges"] == EDGES
+    asked = ("discover", "ioi", "--model", NAME, "--method", "eap-ig", "--dry-run", "--json", *PROMPTS)
+    told, sampled = (done(acdc(*asked, *more)).json for more in ((), ("--sampled",)))
+    assert told["edges"] == sampled["edges"] == EDGES
+    assert 0.5 < told["bytes"] / sampled["bytes"] < 2

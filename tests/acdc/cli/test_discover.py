@@ -296,7 +296,12 @@ def test_that_the_model_hardly_shows_the_behaviour_is_said_before_the_search() -
             "warning: the model hardly shows this behaviour: it is right on 0 of 2 prompts (0%), so a circuit of it "
             "tells little; choose a model that does (--model), or prompts that it gets right (--only-correct)"
         )
-    assert acdc("discover", "mine.yaml", "--edges", "20", "--dry-run").err.count("warning: the model hardly shows") == 1
+    assert (
+        acdc("discover", "mine.yaml", "--edges", "20", "--dry-run", "--sampled").err.count(
+            "warning: the model hardly shows"
+        )
+        == 1
+    )
 
 
 def test_a_metric_that_corruption_does_not_change_is_refused() -> None:

@@ -141,6 +141,10 @@ DISCOVER = (
     Wrong("discover periodic --budget 10", "--budget is a setting of --robust; give both or neither"),
     Wrong("discover periodic --robust --dry-run", "use --dry-run without it"),
     Wrong("discover periodic --dry-run --resume", "--dry-run tells .* and --resume .*; give one of them"),
+    Wrong("discover periodic --sampled", "--sampled says how --dry-run finds out .*; give both or neither"),
+    Wrong("discover periodic --dry-run --method eap --metric kl", "the gradient of kl is 0 at every edge"),
+    Wrong("discover periodic --dry-run --method eap --metric accuracy", "accuracy has no gradient"),
+    Wrong("discover periodic --dry-run --device nonsense --dtype bfloat16", "the device 'nonsense' cannot be used"),
     # where to
     Wrong("discover periodic --out found/circuit.json", "cannot be written: Not a directory.*with --out"),
     Wrong("discover periodic --out /dev/null/out", "cannot be written: Not a directory.*with --out"),

@@ -12,7 +12,7 @@ from rich.console import Console
 import acdc
 from acdc import tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.discovery.discover import default_directory, measured_for
+from acdc.discovery.defaults import default_directory, measured_for
 from acdc.discovery.search import search
 from acdc.errors import BadSetting, UnknownModel
 from acdc.graphs.ablation import Ablation

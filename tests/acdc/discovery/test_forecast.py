@@ -14,12 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import acdc
 from acdc.algorithms.greedy import GreedyPruning, Step, Tried
 from acdc.discovery import forecast as subject
-from acdc.discovery.forecast import forecast
+from acdc.discovery.forecast import footprint_of, forecast
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
-from acdc.report.catalogue import price
-from acdc.settings import KeptFaithfulness, Method, Setup, Threshold
+from acdc.report.price import price
+from acdc.settings import Goal, KeptFaithfulness, Method, Minutes, Setup, Threshold
 from tests.acdc.algorithms.walks import finished
 from tests.acdc.report.test_table import lines
 
@@ -65,7 +65,7 @@ def test_pruning_holds_about_the_bytes_forecast(periodic: Problem) -> None:
 
 def test_the_vocabulary_and_the_prompts_count(periodic: Problem) -> None:
     few = periodic.on(periodic.pairs.select(range(8)))
-    whole, part = (subject._Memory.of(problem, Method()) for problem in (periodic, few))
+    whole, part = (footprint_of(problem) for problem in (periodic, few))
     assert whole.logits == 4 * part.logits == 32 * len(periodic.model.unembedding.weight) * 4
     assert whole.runs > 2 * part.runs
     assert whole.measuring > part.measuring
@@ -113,10 +113,21 @@ def test_what_a_dry_run_holds_is_bounded(periodic: Problem) -> None:
     small = 1 << 20
     sample = subject._sample(periodic, small)
     assert 2 <= len(sample.pairs) < len(periodic.pairs)
-    assert subject._Memory.of_runs(sample) <= 1.5 * small
+    assert footprint_of(sample).runs <= 1.5 * small
 
 
 def test_the_table_says_a_time_and_how_much_more_it_may_be() -> None:
-    shown = "\n".join(lines(price(subject.Forecast(1000, 100, 1000, 3 * 10**9, 20.0, 90.0), "acdc")))
+    shown = "\n".join(lines(price(subject.Forecast(1000, 100, 1000, 3 * 10**9, 20.0, 90.0), "acdc", Threshold(0.1))))
     assert "about 3,000 MB above the loaded model" in shown
     assert "about 20.0 s a run, 90 s where more of the model is reached" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("goal", "runs"),
+    [(Threshold(0.1), "one"), (Minutes(5), "as many as the minutes allow"), (KeptFaithfulness(), "about ten")],
+)
+def test_the_table_says_how_many_runs_a_goal_takes(goal: Goal, runs: str) -> None:
+    shown = lines(price(subject.Forecast(1000, 100, 1000, 3 * 10**9, 300.0, 300.0), "shortlist", goal))
+    (line,) = (line for line in shown if line.startswith("runs"))
+    assert runs in line
+    assert ("s a run" in "".join(shown)) == (not isinstance(goal, Minutes))

@@ -1,0 +1,147 @@
+"""How much work a method is for a goal: pruning runs, pieces of work, and operations, with how far off they may be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from typing_extensions import assert_never
+
+from acdc.discovery.expectation import EFFECTS, expected, threshold_of
+from acdc.discovery.operations import Operations
+from acdc.graphs.computation import ComputationalGraph
+from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
+
+GRADIENTS = ("eap", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist")
+"""The methods that take gradients of the metric."""
+_SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
+"""How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
+_REFINEMENTS = 3
+_LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is worth more than this part of the rest
+_UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
+_REFINED = 1.5
+_ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
+_SETTINGS = 300, 3, 16, 3  # of learned masks: steps, masks, prompts of a step, and runs that a gradient costs
+_FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a search takes: pruning runs (0: none), pieces of work in one of them or in all, and operations.
+
+    `spread` is how many times as many operations, or as few, there may be.
+    """
+
+    runs: int
+    passes: int
+    operations: float
+    spread: float
+
+
+def work_of(method: Method, goal: Goal, operations: Operations, metric: str) -> Work:
+    """The work of a method for a goal, measured by a metric of that name; for minutes, until it ends by itself."""
+    graph = operations.shape.graph
+    ranking = _scoring(method, operations)
+    if not method.entry.prunes:
+        return Work(0, _pieces(method, operations), ranking + _sizing(goal, operations), _SCORED)
+    falling = _thresholds(goal, EFFECTS[metric], graph)
+    runs = [_run(method, threshold, operations) for threshold in falling]
+    met = expected(graph, falling[-1], shortlist=method.name == "shortlist")
+    return Work(len(runs), math.ceil(met.run), ranking + sum(runs), _PRUNED if len(runs) == 1 else _SWEPT)
+
+
+def runs_in(seconds: float, method: Method, operations: Operations, speed: float) -> int:
+    """How many pruning runs at falling thresholds fit into so many seconds, once the edges are ranked; one at least."""
+    left = seconds - (_scoring(method, operations) + _SIZINGS * operations.measuring(3_000)) / speed
+    threshold, count = _FIRST, 0
+    while threshold > _FIRST / _FALL**6:
+        left -= _run(method, threshold, operations) / speed
+        if left < 0:
+            break
+        threshold, count = threshold / _FALL, count + 1
+    return max(1, count)
+
+
+def _run(method: Method, threshold: float, operations: Operations) -> float:
+    """One pruning run, without the ranking."""
+    graph = operations.shape.graph
+    met = expected(graph, threshold, shortlist=method.name == "shortlist")
+    ended = operations.measuring(met.kept)
+    if method.name == "eap+acdc":
+        groups = 1.5 * met.kept * math.log2(max(2.0, graph.n_edges / met.kept))
+        return groups * operations.measuring(max(3 * met.kept, graph.n_edges / 50)) + ended
+    layers = operations.forward - operations.unembedding
+    each = met.part * layers + (1 if method.name == "shortlist" else _UNDECIDED) * operations.unembedding
+    return met.run * each * (_REFINED if method.refine else 1) + ended
+
+
+def _thresholds(goal: Goal, effect: float, graph: ComputationalGraph) -> list[float]:
+    """The thresholds of all runs, as parts of the whole effect: halved until the goal is met, then closed in on."""
+    match goal:
+        case Threshold(value):
+            return [value / effect]
+        case Edges(count):
+            last = threshold_of(min(count, graph.n_edges), graph)
+        case KeptFaithfulness(fraction) | KeptAccuracy(fraction):
+            last = max(1 - fraction, 0.01) / _LEVEL
+        case MeanKL(nats):
+            last = nats / effect / _LEVEL
+        case Minutes():
+            return [_FIRST]
+        case _:
+            assert_never(goal)
+    last = min(last, 0.5)
+    halvings = math.ceil(math.log2(0.5 / last)) + 1
+    return [0.5 / 2**number for number in range(halvings)] + [last] * _REFINEMENTS
+
+
+def _scoring(method: Method, operations: Operations) -> float:
+    """The scores of all edges, or the ranking that pruning begins with."""
+    graph = operations.shape.graph
+    match method.name:
+        case "eap" | "hisp":
+            return operations.gradient
+        case "eap-ig" | "shortlist" | "eap+acdc":
+            return operations.forward + method.steps * operations.gradient
+        case "eap-ig-activations":  # in the mean, half of the layers come after what moves
+            return _pieces(method, operations) * operations.gradient / 2
+        case "exact":
+            return graph.n_edges * _ALONE * operations.forward
+        case "masks":
+            steps, masks, prompts, runs = _SETTINGS
+            part = min(1.0, prompts / max(1, operations.rows))
+            return steps * masks * runs * part * operations.measuring(graph.n_edges)
+        case "information-flow":
+            return 3 * operations.forward
+        case _:
+            return 0.0
+
+
+def _pieces(method: Method, operations: Operations) -> int:
+    """The pieces of work of a scoring on one batch of prompts, as they are counted while it runs."""
+    graph = operations.shape.graph
+    match method.name:
+        case "eap-ig":
+            return method.steps
+        case "eap-ig-activations":
+            groups = 1 + graph.n_layers * (1 if graph.parallel or not graph.has_mlp else 2)
+            return groups * method.steps
+        case "exact":
+            return graph.n_edges
+        case "masks":
+            return _SETTINGS[0]
+        case _:
+            return 1
+
+
+def _sizing(goal: Goal, operations: Operations) -> float:
+    """Measuring circuits of the highest scores, until one meets the goal."""
+    edges = operations.shape.graph.n_edges
+    match goal:
+        case Edges(count):
+            return operations.measuring(min(count, edges))
+        case Threshold():
+            return operations.measuring(0.02 * edges)
+        case _:  # sizes are doubled, and the last doubling is halved down to a hundredth
+            enough = 0.1 * edges
+            return math.log2(max(2.0, enough)) * operations.measuring(0.01 * edges) + 7 * operations.measuring(enough)

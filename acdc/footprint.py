@@ -1,0 +1,110 @@
+"""What a discovery holds in memory, in bytes, worked out from shapes alone: the one account of it that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.nodes import SLOTS
+
+MEMORY_FACTOR = 4
+"""How many times the memory of a batch of trials the runs of all prompts may take."""
+_COPIES = 5
+"""Of the logits of all circuits that a metric holds at once, KL the most."""
+_TRIALS, _CACHE, _UNEMBEDDED = 8, 1 << 23, 4
+"""16 trials run together at least, of about half of the model; more, if they are small. So many copies of the logits
+of each are held."""
+_JUDGED = 3
+"""Circuits that are measured together in the end."""
+_MEASURED = 1 << 30
+"""About how many bytes circuits that are measured may take, `graphs.execution.executor`."""
+_OF_NORM, _OF_SLOT, _OF_SCORES = 2, 2, 2
+"""How many tensors a gradient keeps: of the width of the stream for a norm, of a head's width for each of its queries,
+keys and values, and of attention scores."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What is run: prompts of so many `tokens` in all, scored in `rows`, on a graph with a vocabulary.
+
+    `itemsize` is the bytes of a number; `ablated` says whether missing edges carry something of each token's own, as
+    under resample ablation, or the same whatever the prompt.
+    """
+
+    graph: ComputationalGraph
+    vocabulary: int
+    itemsize: int
+    rows: int
+    tokens: int
+    ablated: bool = True
+
+    @property
+    def stream(self) -> int:
+        """One residual stream of all tokens."""
+        return self.tokens * self.graph.d_model * self.itemsize
+
+    @property
+    def runs(self) -> int:
+        """The clean and the ablated run: what every sender writes in each, and the residual streams that are read."""
+        graph = self.graph
+        reads = graph.n_layers * (1 + (graph.has_mlp and not graph.parallel)) + 1
+        return self.stream * (len(graph.senders) * (1 + self.ablated) + 2 * reads)
+
+    @property
+    def logits(self) -> int:
+        """The logits of the whole model at every scored position."""
+        return self.rows * self.vocabulary * self.itemsize
+
+    def trials(self, max_bytes: int, *, vocabulary: bool) -> int:
+        """The state of a circuit on trial, and a batch of candidate removals, which `max_bytes` bounds.
+
+        `vocabulary` says whether the metric looks at all logits of each.
+        """
+        state = self.stream * len(self.graph.senders)
+        unembedded = 2 * _TRIALS * _UNEMBEDDED * self.logits if vocabulary else 0
+        return min(max_bytes, max(_TRIALS * state, _CACHE) + unembedded) + state
+
+    @property
+    def measuring(self) -> int:
+        """What measuring the circuits takes that are compared in the end."""
+        circuit = (len(self.graph.senders) + 5 * self.graph.n_heads + 10) * self.stream
+        return min(_JUDGED * circuit, _MEASURED) + _JUDGED * _COPIES * self.logits
+
+    def gradient(self, d_head: int, widths: int, length: int) -> int:
+        """What scoring all edges by one gradient takes: what is kept for it, a layer's inner products, and the scores.
+
+        `widths` are those of all that an MLP makes on the way of a token, added up over the layers; `length` is that of
+        the prompts.
+        """
+        contracted = self.stream * 4 * self.graph.n_heads
+        scores = 8 * 4 * len(self.graph.receivers) * len(self.graph.senders)
+        return self.kept_for_gradient(d_head, widths, length) + contracted + scores + 2 * self.logits
+
+    def kept_for_gradient(self, d_head: int, widths: int, length: int) -> int:
+        """What a run keeps of all its layers until the gradient has gone back through them."""
+        head = (len(SLOTS) * _OF_SLOT + 1) * d_head + _OF_SCORES * length
+        layer = self.graph.n_heads * head + 2 * (1 + _OF_NORM) * self.graph.d_model
+        return self.tokens * (self.graph.n_layers * layer + widths) * self.itemsize
+
+    def training(self, masks: int, max_bytes: int, prompts: int, longest: int) -> int:
+        """What a training step of so many masks takes on at most so many prompts, as few as fit into `max_bytes`."""
+        one = bytes_per_masked_prompt(self.graph, masks, longest, self.itemsize)
+        return one * max(1, min(prompts, self.rows, max_bytes // one))
+
+    def peak(self, working: int, limit: int | None = None) -> int:
+        """The most that is held at once: while searching, or while judging on as many prompts again.
+
+        Runs that would take more than `limit` are made anew, batch by batch.
+        """
+        runs = self.runs if limit is None else min(self.runs, limit)
+        held = runs + self.logits
+        return max(held + max(working, self.measuring), 2 * held + self.measuring)
+
+
+def bytes_per_masked_prompt(graph: ComputationalGraph, masks: int, length: int, itemsize: int) -> int:
+    """All that the gradient of masks over all edges needs of one prompt of that length.
+
+    That is, per layer what was written before it, twice; and per head three inputs, normed, with their slopes.
+    """
+    streams = graph.n_layers * (len(graph.senders) + 12 * graph.n_heads)
+    return masks * streams * length * graph.d_model * itemsize

@@ -1,0 +1,53 @@
+"""How much work a method is grows with what is asked of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from acdc.discovery.operations import Operations
+from acdc.discovery.work import GRADIENTS, runs_in, work_of
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.shapes import ModelShape
+from acdc.methods import METHODS, PRUNING
+from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
+
+SHAPE = ModelShape(ComputationalGraph(30, 9, 576), 134_515_008, 26_542_080, 79_626_240, 64, 49_152)
+OPERATIONS = Operations(SHAPE, 304, 19, 16, 49_152)
+
+
+@pytest.mark.parametrize("goal", [Threshold(0.1), Edges(50), KeptFaithfulness(), KeptAccuracy(), MeanKL(1), Minutes()])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_some_work_for_every_goal(method: str, goal: Goal) -> None:
+    work = work_of(Method(method), goal, OPERATIONS, "kl")
+    assert min(work.passes, work.operations) > 0
+    assert work.spread > 1
+    assert bool(work.runs) == (method in PRUNING)
+
+
+@pytest.mark.parametrize("method", PRUNING)
+def test_more_pruning_is_more_work(method: str) -> None:
+    falling = [work_of(Method(method), Threshold(value), OPERATIONS, "kl") for value in (0.5, 0.1, 0.02)]
+    assert [work.runs for work in falling] == [1, 1, 1]
+    assert falling[0].operations < falling[1].operations < falling[2].operations
+    series = [work_of(Method(method), KeptFaithfulness(kept), OPERATIONS, "kl") for kept in (0.5, 0.9)]
+    assert 1 < series[0].runs < series[1].runs
+    assert series[0].operations < series[1].operations
+    refined = work_of(Method(method, refine=True), Threshold(0.1), OPERATIONS, "kl").operations
+    assert (refined > falling[1].operations) == (method != "eap+acdc")
+
+
+def test_more_points_on_a_path_are_more_work() -> None:
+    few, many = (work_of(Method("eap-ig", steps=steps), Edges(50), OPERATIONS, "kl") for steps in (5, 50))
+    assert (few.passes, many.passes) == (5, 50)
+    assert 5 < many.operations / few.operations < 10
+
+
+def test_more_time_is_for_more_runs_and_one_is_always_begun() -> None:
+    counts = [runs_in(seconds, Method("shortlist"), OPERATIONS, 1e11) for seconds in (-5.0, 60.0, 3600.0, 1e7)]
+    assert counts == sorted(counts)
+    assert counts[0] == 1 < counts[-1] <= 8
+
+
+def test_the_methods_that_take_gradients_refuse_metrics_without() -> None:
+    assert set(GRADIENTS) < set(METHODS)
+    assert not {"acdc", "exact", "random", "information-flow"} & set(GRADIENTS)

@@ -1,0 +1,85 @@
+"""What shapes say that is held is what tensors of a loaded model take."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from acdc.algorithms.attribution import Attribution
+from acdc.algorithms.masks import LearnedMasks
+from acdc.discovery.forecast import _kept_for_gradients, footprint_of
+from acdc.footprint import Footprint
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.shapes import shape_of_checkpoint
+from acdc.problem import Problem
+from acdc.tasks.metrics import LogitDifference
+from tests.acdc.algorithms.walks import ended
+from tests.acdc.behaviours import behaviour
+from tests.checkpoints import Architecture, Checkpoints
+
+ARCHITECTURES: tuple[Architecture, ...] = ("gpt2", "llama", "gemma3", "mixtral", "falcon")
+"""Tied embeddings and grouped heads, norms that span heads, experts, and layers in parallel."""
+
+
+def problem_on(architecture: Architecture, checkpoints: Checkpoints, ablation: Ablation = Ablation.RESAMPLE) -> Problem:
+    model = checkpoints.model(architecture, torch.float32)
+    return Problem(model, behaviour(model, (9,) * 16), LogitDifference(), ablation)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.ZERO])
+def test_the_runs_take_what_their_tensors_take(
+    architecture: Architecture, ablation: Ablation, checkpoints: Checkpoints
+) -> None:
+    problem = problem_on(architecture, checkpoints, ablation)
+    (batch,) = problem.batches
+    residuals = batch.runs.ablated.residuals
+    tensors = [batch.runs.delta, *residuals.values(), *(batch.runs.clean_residual(read) for read in residuals)]
+    if ablation is Ablation.RESAMPLE:
+        tensors.append(batch.runs.ablated.outputs)
+    assert footprint_of(problem).runs == sum(tensor.nbytes for tensor in tensors)
+    assert footprint_of(problem).logits == batch.targets.reference.nbytes
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_gradient_keeps_about_what_is_saved_for_it(architecture: Architecture, checkpoints: Checkpoints) -> None:
+    problem, shape = problem_on(architecture, checkpoints), shape_of_checkpoint(checkpoints.path(architecture))
+    assert shape is not None
+    _ = problem.bounds
+    with _kept_for_gradients(problem.model) as kept:
+        ended(Attribution().walk(problem))
+    sizes = shape.d_head, shape.mlp // shape.graph.d_model, 9
+    told = footprint_of(problem).kept_for_gradient(*sizes)
+    assert 0.8 < told / max(kept) < 2.6, told / max(kept)
+    assert footprint_of(problem).gradient(*sizes) > told
+
+
+def test_longer_prompts_take_more_than_their_tokens(checkpoints: Checkpoints) -> None:
+    graph = checkpoints.model("llama").graph
+    short, long = (Footprint(graph, 100, 4, rows, 1024) for rows in (64, 2))
+    assert short.runs == long.runs
+    assert short.gradient(8, 48, 16) < long.gradient(8, 48, 512), "attention scores grow with the square"
+
+
+def test_what_is_searched_in_and_what_is_measured_are_not_held_together() -> None:
+    held = Footprint(ComputationalGraph(2, 4, 16), 100, 4, 8, 64)
+    assert held.peak(0) == 2 * (held.runs + held.logits) + held.measuring
+    assert held.peak(1 << 40) == held.runs + held.logits + (1 << 40)
+    assert held.peak(1 << 40, limit=0) == held.logits + (1 << 40)
+
+
+def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None:
+    held = Footprint(ComputationalGraph(2, 4, 16), 1_000_000, 4, 8, 64)
+    few, all_logits, bounded = (
+        held.trials(size, vocabulary=all_) for size, all_ in ((1 << 40, False), (1 << 40, True), (1 << 28, True))
+    )
+    assert all_logits - few == 64 * held.logits
+    assert bounded == (1 << 28) + held.stream * len(held.graph.senders)
+
+
+def test_a_step_of_training_is_as_the_masks_say(measurable: Problem) -> None:
+    masks = LearnedMasks(max_bytes=1 << 21)
+    longest = max(pair.length for pair in measurable.pairs.pairs)
+    told = footprint_of(measurable).training(len(masks.sparsities), masks.max_bytes, masks.prompts, longest)
+    assert told == masks.bytes_per_step(measurable)
