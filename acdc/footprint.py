@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.long_prompts import KEPT, SCORES
 from acdc.graphs.nodes import SLOTS
 
 MEMORY_FACTOR = 4
 """How many times the memory of a batch of trials the runs of all prompts may take."""
+LITTLE = 1 << 30
+"""Up to how many bytes of runs are made of all prompts, and kept, where only a part of them is wanted yet."""
 _COPIES = 5
 """Of the logits of all circuits that a metric holds at once, KL the most."""
 _TRIALS, _CACHE, _UNEMBEDDED = 8, 1 << 23, 4
@@ -81,8 +84,13 @@ class Footprint:
         return self.kept_for_gradient(d_head, widths, length) + contracted + scores + 2 * self.logits
 
     def kept_for_gradient(self, d_head: int, widths: int, length: int) -> int:
-        """What a run keeps of all its layers until the gradient has gone back through them."""
-        head = (len(SLOTS) * _OF_SLOT + 1) * d_head + _OF_SCORES * length
+        """What a run keeps of all its layers until the gradient has gone back through them.
+
+        Scores of long prompts, and what MLPs make of many tokens, are computed again instead.
+        """
+        again = self.graph.n_heads * self.tokens * length > SCORES
+        widths = 0 if self.tokens * self.graph.d_model * self.graph.n_layers > KEPT else widths
+        head = (len(SLOTS) * _OF_SLOT + 1) * d_head + (0 if again else _OF_SCORES * length)
         layer = self.graph.n_heads * head + 2 * (1 + _OF_NORM) * self.graph.d_model
         return self.tokens * (self.graph.n_layers * layer + widths) * self.itemsize
 
@@ -91,14 +99,21 @@ class Footprint:
         one = bytes_per_masked_prompt(self.graph, masks, longest, self.itemsize)
         return one * max(1, min(prompts, self.rows, max_bytes // one))
 
-    def peak(self, working: int, limit: int | None = None) -> int:
-        """The most that is held at once: while searching, or while judging on as many prompts again.
+    def peak(self, working: int) -> int:
+        """The most that is held at once, be it while searching or while measuring circuits.
 
-        Runs that would take more than `limit` are made anew, batch by batch.
+        The runs of as many prompts to judge by are held beside those of the search, if they are little.
         """
-        runs = self.runs if limit is None else min(self.runs, limit)
-        held = runs + self.logits
-        return max(held + max(working, self.measuring), 2 * held + self.measuring)
+        others = self.runs + self.logits if self.runs <= LITTLE else 0
+        return others + self.runs + self.logits + max(working, self.measuring)
+
+    def batch(self, limit: int, longest: int) -> Footprint:
+        """That of the prompts that run together where runs are to take `limit` bytes at most, or of one prompt."""
+        if self.runs <= limit:
+            return self
+        prompts = max(1, limit * self.tokens // (longest * self.runs))
+        tokens = min(self.tokens, prompts * longest)
+        return replace(self, tokens=tokens, rows=max(1, self.rows * tokens // self.tokens))
 
 
 def bytes_per_masked_prompt(graph: ComputationalGraph, masks: int, length: int, itemsize: int) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from acdc.batch import Batch, Batching
 from acdc.errors import UnmeasurableBehaviour
+from acdc.footprint import LITTLE
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
@@ -26,9 +27,6 @@ from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, PromptProblem
 from acdc.tasks.metrics import AbstractMetric
 from acdc.tasks.prompts import PromptPairs
-
-_LITTLE = 1 << 30
-"""Up to how many bytes of runs are made of all prompts at once where only a part of them is wanted."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ class Problem:
 
         Where many bytes of runs would be made for them, only the clean prompts are run, and nothing is kept.
         """
-        if "_held" in self.__dict__ or self._bytes <= _LITTLE:
+        if "_held" in self.__dict__ or self._bytes <= LITTLE:
             for batch in self.batches:
                 yield batch.prompts, batch.targets.reference
             return

@@ -69,7 +69,8 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
     graph, algorithm = problem.graph, algorithm_of(method)
     sample = _sample(problem, method.max_bytes)
     more = len(problem.pairs) / len(sample.pairs)
-    footprint = footprint_of(problem)
+    longest = max(pair.length * len(pair.scored) for pair in problem.pairs.pairs)
+    footprint = footprint_of(problem).batch(MEMORY_FACTOR * method.max_bytes, longest)
     trials = footprint.trials(method.max_bytes, vocabulary=problem.metric.needs_vocabulary)
     if not prunes(algorithm):
         seconds, passes, working = _scored(algorithm, sample, budget)
@@ -79,15 +80,16 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
         elif isinstance(algorithm, LearnedMasks):
             working = algorithm.bytes_per_step(problem)
         else:
-            working = int(working * more)
+            working = int(working * footprint.tokens / footprint_of(sample).tokens)
     else:
         threshold = goal.value if isinstance(goal, Threshold) else abs(full - none) * _TYPICAL
         seconds, slowest = _pruned(replace(algorithm, threshold=threshold), sample, budget)
         passes, working = graph.n_edges, trials
     if isinstance(goal, Minutes):  # whatever one run takes, no further one is begun that would take longer
         seconds, slowest = 60 * goal.minutes / more, max(60 * goal.minutes / more, slowest)
-    peak = footprint.peak(working, MEMORY_FACTOR * method.max_bytes)
-    return Forecast(graph.n_edges, len(graph.receivers), passes, peak, seconds * more, slowest * more)
+    return Forecast(
+        graph.n_edges, len(graph.receivers), passes, footprint.peak(working), seconds * more, slowest * more
+    )
 
 
 def _sample(problem: Problem, max_bytes: int) -> Problem:

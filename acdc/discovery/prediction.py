@@ -98,17 +98,18 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
     prompts = _prompts(task, model, setup).discovery
     _check(method, metric, whole=prompts.whole)
     rows, tokens, longest = _size(prompts)
-    itemsize = {"float64": 8, "float32": 4}.get(setup.dtype, 2)
+    itemsize = {"float64": 8, "float32": 4}.get(setup.compute.dtype, 2)
     ablated = Ablation(setup.ablation) is Ablation.RESAMPLE
     footprint = Footprint(shape.graph, shape.vocabulary, itemsize, rows, tokens, ablated)
-    above = footprint.peak(
-        _working(method, footprint, shape, longest, vocabulary=metric != _OF_ANSWERS), MEMORY_FACTOR * method.max_bytes
-    )
+    footprint = footprint.batch(MEMORY_FACTOR * method.max_bytes, longest)
+    above = footprint.peak(_working(method, footprint, shape, longest, vocabulary=metric != _OF_ANSWERS))
     holding = _holding(Path(resolve(model)), shape, itemsize, above)
     vocabulary = min(_COLUMNS, shape.vocabulary) if metric == _OF_ANSWERS else shape.vocabulary
     operations = Operations(shape, tokens, longest, rows, vocabulary)
     width = max(1, shape.mlp // (2 * shape.graph.n_layers * shape.graph.d_model)) or shape.graph.d_model
-    speed = _EFFICIENCY * operations_per_second(tokens, shape.graph.d_model, width, setup.device, setup.dtype)
+    speed = _EFFICIENCY * operations_per_second(
+        tokens, shape.graph.d_model, width, setup.compute.device, setup.compute.dtype
+    )
     work = work_of(method, chosen.goal, operations, metric)
     return CostPrediction(chosen, shape, prompts, holding, *_timed(chosen, work, operations, speed))
 

@@ -25,6 +25,7 @@ _FIRST, _FALL = 1 / 32, 4.0
 """The first threshold as a part of the whole effect, and by what the next is lower; with less time left, by less."""
 _LEAST_FALL, _GROWTH = 1.5, 4.0
 """A next run nearer than this would say little; and how many times as long it is expected to take at first."""
+_HALF = 0.5  # a circuit that keeps less than that of a behaviour leaves most of it unexplained
 _NEGLIGIBLE = 1e-4  # of the whole effect
 _SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 
@@ -120,10 +121,14 @@ class _Curve:
             threshold /= fall
 
     def sized(self, selection: Selection, *, with_scores: bool) -> Generator[Progress, None, None]:
-        """Circuits of the highest scores, larger and larger, until one keeps enough or half of the time is up."""
-        every, spent, half = len(selection.order), 0.0, self.clock() + self.left / 2
+        """Circuits of the highest scores, larger and larger, until one keeps enough or a quarter of the time is up.
+
+        Where these are the answer themselves, half of it.
+        """
+        every, spent = len(selection.order), 0.0
+        until = self.clock() + self.left / (2 if with_scores else 4)
         for size in (*(size for size in _SIZES if size < every), every):
-            if self.met and spent > half - self.clock():
+            if self.met and spent > until - self.clock():
                 return
             yield Progress(f"how much the {size:,} highest scores keep", size, every)
             began = self.clock()
@@ -136,14 +141,18 @@ class _Curve:
                 return
 
     def chosen(self) -> tuple[Circuit, SearchSummary]:
-        """The smallest circuit that keeps enough, if it is small, and else the one at the knee."""
+        """The smallest circuit that keeps enough, if it is small, and else the one at the knee.
+
+        That is of those that keep half of the behaviour, if there are any.
+        """
         points = tuple(self.met[size][0] for size in sorted(self.met))
         measured_by_edge = [point for point in points if point.tested and point.edges]
         candidates = measured_by_edge or [point for point in points if point.edges] or [points[0]]
         if enough := [point.edges for point in points if self._enough(point)]:
             self.figures["edges_for_fraction"] = enough[0]
         small = [point for point in candidates if self._enough(point) and point.edges <= self.goal.few]
-        chosen = small[0] if small else knee(candidates)
+        half = [point for point in candidates if point.faithfulness >= _HALF]
+        chosen = small[0] if small else knee(half or candidates)
         if not small:
             self.figures["knee"] = True
         _, circuit, figures = self.met[chosen.edges]

@@ -19,12 +19,11 @@ from torch.utils.checkpoint import checkpoint
 
 from acdc.graphs.execution.layer import LayerRun
 from acdc.graphs.execution.runs import Runs
+from acdc.graphs.long_prompts import KEPT
 from acdc.graphs.nodes import SLOTS
 
 _WIDENED = 1 << 24
 """How many numbers in half precision are held in single precision at a time."""
-_KEPT = 1 << 24
-"""Up to how many numbers of the residual stream, all layers together, what MLPs hold inside is kept for gradients."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Linearisation:
 
     def _mlp(self, run: LayerRun, source: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """What the MLP writes; where much would be kept for the backward pass, that is computed again there."""
-        if source.numel() * self.runs.graph.n_layers <= _KEPT:
+        if source.numel() * self.runs.graph.n_layers <= KEPT:
             return run.mlp(source)
         wrote: Tensor = checkpoint(run.mlp, source, use_reentrant=False)
         return wrote

@@ -18,11 +18,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from acdc.graphs.long_prompts import SCORES
+
 NormKind = Literal["layer", "rms", "none"]
 
-_SCORES = 1 << 22
-"""How many attention scores are held at once, where prompts are long: as many, or those of `_QUERIES` queries."""
 _QUERIES = 16
+"""Of how many queries attention scores are held at once at least."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ class Attention:
         """
         gather = partial(self._gather, heads=heads)
         each = k.shape[-2] * math.prod(map(max, q.shape[:-2], k.shape[:-2]))
-        at_once = max(_QUERIES, _SCORES // max(1, each))
+        at_once = max(_QUERIES, SCORES // max(1, each))
         if at_once >= q.shape[-2]:
             return gather(q, k, v, geometry)
         parts = []

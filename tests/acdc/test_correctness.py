@@ -63,7 +63,7 @@ def test_what_is_right_among_many_long_prompts_is_found_without_holding_their_ru
     measurable: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = correct(replace(measurable))
-    monkeypatch.setattr(problem_module, "_LITTLE", 0)
+    monkeypatch.setattr(problem_module, "LITTLE", 0)
     monkeypatch.setattr(problem_module, "prepare", None)  # that is what would hold them
     assert torch.equal(correct(replace(measurable)), wanted)
 

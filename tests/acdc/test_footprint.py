@@ -65,8 +65,17 @@ def test_longer_prompts_take_more_than_their_tokens(checkpoints: Checkpoints) ->
 def test_what_is_searched_in_and_what_is_measured_are_not_held_together() -> None:
     held = Footprint(ComputationalGraph(2, 4, 16), 100, 4, 8, 64)
     assert held.peak(0) == 2 * (held.runs + held.logits) + held.measuring
-    assert held.peak(1 << 40) == held.runs + held.logits + (1 << 40)
-    assert held.peak(1 << 40, limit=0) == held.logits + (1 << 40)
+    assert held.peak(1 << 40) == 2 * (held.runs + held.logits) + (1 << 40)
+
+
+def test_many_runs_are_made_batch_by_batch_and_those_of_other_prompts_are_not_held_beside_them() -> None:
+    held = Footprint(ComputationalGraph(12, 12, 768), 100, 4, 64, 64 * 500)
+    assert held.runs > 4 << 30
+    assert held.batch(held.runs, 500) == held
+    some = held.batch(4 << 30, 500)
+    assert some.runs <= 4 << 30 < some.runs * (some.rows + 1) / some.rows
+    assert some.peak(0) == some.runs + some.logits + some.measuring
+    assert held.batch(0, 500).tokens == 500, "one prompt at least"
 
 
 def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None:

@@ -19,7 +19,7 @@ from acdc.discovery.prediction import CostPrediction, predict
 from acdc.errors import AcdcError
 from acdc.models import load_named
 from acdc.problems import problems
-from acdc.settings import Edges, Goal, KeptFaithfulness, Method, Minutes, Setup, Threshold
+from acdc.settings import Compute, Edges, Goal, KeptFaithfulness, Method, Minutes, Setup, Threshold
 from acdc.tasks.errors import TaskError
 from acdc.tasks.metrics import metric, metric_names
 from acdc.tasks.prompts import ListedPrompts, TextPair
@@ -76,11 +76,11 @@ def test_nothing_heavy_is_loaded_for_it() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 def test_weights_take_what_they_take_in_the_precision_asked_for(dtype: str) -> None:
-    model = load_named("periodic-2l", Setup(dtype=dtype))
+    model = load_named("periodic-2l", Setup().on(dtype=dtype))
     (file,) = tasks.shipped_model("periodic-2l").glob("*.safetensors")
     with safe_open(file, "numpy") as weights:
         numbers = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    assert told(dtype=dtype).holding.weights == numbers * model.unembedding.weight.element_size()
+    assert told(compute=Compute(dtype=dtype)).holding.weights == numbers * model.unembedding.weight.element_size()
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "mixtral", "falcon", "gpt2"])

@@ -111,9 +111,9 @@ def test_long_prompts_get_the_same_scores_and_logits_some_queries_at_a_time(
     coefficients, whole = pair.coefficients(), pair.runs()
     scores = Linearisation(whole).edge_scores(coefficients)
     gathered: list[int] = []
-    monkeypatch.setattr(parts, "_SCORES", 1)
+    monkeypatch.setattr(parts, "SCORES", 1)
     monkeypatch.setattr(parts, "_QUERIES", 2)
-    monkeypatch.setattr(gradients, "_KEPT", 0)
+    monkeypatch.setattr(gradients, "KEPT", 0)
     gather = parts.Attention._gather
 
     def noted(self: parts.Attention, q: Tensor, *others: Any, **named: Any) -> Tensor:
