@@ -70,7 +70,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class RankingAgreement:
-    """How alike two rankings of all edges are: correlations of scores and of ranks; the strongest edges' Jaccard index."""
+    """How alike two rankings of all edges are: correlations of scores and of ranks; Jaccard index of the strongest."""
 
     pearson: float
     spearman: float
@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         compare(asked, os.path.abspath(python))
     except ScoringFailed as error:
-        print(f"{error}; wanted an environment with circuitkit==0.2.0 and a model that it loads", file=sys.stderr)
+        print(f"{error}; theirs needs circuitkit==0.2.0 and a checkpoint that it can load", file=sys.stderr)
         return 3
     except AcdcError as error:
         print(error, file=sys.stderr)

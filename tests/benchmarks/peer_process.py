@@ -104,7 +104,7 @@ class ScoringProcess:
         try:
             self.versions: dict[str, str] = self._answer()
         except BaseException:
-            self._process.kill()
+            self.close()
             raise
 
     def score(self) -> Spent:
@@ -113,6 +113,11 @@ class ScoringProcess:
         self._process.stdin.write("score\n")
         self._process.stdin.flush()
         return Spent(**self._answer())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -128,8 +133,7 @@ class ScoringProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self.close()
 
 
 def serve(
