@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false")
 
@@ -117,7 +118,11 @@ def scoring_task(model: str, pairs: PromptPairs, points: int, threads: int, *, d
 
 def in_turns(processes: Sequence[ScoringProcess], repeats: int) -> tuple[Spent, ...]:
     """What each took, the median of each figure, every one scoring once before any scores again."""
-    every = [[process.score() for process in processes] for _ in range(repeats)]
+    every = []
+    for turn in range(1, repeats + 1):
+        every.append([process.score() for process in processes])
+        seconds = ", ".join(f"{one.seconds:.1f} s ({one.cpu_seconds:.1f} s of a processor)" for one in every[-1])
+        print(f"turn {turn} of {repeats}: {seconds}", flush=True)
     return tuple(
         Spent(**{key: median(getattr(one, key) for one in column) for key in Spent.__dataclass_fields__})
         for column in zip(*every, strict=True)
@@ -195,7 +200,7 @@ def compare(asked: argparse.Namespace, peer_python: str) -> None:
     levels = " | ".join(f"edges for {level:.0%} (others keep)" for level in LEVELS)
     print(f"| EAP-IG | points | time (of a processor) | peak memory (beyond the model) | {levels} |")
     print(f"|---|---|---|---|{'---|' * len(LEVELS)}", flush=True)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for one, took, ranking in zip(entered, spent, scored, strict=True):
         reached = tuple(sizes(ranking, discovery, judgement))
         print(line(one.name, took, reached), flush=True)
@@ -204,7 +209,7 @@ def compare(asked: argparse.Namespace, peer_python: str) -> None:
         rows.append({"name": one.name, **found})
         write_atomically(asked.out, (json.dumps(rows, indent=1, allow_nan=False) + "\n").encode())
     for row in rows[1:]:
-        figures = ", ".join(f"{name} {value:.4f}" for name, value in row["agreement"].items())
+        figures = ", ".join(f"{name} {value:.8f}" for name, value in row["agreement"].items())
         print(f"{row['name']} against {rows[0]['name']}: {figures} (of the {TOP:,} strongest)")
     print(f"written to {asked.out}; load average {os.getloadavg()[0]:.1f}")
 
