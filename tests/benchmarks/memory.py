@@ -51,7 +51,7 @@ def _measured(name: str, work: Work, device: torch.device, *, few: bool) -> Peak
     measured = subject(name, device, few=few)
     assert measured is not None, f"{name} is not installed"
     once = _work(measured, work, few=few)
-    meter = _GpuMeter(device) if device.type == "cuda" else _ProcessMeter()
+    meter = _GpuMeter(device) if device.type == "cuda" else ProcessMeter()
     spent, _ = timed(once, device)
     return Peak(meter.peak() / 1e6, spent)
 
@@ -82,7 +82,7 @@ def _work(subject: Subject, work: Work, *, few: bool) -> Callable[[], object]:
             assert_never(work)
 
 
-class _ProcessMeter:
+class ProcessMeter:
     """The most memory this process has had resident since now, beyond what it has now."""
 
     def __init__(self) -> None:
