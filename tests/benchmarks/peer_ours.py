@@ -13,7 +13,7 @@ from acdc.graphs.mib import to_mib
 from acdc.models import load_model
 from acdc.problem import Problem
 from acdc.tasks.metrics import LogitDifference
-from acdc.tasks.pairs import TextPair, TokenPair
+from acdc.tasks.pairs import ScoredPosition, TextPair, TokenPair
 from acdc.tasks.prompts import PromptPairs
 from tests.benchmarks.peer_process import ScoredPrompt, ScoringTask, serve
 
@@ -21,7 +21,8 @@ from tests.benchmarks.peer_process import ScoredPrompt, ScoringTask, serve
 def _pair(prompt: ScoredPrompt) -> TokenPair:
     clean, corrupt = tuple(prompt.clean_tokens), tuple(prompt.corrupt_tokens)
     text = TextPair(prompt.clean, prompt.corrupt, (str(prompt.answer),), (str(prompt.distractor),))
-    return TokenPair(clean, corrupt, len(clean) - 1, (prompt.answer,), (prompt.distractor,), text)
+    scored = ScoredPosition(len(clean) - 1, (prompt.answer,), (prompt.distractor,))
+    return TokenPair(clean, corrupt, (scored,), text)
 
 
 def load(task: ScoringTask, directory: Path) -> Callable[[], tuple[int, Callable[[Path], None]]]:
