@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from unittest import mock
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources.transformers import helpers
 
 from tests.graphs.edge_names import Anatomy
 from tests.graphs.exact_float64 import exact_float64
@@ -123,8 +125,12 @@ def weighted(anatomy: Anatomy, weights: Float[Tensor, " edge"], clean: Outputs |
 
 @lru_cache(maxsize=32)
 def load_bridge(checkpoint: Path, device: str = "cpu") -> TransformerBridge:
-    """The checkpoint's bridge in float64; it must have one k and v head per query head."""
-    bridge = TransformerBridge.boot_transformers(str(checkpoint), dtype=torch.float64, device=device)
+    """The checkpoint's bridge in float64; it must have one k and v head per query head.
+
+    TransformerLens would install torchvision for a model that also reads images, and with it another torch.
+    """
+    with mock.patch.object(helpers, "_ensure_torchvision", return_value=False):
+        bridge = TransformerBridge.boot_transformers(str(checkpoint), dtype=torch.float64, device=device)
     bridge.original_model.set_experts_implementation("eager")  # the others know no float64
     return bridge
 
