@@ -12,7 +12,7 @@ from acdc.models import is_compiled, load_named
 from acdc.settings import Setup
 
 if TYPE_CHECKING:
-    from acdc.discovery.forecast import Forecast
+    from acdc.cost.forecast import Forecast
 
 
 def tell_cost(task: str, on: str, chosen: Defaults, setup: Setup, *, sampled: bool, quiet: bool, json: bool) -> None:
@@ -32,7 +32,7 @@ def tell_cost(task: str, on: str, chosen: Defaults, setup: Setup, *, sampled: bo
 
 
 def _predicted(task: str, on: str, chosen: Defaults, setup: Setup, *, json: bool) -> bool:
-    from acdc.discovery.prediction import predict
+    from acdc.cost.prediction import predict
     from acdc.report.price import predicted
 
     cost = predict(tasks.get(task), on, chosen, setup)
@@ -46,7 +46,7 @@ def _sampled(task: str, on: str, chosen: Defaults, setup: Setup, *, quiet: bool)
     """What it would cost, measured on a part of it."""
     from acdc.cli.progress import watching
     from acdc.correctness import Right, hardly_done
-    from acdc.discovery.forecast import forecast
+    from acdc.cost.forecast import forecast
     from acdc.problems import check_prompts, problems
 
     found = tasks.get(task)

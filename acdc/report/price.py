@@ -12,8 +12,8 @@ from acdc.report.columns import fact_table
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Minutes, Threshold
 
 if TYPE_CHECKING:
-    from acdc.discovery.forecast import Forecast
-    from acdc.discovery.prediction import CostPrediction
+    from acdc.cost.forecast import Forecast
+    from acdc.cost.prediction import CostPrediction
 
 _MINUTE, _HOUR = 60, 3600
 _UNSURE = 3

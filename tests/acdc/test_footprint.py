@@ -7,7 +7,7 @@ import torch
 
 from acdc.algorithms.attribution import Attribution
 from acdc.algorithms.masks import LearnedMasks
-from acdc.discovery.forecast import _kept_for_gradients, footprint_of
+from acdc.cost.forecast import _kept_for_gradients, footprint_of
 from acdc.footprint import Footprint
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph

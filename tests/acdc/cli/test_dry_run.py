@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acdc.discovery import forecast
+from acdc.cost import forecast
 from tests.acdc.cli.command_line import acdc
 from tests.checkpoints import Checkpoints
 
@@ -41,7 +41,7 @@ def test_a_model_that_its_files_do_not_tell_is_loaded(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecast, "_BUDGET", 0.0)
-    monkeypatch.setattr("acdc.discovery.prediction.shape_of", lambda _: None)
+    monkeypatch.setattr("acdc.cost.prediction.shape_of", lambda _: None)
     ran = acdc("discover", "periodic", "--dry-run", *FEW)
     assert "the files of periodic-2l do not tell what it costs to run, so it is loaded" in " ".join(ran.err.split())
     assert "removals tried in a run" in ran.out

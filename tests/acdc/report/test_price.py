@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from acdc import tasks
+from acdc.cost.prediction import CostPrediction, Holding
+from acdc.cost.work import Work
 from acdc.discovery.defaults import Defaults
-from acdc.discovery.prediction import CostPrediction, Holding
-from acdc.discovery.work import Work
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.shapes import ModelShape
 from acdc.models import tokenizer_of

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from acdc.discovery.expectation import EFFECTS, expected, threshold_of
+from acdc.cost.expectation import EFFECTS, expected, threshold_of
 from acdc.graphs.computation import ComputationalGraph
 from acdc.tasks.known_metrics import metric_names
 

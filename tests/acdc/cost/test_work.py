@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from acdc.discovery.operations import Operations
-from acdc.discovery.work import GRADIENTS, runs_in, work_of
+from acdc.cost.operations import Operations
+from acdc.cost.work import GRADIENTS, runs_in, work_of
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.shapes import ModelShape
 from acdc.methods import METHODS, PRUNING

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from acdc.discovery.operations import Operations
+from acdc.cost.operations import Operations
 from acdc.graphs.shapes import shape_of_checkpoint
 from tests.checkpoints import Architecture, Checkpoints
 

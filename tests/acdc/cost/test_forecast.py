@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import acdc
 from acdc.algorithms.greedy import GreedyPruning, Step, Tried
-from acdc.discovery import forecast as subject
-from acdc.discovery.forecast import footprint_of, forecast
+from acdc.cost import forecast as subject
+from acdc.cost.forecast import footprint_of, forecast
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems

@@ -1,7 +1,7 @@
 """What a discovery would cost, told before any weight is read: from shapes, the prompts, and how fast the device is.
 
 Memory follows from shapes. Time is the number of operations over the device's speed, which is measured; how many
-removals pruning tries, and what each reaches, is what real runs met (`acdc.discovery.expectation`). So it is a range.
+removals pruning tries, and what each reaches, is what real runs met (`acdc.cost.expectation`). So it is a range.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acdc.cost.device_speed import operations_per_second
+from acdc.cost.file_tokenizer import FileTokenizer
+from acdc.cost.operations import Operations
+from acdc.cost.work import GRADIENTS, Work, runs_in, work_of
 from acdc.discovery.defaults import Defaults, measured_for
-from acdc.discovery.device_speed import operations_per_second
-from acdc.discovery.file_tokenizer import FileTokenizer
-from acdc.discovery.operations import Operations
-from acdc.discovery.work import GRADIENTS, Work, runs_in, work_of
 from acdc.errors import UnmeasurableBehaviour
 from acdc.footprint import MEMORY_FACTOR, Footprint
 from acdc.graphs.ablation import Ablation

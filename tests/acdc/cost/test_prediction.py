@@ -12,10 +12,10 @@ from safetensors import safe_open
 
 import acdc
 from acdc import tasks
-from acdc.discovery import prediction
+from acdc.cost import prediction
+from acdc.cost.forecast import footprint_of
+from acdc.cost.prediction import CostPrediction, predict
 from acdc.discovery.defaults import Defaults
-from acdc.discovery.forecast import footprint_of
-from acdc.discovery.prediction import CostPrediction, predict
 from acdc.errors import AcdcError
 from acdc.models import load_named
 from acdc.problems import problems

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from typing_extensions import assert_never
 
-from acdc.discovery.expectation import EFFECTS, expected, threshold_of
-from acdc.discovery.operations import Operations
+from acdc.cost.expectation import EFFECTS, expected, threshold_of
+from acdc.cost.operations import Operations
 from acdc.graphs.computation import ComputationalGraph
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 

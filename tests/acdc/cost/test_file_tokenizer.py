@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from acdc import tasks
-from acdc.discovery.file_tokenizer import FileTokenizer
+from acdc.cost.file_tokenizer import FileTokenizer
 from acdc.models import tokenizer_of
 from tests.checkpoints import Checkpoints
 
