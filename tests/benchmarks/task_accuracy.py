@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from acdc import tasks
+from acdc.batch import Batch, Batching
 from acdc.correctness import correct
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.model import Model
 from acdc.models import load_named
-from acdc.problem import Batch, Problem
+from acdc.problem import Problem
 from acdc.settings import Setup
 from acdc.tasks.errors import BadPrompts
 from acdc.tasks.metrics import Accuracy
@@ -49,7 +50,7 @@ def accuracy(name: str, model: Model) -> TaskAccuracy:
     pairs = _drawn(name, model)
     if not len(pairs):
         return TaskAccuracy(0)
-    problem = Problem(model, pairs, Accuracy(), Ablation.ZERO, max_bytes=_BYTES)
+    problem = Problem(model, pairs, Accuracy(), Ablation.ZERO, Batching(max_bytes=_BYTES))
     return TaskAccuracy(len(pairs), int(correct(problem).sum()), sum(map(_preferred, problem.batches)))
 
 

@@ -23,9 +23,9 @@ def test_the_sizes_are_those_of_the_loaded_model(architecture: Architecture, che
     loaded = transformers.AutoModelForCausalLM.from_pretrained(checkpoints.path(architecture))
     assert shape.parameters == sum(weight.numel() for weight in loaded.parameters())
     assert shape.vocabulary == len(model.unembedding.weight)
-    assert shape.d_head == model.layers[0].attention.output.shape[1]
+    assert shape.d_head == model.layers[0].attention.output.weight.shape[1]
     parts = [layer.attention for layer in model.layers]
-    weights = [w for part in parts for w in (part.query.weight, part.key.weight, part.value.weight, part.output)]
+    weights = [w for part in parts for w in (part.query.weight, part.key.weight, part.value.weight, part.output.weight)]
     # norms with weights for each head are matrices too
     assert 0 <= shape.attention - sum(weight.numel() for weight in weights) <= 0.05 * shape.attention
 

@@ -49,7 +49,7 @@ def test_every_token_is_scored_after_those_before_it() -> None:
         ({"distractors": (" dx",)}, "an answer is a distractor too"),
         ({"answers": (" dx", " dx")}, "the answer is given twice"),
         ({"answers": ("\n",)}, "the answer is not one token"),
-        ({"position": 0}, "a whole answer can only follow the end of its prompt"),
+        ({"scoring": Scoring(0, "whole")}, "a whole answer can only follow the end of its prompt"),
     ],
 )
 def test_what_cannot_be_measured_whole_is_refused(changed: dict[str, object], what: str) -> None:

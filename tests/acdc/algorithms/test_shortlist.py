@@ -11,7 +11,7 @@ import torch
 
 from acdc.algorithms import shortlist
 from acdc.algorithms.attribution import IntegratedGradients
-from acdc.algorithms.greedy import GreedyPruning, Position, Step
+from acdc.algorithms.greedy import GreedyPruning, Step, WalkState
 from acdc.algorithms.scores import ScoringStep
 from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.errors import BadSetting
@@ -97,7 +97,7 @@ def test_it_goes_on_from_any_receiver(problem: Problem, monkeypatch: pytest.Monk
     wanted, steps = finished(pruning.walk(problem, None, scored))
     receivers = [step for step in steps if isinstance(step, Step)]
     for step in receivers[:: len(receivers) // 3]:
-        start = Position.of(asdict(step.position))
+        start = WalkState.of(asdict(step.position))
         assert ended(pruning.walk(problem, start, scored)) == wanted
 
 

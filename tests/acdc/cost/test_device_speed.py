@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from acdc.cost import device_speed
 from acdc.cost.device_speed import operations_per_second
-from acdc.discovery import device_speed
 from acdc.errors import BadSetting
 
 
