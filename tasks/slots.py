@@ -119,6 +119,11 @@ class Rows:
         """The rows as a slot's words: each row's own words, after each other."""
         return tuple(_JOINT.join(row) for row in self.rows)
 
+    def two(self, templates: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The slots of a prompt pair about two of the rows, and of the number of its template."""
+        which = tuple(str(number) for number in range(len(templates)))
+        return {self.name: self.choices, f"other {self.name}": self.choices, "template": which}
+
     def words(self, choice: str) -> dict[str, str]:
         """The words of a row, by column."""
         return dict(zip(self.columns, self.rows[self.choices.index(choice)], strict=True))

@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.graphs.computation import LayerIndices
+from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Geometry, Scales
+from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Slot
 

@@ -15,7 +15,8 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.layer import LayerRun, layer_runs
-from acdc.graphs.model.parts import Geometry, Scales
+from acdc.graphs.model.geometry import Geometry
+from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
 
 

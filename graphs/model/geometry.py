@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from acdc.graphs.model.parts import Geometry
 from acdc.graphs.model.precision import in_precision, widened
 
 Rotation = tuple[Float[Tensor, "1 pos rotary"], Float[Tensor, "1 pos rotary"]]
@@ -22,6 +22,60 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 _CACHES = ("past_key_values", "past_key_value", "layer_past", "cache_position")
 _ALIBI = ("alibi", "position_bias")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where in the sequence queries sit and what they may see, for one layer.
+
+    `rotation` holds the cosines and sines of rotary embedding, which turns the first half of the dimensions with the
+    second, or neighbours with each other; `allowed` which keys each query may read. The batch axis is 1 when all
+    prompts share them. `bias` is added to the scores that each head gives a key (ALiBi; what depends on the query alone
+    cancels).
+    """
+
+    allowed: Bool[Tensor, "batch query key"]
+    rotation: tuple[Float[Tensor, "batch query rotary"], Float[Tensor, "batch query rotary"]] | None = None
+    neighbours: bool = False
+    bias: Float[Tensor, "head key"] | None = None
+
+    def at(self, positions: Int[Tensor, " prompt"]) -> Geometry:
+        """The same for one query position per prompt."""
+        rotation = self.rotation and (self.rotation[0][0, positions, None], self.rotation[1][0, positions, None])
+        return replace(self, allowed=self.allowed[0, positions, None], rotation=rotation)
+
+    def first(self, end: int) -> Geometry:
+        """The same for the first `end` positions of the sequence only."""
+        rotation = self.rotation and (self.rotation[0][:, :end], self.rotation[1][:, :end])
+        bias = None if self.bias is None else self.bias[:, :end]
+        return replace(self, allowed=self.allowed[:, :end, :end], rotation=rotation, bias=bias)
+
+    def rows(self, queries: slice) -> tuple[Geometry, slice]:
+        """The same for these queries, and from the first to the last key that any of them may read."""
+        allowed = self.allowed[:, queries]
+        read = allowed.flatten(0, 1).any(0).nonzero()
+        keys = slice(int(read[0]), int(read[-1]) + 1) if len(read) else slice(None)
+        bias = None if self.bias is None else self.bias[:, keys]
+        return Geometry(allowed[..., keys], None, self.neighbours, bias), keys
+
+    def to(self, dtype: torch.dtype) -> Geometry:
+        """The same in another precision."""
+        rotation = self.rotation and (self.rotation[0].to(dtype), self.rotation[1].to(dtype))
+        return replace(self, rotation=rotation, bias=None if self.bias is None else self.bias.to(dtype))
+
+    def rotate(self, x: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_head"]:
+        """x turned by its position (Su et al. 2021); dimensions past the rotary ones stay."""
+        if self.rotation is None:
+            return x
+        cos, sin = self.rotation
+        turned, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
+        if self.neighbours:
+            across = torch.stack((-turned[..., 1::2], turned[..., ::2]), dim=-1).flatten(-2)
+        else:
+            first, second = turned.chunk(2, dim=-1)
+            across = torch.cat((-second, first), dim=-1)
+        turned = (turned * cos + across * sin).to(x.dtype)  # some models keep their tables in float32
+        return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned
 
 
 def geometries_of(bridge: Any, length: int, causal: bool, turned: Sequence[bool]) -> tuple[Geometry, ...]:

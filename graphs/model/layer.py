@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.mlp import Mlp
-from acdc.graphs.model.parts import Attention, Geometry, Projection, Scales
+from acdc.graphs.model.parts import Attention, Projection, Scales
 from acdc.graphs.nodes import SLOTS, Slot
 
 

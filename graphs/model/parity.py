@@ -14,7 +14,8 @@ from torch import Tensor
 
 from acdc.graphs.errors import UnsupportedModel
 from acdc.graphs.model.extraction import layer_of, residual_scale, unembedding_of
-from acdc.graphs.model.parts import Geometry, Norm
+from acdc.graphs.model.geometry import Geometry
+from acdc.graphs.model.parts import Norm
 from acdc.graphs.model.precision import widened
 from acdc.graphs.model.recording import CheckInputs, RecordedOutputs, Recording
 from acdc.graphs.model.transformer import Model

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
-from acdc.graphs.model.geometry import geometries_of, turned_layers
+from acdc.graphs.model.geometry import Geometry, geometries_of, turned_layers
 from acdc.graphs.model.layer import Layer
-from acdc.graphs.model.parts import Geometry, Scales
+from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.unchanged import ChangeWatch
 from acdc.graphs.model.unembedding import Unembedding
 

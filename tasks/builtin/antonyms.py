@@ -65,12 +65,7 @@ def write(
     )
 
 
-def _choices(rows: Rows, templates: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    which = tuple(str(index) for index in range(len(templates)))
-    return {"word": rows.choices, "other word": rows.choices, "template": which}
-
-
-SLOTS = Slots(_choices(ADJECTIVES, TEMPLATES), write)
+SLOTS = Slots(ADJECTIVES.two(TEMPLATES), write)
 
 
 PLAIN = ("The opposite of {word} is", "The antonym of {word} is", "The word that means the opposite of {word} is")
@@ -101,7 +96,7 @@ VERBS = opposites(
 
 def variations() -> tuple[Variation, ...]:
     """Every edge case of the task."""
-    backwards = TemplatePrompts.of(Slots(_choices(ADJECTIVES, TEMPLATES), partial(write, backwards=True)))
+    backwards = TemplatePrompts.of(Slots(ADJECTIVES.two(TEMPLATES), partial(write, backwards=True)))
     return (
         Variation("no example", "The opposite is asked for without an example.", _opposites(templates=PLAIN)),
         Variation("one example", "One pair of opposites comes first.", _opposites(templates=ONE_EXAMPLE)),
@@ -115,7 +110,7 @@ def variations() -> tuple[Variation, ...]:
 
 
 def _opposites(rows: Rows = ADJECTIVES, templates: Sequence[str] = TEMPLATES) -> TemplatePrompts:
-    return TemplatePrompts.of(Slots(_choices(rows, templates), partial(write, rows=rows, templates=templates)))
+    return TemplatePrompts.of(Slots(rows.two(templates), partial(write, rows=rows, templates=templates)))
 
 
 def task() -> Task:

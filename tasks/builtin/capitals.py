@@ -91,12 +91,7 @@ def write(
     )
 
 
-def _choices(rows: Rows, templates: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    which = tuple(str(index) for index in range(len(templates)))
-    return {"country": rows.choices, "other country": rows.choices, "template": which}
-
-
-SLOTS = Slots(_choices(ROWS, TEMPLATES), write)
+SLOTS = Slots(ROWS.two(TEMPLATES), write)
 
 
 AFTER_AN_EXAMPLE = (
@@ -155,16 +150,16 @@ def variations() -> tuple[Variation, ...]:
 
 
 def _worded(templates: Sequence[str]) -> TemplatePrompts:
-    return TemplatePrompts.of(Slots(_choices(ROWS, templates), partial(write, templates=templates)))
+    return TemplatePrompts.of(Slots(ROWS.two(templates), partial(write, templates=templates)))
 
 
 def _of(rows: Rows) -> TemplatePrompts:
-    return TemplatePrompts.of(Slots(_choices(rows, TEMPLATES), partial(write, rows=rows)))
+    return TemplatePrompts.of(Slots(rows.two(TEMPLATES), partial(write, rows=rows)))
 
 
 def _asking_countries() -> TemplatePrompts:
     writing = partial(write, templates=COUNTRIES_ASKED, backwards=True)
-    return TemplatePrompts.of(Slots(_choices(ROWS, COUNTRIES_ASKED), writing))
+    return TemplatePrompts.of(Slots(ROWS.two(COUNTRIES_ASKED), writing))
 
 
 def task() -> Task:

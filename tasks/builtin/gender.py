@@ -74,12 +74,7 @@ def write(
     )
 
 
-def _choices(rows: Rows, templates: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    which = tuple(str(index) for index in range(len(templates)))
-    return {"person": rows.choices, "other person": rows.choices, "template": which}
-
-
-SLOTS = Slots(_choices(NAMES, TEMPLATES), write)
+SLOTS = Slots(NAMES.two(TEMPLATES), write)
 
 
 POSSESSIVE = (
@@ -136,7 +131,7 @@ def _people(
     rows: Rows = NAMES, templates: Sequence[str] = TEMPLATES, pronouns: Mapping[str, str] = PRONOUNS
 ) -> TemplatePrompts:
     writing = partial(write, rows=rows, templates=templates, pronouns=pronouns)
-    return TemplatePrompts.of(Slots(_choices(rows, templates), writing))
+    return TemplatePrompts.of(Slots(rows.two(templates), writing))
 
 
 def _called(rows: Rows, how: str) -> TemplatePrompts:
@@ -149,7 +144,7 @@ def _working() -> TemplatePrompts:
     def write_job(words: Mapping[str, str]) -> TextPair | None:
         return write(words, templates=tuple(template.replace("{job}", words["job"]) for template in AT_WORK))
 
-    return TemplatePrompts.of(Slots({**_choices(NAMES, AT_WORK), "job": JOBS}, write_job))
+    return TemplatePrompts.of(Slots({**NAMES.two(AT_WORK), "job": JOBS}, write_job))
 
 
 def _beside() -> TemplatePrompts:
@@ -162,7 +157,7 @@ def _beside() -> TemplatePrompts:
         templates = tuple(template.replace("{bystander}", bystander["person"]) for template in BESIDES)
         return write(words, templates=templates)
 
-    return TemplatePrompts.of(Slots({**_choices(NAMES, BESIDES), "bystander": NAMES.choices}, write_beside))
+    return TemplatePrompts.of(Slots({**NAMES.two(BESIDES), "bystander": NAMES.choices}, write_beside))
 
 
 def task() -> Task:

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from acdc import graphs
 from acdc.graphs.errors import UnsupportedModel
 from acdc.graphs.model import Model, extraction, from_bridge, parity
+from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.mlp import FeedForward, Mlp, WholeModule
-from acdc.graphs.model.parts import Geometry, HeadNorm, Norm, Projection
+from acdc.graphs.model.parts import HeadNorm, Norm, Projection
 from acdc.graphs.model.recording import CheckInputs, Original, Recording, record
 from acdc.graphs.model.unembedding import Unembedding
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints, change_weights

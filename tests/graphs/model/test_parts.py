@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.parts import (
     Attention,
     AttentionScores,
-    Geometry,
     HeadNorm,
     Norm,
     NormKind,
