@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from acdc.algorithms.grouped import GroupedPruning as GroupedPruning
     from acdc.algorithms.importance import HeadImportance as HeadImportance
     from acdc.algorithms.information_flow import InformationFlow as InformationFlow
-    from acdc.algorithms.masks import LearnedMasks as LearnedMasks
+    from acdc.algorithms.learned_masks import LearnedMasks as LearnedMasks
     from acdc.algorithms.random_scores import Chance as Chance
     from acdc.discovery.discover import Result as Result
     from acdc.discovery.discover import discover as discover
@@ -111,7 +111,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "IntegratedGradients": "acdc.algorithms.attribution:IntegratedGradients",
         "KeptAccuracy": "acdc.settings:KeptAccuracy",
         "KeptFaithfulness": "acdc.settings:KeptFaithfulness",
-        "LearnedMasks": "acdc.algorithms.masks:LearnedMasks",
+        "LearnedMasks": "acdc.algorithms.learned_masks:LearnedMasks",
         "MeanKL": "acdc.settings:MeanKL",
         "Method": "acdc.settings:Method",
         "Node": "acdc.graphs.nodes:Node",

@@ -1,4 +1,7 @@
-"""One batch of prompts with its runs, and circuits measured on it; `acdc.problem` decides which prompts share one."""
+"""One batch of prompts with its runs, and circuits measured on it.
+
+How many prompts share one, and which runs are kept, is decided in `acdc.problem`; `tasks.prompts` groups by length.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class Batch:
 
     def parts(self, prompts: int) -> Iterator[Batch]:
         """The same in batches of at most so many prompts, those of similar length together."""
-        numbers, positions = self.prompts.prompt_numbers, self.prompts.positions
+        numbers, positions = self.prompts.prompt_numbers, self.prompts.scored_positions
         ends = [int(positions[numbers == number].max()) for number in range(len(self.prompts.prompts))]
         order = sorted(range(len(ends)), key=ends.__getitem__)
         for start in range(0, len(order), prompts):

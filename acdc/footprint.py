@@ -1,4 +1,4 @@
-"""What a discovery holds in memory, in bytes, worked out from shapes alone: the one account of it that there is."""
+"""What a discovery holds in memory, in bytes, worked out from shapes alone."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ class Footprint:
         layer = self.graph.n_heads * head + 2 * (1 + _OF_NORM) * self.graph.d_model
         return self.tokens * (self.graph.n_layers * layer + widths) * self.itemsize
 
-    def training(self, masks: int, max_bytes: int, prompts: int, longest: int) -> int:
-        """What a training step of so many masks takes on at most so many prompts, as few as fit into `max_bytes`."""
-        one = bytes_per_masked_prompt(self.graph, masks, longest, self.itemsize)
+    def training(self, max_bytes: int, prompts: int, longest: int) -> int:
+        """What a training step of masks takes on at most so many prompts, as few as fit into `max_bytes`."""
+        one = bytes_per_masked_prompt(self.graph, longest, self.itemsize)
         return one * max(1, min(prompts, self.rows, max_bytes // one))
 
     def peak(self, working: int) -> int:
@@ -116,10 +116,10 @@ class Footprint:
         return replace(self, tokens=tokens, rows=max(1, self.rows * tokens // self.tokens))
 
 
-def bytes_per_masked_prompt(graph: ComputationalGraph, masks: int, length: int, itemsize: int) -> int:
+def bytes_per_masked_prompt(graph: ComputationalGraph, length: int, itemsize: int) -> int:
     """All that the gradient of masks over all edges needs of one prompt of that length.
 
-    That is, per layer what was written before it, twice; and per head three inputs, normed, with their slopes.
+    That is, what every sender writes and its slope; and per head three inputs, normed, with their slopes.
     """
-    streams = graph.n_layers * (len(graph.senders) + 12 * graph.n_heads)
-    return masks * streams * length * graph.d_model * itemsize
+    streams = 2 * len(graph.senders) + 12 * graph.n_layers * graph.n_heads
+    return streams * length * graph.d_model * itemsize

@@ -1,7 +1,8 @@
 """Every method there is: what it is called, what it does, where it is from, what its scores mean and what it takes.
 
-Dispatch, help and what circuit files say derive from here. A new method is a class in `acdc.algorithms` and an entry;
-one that prunes also joins `Pruning` in `acdc.discovery.pruning_runs`. A new setting of a method is also a field of
+Dispatch, help and what circuit files say derive from here. A new method is a class in `acdc.algorithms` and an entry,
+and what it costs is said in `acdc.cost.work` and `acdc.cost.prediction`, which refuse a method they do not know; one
+that prunes also joins `Pruning` in `acdc.discovery.pruning_runs`. A new setting of a method is also a field of
 `acdc.settings.Method` and an option of `acdc discover`.
 """
 
@@ -122,7 +123,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             takes=("select",),
         ),
         "masks": MethodEntry(
-            AlgorithmClass("masks:LearnedMasks"),
+            AlgorithmClass("learned_masks:LearnedMasks"),
             "learned edge masks; minutes",
             "Cao et al. 2021",
             Scores("the learned probability that the edge is kept, from 0 to 1", "other"),

@@ -1,6 +1,7 @@
 """A problem: one model, some prompts and a metric, ready to measure any circuit.
 
-It decides the batches, and which of their runs are kept and which made anew where memory is short.
+It decides how many prompts share a batch (`PromptPairs.batches` groups them by length), and which of their runs are
+kept and which made anew where memory is short.
 """
 
 from __future__ import annotations
@@ -143,10 +144,10 @@ class Problem:
             return
         for prompts in self.prompt_batches:
             with torch.no_grad():
-                tokens = TokenPairs(prompts.clean, prompts.corrupt, prompts.positions)
+                tokens = TokenPairs(prompts.clean, prompts.corrupt, prompts.scored_positions)
                 final = self.model.final(prompts.clean, end(self.model, tokens))
-                rows = torch.arange(len(prompts.positions), device=final.device)
-                logits = self.model.unembedding(final[rows, prompts.positions])
+                rows = torch.arange(len(prompts.scored_positions), device=final.device)
+                logits = self.model.unembedding(final[rows, prompts.scored_positions])
             yield prompts, logits
 
     @cached_property
@@ -214,7 +215,7 @@ class Problem:
             yield self._prepared(batch, means)
 
     def _prepared(self, prompts: PromptBatch, means: Tensor | None) -> Batch:
-        tokens = TokenPairs(prompts.clean, prompts.corrupt, prompts.positions)
+        tokens = TokenPairs(prompts.clean, prompts.corrupt, prompts.scored_positions)
         runs = prepare(self.model, tokens, self.ablation, means)
         with torch.no_grad():
             return Batch(runs, prompts, prompts.targets(runs.reference()))

@@ -1,8 +1,9 @@
 """The form of what a circuit file says of its circuit's origin, and how that is read.
 
 `acdc.request` fills it in before a search; `acdc.discovery.discover` adds how that went, `acdc.discovery.resizing` and
-`acdc.robust.judging` what they made of the circuit; `acdc.graphs.circuit` writes the file. What was measured of the
-circuit (faithfulness, curve, stability, robust) stands beside it in the file; `acdc.judges.findings` reads that.
+`acdc.robust.unseen_attack` what they made of the circuit, `acdc.judges.stability` how it varies; `acdc.graphs.circuit`
+writes the file. What was measured of the circuit (faithfulness, curve, stability, robust, answer form) stands beside it
+in the file; `acdc.judges.findings` reads that.
 """
 
 from __future__ import annotations

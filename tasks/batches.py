@@ -35,12 +35,13 @@ class PromptBatch:
 
     A row is a scored position of a prompt; a prompt that is scored at several has as many rows, one after the other.
     Where answers are measured whole, a row is a token of an answer or a distractor and has the other of these not.
-    -1 pads answers and distractors; `positions` are >= 0; `index` is the number of the row's prompt in its PromptPairs.
+    -1 pads answers and distractors; `scored_positions` are >= 0; `index` is the number of the row's prompt in its
+    PromptPairs.
     """
 
     clean: Int[Tensor, "batch pos"]
     corrupt: Int[Tensor, "batch pos"]
-    positions: Int[Tensor, " batch"]
+    scored_positions: Int[Tensor, " batch"]
     answers: Int[Tensor, "batch answer"]
     distractors: Int[Tensor, "batch distractor"]
     index: Int[Tensor, " batch"]
@@ -52,7 +53,7 @@ class PromptBatch:
         return cls(
             clean=_padded([pair.clean + scored.before for pair, scored, _ in rows]),
             corrupt=_padded([pair.corrupt + scored.before for pair, scored, _ in rows]),
-            positions=torch.tensor([scored.position for _, scored, _ in rows]),
+            scored_positions=torch.tensor([scored.position for _, scored, _ in rows]),
             answers=_rectangle([scored.answers for _, scored, _ in rows]),
             distractors=_rectangle([scored.distractors for _, scored, _ in rows]),
             index=torch.tensor([number for _, _, number in rows]),
@@ -103,7 +104,7 @@ class PromptBatch:
         starts = self._starts
         if is_answer.all() or (is_answer == is_distractor).any() or not is_answer[starts].all():
             return None
-        starts[1:] |= self.positions[1:] != self.positions[:-1] + 1
+        starts[1:] |= self.scored_positions[1:] != self.scored_positions[:-1] + 1
         kind = 2 * self.prompt_numbers + is_answer
         count = kind[starts].bincount()[kind]
         return Continuations(starts.cumsum(0) - 1, 1 / count.double(), is_answer)

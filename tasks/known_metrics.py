@@ -1,7 +1,8 @@
 """Every metric there is: what it is called, what it says, what its numbers mean and where it is from.
 
 Names can be checked and shown where nothing is measured, without loading torch; `tasks.metrics` measures. A new metric
-is an entry here and a class with its name as `name` there: help, forms and schemas follow.
+is an entry here and a class with its name as `name` there: help, forms and schemas follow. What a dry run has to know
+of it before torch is loaded, tests ask for: its usual effect, whether it needs the vocabulary, where its gradient is 0.
 """
 
 from __future__ import annotations

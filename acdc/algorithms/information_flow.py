@@ -67,11 +67,11 @@ def _shares(batch: Batch, read: int) -> Float[Tensor, "sender batch pos"]:
 
 def _scored(batch: Batch) -> Bool[Tensor, "batch pos"]:
     """Where the logits are read."""
-    positions = torch.arange(batch.runs.delta.shape[2], device=batch.runs.positions.device)
-    return positions == batch.runs.positions[:, None]
+    positions = torch.arange(batch.runs.delta.shape[2], device=batch.runs.scored_positions.device)
+    return positions == batch.runs.scored_positions[:, None]
 
 
 def _read(problem: Problem, batch: Batch) -> Bool[Tensor, "batch pos"]:
     """Where anything is that the logits can read."""
-    positions = torch.arange(batch.runs.delta.shape[2], device=batch.runs.positions.device)
-    return (positions <= batch.runs.positions[:, None]) | (not problem.model.is_causal)
+    positions = torch.arange(batch.runs.delta.shape[2], device=batch.runs.scored_positions.device)
+    return (positions <= batch.runs.scored_positions[:, None]) | (not problem.model.is_causal)

@@ -1,4 +1,4 @@
-"""Candidate removals over all of a problem's prompts: what each costs, and making it."""
+"""What each candidate removal costs, measured over all of a problem's prompts, and making it."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def ranked(
     """
     found: dict[int, list[Substitution]] = {}
     for batch in problem.on(PromptPairs(tuple(parents))).prompt_batches:
-        prompts = TokenPairs(batch.clean, batch.corrupt, batch.positions)
+        prompts = TokenPairs(batch.clean, batch.corrupt, batch.scored_positions)
         slopes = token_gradients(problem.model, prompts, circuit, divergence, problem.ablation, problem.means)
         for row, number in enumerate(batch.index.tolist()):
             length = len(parents[number].clean)

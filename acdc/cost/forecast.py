@@ -20,7 +20,7 @@ from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import Step, Tried
 from acdc.algorithms.grouped import Bisection, GroupedPruning
-from acdc.algorithms.masks import LearnedMasks
+from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer, ScoringStep
 from acdc.discovery.pruning_runs import Pruning, prunes
 from acdc.discovery.search import algorithm_of

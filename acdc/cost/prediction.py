@@ -196,8 +196,10 @@ def _working(method: Method, footprint: Footprint, shape: ModelShape, longest: i
         case "shortlist" | "eap+acdc":
             return max(trials, gradient)
         case "masks":
-            return footprint.training(3, method.max_bytes, 16, longest)
+            return max(gradient, footprint.training(method.max_bytes, 8, longest))
         case "information-flow" | "random":
             return footprint.stream
-        case _:
+        case "eap" | "eap-ig" | "eap-ig-activations" | "hisp":
             return gradient
+        case _:
+            raise AssertionError(f"what {method.name} holds in memory is not said here")

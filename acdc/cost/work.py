@@ -21,7 +21,9 @@ _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is 
 _UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
 _REFINED = 1.5
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
-_SETTINGS = 300, 3, 16, 3  # of learned masks: steps, masks, prompts of a step, and runs that a gradient costs
+_SETTINGS = 360, 8, 3, 2_000, 3
+"""Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
+many runs of it a step takes."""
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
 
 
@@ -108,13 +110,16 @@ def _scoring(method: Method, operations: Operations) -> float:
         case "exact":
             return graph.n_edges * _ALONE * operations.forward
         case "masks":
-            steps, masks, prompts, runs = _SETTINGS
+            steps, prompts, gradients, edges, runs = _SETTINGS
             part = min(1.0, prompts / max(1, operations.rows))
-            return steps * masks * runs * part * operations.measuring(graph.n_edges)
+            ranking = operations.forward + gradients * operations.gradient
+            return ranking + steps * runs * part * operations.measuring(min(edges, graph.n_edges))
         case "information-flow":
             return 3 * operations.forward
-        case _:
+        case "acdc" | "random":
             return 0.0
+        case _:
+            raise AssertionError(f"what {method.name} costs is not said here")
 
 
 def _pieces(method: Method, operations: Operations) -> int:
@@ -130,8 +135,10 @@ def _pieces(method: Method, operations: Operations) -> int:
             return graph.n_edges
         case "masks":
             return _SETTINGS[0]
-        case _:
+        case "eap" | "hisp" | "information-flow" | "random" | "acdc" | "eap+acdc" | "shortlist":
             return 1
+        case _:
+            raise AssertionError(f"in how many pieces {method.name} works is not said here")
 
 
 def _sizing(goal: Goal, operations: Operations) -> float:

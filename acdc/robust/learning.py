@@ -28,12 +28,12 @@ from acdc.graphs.model import Model
 from acdc.judges.distance import Watch
 from acdc.models import load_named
 from acdc.problems import problems
-from acdc.robust.attacking import AttackedCandidate, RobustAttacks
 from acdc.robust.candidate import CandidateCircuit, Counterexample, counterexamples_of, joint
-from acdc.robust.judging import judged, unrefined
 from acdc.robust.plan import RobustPlan
 from acdc.robust.result import RobustResult
+from acdc.robust.round_attacks import AttackedCandidate, RobustAttacks
 from acdc.robust.rounds import Round, Stop
+from acdc.robust.unseen_attack import judged, unrefined
 from acdc.settings import Edges, Goal, Method, Setup
 from acdc.tasks.metrics import KLDivergence
 from acdc.tasks.prompts import PromptPairs

@@ -100,7 +100,7 @@ class CurrentCircuit:
         if all_positions or output.shape[-2] == 1:
             return output
         # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
-        return self.runs.scored(output.expand(len(self.runs.positions), -1, -1))
+        return self.runs.scored(output.expand(len(self.runs.scored_positions), -1, -1))
 
     def refresh(self) -> bool:
         """Work out the state from the kept edges, where edges were removed and wherever that is felt.

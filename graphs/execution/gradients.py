@@ -94,15 +94,15 @@ class Linearisation:
         runs, graph = self.runs, self.runs.graph
         self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=_wide(runs.delta.dtype))
         self._senders = range(len(graph.senders)) if senders is None else senders
-        self._scale = _power_of_two(gradient)
+        self._scale = power_of_two(gradient)
         (at_final,) = torch.autograd.grad(
             self._unembedded, self._final, (gradient / self._scale).to(self._unembedded.dtype)
         )
         logits = range(len(graph.receivers) - 1, len(graph.receivers))
         self._contract(logits, runs.scored(runs.delta), at_final[None, :, None])
         flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
-        rows = torch.arange(len(runs.positions), device=flowing.device)
-        flowing[rows, runs.positions] = at_final
+        rows = torch.arange(len(runs.scored_positions), device=flowing.device)
+        flowing[rows, runs.scored_positions] = at_final
         self._flows: list[Tensor] = []
         while self._steps:
             layer, attended, computed = self._steps.pop()
@@ -193,7 +193,7 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _power_of_two(gradient: Float[Tensor, "batch column"]) -> float:
+def power_of_two(gradient: Float[Tensor, "batch column"]) -> float:
     """A power of two near the largest entry, so that scaling by it rounds nothing; 1 where there is none."""
     largest = float(gradient.abs().max())
     return 2.0 ** math.frexp(largest)[1] if 0 < largest < math.inf else 1.0

@@ -29,7 +29,7 @@ class TokenPairs:
 
     clean: Int[Tensor, "batch pos"]
     corrupt: Int[Tensor, "batch pos"]
-    positions: Int[Tensor, " batch"]
+    scored_positions: Int[Tensor, " batch"]
 
     def __post_init__(self) -> None:
         if self.clean.shape != self.corrupt.shape:
@@ -38,8 +38,13 @@ class TokenPairs:
                 "every pair must be of one length, and a batch of one length throughout"
             )
         length = self.clean.shape[1]
-        if len(self.positions) and not 0 <= int(self.positions.min()) <= int(self.positions.max()) < length:
-            raise BadTokens(f"scored positions {self.positions.tolist()} are not all inside prompts of {length} tokens")
+        if (
+            len(self.scored_positions)
+            and not 0 <= int(self.scored_positions.min()) <= int(self.scored_positions.max()) < length
+        ):
+            raise BadTokens(
+                f"scored positions {self.scored_positions.tolist()} are not all inside prompts of {length} tokens"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Runs:
     model: Model
     delta: Float[Tensor, "sender batch pos d_model"]
     ablated: AblatedRun
-    positions: Int[Tensor, " batch"]
+    scored_positions: Int[Tensor, " batch"]
     geometries: tuple[Geometry, ...]
     scales: tuple[Scales, ...]
 
@@ -80,14 +85,14 @@ class Runs:
     @cached_property
     def layers(self) -> tuple[LayerRun, ...]:
         """Every layer of the model on these prompts."""
-        return layer_runs(self.model, self.geometries, self.positions, self.scales, self.scored)
+        return layer_runs(self.model, self.geometries, self.scored_positions, self.scales, self.scored)
 
     def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
         """x at each prompt's scored position, or x itself where it is already there."""
         if x.shape[-2] == 1:
             return x
-        rows = torch.arange(len(self.positions), device=x.device)
-        return x[..., rows, self.positions, :].unsqueeze(-2)
+        rows = torch.arange(len(self.scored_positions), device=x.device)
+        return x[..., rows, self.scored_positions, :].unsqueeze(-2)
 
     @cached_property
     def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:
@@ -103,7 +108,7 @@ class Runs:
 
     def select(self, prompts: Int[Tensor, " some"]) -> Runs:
         """The runs of some of the prompts, no longer than these need."""
-        positions = self.positions[prompts]
+        positions = self.scored_positions[prompts]
         end = int(positions.max()) + 1 if self.model.is_causal else self.delta.shape[-2]
 
         def part(x: Float[Tensor, "*lead _ _ d"]) -> Float[Tensor, "*lead _ _ d"]:
@@ -142,12 +147,12 @@ def prepare(
         means = mean_outputs(model, [prompts.corrupt], ablation)
     clean, corrupt = (model.embed(part[:, :last].to(model.device)) for part in (prompts.clean, prompts.corrupt))
     with torch.no_grad():
-        return between(model, clean, corrupt, prompts.positions, ablation, means, prompts.clean.shape[1])
+        return between(model, clean, corrupt, prompts.scored_positions, ablation, means, prompts.clean.shape[1])
 
 
 def end(model: Model, prompts: TokenPairs) -> int:
     """The length to which prompts are run."""
-    return int(prompts.positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
+    return int(prompts.scored_positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
 
 
 def between(

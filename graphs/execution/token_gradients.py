@@ -51,7 +51,7 @@ def token_gradients(
         clean.requires_grad_()
         corrupt.requires_grad_()
         parts = clean[:, :last], corrupt[:, :last]
-        runs = between(model, *parts, prompts.positions, ablation, means, prompts.clean.shape[1])
+        runs = between(model, *parts, prompts.scored_positions, ablation, means, prompts.clean.shape[1])
         mask = torch.from_numpy(circuit.mask()).to(runs.delta)
         [logits] = Executor.of(runs).run_masks(mask[None])
         values = objective(runs.reference(), logits)

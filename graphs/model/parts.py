@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import assert_never
 
 from acdc.graphs.long_prompts import SCORES
 from acdc.graphs.model.geometry import Geometry
@@ -50,16 +51,21 @@ class Norm:
         self, x: Float[Tensor, "*#batch d"], gradient: Float[Tensor, "*batch d"]
     ) -> Float[Tensor, "*batch d"]:
         """The gradient at x of what has this gradient at the norm of x."""
-        if self.kind == "none":
-            return gradient
-        x, gradient, dtype = _wide(x), _wide(gradient), gradient.dtype
-        gradient = gradient if self.weight is None else gradient * self.weight
-        centred = x - x.mean(-1, keepdim=True) if self.kind == "layer" else x
+        dtype, x, at_normed = gradient.dtype, _wide(x), _wide(gradient)
+        at_normed = at_normed if self.weight is None else at_normed * self.weight
+        match self.kind:
+            case "none":
+                return gradient
+            case "layer":
+                centred, mean = x - x.mean(-1, keepdim=True), at_normed.mean(-1, keepdim=True)
+            case "rms":
+                centred, mean = x, torch.zeros_like(at_normed[..., :1])
+            case _:
+                assert_never(self.kind)
         inverse = torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.eps)
         normed = centred * inverse
-        radial = normed * (gradient * normed).mean(-1, keepdim=True)
-        mean = gradient.mean(-1, keepdim=True) if self.kind == "layer" else 0.0
-        return ((gradient - radial - mean) * inverse).to(dtype)
+        radial = normed * (at_normed * normed).mean(-1, keepdim=True)
+        return ((at_normed - radial - mean) * inverse).to(dtype)
 
     def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """What an RMSNorm multiplies x by, its weight included."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from acdc.algorithms.attribution import Attribution
-from acdc.algorithms.masks import LearnedMasks
+from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.cost.forecast import _kept_for_gradients, footprint_of
 from acdc.footprint import Footprint
 from acdc.graphs.ablation import Ablation
@@ -90,5 +90,5 @@ def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None
 def test_a_step_of_training_is_as_the_masks_say(measurable: Problem) -> None:
     masks = LearnedMasks(max_bytes=1 << 21)
     longest = max(pair.length for pair in measurable.pairs.pairs)
-    told = footprint_of(measurable).training(len(masks.sparsities), masks.max_bytes, masks.prompts, longest)
+    told = footprint_of(measurable).training(masks.max_bytes, masks.prompts, longest)
     assert told == masks.bytes_per_step(measurable)

@@ -10,7 +10,7 @@ import pytest
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.algorithms.masks import LearnedMasks
+from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.discovery.pruning_runs import prunes
 from acdc.discovery.search import algorithm_of, search
 from acdc.errors import BadSetting

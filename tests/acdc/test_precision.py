@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import acdc
-from acdc.algorithms.masks import LearnedMasks
+from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.algorithms.scores import score_graph
 from acdc.algorithms.trials import Trials
 from acdc.discovery.discover import discover
@@ -37,7 +37,7 @@ HALF = ("bfloat16", "float16")
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks that are trained for a few steps."""
-    monkeypatch.setattr("acdc.algorithms.masks.LearnedMasks", partial(LearnedMasks, steps=8))
+    monkeypatch.setattr("acdc.algorithms.learned_masks.LearnedMasks", partial(LearnedMasks, steps=8))
 
 
 @cache

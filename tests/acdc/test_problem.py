@@ -35,8 +35,8 @@ def test_metrics_come_in_the_order_of_the_prompts(measurable: Problem) -> None:
     assert values.shape == (3, 3, 6)
     for index in range(len(measurable.pairs)):
         [prompt] = measurable.pairs.select([index]).batches()
-        executor = Executor(measurable.model, prompt.clean, prompt.corrupt, prompt.positions)
-        reference = measurable.model.logits(prompt.clean)[:, int(prompt.positions)]
+        executor = Executor(measurable.model, prompt.clean, prompt.corrupt, prompt.scored_positions)
+        reference = measurable.model.logits(prompt.clean)[:, int(prompt.scored_positions)]
         targets = Targets(prompt.answers, prompt.distractors, reference.detach())
         logits = executor.run(circuits)
         for row, metric in enumerate(metrics):

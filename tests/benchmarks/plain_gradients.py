@@ -33,7 +33,7 @@ class PlainGradients:
             for batch in (batch for _ in range(backwards) for batch in batches):
                 start = model.get_input_embeddings()(batch.clean).detach().requires_grad_()
                 logits = model(inputs_embeds=start, use_cache=False).logits
-                scored = logits[torch.arange(len(batch), device=logits.device), batch.positions]
+                scored = logits[torch.arange(len(batch), device=logits.device), batch.scored_positions]
                 measured = metric(scored, Targets(batch.answers, batch.distractors, scored.detach())).sum()
                 # GPT-2 has tied its unembedding to its embedding, and gives the parameter once
                 torch.autograd.grad(measured, [start, *(p for p in model.parameters() if p.requires_grad)])

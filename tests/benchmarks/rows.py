@@ -356,6 +356,6 @@ def _difference(prompt: PromptBatch) -> Callable[[torch.Tensor], torch.Tensor]:
     targets = Targets(prompt.answers, prompt.distractors, torch.zeros(1, 1))
 
     def difference(logits: torch.Tensor) -> torch.Tensor:
-        return LogitDifference()(logits[:, int(prompt.positions[0])], targets).sum()
+        return LogitDifference()(logits[:, int(prompt.scored_positions[0])], targets).sum()
 
     return difference

@@ -36,8 +36,8 @@ def measured(name: str, values: torch.Tensor) -> list[float]:
 def test_a_row_is_a_token_after_the_prompt_and_the_tokens_before_it() -> None:
     rows = batch()
     assert rows.index.tolist() == [0] * 4 + [1] * 6
-    assert rows.positions.tolist() == [1, 2, 1, 1, 1, 2, 3, 1, 1, 2]
-    ends = [row[: end + 1] for row, end in zip(rows.clean.tolist(), rows.positions.tolist(), strict=True)]
+    assert rows.scored_positions.tolist() == [1, 2, 1, 1, 1, 2, 3, 1, 1, 2]
+    ends = [row[: end + 1] for row, end in zip(rows.clean.tolist(), rows.scored_positions.tolist(), strict=True)]
     assert ends[:4] == [[5, 6], [5, 6, 1], [5, 6], [5, 6]]
     assert ends[4:] == [[5, 8], [5, 8, 1], [5, 8, 1, 1], [5, 8], [5, 8], [5, 8, 3]]
     assert rows.corrupt[1].tolist()[:3] == [5, 7, 1]

@@ -85,7 +85,7 @@ def test_batches_hold_every_prompt_once_unpadded_and_in_order(drawn: list[Row], 
             pair = pairs.pairs[index]
             assert tuple(batch.clean[row].tolist()) == pair.clean
             assert tuple(batch.corrupt[row].tolist()) == pair.corrupt
-            assert batch.positions[row].item() == pair.position
+            assert batch.scored_positions[row].item() == pair.position
             assert given_values(batch.answers[row]) == pair.answers
             assert given_values(batch.distractors[row]) == pair.distractors
 
@@ -108,7 +108,7 @@ def test_padded_batches_hold_every_prompt_from_its_first_token_on_and_little_els
                 (batch.corrupt[row].tolist(), pair.corrupt),
             ):
                 assert padded == [*tokens, *[tokens[-1]] * (len(padded) - len(tokens))]
-            assert batch.positions[row].item() == pair.position
+            assert batch.scored_positions[row].item() == pair.position
     if size is None:
         for batch in batches:
             assert batch.clean.numel() <= 1.3 * sum(len(pairs.pairs[index].clean) for index in batch.index.tolist())

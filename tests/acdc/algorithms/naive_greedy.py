@@ -47,11 +47,11 @@ class _Meter:
         means = mean_outputs(problem.model, [batch.corrupt for batch in batches], problem.ablation)
         self.parts = []
         for batch in batches:
-            tokens = (batch.clean, batch.corrupt, batch.positions)
+            tokens = (batch.clean, batch.corrupt, batch.scored_positions)
             executor = Executor(problem.model, *tokens, problem.ablation, means)
             with torch.no_grad():
                 logits = problem.model.logits(batch.clean)
-            reference = logits[torch.arange(len(batch)), batch.positions]
+            reference = logits[torch.arange(len(batch)), batch.scored_positions]
             self.parts.append((executor, Targets(batch.answers, batch.distractors, reference)))
 
     def loss(self, edges: set[str]) -> float:

@@ -67,7 +67,7 @@ def oracle_scores(
         for start, senders in points(clean, ablate(corrupt, problem.ablation.value)):
             weights = torch.ones(len(edges), dtype=torch.float64, requires_grad=True)
             logits = oracle_weighted_logits(
-                bridge, tokens.clean, tokens.corrupt, tokens.positions, weights, problem.ablation.value, start
+                bridge, tokens.clean, tokens.corrupt, tokens.scored_positions, weights, problem.ablation.value, start
             )
             (gradient,) = torch.autograd.grad(problem.metric(logits, batch.targets).sum(), weights)
             among = torch.tensor([edge.split("->")[0] in senders for edge in edges])

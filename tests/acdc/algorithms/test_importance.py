@@ -33,7 +33,7 @@ def oracle_importance(problem: Problem, bridge: TransformerBridge) -> dict[str, 
         shared = {name: torch.ones((), dtype=torch.float64, requires_grad=True) for name in total}
         weights = torch.stack([shared[name] for name in senders])
         logits = oracle_weighted_logits(
-            bridge, tokens.clean, tokens.corrupt, tokens.positions, weights, problem.ablation.value
+            bridge, tokens.clean, tokens.corrupt, tokens.scored_positions, weights, problem.ablation.value
         )
         for value in problem.metric(logits, batch.targets):
             slopes = torch.autograd.grad(value, tuple(shared.values()), retain_graph=True)

@@ -65,7 +65,7 @@ def test_an_edge_is_not_false_because_its_effect_is_no_number(nan: Known) -> Non
     pairs = problem_of(nan).pairs.pairs
     prompts = TokenPairs(*(torch.tensor([getattr(pairs[0], side)]) for side in ("clean", "corrupt", "position")))
     with pytest.raises(NotFinite, match=r"effects of .*->.* cannot be judged: got nan"):
-        true_edges(nan.model, [replace(prompts, positions=prompts.positions[:1])], Ablation.RESAMPLE, 0.1)
+        true_edges(nan.model, [replace(prompts, scored_positions=prompts.scored_positions[:1])], Ablation.RESAMPLE, 0.1)
 
 
 def test_a_gradient_that_is_no_number_leaves_the_order_to_what_is_measured(

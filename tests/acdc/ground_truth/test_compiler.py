@@ -26,7 +26,7 @@ def test_logits_are_the_compilers_own(compiled: dict[str, Compiled], name: str) 
     model, tokenizer, seen = inputs.model, inputs.model.tokenizer, 0
     forward = jax.jit(assembled.forward)
     for batch in inputs.batches(per_length=256, seed=0):
-        clean = batch.clean[batch.positions == 1]  # each prompt once
+        clean = batch.clean[batch.scored_positions == 1]  # each prompt once
         seen += len(clean)
         wanted = forward(assembled.params, clean.numpy())
         indices = model.geometries(clean.shape[1])

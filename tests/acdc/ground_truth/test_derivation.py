@@ -32,7 +32,7 @@ def test_effects_are_those_of_circuits_that_lack_one_edge(ablation: Ablation) ->
     assert set(effects) == set(edges)
     wanted = []
     for batch in BATCHES:
-        executor = Executor(model, batch.clean, batch.corrupt, batch.positions, ablation, means)
+        executor = Executor(model, batch.clean, batch.corrupt, batch.scored_positions, ablation, means)
         logits = executor.run([full, *(full.without([edge]) for edge in edges)])
         wanted.append((logits[1:] - logits[0]).abs().amax(-1))
     torch.testing.assert_close(

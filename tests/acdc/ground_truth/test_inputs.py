@@ -20,10 +20,11 @@ def test_batches_hold_every_sequence_at_every_place_and_another_one_beside_it(co
     assert [len(batch.clean) for batch in batches] == [4, 16 * 2, 64 * 3, 64 * 4, 64 * 5]
     for length, batch in enumerate(batches, start=1):
         rows = {
-            (*clean, position) for clean, position in zip(batch.clean.tolist(), batch.positions.tolist(), strict=True)
+            (*clean, position)
+            for clean, position in zip(batch.clean.tolist(), batch.scored_positions.tolist(), strict=True)
         }
         assert len(rows) == len(batch.clean)
-        assert set(batch.positions.tolist()) == set(range(1, length + 1))
+        assert set(batch.scored_positions.tolist()) == set(range(1, length + 1))
         assert not (batch.clean == batch.corrupt).all(dim=1).any()
         assert set(inputs.model.tokenizer.convert_ids_to_tokens(batch.clean[:, 0].tolist())) == {BOS}
 

@@ -109,7 +109,7 @@ def test_levels_and_tail_are_those_of_the_logits(measurable: Problem, llama: Mod
     hits: list[list[float]] = [[], [], []]
     for index, pair in enumerate(measurable.pairs.pairs):
         [prompt] = measurable.pairs.select([index]).batches()
-        logits = Executor(llama, prompt.clean, prompt.corrupt, prompt.positions).run(circuits)[:, 0]
+        logits = Executor(llama, prompt.clean, prompt.corrupt, prompt.scored_positions).run(circuits)[:, 0]
         p = logits.softmax(-1)
         for row in range(3):
             answers, distractors = logits[row, list(pair.answers)], logits[row, list(pair.distractors)]

@@ -37,7 +37,7 @@ def watched() -> Watched:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("acdc.robust.learning._RobustSearch._rediscovered", recorded)
-        patched.setattr("acdc.robust.attacking.search", searched)
+        patched.setattr("acdc.robust.round_attacks.search", searched)
         seen.refined = refined()
     return seen
 

@@ -48,7 +48,7 @@ def test_gradients_are_those_of_finite_differences(
             moved = list(embedded)
             moved[side] = moved[side] + sign * STEP * direction
             with torch.no_grad():
-                runs = between(model, moved[0], moved[1], prompts.positions, ablation, means)
+                runs = between(model, moved[0], moved[1], prompts.scored_positions, ablation, means)
                 [logits] = Executor.of(runs).run([circuit])
                 ends.append(contrast(runs.reference(), logits))
         measured = (ends[0] - ends[1]) / (2 * STEP)

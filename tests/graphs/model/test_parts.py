@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_an_rms_norm_of_half_precision_is_worked_out_in_float32() -> None:
 
 
 @pytest.mark.parametrize("bare", [False, True], ids=["weight and bias", "bare"])
-@pytest.mark.parametrize("kind", ["layer", "rms", "none"])
+@pytest.mark.parametrize("kind", get_args(NormKind))
 def test_a_norm_pulls_gradients_back_as_autograd_does(kind: NormKind, bare: bool) -> None:
     norm = Norm(kind, None if bare else drawn(D_MODEL, seed=1), None if bare else drawn(D_MODEL, seed=2), 1e-2)
     x, gradients = drawn(BATCH, D_MODEL).requires_grad_(), drawn(HEADS, BATCH, D_MODEL, seed=3)

@@ -9,10 +9,10 @@ from typing import Any
 from acdc.discovery.discover import Result
 from acdc.judges.faithfulness import faithfulness
 from acdc.request import side
-from acdc.robust.attacking import AttackedCandidate, RobustAttacks
 from acdc.robust.candidate import CandidateCircuit, Counterexample, counterexamples_of, joint
 from acdc.robust.plan import RobustPlan
 from acdc.robust.result import CircuitFigures, RobustResult, UnseenAttack
+from acdc.robust.round_attacks import AttackedCandidate, RobustAttacks
 from acdc.robust.rounds import Stop
 
 

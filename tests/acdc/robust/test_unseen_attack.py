@@ -60,7 +60,7 @@ def test_nothing_above_the_bound_is_nothing_to_learn_from() -> None:
 
 
 def test_an_empty_first_circuit_is_the_result_and_is_not_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acdc.robust.attacking.search", never)
+    monkeypatch.setattr("acdc.robust.round_attacks.search", never)
     kept = refined(method="eap", goal=Threshold(1e6))
     assert (kept.stop, kept.unseen.helped, kept.rounds, len(kept.result.circuit)) == (Stop.EMPTY, False, (), 0)
     assert kept.verdict == "there was nothing to learn from"

@@ -1,0 +1,204 @@
+"""Learn which edges a circuit keeps: a mask for every edge that could matter, under a price for each that rises.
+
+Attribution names the edges that could matter, masks of these descend on what the circuit loses, and the price of an
+edge rises until hardly one is worth it. So one training gives circuits of all sizes: the score of an edge is the price
+at which it was closed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.metric_gradient import differentiable, gradient
+from acdc.algorithms.scores import ScoringStep, score_graph
+from acdc.batch import Batch
+from acdc.drain import translated
+from acdc.errors import BadSetting
+from acdc.footprint import bytes_per_masked_prompt
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.execution.masked_run import MaskedRun
+from acdc.graphs.nodes import Edge
+from acdc.precision import finite
+from acdc.problem import Problem
+
+TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
+Part = TypeVar("Part", float, Tensor)
+_OPEN = 2.0  # log alpha to begin with: an edge is then kept with a probability of 97%
+_DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
+_RANKING, _POINTS = 16, 3
+"""Prompts and points of the integrated gradients that name the edges: it does not matter which of many is the last."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What an edge costs at the first step of a training and at the last, as parts of what ablating everything loses.
+
+    In between the price grows by the same factor at every step.
+
+    Raises: BadSetting unless both are positive and the last is not the lower one.
+    """
+
+    first: float = 8e-5
+    last: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first <= self.last < math.inf:
+            raise BadSetting(f"edges cannot cost {self.first} at first and {self.last} at last; wanted rising prices")
+
+    def at(self, done: Part) -> Part:
+        """The price when this part of the training is done."""
+        price: Part = self.first * (self.last / self.first) ** done
+        return price
+
+
+@dataclass(frozen=True)
+class LearnedMasks:
+    """For every edge the price, in the metric's units, at which a training closes it.
+
+    The `shortlist` of edges that integrated gradients rank highest carry random parts of what they would in the whole
+    model: hard-concrete numbers, which are exactly 0 or 1 with positive probability; all others carry none. At each of
+    the `steps` the next `prompts` prompts are run, and the numbers' parameters descend on the metric lost plus the
+    price of every edge times the probability that it is kept. An edge counts as closed from where it is open no more
+    until the end. Those that are open at the end are ranked by their parameters above the last price, and those that
+    are not on the shortlist by attribution below the first. Scores tell the order in which edges are worth their price
+    beside all others that are there, not what removing one costs. A step takes about as much memory as `bytes_per_step`
+    says, and fewer prompts where that is more than `max_bytes`.
+
+    Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
+    numbers; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, for masks over edges, with the problem's metric for
+    their KL; shortlist, rising price and scores are ours.
+    Raises: BadSetting when a setting is outside its range.
+    """
+
+    steps: int = 360
+    prompts: int = 8
+    rate: float = 0.15
+    seed: int = 0
+    max_bytes: int = 1 << 30
+    shortlist: int = 5000
+    prices: Prices = field(default_factory=Prices)
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.prompts, self.shortlist) < 1 or not 0 < self.rate < math.inf:
+            raise BadSetting(
+                f"{self.steps} steps of {self.prompts} prompts on {self.shortlist} edges at rate {self.rate} train "
+                "nothing; wanted positive ones"
+            )
+
+    def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
+        """The whole graph with a score for every edge, ranking and training step by step.
+
+        Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour.
+        """
+        differentiable(problem.metric)
+        full, none = problem.bounds
+        few = problem.on(problem.pairs.select(range(min(_RANKING, len(problem.pairs)))))
+        ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
+        scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + self.steps))
+        ranks = _POINTS * len(few.batches)
+        few.release()
+        ranked = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
+        edges = Circuit(problem.graph, frozenset(ranked[: self.shortlist])).pruned().ordered()
+        with freed_memory_kept():
+            training = self._train(problem, edges, abs(full - none))
+            closed = yield from translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total))
+        first = self.prices.first * abs(full - none)
+        largest = max(abs(scored.scores[edge]) for edge in ranked) or 1.0
+        scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
+        for edge, number in problem.graph.edge_indices.items():
+            scores[number] = first * abs(scored.scores[edge]) / largest
+        for edge, price in zip(edges, closed.tolist(), strict=True):
+            scores[problem.graph.edge_indices[edge]] = price
+        return replace(score_graph(problem, scores), provenance={"shortlist": len(edges)})
+
+    def _train(
+        self, problem: Problem, edges: Sequence[Edge], effect: float
+    ) -> Generator[ScoringStep, None, Float[Tensor, " edge"]]:
+        """The price, in the metric's units, at which each of these edges was closed."""
+        device = problem.model.device
+        indices = torch.tensor([problem.graph.edge_indices[edge] for edge in edges], device=device).T
+        log_alpha = torch.full((len(edges),), _OPEN, device=device, requires_grad=True)
+        descent = torch.optim.Adam([log_alpha], lr=self.rate, betas=_DECAYS)
+        closed = torch.full((len(edges),), self.prices.first * effect, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(self.seed)
+        for done, batch in enumerate(self._batches(problem), start=1):
+            price = self.prices.at(done / self.steps) * effect
+            noise = torch.rand(len(edges), generator=generator).to(device)
+            slope = self._slope(problem, batch, indices, log_alpha, noise, price)
+            del batch  # streamed, only one has room
+            log_alpha.grad = finite(slope, f"the gradient at masks at step {done}")
+            before = log_alpha.detach().double().cpu()
+            descent.step()
+            after = log_alpha.detach().double().cpu()
+            closed[after > 0] = price
+            # between two steps it closes where the line through both values crosses 0, so that few edges tie
+            closing, part = (before > 0) & (after <= 0), before / (before - after)
+            closed[closing] = effect * self.prices.at((done - 1 + part[closing]) / self.steps)
+            yield ScoringStep(done, self.steps)
+        return closed * (1 + log_alpha.detach().double().cpu().clamp(min=0))
+
+    def _batches(self, problem: Problem) -> Iterator[Batch]:
+        """The next few prompts of every step, all of them before any again."""
+        done, prompts = 0, self._prompts_per_step(problem)
+        while True:
+            for batch in problem.batches:
+                for part in batch.parts(prompts):
+                    yield part
+                    done += 1
+                    if done == self.steps:
+                        return
+                del batch
+
+    def _slope(
+        self,
+        problem: Problem,
+        batch: Batch,
+        indices: Int[Tensor, "2 edge"],
+        log_alpha: Float[Tensor, " edge"],
+        noise: Float[Tensor, " edge"],
+        price: float,
+    ) -> Float[Tensor, " edge"]:
+        """The gradient of what is lost and paid at the parameters of the masks, for one draw of them."""
+        graph, metric = problem.graph, problem.metric
+        columns, targets = batch.columns(metric)
+        with torch.enable_grad():
+            leaf = log_alpha.detach().requires_grad_()
+            drawn, paid = sampled(leaf, noise), price * kept(leaf).sum()
+        parts = drawn.new_zeros(len(graph.receivers), len(graph.senders)).index_put(tuple(indices), drawn.detach())
+        run = MaskedRun(batch.runs, parts, columns=columns)
+        lost = gradient(metric, run.logits, targets) * (-metric.sign / len(batch.prompts.prompts))
+        at_drawn = run.edge_gradient(lost)[tuple(indices)]
+        (slope,) = torch.autograd.grad((drawn * at_drawn).sum() + paid, leaf)
+        return slope
+
+    def bytes_per_step(self, problem: Problem) -> int:
+        """About how much memory a training step takes: all that its gradient needs."""
+        return self._prompts_per_step(problem) * self._bytes_per_prompt(problem)
+
+    def _prompts_per_step(self, problem: Problem) -> int:
+        return max(1, min(self.prompts, self.max_bytes // self._bytes_per_prompt(problem)))
+
+    def _bytes_per_prompt(self, problem: Problem) -> int:
+        longest = max(pair.length * len(pair.scored) for pair in problem.pairs.pairs)
+        itemsize = torch.finfo(problem.model.dtype).bits // 8
+        return bytes_per_masked_prompt(problem.graph, longest, itemsize)
+
+
+def sampled(log_alpha: Float[Tensor, "*mask edge"], noise: Float[Tensor, "*mask edge"]) -> Float[Tensor, "*mask edge"]:
+    """Hard-concrete numbers, from noise drawn evenly from 0 to 1 (Louizos et al. 2018, equations 10 and 11)."""
+    drawn = torch.sigmoid((torch.logit(noise, eps=1e-6) + log_alpha) / TEMPERATURE)
+    return (drawn * (HIGH - LOW) + LOW).clamp(0, 1)
+
+
+def kept(log_alpha: Float[Tensor, "*mask edge"]) -> Float[Tensor, "*mask edge"]:
+    """The probability that such a number is not 0 (Louizos et al. 2018, equation 12)."""
+    return torch.sigmoid(log_alpha - TEMPERATURE * math.log(-LOW / HIGH))

@@ -1,0 +1,215 @@
+"""A circuit whose edges carry parts of what they would, run in its live nodes only, with the gradient at every part.
+
+What costs most is mixing what senders write and what heads and MLPs compute of it, so that a circuit of a few thousand
+edges costs a part of a dense one, and one of a few hundred very little. Nothing is kept for the backward pass but what
+each node read and made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from acdc.graphs.execution.gradients import power_of_two
+from acdc.graphs.execution.layer import LayerRun
+from acdc.graphs.execution.liveness import Liveness
+from acdc.graphs.execution.runs import Runs
+from acdc.graphs.nodes import SLOTS, Slot
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What some receivers read, as a leaf of the gradient, over edges of these weights from the first live senders."""
+
+    receivers: Int[Tensor, " receiver"]
+    weights: Float[Tensor, "receiver sender"]
+    leaf: Float[Tensor, "receiver batch pos d_model"]
+    all_positions: bool
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Live nodes of one layer and kind that run at the same positions: by number among their kind of senders."""
+
+    numbers: Int[Tensor, " node"]
+    scored_numbers: Int[Tensor, " node"]
+    reads: tuple[_Read, ...]
+    wrote: Float[Tensor, "node batch pos d_model"]
+    all_positions: bool
+
+
+class MaskedRun:
+    """One run of a batch of prompts in which every edge carries a part of what it would in a circuit: 1 all, 0 none.
+
+    That is, this part of what the sender writes less what the missing edge would carry. Edges of parts other than 0 are
+    the circuit; nodes that lie on no path of it from `input` to the logits are not run and write what the ablated run
+    has. `logits` are those at the scored positions, of the whole vocabulary or of `columns`, without gradient history.
+
+    Source: Cao et al. 2021 (arXiv:2104.03514), section 3; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, whose
+    masks these are.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        parts: Float[Tensor, "receiver sender"],
+        *,
+        columns: Int[Tensor, "batch column"] | None = None,
+    ) -> None:
+        self._runs, self._parts = runs, parts
+        live = Liveness.of(runs.graph, (parts != 0)[None])
+        self._kept = live.kept[0]
+        everywhere = live.all_positions[0].clone()
+        everywhere[0] = True
+        # senders that are read at every position, and all live ones, in topological order
+        self._senders = {True: everywhere.nonzero()[:, 0], False: live.live[0].nonzero()[:, 0]}
+        self._numbers = {True: everywhere.cumsum(0) - 1, False: live.live[0].cumsum(0) - 1}
+        shape = runs.delta.shape[1:]
+        self._written = {
+            True: runs.delta.new_zeros(len(self._senders[True]), *shape),
+            False: runs.delta.new_zeros(len(self._senders[False]), shape[0], 1, shape[2]),
+        }
+        self._written[True][0], self._written[False][0] = runs.delta[0], runs.scored(runs.delta[0])
+        self._nodes: list[_Nodes] = []
+        for layer in runs.layers:
+            self._run_layer(layer, live.live[0], everywhere)
+        last = torch.tensor([len(runs.graph.receivers) - 1], device=parts.device)
+        self._last = self._read(last, len(runs.graph.senders), all_positions=False)
+        with torch.enable_grad():
+            self._unembedded = runs.model.unembedding(self._last.leaf[0].squeeze(-2), columns)
+        self.logits: Float[Tensor, "batch column"] = self._unembedded.detach()
+
+    @torch.no_grad()
+    def edge_gradient(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "receiver sender"]:
+        """The gradient of a function of the logits, whose own at `logits` is given, at the part of every edge.
+
+        Of edges between nodes that run; 0 for all others. Can be called once.
+        """
+        scale = power_of_two(gradient)
+        slopes = torch.zeros_like(self._parts)
+        flowing = {everywhere: torch.zeros_like(written) for everywhere, written in self._written.items()}
+        at_logits = (gradient / scale).to(self._unembedded.dtype)
+        (at_final,) = torch.autograd.grad(self._unembedded, self._last.leaf, at_logits)
+        self._pass_back(self._last, at_final, flowing, slopes)
+        prompts = torch.arange(len(self._runs.scored_positions), device=slopes.device)
+        while self._nodes:
+            nodes = self._nodes.pop()
+            at_wrote = flowing[False][nodes.scored_numbers]
+            if nodes.all_positions:
+                at_scored, at_wrote = at_wrote, flowing[True][nodes.numbers]
+                at_wrote[:, prompts, self._runs.scored_positions] += at_scored.squeeze(-2)
+            leaves = [read.leaf for read in nodes.reads]
+            for read, at_read in zip(nodes.reads, torch.autograd.grad(nodes.wrote, leaves, at_wrote), strict=True):
+                self._pass_back(read, at_read, flowing, slopes)
+        return slopes * scale
+
+    def _pass_back(
+        self,
+        read: _Read,
+        at_read: Float[Tensor, "receiver batch pos d_model"],
+        flowing: dict[bool, Float[Tensor, "_ _ _ d_model"]],
+        slopes: Float[Tensor, "_ _"],
+    ) -> None:
+        """Add to the gradient at edges and at what senders wrote, given that at what receivers read."""
+        count, flat = read.weights.shape[1], at_read.flatten(1)
+        written = self._written[read.all_positions][:count].flatten(1)
+        senders = self._senders[read.all_positions][:count]
+        slopes[read.receivers[:, None], senders] = (flat @ written.T).to(slopes.dtype)
+        flowing[read.all_positions][:count].view(count, -1).addmm_(read.weights.T, flat)
+
+    def _run_layer(self, layer: LayerRun, live: Bool[Tensor, " sender"], everywhere: Bool[Tensor, " sender"]) -> None:
+        heads, mlp = layer.indices.heads, layer.indices.mlp
+        columns = slice(heads.start, heads.stop)
+        for selected, all_positions in _groups(live[columns], everywhere[columns]):
+            self._run_heads(layer, selected, all_positions)
+        if mlp is None:
+            return
+        columns = slice(mlp.sender, mlp.sender + 1)
+        for selected, all_positions in _groups(live[columns], everywhere[columns]):
+            read = self._read(mlp.receiver + selected, mlp.reads, all_positions=all_positions)
+            with torch.enable_grad():
+                wrote = layer.mlp(read.leaf)
+            self._write(mlp.sender + selected, (read,), wrote, all_positions)
+
+    def _run_heads(self, layer: LayerRun, heads: Int[Tensor, " head"], all_positions: bool) -> None:
+        """Run some heads, those of their queries, keys and values that read the same positions reading together."""
+        reads: list[_Read] = []
+        made: dict[Slot, Tensor] = {}
+        for slots, everywhere in ((SLOTS, True),) if all_positions else (((SLOTS[0],), False), (SLOTS[1:], True)):
+            receivers = torch.cat([layer.indices.slots[slot].start + heads for slot in slots])
+            reached = self._kept[receivers].any(1)
+            counts = reached.view(len(slots), -1).sum(1).tolist()
+            if reached.any():
+                reads.append(self._read(receivers[reached], layer.indices.reads, all_positions=everywhere))
+            with torch.enable_grad():
+                arrived = torch.split(reads[-1].leaf, counts) if reached.any() else [None] * len(slots)
+                for slot, residual, which in zip(slots, arrived, reached.view(len(slots), -1), strict=True):
+                    made[slot] = self._project(layer, slot, heads, which, residual, all_positions=everywhere)
+        with torch.enable_grad():
+            wrote = layer.heads(made["q"], made["k"], made["v"], heads, all_positions=all_positions)
+        self._write(layer.indices.heads.start + heads, tuple(reads), wrote, all_positions)
+
+    def _project(
+        self,
+        layer: LayerRun,
+        slot: Slot,
+        heads: Int[Tensor, " head"],
+        reached: Bool[Tensor, " head"],
+        residual: Float[Tensor, "reached batch pos d_model"] | None,
+        *,
+        all_positions: bool,
+    ) -> Float[Tensor, "head batch pos d_head"]:
+        """The queries, keys or values of these heads: of what those that edges reach read, and of the ablated run."""
+        parts = []
+        if reached.any():
+            assert residual is not None
+            parts.append(layer.project(slot, residual, heads[reached], all_positions=all_positions))
+        if not reached.all():
+            ablated = self._ablated(layer.indices.reads, all_positions).expand(int((~reached).sum()), -1, -1, -1)
+            parts.append(layer.project(slot, ablated, heads[~reached], all_positions=all_positions))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)[(~reached).long().argsort(stable=True).argsort()]
+
+    def _ablated(self, count: int, all_positions: bool) -> Float[Tensor, "batch pos d_model"]:
+        ablated = self._runs.ablated.residuals[count]
+        return ablated if all_positions else self._runs.scored(ablated)
+
+    def _read(self, receivers: Int[Tensor, " receiver"], count: int, *, all_positions: bool) -> _Read:
+        """What receivers, each of which may read the first `count` senders, read."""
+        senders = self._senders[all_positions]
+        senders = senders[: int((senders < count).sum())]
+        kept = self._kept[receivers[:, None], senders]
+        written = self._written[all_positions][: len(senders)]
+        weights = (self._parts[receivers[:, None], senders] * kept).to(written.dtype)
+        ablated = self._ablated(count, all_positions)
+        residual = torch.addmm(ablated.flatten(), weights, written.flatten(1)).view(len(receivers), *ablated.shape)
+        return _Read(receivers, weights, residual.detach().requires_grad_(), all_positions)
+
+    def _write(
+        self,
+        senders: Int[Tensor, " node"],
+        reads: tuple[_Read, ...],
+        wrote: Float[Tensor, "node batch pos d_model"],
+        all_positions: bool,
+    ) -> None:
+        """Note what these senders write, less what missing edges carry."""
+        runs = self._runs
+        ablated = runs.ablated.outputs[senders].expand(len(senders), *runs.delta.shape[1:])
+        carried = wrote.detach() - (ablated if all_positions else runs.scored(ablated))
+        numbers, scored_numbers = self._numbers[True][senders], self._numbers[False][senders]
+        if all_positions:
+            self._written[True][numbers] = carried
+        self._written[False][scored_numbers] = runs.scored(carried)
+        self._nodes.append(_Nodes(numbers, scored_numbers, reads, wrote, all_positions))
+
+
+def _groups(
+    live: Bool[Tensor, " node"], everywhere: Bool[Tensor, " node"]
+) -> Iterator[tuple[Int[Tensor, " node"], bool]]:
+    """The live nodes that run at every position, and those that do not, by index, where there are any."""
+    for selected, all_positions in ((live & everywhere, True), (live & ~everywhere, False)):
+        if selected.any():
+            yield selected.nonzero()[:, 0], all_positions

@@ -1,0 +1,120 @@
+"""Learned masks follow the distribution they are named after, and edges are closed in the order of their worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import pytest
+import torch
+
+import acdc
+from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.exact import ExactPatching
+from acdc.algorithms.learned_masks import LearnedMasks, Prices, kept, sampled
+from acdc.algorithms.scores import ScoringStep
+from acdc.discovery.levels import measured
+from acdc.discovery.selection import Rule, Selection
+from acdc.errors import BadSetting
+from acdc.models import load_named
+from acdc.problem import Problem
+from acdc.problems import problems
+from acdc.tasks.metrics import metric
+from tests.acdc.algorithms.walks import ended, finished
+
+
+def test_samples_are_not_0_as_often_as_is_said() -> None:
+    log_alpha = torch.linspace(-4, 4, 9, dtype=torch.float64)
+    noise = torch.rand(40_000, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn = sampled(log_alpha.expand_as(noise), noise)
+    assert (drawn.min(), drawn.max()) == (0, 1)
+    often = (drawn != 0).double().mean(0)
+    assert often.tolist() == pytest.approx(kept(log_alpha).tolist(), abs=0.01)
+    assert (often.diff() > 0).all()
+
+
+def test_a_sample_is_the_stretched_and_clamped_one_of_the_paper() -> None:
+    """By hand: u = 1/2 and log alpha = 0 give s = 1/2 and z = 1/2; log alpha = 2/3 ln 3 gives s = 3/4, z = 0.8."""
+    log_alpha = torch.tensor([0.0, 2 / 3, -2.0, 2.0]) * torch.log(torch.tensor(3.0))
+    assert sampled(log_alpha, torch.full((4,), 0.5)).tolist() == pytest.approx([0.5, 0.8, 0.0, 1.0], abs=1e-2)
+
+
+@lru_cache
+def of_periodic(name: str) -> Problem:
+    setup = acdc.Setup(metric=name, prompts=8)
+    return problems(acdc.get_task("periodic"), load_named("periodic-2l", setup), setup)[0]
+
+
+@pytest.mark.parametrize("name", ["logit_difference", "kl"])
+def test_edges_that_matter_are_closed_last(name: str) -> None:
+    """What matters is told by the exact effect of each edge."""
+    problem = of_periodic(name)
+    exact = ended(ExactPatching().walk(problem)).scores
+    full, none = problem.bounds
+    effect = abs(full - none)
+    vital = {edge for edge, worth in exact.items() if worth > 0.15 * effect}
+    idle = {edge for edge, worth in exact.items() if abs(worth) < 1e-4 * effect}
+    assert len(vital) >= 4
+    assert len(idle) >= 20
+    price = ended(LearnedMasks().walk(problem)).scores
+    assert min(price[edge] for edge in vital) > 0.02 * effect
+    assert max(price[edge] for edge in idle) < min(price[edge] for edge in vital)
+    assert sum(price[edge] for edge in idle) / len(idle) < 0.002 * effect
+
+
+def test_a_small_circuit_that_masks_choose_keeps_the_behaviour() -> None:
+    problem = of_periodic("kl")
+    learned = Selection.of(ended(LearnedMasks().walk(problem)), Rule.TOP)
+    assert measured(problem, learned.of_size(8), 0.0).faithfulness > 0.95
+
+
+def test_prices_rise_by_the_same_factor_at_every_step() -> None:
+    prices = Prices(0.01, 0.16)
+    assert [prices.at(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.01, 0.02, 0.04, 0.16])
+    assert Prices(0.02, 0.02).at(0.5) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0.0, 1.0), (0.2, 0.1), (0.1, float("inf")), (float("nan"), 1.0)])
+def test_prices_that_do_not_rise_are_refused(first: float, last: float) -> None:
+    with pytest.raises(BadSetting, match="edges cannot cost"):
+        Prices(first, last)
+
+
+def test_what_is_not_on_the_shortlist_is_ranked_by_attribution_below_the_first_price() -> None:
+    problem = of_periodic("logit_difference")
+    full, none = problem.bounds
+    masks = LearnedMasks(steps=20, shortlist=30)
+    learned = ended(masks.walk(problem))
+    ranked = ended(IntegratedGradients("inputs", 3, float("inf")).walk(problem)).scores
+    order = sorted(ranked, key=lambda edge: -abs(ranked[edge]))
+    first = masks.prices.first * abs(full - none)
+    rest = [learned.scores[edge] for edge in order[30:]]
+    assert rest == sorted(rest, reverse=True)
+    assert max(rest) < first
+    assert 0 < learned.provenance["shortlist"] <= 30
+    assert sum(score >= first for score in learned.scores.values()) == learned.provenance["shortlist"]
+
+
+def test_a_seed_gives_the_same_scores_again_and_another_does_not(measurable: Problem) -> None:
+    first, again, other = (ended(LearnedMasks(steps=5, seed=seed).walk(measurable)).scores for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
+    with pytest.raises(BadSetting, match="accuracy has no gradient"):
+        ended(LearnedMasks().walk(replace(measurable, metric=metric("accuracy"))))
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"prompts": 0}, {"rate": 0.0}, {"shortlist": 0}])
+def test_settings_that_train_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadSetting):
+        LearnedMasks(**wrong)
+
+
+@pytest.mark.parametrize("cramped", [{}, {"max_bytes": 1}])
+def test_it_tells_of_every_step_however_few_prompts_fit(measurable: Problem, cramped: dict[str, Any]) -> None:
+    _, told = finished(LearnedMasks(steps=7, **cramped).walk(measurable))
+    ranking = len(told) - 7
+    assert ranking > 0
+    assert told == [ScoringStep(done, ranking + 7) for done in range(1, ranking + 8)]
