@@ -28,21 +28,18 @@ def drain(
 
     An interrupt between two steps reaches the walk as one within a step does: it may end with what it has.
     """
+    interrupt: KeyboardInterrupt | None = None
     while True:
         try:
-            step = next(walk)
+            step = next(walk) if interrupt is None else walk.throw(interrupt)
         except StopIteration as stop:
             end: End = stop.value
             return end
         try:
+            interrupt = None
             _report(step, watch, checkpoint)
-        except KeyboardInterrupt as interrupt:
-            try:
-                walk.throw(interrupt)
-            except StopIteration as stop:
-                ended: End = stop.value
-                return ended
-            raise AssertionError("a walk that is interrupted ends") from interrupt
+        except KeyboardInterrupt as raised:
+            interrupt = raised
 
 
 def _report(step: Step, watch: Callable[[Step], object] | None, checkpoint: Saves | None) -> None:
@@ -55,12 +52,20 @@ def _report(step: Step, watch: Callable[[Step], object] | None, checkpoint: Save
 def translated(
     walk: Generator[Step, None, End], tell: Callable[[Step], Reported | None]
 ) -> Generator[Reported, None, End]:
-    """The same walk, with what `tell` makes of every step in its place; None leaves a step out."""
+    """The same walk, with what `tell` makes of every step in its place; None leaves a step out.
+
+    An interrupt reaches the inner walk, which may go on to an end with what it has.
+    """
+    interrupt: KeyboardInterrupt | None = None
     while True:
         try:
-            step = next(walk)
+            step = next(walk) if interrupt is None else walk.throw(interrupt)
         except StopIteration as stop:
             end: End = stop.value
             return end
+        interrupt = None
         if (reported := tell(step)) is not None:
-            yield reported
+            try:
+                yield reported
+            except KeyboardInterrupt as raised:
+                interrupt = raised

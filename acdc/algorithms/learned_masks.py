@@ -47,7 +47,7 @@ class Prices:
     Raises: BadSetting unless both are positive and the last is not the lower one.
     """
 
-    first: float = 8e-5
+    first: float = 3e-4
     last: float = 0.05
 
     def __post_init__(self) -> None:
@@ -70,7 +70,8 @@ class LearnedMasks:
     price of every edge times the probability that it is kept. An edge counts as closed from where it is open no more
     until the end. Those that are open at the end are ranked by their parameters above the last price, and those that
     are not on the shortlist by attribution below the first. Scores tell the order in which edges are worth their price
-    beside all others that are there, not what removing one costs. A step takes about as much memory as `bytes_per_step`
+    beside all others that are there, not what removing one costs. An interrupt leaves what is learned by then. A step
+    takes about as much memory as `bytes_per_step`
     says, and fewer prompts where that is more than `max_bytes`.
 
     Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
@@ -79,12 +80,12 @@ class LearnedMasks:
     Raises: BadSetting when a setting is outside its range.
     """
 
-    steps: int = 360
-    prompts: int = 8
+    steps: int = 280
+    prompts: int = 4
     rate: float = 0.15
     seed: int = 0
     max_bytes: int = 1 << 30
-    shortlist: int = 5000
+    shortlist: int = 4000
     prices: Prices = field(default_factory=Prices)
 
     def __post_init__(self) -> None:
@@ -110,7 +111,8 @@ class LearnedMasks:
         edges = Circuit(problem.graph, frozenset(ranked[: self.shortlist])).pruned().ordered()
         with freed_memory_kept():
             training = self._train(problem, edges, abs(full - none))
-            closed = yield from translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total))
+            steps = translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total))
+            closed, whole = yield from steps
         first = self.prices.first * abs(full - none)
         largest = max(abs(scored.scores[edge]) for edge in ranked) or 1.0
         scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
@@ -118,33 +120,42 @@ class LearnedMasks:
             scores[number] = first * abs(scored.scores[edge]) / largest
         for edge, price in zip(edges, closed.tolist(), strict=True):
             scores[problem.graph.edge_indices[edge]] = price
-        return replace(score_graph(problem, scores), provenance={"shortlist": len(edges)})
+        about = {"shortlist": len(edges)} | ({} if whole else {"stopped": "interrupted"})
+        return replace(score_graph(problem, scores), provenance=about)
 
     def _train(
         self, problem: Problem, edges: Sequence[Edge], effect: float
-    ) -> Generator[ScoringStep, None, Float[Tensor, " edge"]]:
-        """The price, in the metric's units, at which each of these edges was closed."""
+    ) -> Generator[ScoringStep, None, tuple[Float[Tensor, " edge"], bool]]:
+        """The price, in the metric's units, at which each of these edges was closed, and whether training went on to
+        the end: an interrupt after its first step ends it there.
+        """
         device = problem.model.device
         indices = torch.tensor([problem.graph.edge_indices[edge] for edge in edges], device=device).T
         log_alpha = torch.full((len(edges),), _OPEN, device=device, requires_grad=True)
         descent = torch.optim.Adam([log_alpha], lr=self.rate, betas=_DECAYS)
         closed = torch.full((len(edges),), self.prices.first * effect, dtype=torch.float64)
+        now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)
-        for done, batch in enumerate(self._batches(problem), start=1):
-            price = self.prices.at(done / self.steps) * effect
-            noise = torch.rand(len(edges), generator=generator).to(device)
-            slope = self._slope(problem, batch, indices, log_alpha, noise, price)
-            del batch  # streamed, only one has room
-            log_alpha.grad = finite(slope, f"the gradient at masks at step {done}")
-            before = log_alpha.detach().double().cpu()
-            descent.step()
-            after = log_alpha.detach().double().cpu()
-            closed[after > 0] = price
-            # between two steps it closes where the line through both values crosses 0, so that few edges tie
-            closing, part = (before > 0) & (after <= 0), before / (before - after)
-            closed[closing] = effect * self.prices.at((done - 1 + part[closing]) / self.steps)
-            yield ScoringStep(done, self.steps)
-        return closed * (1 + log_alpha.detach().double().cpu().clamp(min=0))
+        done = 0
+        try:
+            for batch in self._batches(problem):
+                price = self.prices.at((done + 1) / self.steps) * effect
+                noise = torch.rand(len(edges), generator=generator).to(device)
+                slope = self._slope(problem, batch, indices, log_alpha, noise, price)
+                del batch  # streamed, only one has room
+                log_alpha.grad = finite(slope, f"the gradient at masks at step {done + 1}")
+                descent.step()
+                before, now = now, log_alpha.detach().double().cpu()
+                closed[now > 0] = price
+                # between two steps it closes where the line through both values crosses 0, so that few edges tie
+                closing, part = (before > 0) & (now <= 0), before / (before - now)
+                closed[closing] = effect * self.prices.at((done + part[closing]) / self.steps)
+                done += 1
+                yield ScoringStep(done, self.steps)
+        except KeyboardInterrupt:
+            if not done:
+                raise
+        return closed * (1 + now.clamp(min=0)), done == self.steps
 
     def _batches(self, problem: Problem) -> Iterator[Batch]:
         """The next few prompts of every step, all of them before any again."""

@@ -88,9 +88,7 @@ Behaviour = Annotated[str, argument("TASK_OR_FILE", is_="A task's name (see `acd
 OnModel = Annotated[
     str | None, option("--model", "-m", takes="NAME", is_="Name, directory, GGUF file or hub name [the task's]")
 ]
-How = Annotated[
-    str | None, option("--method", takes="NAME", is_="How to search, see below [acdc; shortlist, if large]")
-]
+How = Annotated[str | None, option("--method", takes="NAME", is_="How to search, see below [acdc; masks, if large]")]
 Faithful = Annotated[
     float | None, option("--faithfulness", takes="F", is_="Goal: the smallest circuit that keeps this fraction [0.9]")
 ]

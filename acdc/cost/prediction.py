@@ -196,7 +196,7 @@ def _working(method: Method, footprint: Footprint, shape: ModelShape, longest: i
         case "shortlist" | "eap+acdc":
             return max(trials, gradient)
         case "masks":
-            return max(gradient, footprint.training(method.max_bytes, 8, longest))
+            return max(gradient, footprint.training(method.max_bytes, 4, longest))
         case "information-flow" | "random":
             return footprint.stream
         case "eap" | "eap-ig" | "eap-ig-activations" | "hisp":

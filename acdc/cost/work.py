@@ -21,7 +21,7 @@ _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is 
 _UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
 _REFINED = 1.5
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
-_SETTINGS = 360, 8, 3, 2_000, 3
+_SETTINGS = 280, 4, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes

@@ -1,7 +1,8 @@
 """What is chosen where nothing is asked: method, goal and number of prompts, by the size of the model's graph.
 
 On a small graph, exact greedy pruning for 90% of the behaviour takes seconds to minutes. On a large one that circuit
-has thousands of edges and takes hours; so the time is bounded instead, and the circuit at the knee of the curve given.
+has hundreds to thousands of edges and pruning takes hours; so masks are learned, the time is bounded, and the circuit
+given that keeps 90%, if it is small, or is at the knee of the curve.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from acdc.graphs.computation import ComputationalGraph
+from acdc.methods import PRUNING
 from acdc.models import expanded, is_gguf
 from acdc.settings import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Setup
 
-LARGE = 5_000
-"""Edges from which on a graph is large."""
-PROMPTS, FEWER_PROMPTS = 64, 32
+LARGE, LARGE_METHOD = 5_000, "masks"
+"""Edges from which on a graph is large, and how it is searched."""
+PROMPTS = 64
+TO_THE_MODEL = (*PRUNING, "masks")
+"""The methods that keep a circuit near the model: measured by KL where no metric is named."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +39,15 @@ class Defaults:
         if graph is None or graph.n_edges < LARGE:
             return cls(method or Method(), goal or KeptFaithfulness(), prompts or PROMPTS)
         chosen = {
-            f"method {(method or Method('shortlist')).name} (--method)": method is None,
-            f"{prompts or FEWER_PROMPTS} prompts (--prompts)": prompts is None,
+            f"method {(method or Method(LARGE_METHOD)).name} (--method)": method is None,
+            f"{prompts or PROMPTS} prompts (--prompts)": prompts is None,
             "the circuit at the knee of what 10 minutes allow (--minutes, --faithfulness, --edges)": goal is None,
         }
         words = ", ".join(words for words, is_default in chosen.items() if is_default)
         return cls(
-            method or Method("shortlist"),
+            method or Method(LARGE_METHOD),
             goal or Minutes(),
-            prompts or FEWER_PROMPTS,
+            prompts or PROMPTS,
             f"the model has {graph.n_edges:,} edges, so by default: {words}" if words else "",
         )
 
@@ -51,12 +55,12 @@ class Defaults:
 def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
     """The setup with the metric that a goal needs where none is named.
 
-    Pruning to a KL or an accuracy, or along a curve, measures by KL.
+    Pruning or learning masks to a KL or an accuracy, or along a curve, measures by KL.
 
     A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
     behaviour are always dropped.
     """
-    if setup.metric is None and method.entry.prunes and isinstance(goal, (MeanKL, KeptAccuracy, Minutes)):
+    if setup.metric is None and method.name in TO_THE_MODEL and isinstance(goal, (MeanKL, KeptAccuracy, Minutes)):
         return replace(setup, metric="kl")
     return setup
 

@@ -27,6 +27,7 @@ _LEAST_FALL, _GROWTH = 1.5, 4.0
 """A next run nearer than this would say little; and how many times as long it is expected to take at first."""
 _HALF = 0.5  # a circuit that keeps less than that of a behaviour leaves most of it unexplained
 _NEGLIGIBLE = 1e-4  # of the whole effect
+_CLOSE = 20  # the size that keeps enough is found to this part of it
 _SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 
 
@@ -123,22 +124,37 @@ class _Curve:
     def sized(self, selection: Selection, *, with_scores: bool) -> Generator[Progress, None, None]:
         """Circuits of the highest scores, larger and larger, until one keeps enough or a quarter of the time is up.
 
-        Where these are the answer themselves, half of it.
+        Where these are the answer themselves, half of it, and the size that keeps enough is closed in on.
         """
         every, spent = len(selection.order), 0.0
         until = self.clock() + self.left / (2 if with_scores else 4)
+        below = 0
         for size in (*(size for size in _SIZES if size < every), every):
             if self.met and spent > until - self.clock():
                 return
-            yield Progress(f"how much the {size:,} highest scores keep", size, every)
-            began = self.clock()
-            circuit = selection.first(size)
-            lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
-            point = measured(self.problem, circuit, lowest)
-            spent = self.clock() - began
-            self._meet(point, circuit if with_scores else Circuit(circuit.graph, circuit.edges), {})
-            if self._enough(point):
-                return
+            spent, enough = yield from self._size(selection, size, with_scores)
+            if enough:
+                break
+            below = size
+        else:
+            return
+        above = size
+        while with_scores and above - below > above // _CLOSE and spent < until - self.clock():
+            middle = round(math.sqrt(max(1, below) * above))
+            spent, enough = yield from self._size(selection, middle, with_scores)
+            below, above = (below, middle) if enough else (middle, above)
+
+    def _size(
+        self, selection: Selection, size: int, with_scores: bool
+    ) -> Generator[Progress, None, tuple[float, bool]]:
+        """Measure the circuit of so many of the highest scores; how long that took, and whether it keeps enough."""
+        yield Progress(f"how much the {size:,} highest scores keep", size, len(selection.order))
+        began = self.clock()
+        circuit = selection.first(size)
+        lowest = min((abs(score) for score in circuit.scores.values()), default=0.0)
+        point = measured(self.problem, circuit, lowest)
+        self._meet(point, circuit if with_scores else Circuit(circuit.graph, circuit.edges), {})
+        return self.clock() - began, self._enough(point)
 
     def chosen(self) -> tuple[Circuit, SearchSummary]:
         """The smallest circuit that keeps enough, if it is small, and else the one at the knee.

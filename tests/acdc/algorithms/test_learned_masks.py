@@ -60,7 +60,7 @@ def test_edges_that_matter_are_closed_last(name: str) -> None:
     price = ended(LearnedMasks().walk(problem)).scores
     assert min(price[edge] for edge in vital) > 0.02 * effect
     assert max(price[edge] for edge in idle) < min(price[edge] for edge in vital)
-    assert sum(price[edge] for edge in idle) / len(idle) < 0.002 * effect
+    assert sum(price[edge] for edge in idle) / len(idle) < 0.01 * effect
 
 
 def test_a_small_circuit_that_masks_choose_keeps_the_behaviour() -> None:
@@ -99,6 +99,21 @@ def test_what_is_not_on_the_shortlist_is_ranked_by_attribution_below_the_first_p
 def test_a_seed_gives_the_same_scores_again_and_another_does_not(measurable: Problem) -> None:
     first, again, other = (ended(LearnedMasks(steps=5, seed=seed).walk(measurable)).scores for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_an_interrupt_leaves_what_is_learned_by_then(measurable: Problem) -> None:
+    masks = LearnedMasks(steps=12)
+    walk = masks.walk(measurable)
+    while (step := next(walk)).total - step.done > 8:
+        pass
+    with pytest.raises(StopIteration) as stopped:
+        walk.throw(KeyboardInterrupt())
+    learned = stopped.value.value
+    assert learned.provenance["stopped"] == "interrupted"
+    whole = ended(masks.walk(measurable))
+    assert "stopped" not in whole.provenance
+    assert learned.scores.keys() == whole.scores.keys()
+    assert learned.scores != whole.scores
 
 
 def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:

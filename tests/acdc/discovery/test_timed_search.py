@@ -10,6 +10,8 @@ import pytest
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import GreedyPruning
+from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.scores import AbstractScorer
 from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.discovery import timed_search
 from acdc.discovery.pruning_runs import Pruning
@@ -42,15 +44,16 @@ class Clock:
         return self.now
 
 
-ALGORITHMS: tuple[Pruning | IntegratedGradients, ...] = (
+ALGORITHMS: tuple[Pruning | AbstractScorer, ...] = (
     GreedyPruning(1.0),
     ShortlistPruning(1.0),
     IntegratedGradients("inputs", 5),
+    LearnedMasks(steps=60),
 )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_with_time_enough_the_fraction_is_kept(problem: Problem, algorithm: Pruning | IntegratedGradients) -> None:
+def test_with_time_enough_the_fraction_is_kept(problem: Problem, algorithm: Pruning | AbstractScorer) -> None:
     circuit, summary = ended(TimedSearch(Minutes(60, 0.8), algorithm, clock=Clock()).walk(problem))
     assert summary.chosen.faithfulness >= 0.8
     assert summary.chosen.edges == len(circuit) == summary.figures["edges_for_fraction"]
@@ -107,6 +110,19 @@ def test_an_interrupt_ends_it_with_the_best_so_far(problem: Problem) -> None:
     assert summary.figures["stopped"] == "interrupted"
     assert circuit.edges
     assert summary.joining.keys() == problem.graph.every_edge
+
+
+def test_an_interrupt_of_a_training_ends_it_with_what_is_learned_by_then(problem: Problem) -> None:
+    search = TimedSearch(Minutes(60, 0.8), LearnedMasks(steps=40), clock=Clock())
+    whole: list[Progress] = []
+    drain(search.walk(problem), whole.append)
+    scoring = [progress for progress in whole if progress.stage == "scoring all edges"]
+    ranking = scoring[0].total - 40
+    circuit, summary = drain(search.walk(problem), Impatient(ranking + 20))
+    assert summary.figures["stopped"] == "interrupted"
+    assert circuit.edges
+    with pytest.raises(KeyboardInterrupt):  # nothing is learned yet
+        drain(search.walk(problem), Impatient(1))
 
 
 def test_an_interrupt_before_there_is_anything_is_one(problem: Problem) -> None:
