@@ -124,9 +124,13 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
         ),
         "masks": MethodEntry(
             AlgorithmClass("learned_masks:LearnedMasks"),
-            "learned edge masks; minutes",
-            "Cao et al. 2021",
-            Scores("the learned probability that the edge is kept, from 0 to 1", "other"),
+            "learned edge masks, a price that rises",
+            "Bhaskar et al. 2024",
+            Scores(
+                "the price, in the metric's units, at which learning closed the edge beside all that were open then; not "
+                "what removing it costs",
+                "other",
+            ),
             takes=("select", "seed", "max_bytes"),
         ),
         "information-flow": MethodEntry(

@@ -20,10 +20,11 @@ EDGES = 123_211
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory that all tests of this file work in, with a scored and a pruned circuit."""
+    """A directory that all tests of this file work in, with a scored, a pruned and a learned circuit."""
     directory, before = tmp_path_factory.mktemp("real"), Path.cwd()
     os.chdir(directory)
-    for method, goal in (("eap-ig", ("--edges", "300")), ("shortlist", ("--threshold", "0.3"))):
+    sized = ("--edges", "300")
+    for method, goal in (("eap-ig", sized), ("shortlist", ("--threshold", "0.3")), ("masks", sized)):
         done(
             acdc(
                 "discover", "ioi", "--model", NAME, "--metric", "kl", "--method", method, *goal, *PROMPTS, "-o", method
@@ -45,12 +46,19 @@ def test_the_model_is_the_one_of_the_registry(runs: Path) -> None:
     assert Circuit.load(runs / "eap-ig" / "circuit.json").graph.n_edges == EDGES
 
 
-@pytest.mark.parametrize("method", ["eap-ig", "shortlist"])
+@pytest.mark.parametrize("method", ["eap-ig", "shortlist", "masks"])
 def test_a_circuit_is_judged_again_as_it_was(runs: Path, method: str) -> None:
     recorded = json.loads((runs / method / "circuit.json").read_text())["faithfulness"]["normalised"]
     judged = done(acdc("evaluate", runs / method, "--json")).json
     assert judged["faithfulness"]["normalised"] == recorded
     assert 0 < recorded["value"] < 1.2
+
+
+def test_learned_masks_keep_more_than_attribution_at_the_same_size(runs: Path) -> None:
+    learned, scored = (json.loads((runs / name / "circuit.json").read_text()) for name in ("masks", "eap-ig"))
+    assert 250 < len(learned["edges"]) <= 300
+    kept = [found["curve"][-1]["faithfulness"] for found in (learned, scored)]
+    assert kept[0] > kept[1] + 0.1
 
 
 def test_another_size_is_cut_from_it(runs: Path) -> None:
