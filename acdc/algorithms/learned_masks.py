@@ -33,6 +33,7 @@ from acdc.problem import Problem
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
 Part = TypeVar("Part", float, Tensor)
 _OPEN = 2.0  # log alpha to begin with: an edge is then kept with a probability of 97%
+_RATE = 0.15
 _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
 _RANKING, _POINTS = 16, 3
 """Prompts and points of the integrated gradients that name the edges: it does not matter which of many is the last."""
@@ -82,17 +83,16 @@ class LearnedMasks:
 
     steps: int = 280
     prompts: int = 4
-    rate: float = 0.15
     seed: int = 0
     max_bytes: int = 1 << 30
     shortlist: int = 4000
     prices: Prices = field(default_factory=Prices)
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.prompts, self.shortlist) < 1 or not 0 < self.rate < math.inf:
+        if min(self.steps, self.prompts, self.shortlist) < 1:
             raise BadSetting(
-                f"{self.steps} steps of {self.prompts} prompts on {self.shortlist} edges at rate {self.rate} train "
-                "nothing; wanted positive ones"
+                f"{self.steps} steps of {self.prompts} prompts on {self.shortlist} edges train nothing; wanted positive"
+                " numbers"
             )
 
     def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
@@ -132,7 +132,7 @@ class LearnedMasks:
         device = problem.model.device
         indices = torch.tensor([problem.graph.edge_indices[edge] for edge in edges], device=device).T
         log_alpha = torch.full((len(edges),), _OPEN, device=device, requires_grad=True)
-        descent = torch.optim.Adam([log_alpha], lr=self.rate, betas=_DECAYS)
+        descent = torch.optim.Adam([log_alpha], lr=_RATE, betas=_DECAYS)
         closed = torch.full((len(edges),), self.prices.first * effect, dtype=torch.float64)
         now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)

@@ -121,7 +121,7 @@ def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
         ended(LearnedMasks().walk(replace(measurable, metric=metric("accuracy"))))
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"prompts": 0}, {"rate": 0.0}, {"shortlist": 0}])
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"prompts": 0}, {"shortlist": 0}])
 def test_settings_that_train_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadSetting):
         LearnedMasks(**wrong)
