@@ -127,8 +127,8 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "learned edge masks, a price that rises",
             "Bhaskar et al. 2024",
             Scores(
-                "the price, in the metric's units, at which learning closed the edge beside all that were open then; not"
-                " what removing it costs",
+                "the price, in the metric's units, at which learning closed the edge beside all that were open then, "
+                "not what removing it costs",
                 "other",
             ),
             takes=("select", "seed", "max_bytes"),
