@@ -124,7 +124,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
         ),
         "masks": MethodEntry(
             AlgorithmClass("learned_masks:LearnedMasks"),
-            "learned edge masks, a price that rises",
+            "masks learned at a rising price",
             "Bhaskar et al. 2024",
             Scores(
                 "the price, in the metric's units, at which learning closed the edge beside all that were open then, "

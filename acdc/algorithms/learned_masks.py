@@ -8,8 +8,9 @@ at which it was closed.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -41,23 +42,26 @@ _RANKING, _POINTS = 16, 3
 
 @dataclass(frozen=True)
 class Prices:
-    """What an edge costs at the first step of a training and at the last, as parts of what ablating everything loses.
+    """What an edge costs at every step of a training, as a part of what ablating everything loses.
 
-    In between the price grows by the same factor at every step.
+    From `first` to `last` the price grows by the same factor at each of the `steps`.
 
-    Raises: BadSetting unless both are positive and the last is not the lower one.
+    Raises: BadSetting unless prices are positive and the last is not the lower one, and there is a step.
     """
 
+    steps: int = 280
     first: float = 3e-4
     last: float = 0.05
 
     def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise BadSetting(f"{self.steps} steps train nothing; wanted at least 1")
         if not 0 < self.first <= self.last < math.inf:
             raise BadSetting(f"edges cannot cost {self.first} at first and {self.last} at last; wanted rising prices")
 
     def at(self, done: Part) -> Part:
-        """The price when this part of the training is done."""
-        price: Part = self.first * (self.last / self.first) ** done
+        """The price when so many steps are done."""
+        price: Part = self.first * (self.last / self.first) ** (done / self.steps)
         return price
 
 
@@ -67,13 +71,15 @@ class LearnedMasks:
 
     The `shortlist` of edges that integrated gradients rank highest carry random parts of what they would in the whole
     model: hard-concrete numbers, which are exactly 0 or 1 with positive probability; all others carry none. At each of
-    the `steps` the next `prompts` prompts are run, and the numbers' parameters descend on the metric lost plus the
-    price of every edge times the probability that it is kept. An edge counts as closed from where it is open no more
-    until the end. Those that are open at the end are ranked by their parameters above the last price, and those that
-    are not on the shortlist by attribution below the first. Scores tell the order in which edges are worth their price
-    beside all others that are there, not what removing one costs. An interrupt leaves what is learned by then. A step
-    takes about as much memory as `bytes_per_step`
-    says, and fewer prompts where that is more than `max_bytes`.
+    the steps the next `prompts` prompts are run, and the numbers' parameters descend on the metric lost plus the price
+    of every edge times the probability that it is kept. An edge counts as closed from where it is open no more until
+    the end. Those that are open at the end are ranked by their parameters above the last price, and those that are not
+    on the shortlist by attribution below the first. Scores tell the order in which edges are worth their price beside
+    all others that are there, not what removing one costs.
+
+    Where training would take longer than `seconds`, the price rises by time, so that there are fewer steps; an
+    interrupt leaves what is learned by then. A step takes about as much memory as `bytes_per_step` says, and fewer
+    prompts where that is more than `max_bytes`.
 
     Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
     numbers; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, for masks over edges, with the problem's metric for
@@ -81,18 +87,18 @@ class LearnedMasks:
     Raises: BadSetting when a setting is outside its range.
     """
 
-    steps: int = 280
     prompts: int = 4
     seed: int = 0
     max_bytes: int = 1 << 30
     shortlist: int = 4000
-    prices: Prices = field(default_factory=Prices)
+    prices: Prices = Prices()
+    seconds: float = math.inf
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.prompts, self.shortlist) < 1:
+        if min(self.prompts, self.shortlist) < 1 or not self.seconds > 0:
             raise BadSetting(
-                f"{self.steps} steps of {self.prompts} prompts on {self.shortlist} edges train nothing; wanted positive"
-                " numbers"
+                f"{self.prompts} prompts a step on {self.shortlist} edges for {self.seconds} seconds train nothing; "
+                "wanted positive numbers"
             )
 
     def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
@@ -104,7 +110,7 @@ class LearnedMasks:
         full, none = problem.bounds
         few = problem.on(problem.pairs.select(range(min(_RANKING, len(problem.pairs)))))
         ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
-        scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + self.steps))
+        scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + self.prices.steps))
         ranks = _POINTS * len(few.batches)
         few.release()
         ranked = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
@@ -136,38 +142,33 @@ class LearnedMasks:
         closed = torch.full((len(edges),), self.prices.first * effect, dtype=torch.float64)
         now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)
-        done = 0
+        began, batches, done, steps = time.monotonic(), self._batches(problem), 0.0, self.prices.steps
         try:
-            for batch in self._batches(problem):
-                price = self.prices.at((done + 1) / self.steps) * effect
+            while done < steps:
+                late = (time.monotonic() - began) / self.seconds * steps
+                since, done = done, min(max(done + 1, late), steps)
                 noise = torch.rand(len(edges), generator=generator).to(device)
-                slope = self._slope(problem, batch, indices, log_alpha, noise, price)
-                del batch  # streamed, only one has room
-                log_alpha.grad = finite(slope, f"the gradient at masks at step {done + 1}")
+                slope = self._slope(problem, next(batches), indices, log_alpha, noise, self.prices.at(done) * effect)
+                log_alpha.grad = finite(slope, f"the gradient at masks at step {done:.0f}")
                 descent.step()
                 before, now = now, log_alpha.detach().double().cpu()
-                closed[now > 0] = price
+                closed[now > 0] = self.prices.at(done) * effect
                 # between two steps it closes where the line through both values crosses 0, so that few edges tie
                 closing, part = (before > 0) & (now <= 0), before / (before - now)
-                closed[closing] = effect * self.prices.at((done + part[closing]) / self.steps)
-                done += 1
-                yield ScoringStep(done, self.steps)
+                closed[closing] = effect * self.prices.at(since + part[closing] * (done - since))
+                yield ScoringStep(int(done), steps)
         except KeyboardInterrupt:
             if not done:
                 raise
-        return closed * (1 + now.clamp(min=0)), done == self.steps
+        return closed * (1 + now.clamp(min=0)), done == steps
 
     def _batches(self, problem: Problem) -> Iterator[Batch]:
         """The next few prompts of every step, all of them before any again."""
-        done, prompts = 0, self._prompts_per_step(problem)
+        prompts = self._prompts_per_step(problem)
         while True:
             for batch in problem.batches:
-                for part in batch.parts(prompts):
-                    yield part
-                    done += 1
-                    if done == self.steps:
-                        return
-                del batch
+                yield from batch.parts(prompts)
+                del batch  # streamed, only one has room
 
     def _slope(
         self,

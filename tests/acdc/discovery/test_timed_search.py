@@ -10,7 +10,7 @@ import pytest
 
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.learned_masks import LearnedMasks, Prices
 from acdc.algorithms.scores import AbstractScorer
 from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.discovery import timed_search
@@ -48,7 +48,7 @@ ALGORITHMS: tuple[Pruning | AbstractScorer, ...] = (
     GreedyPruning(1.0),
     ShortlistPruning(1.0),
     IntegratedGradients("inputs", 5),
-    LearnedMasks(steps=60),
+    LearnedMasks(prices=Prices(60)),
 )
 
 
@@ -113,7 +113,7 @@ def test_an_interrupt_ends_it_with_the_best_so_far(problem: Problem) -> None:
 
 
 def test_an_interrupt_of_a_training_ends_it_with_what_is_learned_by_then(problem: Problem) -> None:
-    search = TimedSearch(Minutes(60, 0.8), LearnedMasks(steps=40), clock=Clock())
+    search = TimedSearch(Minutes(60, 0.8), LearnedMasks(prices=Prices(40)), clock=Clock())
     whole: list[Progress] = []
     drain(search.walk(problem), whole.append)
     scoring = [progress for progress in whole if progress.stage == "scoring all edges"]

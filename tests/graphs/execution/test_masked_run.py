@@ -33,7 +33,7 @@ def drawn_parts(model: Model, missing: float, seed: int = 11) -> Tensor:
     return parts * torch.from_numpy(Circuit.full(model.graph).mask())
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.6])
+@pytest.mark.parametrize("missing", [0.0, 0.35])
 @pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "llama", "gemma2", "olmo2"])
 def test_parts_and_their_gradients_agree_with_the_oracle(
     checkpoints: Checkpoints, architecture: Architecture, missing: float
@@ -53,7 +53,7 @@ def test_parts_and_their_gradients_agree_with_the_oracle(
         circuit = Circuit.full(model.graph) if not missing else pruned(model, parts)
         checked = [index for index, number in enumerate(numbers) if circuit.mask()[number]]
         assert len(checked) > 5
-        assert slope[checked].abs().max() > 0.01
+        assert slope[checked].abs().max() > 0.001
         got = torch.stack([gradient[number] for number in numbers])
         torch.testing.assert_close(got[checked], slope[checked], rtol=1e-9, atol=1e-9)
 
