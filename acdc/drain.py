@@ -33,6 +33,7 @@ def drain(
         try:
             step = next(walk) if interrupt is None else walk.throw(interrupt)
         except StopIteration as stop:
+            interrupt = None  # whose traceback holds what the walk held
             end: End = stop.value
             return end
         try:
@@ -61,6 +62,7 @@ def translated(
         try:
             step = next(walk) if interrupt is None else walk.throw(interrupt)
         except StopIteration as stop:
+            interrupt = None  # whose traceback holds what the walk held
             end: End = stop.value
             return end
         interrupt = None

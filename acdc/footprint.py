@@ -70,7 +70,7 @@ class Footprint:
     @property
     def measuring(self) -> int:
         """What measuring the circuits takes that are compared in the end."""
-        circuit = (len(self.graph.senders) + 5 * self.graph.n_heads + 10) * self.stream
+        circuit = (len(self.graph.senders) + 8 * self.graph.n_heads + 10) * self.stream
         return min(_JUDGED * circuit, _MEASURED) + _JUDGED * _COPIES * self.logits
 
     def gradient(self, d_head: int, widths: int, length: int) -> int:
@@ -117,9 +117,9 @@ class Footprint:
 
 
 def bytes_per_masked_prompt(graph: ComputationalGraph, length: int, itemsize: int) -> int:
-    """All that the gradient of masks over all edges needs of one prompt of that length.
+    """About all that the gradient of masks over all edges needs of one prompt of that length.
 
-    That is, what every sender writes and its slope; and per head three inputs, normed, with their slopes.
+    That is, what every sender writes, twice, and its slope; and per head three inputs, normed, with their slopes.
     """
-    streams = 2 * len(graph.senders) + 12 * graph.n_layers * graph.n_heads
+    streams = 3 * len(graph.senders) + 12 * graph.n_layers * graph.n_heads
     return streams * length * graph.d_model * itemsize

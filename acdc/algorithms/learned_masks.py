@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -77,9 +77,9 @@ class LearnedMasks:
     on the shortlist by attribution below the first. Scores tell the order in which edges are worth their price beside
     all others that are there, not what removing one costs.
 
-    Where training would take longer than `seconds`, the price rises by time, so that there are fewer steps; an
-    interrupt leaves what is learned by then. A step takes about as much memory as `bytes_per_step` says, and fewer
-    prompts where that is more than `max_bytes`.
+    Where ranking and training would take longer than `seconds`, the price rises by time, so that there are fewer
+    steps; an interrupt leaves what is learned by then. A step takes about as much memory as `bytes_per_step` says, and
+    fewer prompts where that is more than `max_bytes`.
 
     Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
     numbers; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, for masks over edges, with the problem's metric for
@@ -107,6 +107,7 @@ class LearnedMasks:
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour.
         """
         differentiable(problem.metric)
+        began = time.monotonic()
         full, none = problem.bounds
         few = problem.on(problem.pairs.select(range(min(_RANKING, len(problem.pairs)))))
         ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
@@ -116,7 +117,7 @@ class LearnedMasks:
         ranked = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
         edges = Circuit(problem.graph, frozenset(ranked[: self.shortlist])).pruned().ordered()
         with freed_memory_kept():
-            training = self._train(problem, edges, abs(full - none))
+            training = self._train(problem, edges, abs(full - none), began)
             steps = translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total))
             closed, whole = yield from steps
         first = self.prices.first * abs(full - none)
@@ -130,7 +131,7 @@ class LearnedMasks:
         return replace(score_graph(problem, scores), provenance=about)
 
     def _train(
-        self, problem: Problem, edges: Sequence[Edge], effect: float
+        self, problem: Problem, edges: Sequence[Edge], effect: float, began: float
     ) -> Generator[ScoringStep, None, tuple[Float[Tensor, " edge"], bool]]:
         """The price, in the metric's units, at which each of these edges was closed, and whether training went on to
         the end: an interrupt after its first step ends it there.
@@ -142,27 +143,31 @@ class LearnedMasks:
         closed = torch.full((len(edges),), self.prices.first * effect, dtype=torch.float64)
         now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)
-        began, batches, done, steps = time.monotonic(), self._batches(problem), 0.0, self.prices.steps
+        batches, done, steps = self._batches(problem), 0.0, self.prices.steps
+        ranked = time.monotonic() - began
         try:
             while done < steps:
-                late = (time.monotonic() - began) / self.seconds * steps
-                since, done = done, min(max(done + 1, late), steps)
+                late = (time.monotonic() - began - ranked) / max(self.seconds - ranked, 1e-3) * steps
+                reached = min(max(done + 1, late), steps)
                 noise = torch.rand(len(edges), generator=generator).to(device)
-                slope = self._slope(problem, next(batches), indices, log_alpha, noise, self.prices.at(done) * effect)
-                log_alpha.grad = finite(slope, f"the gradient at masks at step {done:.0f}")
+                slope = self._slope(problem, next(batches), indices, log_alpha, noise, self.prices.at(reached) * effect)
+                log_alpha.grad = finite(slope, f"the gradient at masks at step {reached:.0f}")
                 descent.step()
                 before, now = now, log_alpha.detach().double().cpu()
-                closed[now > 0] = self.prices.at(done) * effect
+                closed[now > 0] = self.prices.at(reached) * effect
                 # between two steps it closes where the line through both values crosses 0, so that few edges tie
                 closing, part = (before > 0) & (now <= 0), before / (before - now)
-                closed[closing] = effect * self.prices.at(since + part[closing] * (done - since))
+                closed[closing] = effect * self.prices.at(done + part[closing] * (reached - done))
+                done = reached
                 yield ScoringStep(int(done), steps)
         except KeyboardInterrupt:
             if not done:
                 raise
+        finally:
+            batches.close()
         return closed * (1 + now.clamp(min=0)), done == steps
 
-    def _batches(self, problem: Problem) -> Iterator[Batch]:
+    def _batches(self, problem: Problem) -> Generator[Batch, None, None]:
         """The next few prompts of every step, all of them before any again."""
         prompts = self._prompts_per_step(problem)
         while True:

@@ -102,7 +102,9 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
     ablated = Ablation(setup.ablation) is Ablation.RESAMPLE
     footprint = Footprint(shape.graph, shape.vocabulary, itemsize, rows, tokens, ablated)
     footprint = footprint.batch(MEMORY_FACTOR * method.max_bytes, longest)
-    above = footprint.peak(_working(method, footprint, shape, longest, vocabulary=metric != _OF_ANSWERS))
+    whole = max(pair.length * len(pair.scored) for pair in prompts.pairs)
+    training = footprint.training(method.max_bytes, 4, whole)
+    above = footprint.peak(_working(method, footprint, shape, longest, training, vocabulary=metric != _OF_ANSWERS))
     holding = _holding(Path(resolve(model)), shape, itemsize, above)
     vocabulary = min(_COLUMNS, shape.vocabulary) if metric == _OF_ANSWERS else shape.vocabulary
     operations = Operations(shape, tokens, longest, rows, vocabulary)
@@ -128,6 +130,8 @@ def _timed(chosen: Defaults, work: Work, operations: Operations, speed: float) -
             runs = runs_in(_SEARCHING * allowed - loading - around, chosen.method, operations, speed)
             work = Work(runs, work.passes, work.operations, work.spread)
             return work, (max(allowed * _SEARCHING, least), max(allowed, least))
+        if chosen.method.name == "masks":  # whose training has so much time and no more
+            return work, (min(_SEARCHING * allowed, least), allowed)
         return work, (min(allowed, least), max(allowed, least))
     return work, (
         loading / _LOADED + (around + searching) / work.spread,
@@ -186,8 +190,10 @@ def _check(method: Method, metric: str, *, whole: bool) -> None:
         )
 
 
-def _working(method: Method, footprint: Footprint, shape: ModelShape, longest: int, *, vocabulary: bool) -> int:
-    """What the method itself holds: trials, a gradient, or a step of training."""
+def _working(
+    method: Method, footprint: Footprint, shape: ModelShape, longest: int, training: int, *, vocabulary: bool
+) -> int:
+    """What the method itself holds: trials, a gradient, or a step of `training`."""
     gradient = footprint.gradient(shape.d_head, shape.mlp // shape.graph.d_model, longest)
     trials = footprint.trials(method.max_bytes, vocabulary=vocabulary)
     match method.name:
@@ -196,7 +202,7 @@ def _working(method: Method, footprint: Footprint, shape: ModelShape, longest: i
         case "shortlist" | "eap+acdc":
             return max(trials, gradient)
         case "masks":
-            return max(gradient, footprint.training(method.max_bytes, 4, longest))
+            return max(gradient, training)
         case "information-flow" | "random":
             return footprint.stream
         case "eap" | "eap-ig" | "eap-ig-activations" | "hisp":

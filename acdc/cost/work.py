@@ -21,6 +21,7 @@ _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is 
 _UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
 _REFINED = 1.5
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
+_RANKING = 16  # prompts that name the edges of learned masks
 _SETTINGS = 280, 4, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
@@ -112,7 +113,9 @@ def _scoring(method: Method, operations: Operations) -> float:
         case "masks":
             steps, prompts, gradients, edges, runs = _SETTINGS
             part = min(1.0, prompts / max(1, operations.rows))
-            ranking = operations.forward + gradients * operations.gradient
+            ranking = min(1.0, _RANKING / max(1, operations.rows)) * (
+                operations.forward + gradients * operations.gradient
+            )
             return ranking + steps * runs * part * operations.measuring(min(edges, graph.n_edges))
         case "information-flow":
             return 3 * operations.forward
@@ -134,7 +137,7 @@ def _pieces(method: Method, operations: Operations) -> int:
         case "exact":
             return graph.n_edges
         case "masks":
-            return _SETTINGS[0]
+            return _SETTINGS[0] + _SETTINGS[2]
         case "eap" | "hisp" | "information-flow" | "random" | "acdc" | "eap+acdc" | "shortlist":
             return 1
         case _:

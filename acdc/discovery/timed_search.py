@@ -22,7 +22,10 @@ from acdc.settings import Minutes
 
 _SEARCHING = 0.8
 """The part of the minutes that the search takes; loading, judging and drawing take the rest."""
-_TRAINING = 0.75  # the part of what is left then that masks are trained for; they are measured in the rest
+_TRAINING, _MEASURING = 0.75, 60.0
+"""The part of what is left that masks are learned in, to be measured in the rest; and the seconds that measuring may
+take once somebody has interrupted the learning.
+"""
 _FIRST, _FALL = 1 / 32, 4.0
 """The first threshold as a part of the whole effect, and by what the next is lower; with less time left, by less."""
 _LEAST_FALL, _GROWTH = 1.5, 4.0
@@ -80,6 +83,8 @@ class TimedSearch:
                     scorer.walk(problem), lambda step: Progress("scoring all edges", step.done, step.total)
                 )
                 curve.figures |= {"selection": self.rule.value, **scored.provenance}
+                if "stopped" in scored.provenance:  # whoever interrupted it wants what there is
+                    curve.end = min(curve.end, self.clock() + _MEASURING)
                 selection = Selection.of(scored, self.rule)
                 curve.joining = {edge: scored.scores[edge] for edge in selection.order}
                 yield from curve.sized(selection, with_scores=True)
@@ -144,7 +149,7 @@ class _Curve:
         else:
             return
         above = size
-        while with_scores and above - below > above // _CLOSE and spent < until - self.clock():
+        while with_scores and above - below > max(1, above // _CLOSE) and spent < until - self.clock():
             middle = round(math.sqrt(max(1, below) * above))
             spent, enough = yield from self._size(selection, middle, with_scores)
             below, above = (below, middle) if enough else (middle, above)

@@ -88,9 +88,9 @@ class Executor:
         whole = live.kept.flatten(1).sum(1) == self.runs.graph.n_edges
         rest = (~whole).nonzero()[:, 0]
         parts = [self.runs.reference(columns)[None]] if whole.any() else []
-        # per circuit: what its live senders write, five such for each live head of one layer, and a few more
+        # per circuit: what its live senders write, eight such for each live head of one layer, and a few more
         count = live.live[rest].sum(1)
-        rows = count + 5 * count.clamp(max=self.runs.graph.n_heads) + 10
+        rows = count + 8 * count.clamp(max=self.runs.graph.n_heads) + 10
         most = max_bytes // (self.runs.delta[0].numel() * self.runs.delta.element_size())
         parts += [
             self.runs.model.unembedding(SparseRun(self.runs, ablated, live.select(rest[some])).final(), columns)

@@ -85,9 +85,9 @@ class MaskedRun:
 
     @torch.no_grad()
     def edge_gradient(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "receiver sender"]:
-        """The gradient of a function of the logits, whose own at `logits` is given, at the part of every edge.
+        """The gradient of a function of the logits, whose own at `logits` is given, at every part that is not 0.
 
-        Of edges between nodes that run; 0 for all others. Can be called once.
+        That at parts of 0 is not worked out for all edges, and is 0 where it is not. Can be called once.
         """
         scale = power_of_two(gradient)
         slopes = torch.zeros_like(self._parts)
@@ -150,7 +150,8 @@ class MaskedRun:
                 for slot, residual, which in zip(slots, arrived, reached.view(len(slots), -1), strict=True):
                     made[slot] = self._project(layer, slot, heads, which, residual, all_positions=everywhere)
         with torch.enable_grad():
-            wrote = layer.heads(made["q"], made["k"], made["v"], heads, all_positions=all_positions)
+            q, k, v = (made[slot] for slot in SLOTS)
+            wrote = layer.heads(q, k, v, self._unless_all(heads), all_positions=all_positions)
         self._write(layer.indices.heads.start + heads, tuple(reads), wrote, all_positions)
 
     def _project(
@@ -167,11 +168,15 @@ class MaskedRun:
         parts = []
         if reached.any():
             assert residual is not None
-            parts.append(layer.project(slot, residual, heads[reached], all_positions=all_positions))
+            parts.append(layer.project(slot, residual, self._unless_all(heads[reached]), all_positions=all_positions))
         if not reached.all():
             ablated = self._ablated(layer.indices.reads, all_positions).expand(int((~reached).sum()), -1, -1, -1)
             parts.append(layer.project(slot, ablated, heads[~reached], all_positions=all_positions))
         return parts[0] if len(parts) == 1 else torch.cat(parts)[(~reached).long().argsort(stable=True).argsort()]
+
+    def _unless_all(self, heads: Int[Tensor, " head"]) -> Int[Tensor, " head"] | None:
+        """These heads, or None for all of a layer, whose weights are then not copied."""
+        return None if len(heads) == self._runs.graph.n_heads else heads
 
     def _ablated(self, count: int, all_positions: bool) -> Float[Tensor, "batch pos d_model"]:
         ablated = self._runs.ablated.residuals[count]

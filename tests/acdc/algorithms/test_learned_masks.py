@@ -132,6 +132,27 @@ def test_an_interrupt_leaves_what_is_learned_by_then(measurable: Problem) -> Non
     assert learned.scores != whole.scores
 
 
+@pytest.mark.parametrize("step", [1, 4, 6])
+def test_an_interrupt_within_a_step_leaves_those_before_it(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    slope, steps = LearnedMasks._slope, []
+
+    def interrupted(*given: Any) -> torch.Tensor:
+        steps.append(1)
+        if len(steps) == step:
+            raise KeyboardInterrupt
+        return slope(*given)
+
+    monkeypatch.setattr(LearnedMasks, "_slope", interrupted)
+    walk = LearnedMasks(prices=Prices(6)).walk(measurable)
+    if step == 1:
+        with pytest.raises(KeyboardInterrupt):
+            ended(walk)
+    else:
+        assert ended(walk).provenance["stopped"] == "interrupted"
+
+
 def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
     with pytest.raises(BadSetting, match="accuracy has no gradient"):
         ended(LearnedMasks().walk(replace(measurable, metric=metric("accuracy"))))

@@ -63,6 +63,16 @@ def test_with_time_enough_the_fraction_is_kept(problem: Problem, algorithm: Prun
     assert [point.edges for point in summary.curve] == sorted(point.edges for point in summary.curve)
 
 
+@pytest.mark.parametrize("fraction", [0.01, 0.05, 0.1, 0.2, 0.4])
+def test_however_few_edges_are_enough_their_number_is_closed_in_on(problem: Problem, fraction: float) -> None:
+    search = TimedSearch(Minutes(60, fraction), IntegratedGradients("inputs", 5), clock=Clock())
+    told: list[Progress] = []
+    circuit, summary = drain(search.walk(problem), told.append)
+    assert len(told) < 40
+    assert summary.chosen.faithfulness >= fraction
+    assert summary.chosen.edges == len(circuit)
+
+
 def test_a_circuit_of_too_many_edges_gives_way_to_the_knee(problem: Problem) -> None:
     circuit, summary = ended(TimedSearch(Minutes(60, 0.95, few=5), ShortlistPruning(1.0), clock=Clock()).walk(problem))
     assert summary.figures["knee"] is True
