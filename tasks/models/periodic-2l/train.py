@@ -113,7 +113,7 @@ def output_weights(model: GPT2LMHeadModel) -> Iterator[tuple[str, torch.Tensor]]
         yield f"m{layer}", block.mlp.c_proj.weight
 
 
-class PeriodicTraining:
+class Training:
     """A model, what it learns from, and the components that it has given up: their output weights stay zero."""
 
     def __init__(self, seed: int) -> None:
@@ -192,7 +192,7 @@ def train(seed: int) -> GPT2LMHeadModel:
     First it learns the behaviour. Several heads then do the same work, so it gives up heads and MLPs for as long as the
     rest can take over. In the end the learning rate falls to zero.
     """
-    training = PeriodicTraining(seed)
+    training = Training(seed)
     training.run(RATE * min(1.0, (step + 1) / 100) for step in range(LEARNING))
     training.give_up_what_is_not_needed()
     training.run(RATE / 2 * 0.5 * (1 + math.cos(math.pi * step / SETTLING)) for step in range(SETTLING))
