@@ -109,11 +109,13 @@ class LearnedMasks:
         differentiable(problem.metric)
         began = time.monotonic()
         full, none = problem.bounds
-        few = problem.on(problem.pairs.select(range(min(_RANKING, len(problem.pairs)))))
+        many = len(problem.pairs) > _RANKING
+        few = problem.on(problem.pairs.select(range(_RANKING))) if many else problem
         ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
         scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + self.prices.steps))
         ranks = _POINTS * len(few.batches)
-        few.release()
+        if many:
+            few.release()
         ranked = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
         edges = Circuit(problem.graph, frozenset(ranked[: self.shortlist])).pruned().ordered()
         with freed_memory_kept():
@@ -137,7 +139,8 @@ class LearnedMasks:
         the end: an interrupt after its first step ends it there.
         """
         device = problem.model.device
-        indices = torch.tensor([problem.graph.edge_indices[edge] for edge in edges], device=device).T
+        indices = torch.tensor([problem.graph.edge_indices[edge] for edge in edges], dtype=torch.long, device=device)
+        indices = indices.reshape(-1, 2).T
         log_alpha = torch.full((len(edges),), _OPEN, device=device, requires_grad=True)
         descent = torch.optim.Adam([log_alpha], lr=_RATE, betas=_DECAYS)
         closed = torch.full((len(edges),), self.prices.first * effect, dtype=torch.float64)

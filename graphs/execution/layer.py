@@ -13,7 +13,7 @@ from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
-from acdc.graphs.nodes import Slot
+from acdc.graphs.nodes import SLOTS, Slot
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ class LayerRun:
 
     def _at(self, all_positions: bool) -> tuple[Geometry, Scales]:
         return (self.geometry, self.scales) if all_positions else (self.scored_geometry, self.scored_scales)
+
+
+def read_alike(*, all_positions: bool) -> tuple[tuple[tuple[Slot, ...], bool], ...]:
+    """The slots of heads that read the same positions, and whether all; keys and values always read all of them."""
+    return ((SLOTS, True),) if all_positions else ((("q",), False), (("k", "v"), True))
 
 
 def layer_runs(

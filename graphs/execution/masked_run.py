@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.graphs.execution.gradients import power_of_two
-from acdc.graphs.execution.layer import LayerRun
+from acdc.graphs.execution.layer import LayerRun, read_alike
 from acdc.graphs.execution.liveness import Liveness
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.nodes import SLOTS, Slot
@@ -139,7 +139,7 @@ class MaskedRun:
         """Run some heads, those of their queries, keys and values that read the same positions reading together."""
         reads: list[_Read] = []
         made: dict[Slot, Tensor] = {}
-        for slots, everywhere in ((SLOTS, True),) if all_positions else (((SLOTS[0],), False), (SLOTS[1:], True)):
+        for slots, everywhere in read_alike(all_positions=all_positions):
             receivers = torch.cat([layer.indices.slots[slot].start + heads for slot in slots])
             reached = self._kept[receivers].any(1)
             counts = reached.view(len(slots), -1).sum(1).tolist()

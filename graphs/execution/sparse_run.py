@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from acdc.graphs.execution.layer import LayerRun
+from acdc.graphs.execution.layer import LayerRun, read_alike
 from acdc.graphs.execution.liveness import Liveness
 from acdc.graphs.execution.runs import Runs
-from acdc.graphs.nodes import SLOTS, Slot
+from acdc.graphs.nodes import Slot
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ class SparseRun:
     def _heads(self, layer: LayerRun, chosen: Selected) -> Float[Tensor, "row batch pos d_model"]:
         """What these heads write; their slots that read the same positions read together, which costs one pass less."""
         made: dict[Slot, Tensor] = {}
-        alike = ((SLOTS, True),) if chosen.all_positions else ((SLOTS[:1], False), (SLOTS[1:], True))
-        for slots, all_positions in alike:
+        for slots, all_positions in read_alike(all_positions=chosen.all_positions):
             made |= self._project(layer, slots, chosen, all_positions)
         return layer.heads(made["q"], made["k"], made["v"], chosen.heads, all_positions=chosen.all_positions)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from acdc.algorithms.attribution import Attribution
-from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.learned_masks import LearnedMasks, Prices
 from acdc.cost.forecast import _kept_for_gradients, footprint_of
 from acdc.footprint import Footprint
 from acdc.graphs.ablation import Ablation
@@ -85,6 +87,40 @@ def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None
     )
     assert all_logits - few == 64 * held.logits
     assert bounded == (1 << 28) + held.stream * len(held.graph.senders)
+
+
+def test_a_step_of_training_takes_about_what_its_tensors_take(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept for the gradient of a step, all gates open, and what senders write: told to a factor of 3."""
+    problem = problem_on("llama", checkpoints)
+    weights = {weight.untyped_storage().data_ptr() for weight in problem.model.bridge.original_model.parameters()}
+    held: list[int] = []
+    slope = LearnedMasks._slope
+
+    def weighed(*given: Any) -> torch.Tensor:
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.untyped_storage().data_ptr() not in weights:
+                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            result = slope(*given)
+        held.append(sum(sizes.values()))
+        return result
+
+    monkeypatch.setattr(LearnedMasks, "_slope", weighed)
+    masks = LearnedMasks(prompts=8, prices=Prices(1))
+    ended(masks.walk(problem))
+    graph, stream = problem.graph, 8 * 9 * problem.graph.d_model * 4
+    written = 2 * len(graph.senders) * stream  # what is written and its slope, which no hook sees
+    assert 1 / 3 < masks.bytes_per_step(problem) / (held[0] + written) < 3, (
+        masks.bytes_per_step(problem),
+        held,
+        written,
+    )
 
 
 def test_a_step_of_training_is_as_the_masks_say(measurable: Problem) -> None:
