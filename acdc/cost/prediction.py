@@ -13,7 +13,7 @@ from typing import Any
 from acdc.cost.device_speed import operations_per_second
 from acdc.cost.file_tokenizer import FileTokenizer
 from acdc.cost.operations import Operations
-from acdc.cost.work import GRADIENTS, Work, runs_in, work_of
+from acdc.cost.work import GRADIENTS, PROMPTS_PER_STEP, Work, runs_in, work_of
 from acdc.discovery.defaults import Defaults, measured_for
 from acdc.errors import UnmeasurableBehaviour
 from acdc.footprint import MEMORY_FACTOR, Footprint
@@ -103,7 +103,7 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
     footprint = Footprint(shape.graph, shape.vocabulary, itemsize, rows, tokens, ablated)
     footprint = footprint.batch(MEMORY_FACTOR * method.max_bytes, longest)
     whole = max(pair.length * len(pair.scored) for pair in prompts.pairs)
-    training = footprint.training(method.max_bytes, 4, whole)
+    training = footprint.training(method.max_bytes, PROMPTS_PER_STEP, whole)
     above = footprint.peak(_working(method, footprint, shape, longest, training, vocabulary=metric != _OF_ANSWERS))
     holding = _holding(Path(resolve(model)), shape, itemsize, above)
     vocabulary = min(_COLUMNS, shape.vocabulary) if metric == _OF_ANSWERS else shape.vocabulary

@@ -22,7 +22,8 @@ _UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; 
 _REFINED = 1.5
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
 _RANKING = 16  # prompts that name the edges of learned masks
-_SETTINGS = 280, 4, 3, 2_000, 3
+PROMPTS_PER_STEP = 4
+_SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes

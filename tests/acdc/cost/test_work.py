@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from acdc.algorithms import learned_masks
+from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.cost import work
 from acdc.cost.operations import Operations
 from acdc.cost.work import GRADIENTS, runs_in, work_of
 from acdc.graphs.computation import ComputationalGraph
@@ -51,3 +54,10 @@ def test_more_time_is_for_more_runs_and_one_is_always_begun() -> None:
 def test_the_methods_that_take_gradients_refuse_metrics_without() -> None:
     assert set(GRADIENTS) < set(METHODS)
     assert not {"acdc", "exact", "random", "information-flow"} & set(GRADIENTS)
+
+
+def test_learned_masks_are_told_as_they_are_set() -> None:
+    """The forecast knows their settings without loading torch."""
+    masks = LearnedMasks()
+    assert work._SETTINGS[:3] == (masks.prices.steps, masks.prompts, learned_masks._POINTS)
+    assert work._RANKING == learned_masks._RANKING
