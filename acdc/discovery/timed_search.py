@@ -32,6 +32,7 @@ _LEAST_FALL, _GROWTH = 1.5, 4.0
 """A next run nearer than this would say little; and how many times as long it is expected to take at first."""
 _HALF = 0.5  # a circuit that keeps less than that of a behaviour leaves most of it unexplained
 _NEGLIGIBLE = 1e-4  # of the whole effect
+_OWED = 300  # up to this size circuits that may be the answer are measured though the time is up: they take little
 _CLOSE = 20  # the size that keeps enough is found to this part of it
 _SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 
@@ -134,13 +135,15 @@ class _Curve:
     def sized(self, selection: Selection, *, with_scores: bool) -> Generator[Progress, None, None]:
         """Circuits of the highest scores, larger and larger, until one keeps enough or a quarter of the time is up.
 
-        Where these are the answer themselves, all of it, and the size that keeps enough is closed in on.
+        Where these are the answer themselves, all of it, but small ones are measured however late it is, and the size
+        that keeps enough is closed in on.
         """
         every, spent = len(selection.order), 0.0
         until = self.clock() + self.left / (1 if with_scores else 4)
         below = 0
         for size in (*(size for size in _SIZES if size < every), every):
-            if self.met and spent > until - self.clock():
+            owed = with_scores and size <= _OWED
+            if any(self.met) and not owed and spent > until - self.clock():
                 return
             spent, enough = yield from self._size(selection, size, with_scores)
             if enough:

@@ -90,6 +90,13 @@ def test_no_run_is_begun_that_would_not_end_in_time(problem: Problem) -> None:
     assert len(summary.curve) >= 1
 
 
+def test_however_late_it_is_there_is_a_circuit_with_edges(problem: Problem) -> None:
+    search = TimedSearch(Minutes(0.001, 0.3), IntegratedGradients("inputs", 5), clock=Clock(each=100.0))
+    circuit, summary = ended(search.walk(problem))
+    assert circuit.edges
+    assert summary.chosen.faithfulness >= 0.3
+
+
 def test_seconds_that_are_gone_before_are_not_there(problem: Problem) -> None:
     asked = TimedSearch(Minutes(10, 1.0), GreedyPruning(1.0), clock=Clock(each=1.0))
     _, whole = ended(asked.walk(problem))
