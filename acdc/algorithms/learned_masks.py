@@ -35,6 +35,7 @@ TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
 Part = TypeVar("Part", float, Tensor)
 _OPEN = 2.0  # log alpha to begin with: an edge is then kept with a probability of 97%
 _RATE = 0.15
+_LEAST = 60  # steps that there are however short the time is: fewer learn nothing
 _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
 _RANKING, _POINTS = 16, 3
 """Prompts and points of the integrated gradients that name the edges: it does not matter which of many is the last."""
@@ -78,7 +79,7 @@ class LearnedMasks:
     all others that are there, not what removing one costs.
 
     Where ranking and training would take longer than `seconds`, the price rises by time, so that there are fewer
-    steps; an interrupt leaves what is learned by then. A step takes about as much memory as `bytes_per_step` says, and
+    steps, but 60 at least; an interrupt leaves what is learned by then. A step takes about as much memory as `bytes_per_step` says, and
     fewer prompts where that is more than `max_bytes`.
 
     Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
@@ -151,7 +152,7 @@ class LearnedMasks:
         try:
             while done < steps:
                 late = (time.monotonic() - began - ranked) / max(self.seconds - ranked, 1e-3) * steps
-                reached = min(max(done + 1, late), steps)
+                reached = min(max(done + 1, min(late, done + steps / _LEAST)), steps)
                 noise = torch.rand(len(edges), generator=generator).to(device)
                 slope = self._slope(problem, next(batches), indices, log_alpha, noise, self.prices.at(reached) * effect)
                 log_alpha.grad = finite(slope, f"the gradient at masks at step {reached:.0f}")
