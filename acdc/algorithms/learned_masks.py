@@ -79,8 +79,8 @@ class LearnedMasks:
     all others that are there, not what removing one costs.
 
     Where ranking and training would take longer than `seconds`, the price rises by time, so that there are fewer
-    steps, but 60 at least; an interrupt leaves what is learned by then. A step takes about as much memory as `bytes_per_step` says, and
-    fewer prompts where that is more than `max_bytes`.
+    steps, but 60 at least; an interrupt leaves what is learned by then. A step takes about as much memory as
+    `bytes_per_step` says, and fewer prompts where that is more than `max_bytes`.
 
     Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
     numbers; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, for masks over edges, with the problem's metric for
