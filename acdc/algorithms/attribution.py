@@ -20,6 +20,7 @@ from acdc.algorithms.metric_gradient import gradient, require_nonzero
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.batch import Batch
 from acdc.errors import BadSetting
+from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.gradients import Linearisation
 from acdc.problem import Problem
@@ -176,7 +177,11 @@ class _Path:
         """How much better the metric of each prompt is at the clean end than at the ablated one."""
         metric = self.problem.metric
         columns, targets = self.batch.columns(metric)
-        start = Linearisation(self.batch.runs, self._residual(0.0), self.group.stop, columns=columns).logits
+        runs = self.batch.runs
+        if self.group.stop == 1 and self.problem.ablation is Ablation.RESAMPLE:
+            start = runs.none(columns)  # from the corrupt embeddings, all of it is the corrupt run
+        else:
+            start = Linearisation(runs, self._residual(0.0), self.group.stop, columns=columns).logits
         ends = metric(self.batch.targets.reference, self.batch.targets), metric(start, targets)
         clean, ablated = (end.double().cpu() for end in ends)
         return metric.sign * (clean - ablated) / len(self.problem.pairs)

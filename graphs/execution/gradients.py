@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from acdc.graphs.execution.layer import LayerRun
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.long_prompts import KEPT
+from acdc.graphs.model.pull_back import pull_back
 from acdc.graphs.nodes import SLOTS
 
 _WIDENED = 1 << 24
@@ -99,25 +100,13 @@ class Linearisation:
             self._unembedded, self._final, (gradient / self._scale).to(self._unembedded.dtype)
         )
         logits = range(len(graph.receivers) - 1, len(graph.receivers))
-        self._contract(logits, runs.scored(runs.delta), at_final[None, :, None])
+        self._contract(logits, len(graph.senders), runs.scored(runs.delta), at_final[None, :, None])
         flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
         rows = torch.arange(len(runs.scored_positions), device=flowing.device)
         flowing[rows, runs.scored_positions] = at_final
         self._flows: list[Tensor] = []
         while self._steps:
-            layer, attended, computed = self._steps.pop()
-            before = at_heads = flowing
-            if computed is not None and layer.indices.mlp is not None:
-                row = layer.indices.mlp.receiver
-                self._flows.append(flowing)
-                (at_mlp,) = torch.autograd.grad(computed.wrote, computed.residual, flowing)
-                self._contract(range(row, row + 1), runs.delta, at_mlp[None])
-                before = flowing + at_mlp
-                at_heads = flowing if graph.parallel else before
-            self._flows += [at_heads] * graph.n_heads
-            flowing = before
-            if attended is not None:
-                flowing = before + self._pull_back_attention(layer, attended, at_heads)
+            flowing = self._pull_back(*self._steps.pop(), flowing)
         self._flows.append(flowing)
         return self._scores * self._scale
 
@@ -156,32 +145,50 @@ class Linearisation:
                 layer.finish(slot, part, run.geometry, run.scales) for slot, part in zip(SLOTS, made, strict=True)
             )
             gathered = attention.attend(q, k, v, run.geometry)
-        wrote = attention.write(gathered.detach()).sum(0)
+        wrote = torch.einsum("hbpk,hkd->bpd", gathered.detach(), attention.output.weight)
         wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
         return _Attended(residual, made, gathered), wrote + attention.output.bias
 
-    def _pull_back_attention(
-        self, run: LayerRun, attended: _Attended, at_output: Float[Tensor, "batch pos d_model"]
+    def _pull_back(
+        self,
+        run: LayerRun,
+        attended: _Attended | None,
+        computed: _Computed | None,
+        flowing: Float[Tensor, "batch pos d_model"],
     ) -> Float[Tensor, "batch pos d_model"]:
-        """Score the edges into a layer's heads, and return the gradient that flows on through them."""
-        at_heads = at_output if run.scales.heads is None else at_output * run.scales.heads
-        at_gathered = torch.einsum("bpd,hkd->hbpk", at_heads, run.layer.attention.output.weight)
-        through = torch.zeros_like(at_output)
-        gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
-        for slot, at_made in zip(SLOTS, gradients, strict=True):
-            at_read = run.layer.pull_back(slot, attended.residual, at_made)
-            self._contract(run.indices.slots[slot], self.runs.delta, at_read)
-            through = through + at_read.sum(0)
-        return through
+        """Score the edges into a layer, and return the gradient of the residual stream before it."""
+        graph, heads = self.runs.graph, len(SLOTS) * self.runs.graph.n_heads
+        first = run.indices.receivers.start if attended is not None else run.indices.receivers.stop
+        count = heads * (attended is not None) + (computed is not None)
+        at_read = flowing.new_empty(count, *flowing.shape, dtype=self._scores.dtype)
+        before = at_heads = flowing
+        if computed is not None:
+            self._flows.append(flowing)
+            (at_mlp,) = torch.autograd.grad(computed.wrote, computed.residual, flowing)
+            at_read[-1] = at_mlp
+            before = flowing + at_mlp
+            at_heads = flowing if graph.parallel else before
+        self._flows += [at_heads] * graph.n_heads
+        if attended is not None:
+            at_output = at_heads if run.scales.heads is None else at_heads * run.scales.heads
+            at_gathered = torch.einsum("bpd,hkd->hbpk", at_output, run.layer.attention.output.weight)
+            gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
+            pull_back(run.layer.attention, attended.residual, attended.made, gradients, at_read[:heads])
+            before = before + at_read[:heads].sum(0).to(before.dtype)
+        reads = run.indices.reads if run.indices.mlp is None else run.indices.mlp.reads
+        self._contract(range(first, first + count), reads, self.runs.delta, at_read)
+        self._scores[run.indices.receivers.start : run.indices.receivers.stop, run.indices.reads :] = 0
+        return before
 
     def _contract(
         self,
         receivers: range,
+        reads: int,
         delta: Float[Tensor, "sender batch pos d_model"],
         gradients: Float[Tensor, "receiver batch pos d_model"],
     ) -> None:
-        graph = self.runs.graph
-        wanted = range(self._senders.start, min(self._senders.stop, graph.reads(graph.receivers[receivers.start])))
+        """Score the edges from the first `reads` senders into receivers that have these gradients."""
+        wanted = range(self._senders.start, min(self._senders.stop, reads))
         slopes = gradients.flatten(1).to(self._scores.dtype)
         at_once = len(wanted) if delta.dtype == slopes.dtype else max(1, _WIDENED // delta[0].numel())
         for start in range(wanted.start, wanted.stop, max(1, at_once)):

@@ -126,6 +126,11 @@ class Runs:
         final = self.scored(self.clean_residual(len(self.graph.senders)))
         return self.model.unembedding(final.squeeze(-2), columns)
 
+    def none(self, columns: Int[Tensor, "batch column"] | None = None) -> Float[Tensor, "batch column"]:
+        """The logits of the circuit without edges at the scored positions, of these columns or of all."""
+        final = self.scored(self.ablated.residuals[len(self.graph.senders)])
+        return self.model.unembedding(final.squeeze(-2), columns)
+
 
 def prepare(
     model: Model,

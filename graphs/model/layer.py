@@ -77,15 +77,6 @@ class Layer:
         q, k, v = (self.finish(slot, made[slot], geometry, inside) for slot in SLOTS)
         return self.heads(q, k, v, geometry), inside
 
-    def pull_back(
-        self,
-        slot: Slot,
-        residual: Float[Tensor, "*batch d_model"],
-        gradient: Float[Tensor, "head *batch d_head"],
-    ) -> Float[Tensor, "head *batch d_model"]:
-        """The gradient at the residual stream that all heads read, given that at the linear projection of a slot."""
-        return self.attention.norm.pull_back(residual, self.projection(slot).pull_back(gradient))
-
     def projection(self, slot: Slot) -> Projection:
         """That of the slot."""
         match slot:

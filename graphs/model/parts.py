@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from typing_extensions import assert_never
 
 from acdc.graphs.long_prompts import SCORES
 from acdc.graphs.model.geometry import Geometry
@@ -46,26 +45,6 @@ class Norm:
                 return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
             case "rms":
                 return x * self.scale(x)
-
-    def pull_back(
-        self, x: Float[Tensor, "*#batch d"], gradient: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch d"]:
-        """The gradient at x of what has this gradient at the norm of x."""
-        dtype, x, at_normed = gradient.dtype, _wide(x), _wide(gradient)
-        at_normed = at_normed if self.weight is None else at_normed * self.weight
-        match self.kind:
-            case "none":
-                return gradient
-            case "layer":
-                centred, mean = x - x.mean(-1, keepdim=True), at_normed.mean(-1, keepdim=True)
-            case "rms":
-                centred, mean = x, torch.zeros_like(at_normed[..., :1])
-            case _:
-                assert_never(self.kind)
-        inverse = torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.eps)
-        normed = centred * inverse
-        radial = normed * (at_normed * normed).mean(-1, keepdim=True)
-        return ((at_normed - radial - mean) * inverse).to(dtype)
 
     def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """What an RMSNorm multiplies x by, its weight included."""
@@ -179,11 +158,6 @@ class Projection:
             gain = self.norm.gain[every // self.shared]
             made = made * gain.view(len(gain), *[1] * (made.ndim - 2), -1)
         return made if self.clip is None else made.clamp(-self.clip, self.clip)
-
-    def pull_back(self, gradient: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "head *batch pos d_model"]:
-        """The gradient at each head's normed input of what has this gradient at `linear` of it."""
-        flat = gradient.reshape(len(self.weight), -1, gradient.shape[-1])
-        return torch.bmm(flat, self.weight.transpose(1, 2)).view(*gradient.shape[:-1], self.weight.shape[1])
 
 
 @dataclass(frozen=True)
