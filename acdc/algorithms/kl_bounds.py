@@ -1,26 +1,32 @@
-r"""Bounds on KL without the vocabulary: most removals are decided before 50,000 logits are worth computing.
+r"""Bounds on KL from a part of the vocabulary: most removals are decided before 50,000 logits are worth computing.
 
-Let x be the normed final residual, logits W x + b, and q(x) the next-token distribution. As a function of x, KL(p || q)
-has the gradient W^T (q - p), and a Hessian that is the covariance of W's rows w under q(x). Let a be an anchor, |x - a|
-at most R, u a unit vector, and r the greatest distance of a row from the rows' mean c.
+Let x be the normed final residual, logits W x + b, q(x) the next-token distribution, c the mean of W's rows, and r the
+greatest distance of a row from it. Let a be an anchor: a state all of whose logits are known, and K the tokens that are
+likeliest there. Between states s and t,
 
-1. Var(u.w) under q(x) is at most E|w - c|^2 <= r^2.
-2. No probability is more than exp(2 r R) times what it is at a: up to one constant for all, a logit differs from a's by
-   (w - c).(x - a), which is within r R, and so does the logarithm of the sum of their exponentials.
-3. A variance is at most the mean square about any point. So Var(u.w) under q(x) is at most exp(2 r R) times the sum
-   over rows of q(a) (u.(w - m))^2, whatever m: m the mean under q(a), as computed; m the likeliest row, for which only
-   the others count; and m = c, where the sum is at most max q(a) times the greatest eigenvalue of S, the sum of
-   (w - c)(w - c)^T. The least of these and of 1 is the `bend`.
-4. So from state s to state t, both within R of a, KL rises at most by gradient(a).(t - s) + bend |t - s| R.
+    KL(p || q(t)) - KL(p || q(s)) = log Z(t) - log Z(s) - (sum over tokens of p (w - c)) . (t - s),
 
-Nothing here is a difference of near equals that rounding could turn into 0: the second sum is one of positive terms, in
-float64 and with what underflows counted as `_LEAST`, so that it stays right where q(a) is one-hot to any precision; the
-exponential is added to logarithms before the least is taken, so that nothing is 0 times infinity; and q - p is
-subtracted in float64. What rounding may amount to is added: in the anchor's gradient, and in both KLs that measuring
-would give, whose logits are off by `_logit_error` (Higham and Mary 2019, theorem 3.1, four times over). A removal is
-decided unmeasured only if with all this its cost is below the threshold; whatever is not surely below, NaN and infinity
-included, is measured. In half precision the logits' rounding alone exceeds what is to be told apart, so that there
-everything is measured.
+where Z(x) is the sum over tokens of q(a) exp((w - c).(x - a)). The sum over K is worked out for s and t. The rest's
+sum R(s) is at most R(a) exp(r |s - a|). Let m be a bound on the rest's sum of q(a) (u.(w - c))^2 for any unit vector u,
+such as the sum of q(a) |w - c|^2, or max q(a) times the greatest eigenvalue of the sum of (w - c)(w - c)^T. As
+(exp(y) - 1 - y) / y^2 grows with y, R(s) is also at most
+
+    R(a) + sqrt(R(a) m) |s - a| + m (exp(r |s - a|) - 1 - r |s - a|) / r^2.
+
+And R(t) is at most R(s) exp(r |t - s|). So
+
+    Z(t) / Z(s) <= (K(t) + R(s) exp(r |t - s|)) / (K(s) + R(s)),
+
+which is greatest at R(s) = 0 or where R(s) is. The tokens furthest from c are in K, so that r, which is needed of the
+rest only, is small. Sums of exponentials are added up as logarithms in float64, so that nothing overflows.
+
+What rounding may amount to is added. A computed logit is off by `_error_per_length` times the length of its row at most
+(Higham and Mary 2019, theorem 3.1, four times over). That moves log Z(t) - log Z(s) by it times |q(t) - q(s)|, in the
+sum of absolute values, and each of the KLs that measuring would give by it times |q - p|. Such a sum changes between
+two states by no more than 2 tanh(r |t - s| / 2), with r of all rows: no logit, less c's, moves by more than r |t - s|.
+A removal is decided unmeasured only if with all this its cost is below the threshold; whatever is not surely below, NaN
+and infinity included, is measured. In half precision the logits' rounding alone exceeds what is to be told apart, so
+that there everything is measured.
 """
 
 from __future__ import annotations
@@ -38,21 +44,40 @@ from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence, Targets
 
 _LEAST = 1e-300  # no probability counts as less, in a bound from above; float64 has such numbers in full precision
-_ROWS = 1024  # of the unembedding in one sum; a sum of n terms is off by n roundings of their magnitude at most
+_ROWS = 4096  # of the unembedding in float64 at a time
+_NUMBERS, _FEWEST, _FAR = 1 << 23, 16, 256
+"""How many numbers the rows of the likeliest tokens are at most, in all prompts; of how many tokens at least; and how
+many of these are the ones furthest from the mean row, at most a quarter."""
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """All but the likeliest tokens at an anchor: the logarithm of their probability, m and r as above."""
+
+    log_size: Float[Tensor, " batch"]
+    moment: Float[Tensor, " batch"]
+    reach: float
+
+    def log_most(self, moved: Float[Tensor, "state batch"]) -> Float[Tensor, "state batch"]:
+        """The logarithm of what R is at most at states so far from the anchor."""
+        most, size = self.reach * moved, self.log_size.exp()
+        curved = torch.where(most > 1e-3, (most.expm1() - most) / most.square().clamp(min=_LEAST), 0.501)
+        sum_of_all = size + (size * self.moment).sqrt() * moved + self.moment * moved.square() * curved
+        return torch.minimum(self.log_size + most, sum_of_all.log())
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A normed final residual that bounds are taken around, and what is known there of each prompt.
+    """A normed final residual whose logits are all known, and the tokens that are likeliest there, by prompt.
 
-    `slope` is the gradient of KL and `slope_error` how far it may be off; `log_bend` bounds the variance at the anchor
-    itself; `apart` is the sum of |q - p|, `kl` the KL, in nats.
+    `rows` are these tokens' of the unembedding and `log_shares` the logarithms of their probabilities; `apart` is the
+    sum over tokens of |q - p| times the length of the token's row, `kl` the KL, in nats.
     """
 
     at: Float[Tensor, "batch d_model"]
-    slope: Float[Tensor, "batch d_model"]
-    slope_error: Float[Tensor, " batch"]
-    log_bend: Float[Tensor, " batch"]
+    rows: Float[Tensor, "batch likely d_model"]
+    log_shares: Float[Tensor, "batch likely"]
+    rest: _Rest
     apart: Float[Tensor, " batch"]
     kl: Float[Tensor, " batch"]
 
@@ -66,6 +91,7 @@ class KLScreen:
         log_p = targets.reference.double().log_softmax(-1)
         self._p = log_p.exp()
         self._certainty = torch.where(self._p > 0, self._p * log_p, 0.0).sum(-1)  # of p, the negative entropy
+        self._expected = self._weighted(self._p)  # the mean row under p, less c
         self._shares = targets.shares
         self._rounding = torch.finfo(unembedding.weight.dtype).eps / 2
 
@@ -78,22 +104,23 @@ class KLScreen:
 
     def anchor(self, residual: Float[Tensor, "batch d_model"], logits: Float[Tensor, "batch vocab"]) -> Anchor:
         """The anchor at this final residual, whose logits these are."""
-        spread = self._unembedding.spread
-        at = self._unembedding.norm(residual).double()
-        top, likeliest = logits.max(-1, keepdim=True)
-        below_top = logits.double() - top.double()
-        q = below_top.exp()  # the one exponential of the whole vocabulary; all else is sums
-        size = q.sum(-1, keepdim=True)
-        q /= size
-        difference = q - self._p
-        mean, slope = self._sums(torch.stack((q, difference)), spread)
-        apart = difference.abs().sum(-1)
-        kl = self._certainty - (self._p * below_top).sum(-1) + size.squeeze(-1).log()
-        logit_error = self._logit_error(at.norm(dim=-1), spread)
-        log_bend = self._log_bend(q, likeliest, mean, spread) + 2 * logit_error
-        product_error = _ROWS * self._rounding * apart * spread.longest
-        slope_error = torch.expm1(2 * logit_error) * (log_bend / 2).exp() + product_error
-        return Anchor(at, slope, slope_error, log_bend, apart, kl)
+        at, spread = self._unembedding.norm(residual).double(), self._unembedding.spread
+        vocabulary = logits.shape[1]
+        count = min(vocabulary, max(_FEWEST, _NUMBERS // at.numel()))
+        far = min(count // 4, _FAR)
+        chosen = logits.index_fill(-1, spread.farthest[:far], math.inf)
+        likely: Int[Tensor, "batch likely"] = chosen.topk(count).indices
+        log_q = logits.double().log_softmax(-1)
+        q = log_q.exp()
+        kl = self._certainty - torch.einsum("bv,bv->b", self._p, log_q)
+        log_shares = log_q.gather(-1, likely)
+        apart = torch.sub(q, self._p, out=log_q).abs_() @ spread.lengths
+        others = q.scatter_(-1, likely, 0.0)
+        reach = float(spread.distances[spread.farthest[far]]) if far < vocabulary else 0.0
+        least = vocabulary * _LEAST * max(1.0, reach**2) if count < vocabulary else 0.0
+        moment = torch.minimum(others @ spread.distances.square(), others.amax(-1) * spread.widest) + least
+        rest = _Rest((others.sum(-1) + least).log(), moment, reach)
+        return Anchor(at, self._unembedding.weight[likely], log_shares, rest, apart, kl)
 
     def bounds(
         self,
@@ -106,49 +133,48 @@ class KLScreen:
         The first rises from `now`.
         """
         spread = self._unembedding.spread
-        moved = self._unembedding.norm(torch.cat((now[None], residuals))).double() - anchor.at
-        steps, distance = torch.diff(moved, dim=0), moved.norm(dim=-1)
-        farthest, length = torch.maximum(distance[1:], distance[:-1]), steps.norm(dim=-1)
-        log_bend = (anchor.log_bend + 2 * spread.reach * farthest).clamp(max=2 * math.log(spread.reach))
-        bend = log_bend.exp()
-        rise = (steps * anchor.slope).sum(-1) + (anchor.slope_error + bend * farthest) * length
-        # along the way |q - p|_1 changes by a standard deviation per unit at most
-        apart = (anchor.apart + bend.sqrt() * farthest).clamp(max=2)
-        off = self._logit_error(anchor.at.norm(dim=-1) + farthest, spread)
+        normed = self._unembedding.norm(torch.cat((now[None], residuals))).double()
+        moved = normed - anchor.at
+        steps = torch.diff(moved, dim=0)
+        reach, drift = spread.reach * steps.norm(dim=-1), spread.reach * moved.norm(dim=-1)
+        log_likely = self._log_likely(anchor, moved, spread)
+        log_rest = anchor.rest.log_most(moved[:-1].norm(dim=-1))
+        step_of_rest = anchor.rest.reach * steps.norm(dim=-1)
+        ratio = torch.maximum(
+            log_likely[1:] - log_likely[:-1],
+            torch.logaddexp(log_likely[1:], log_rest + step_of_rest) - torch.logaddexp(log_likely[:-1], log_rest),
+        )
+        rise = ratio - (steps * self._expected).sum(-1)
+        # rounding: of the bound itself, which logits at the anchor and products with the rows go into, and of measuring
+        per_length = self._error_per_length(normed.norm(dim=-1))
+        changed, drifted = (2 * spread.longest * torch.tanh(each / 2) for each in (reach, drift))
+        products = self._error_per_length(moved.norm(dim=-1)) + 2 * self._rounding * moved.norm(dim=-1)
+        off = self._error_per_length(anchor.at.norm(dim=-1)) * changed
+        off = 2 * (off + spread.longest * (products[1:] + products[:-1]))
+        apart = anchor.apart + drifted
+        both = per_length * apart + (per_length * spread.longest).square() / 2
         size = 2 * math.log(self._p.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
-        noise = 2 * (off * apart + off.square() / 2 + 4 * self._rounding * size)
-        most = rise + noise
+        noise = both[1:] + both[:-1] + 8 * self._rounding * size
+        most = rise + off + noise
         total: Tensor = (most if self._shares is None else most * self._shares.to(most)).sum(-1)
         return total.cpu()
 
-    def _log_bend(
-        self,
-        q: Float[Tensor, "batch vocab"],
-        likeliest: Int[Tensor, "batch 1"],
-        mean: Float[Tensor, "batch d_model"],
-        spread: RowSpread,
-    ) -> Float[Tensor, " batch"]:
-        """The logarithm of the least of the three bounds on the variance at the anchor; `mean` is that of w - c."""
-        powers = torch.stack((torch.ones_like(spread.distances), spread.distances, spread.distances.square()), dim=1)
-        top, its_distance = q.gather(-1, likeliest), spread.distances[likeliest.squeeze(-1)]
-        others = q.scatter(-1, likeliest, 0.0) @ powers
-        squares = others[:, 2] + top.squeeze(-1) * its_distance.square()
-        about_row = others[:, 2] + 2 * others[:, 1] * its_distance + others[:, 0] * its_distance.square()
-        about_row += q.shape[-1] * _LEAST * (2 * spread.reach) ** 2
-        error = 2 * _ROWS * self._rounding * spread.longest * mean.norm(dim=-1) + 1e-12 * spread.reach**2
-        about_mean = (squares - mean.square().sum(-1)).clamp(min=0) + error
-        about_centre = top.squeeze(-1) * spread.widest
-        return torch.minimum(torch.minimum(about_row, about_mean), about_centre).log()
+    def _log_likely(
+        self, anchor: Anchor, moved: Float[Tensor, "state batch d_model"], spread: RowSpread
+    ) -> Float[Tensor, "state batch"]:
+        """The logarithm of the sum over the likeliest tokens of q(a) exp((w - c).(x - a))."""
+        products = torch.bmm(moved.transpose(0, 1).to(anchor.rows.dtype), anchor.rows.transpose(1, 2)).transpose(0, 1)
+        sums = (products.double() + anchor.log_shares).logsumexp(-1)
+        return sums - moved @ spread.centre
 
-    def _sums(self, weights: Float[Tensor, "two batch vocab"], spread: RowSpread) -> Float[Tensor, "two batch d_model"]:
-        """The rows of the unembedding about their mean, summed with these weights, added up in float64."""
-        rows = self._unembedding.weight
-        total = weights.new_zeros(*weights.shape[:-1], rows.shape[-1])
-        for start in range(0, len(rows), _ROWS):
+    def _weighted(self, weights: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch d_model"]:
+        """The rows of the unembedding, less their mean, summed with these weights in float64."""
+        total = weights.new_zeros(len(weights), self._unembedding.weight.shape[1])
+        for start in range(0, weights.shape[1], _ROWS):
             some = slice(start, start + _ROWS)
-            total += (weights[..., some].to(rows.dtype) @ rows[some]).double()
-        return total - weights.sum(-1, keepdim=True) * spread.centre
+            total += weights[:, some] @ self._unembedding.weight[some].double()
+        return total - weights.sum(-1, keepdim=True) * self._unembedding.spread.centre
 
-    def _logit_error(self, size: Float[Tensor, "*trial batch"], spread: RowSpread) -> Float[Tensor, "*trial batch"]:
-        """How far rounding takes a computed logit from the true one, where the normed residual is of this length."""
-        return 4 * math.sqrt(len(spread.centre)) * self._rounding * spread.longest * size
+    def _error_per_length(self, size: Float[Tensor, "*state batch"]) -> Float[Tensor, "*state batch"]:
+        """How far rounding takes a logit from the true one, by the length of its row; `size` is the other factor's."""
+        return 4 * math.sqrt(len(self._unembedding.spread.centre)) * self._rounding * size

@@ -17,6 +17,7 @@ from acdc.problem import Problem
 
 _CACHE = 1 << 23
 _MOST = 256
+_NEAR = 4.0  # so many times what is allowed, a bound from a nearer anchor may be below it
 
 
 class Trials:
@@ -41,7 +42,6 @@ class Trials:
             columns, targets = batch.columns(problem.metric)
             self._executors.append(IncrementalExecutor(batch.runs, columns, kept, decided))
             self._targets.append(targets)
-        self._residuals: list[Float[Tensor, "trial _ _"]] = []
         self._now: float | None = None
         self._screens = [
             KLScreen(problem.model.unembedding, targets) for targets in self._targets if KLScreen.suits(problem)
@@ -58,7 +58,6 @@ class Trials:
         """Put a receiver on trial; False if its node reaches nothing, and then its edges are gone."""
         reaching = [executor.begin(receiver) for executor in self._executors]  # each must, whatever the others say
         self._now = None
-        self._anchors = []
         return all(reaching)
 
     @property
@@ -135,35 +134,54 @@ class Trials:
         return (before - values) * self._problem.metric.sign
 
     def _screened(self, receiver: Receiver, senders: Sequence[int], enough: float) -> Float[Tensor, " trial"]:
-        """Costs in KL, measured only where their bounds leave open whether they are below `enough`."""
-        residuals = [executor.try_residuals(receiver, senders) for executor in self._executors]
-        if not self._anchors:
-            self._anchors = [
-                screen.anchor(executor.residual, executor.logits)
-                for screen, executor in zip(self._screens, self._executors, strict=True)
-            ]
-        bounds = [
-            screen.bounds(anchor, executor.residual, rows)
-            for screen, anchor, executor, rows in zip(
-                self._screens, self._anchors, self._executors, residuals, strict=True
-            )
+        """Costs in KL, measured only where their bounds leave open whether they are below `enough`.
+
+        Where a bound is not far above that, an anchor at the state before is tried first.
+        """
+        states = [
+            torch.cat((executor.residual[None], executor.try_residuals(receiver, senders)))
+            for executor in self._executors
         ]
-        costs = torch.stack(bounds).sum(0) / len(self._problem.pairs)
-        values = self._values = torch.full_like(costs, math.nan)
-        unsure = (~(costs < enough)).nonzero().squeeze(1).tolist()  # a bound that is not a number decides nothing
-        count = 1  # at first, for what comes after a rejection is measured in vain
-        while unsure:
-            few, unsure, count = unsure[:count], unsure[count:], 4 * count
-            needed = [row for row in sorted({*few, *(row - 1 for row in few if row)}) if values[row].isnan()]
-            logits = [executor.unembed(rows[needed]) for executor, rows in zip(self._executors, residuals, strict=True)]
-            values[needed] = self._mean(logits)
-            for row in few:
-                costs[row] = values[row] - (values[row - 1] if row else self.now)
+        values = torch.full((len(senders) + 1,), math.nan, dtype=torch.float64)
+        self._values = values[1:]
+        costs = self._bounds(states) if self._anchors else torch.full_like(self._values, math.inf)
+        anchored = None  # at which of the states
+        while len(unsure := (~(costs < enough)).nonzero()):  # a bound that is not a number decides nothing
+            row = int(unsure[0])
+            near = anchored != row and costs[row] < _NEAR * enough
+            anchored = row if near else row + 1
+            needed = [number for number in sorted({row, anchored}) if values[number].isnan()]
+            values[needed] = self._anchor(states, needed)
+            if not near:
+                costs[row] = values[row + 1] - values[row]
                 if not costs[row] < enough:
                     costs[row + 1 :] = math.inf
-                    return costs
-            self._anchors = []  # too far away to tell
+                    break
+            costs[anchored:] = self._bounds([state[anchored:] for state in states])
         return costs
+
+    def _anchor(
+        self, states: list[Float[Tensor, "state _ d_model"]], numbers: Sequence[int]
+    ) -> Float[Tensor, " measured"]:
+        """Measure states, the first of all being the circuit of the moment, and anchor the bounds at the last one."""
+        parts = zip(self._executors, states, strict=True)
+        if list(numbers) == [0]:
+            logits = [executor.logits[None] for executor in self._executors]
+        else:
+            logits = [executor.unembed(state[list(numbers)]) for executor, state in parts]
+        self._anchors = [
+            screen.anchor(state[numbers[-1]], here[-1])
+            for screen, state, here in zip(self._screens, states, logits, strict=True)
+        ]
+        return self._mean(logits)
+
+    def _bounds(self, states: list[Float[Tensor, "state _ d_model"]]) -> Float[Tensor, " trial"]:
+        """By how much KL rises at most from each of these states to the next."""
+        if len(states[0]) == 1:
+            return torch.empty(0, dtype=torch.float64)
+        parts = zip(self._screens, self._anchors, states, strict=True)
+        bounds = [screen.bounds(anchor, state[0], state[1:]) for screen, anchor, state in parts]
+        return torch.stack(bounds).sum(0) / len(self._problem.pairs)
 
     def _mean(self, logits: list[Float[Tensor, "trial _ _"]]) -> Float[Tensor, " trial"]:
         """The mean metric over all prompts, added up in float64 so that it does not depend on the batches."""

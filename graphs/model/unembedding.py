@@ -12,22 +12,22 @@ from torch import Tensor
 
 from acdc.graphs.model.parts import Norm
 
-_ROWS = 1024  # of the unembedding in one sum
+_ROWS = 1024  # of the unembedding in float64 at a time
+_FEW = 64
 
 
 @dataclass(frozen=True)
 class RowSpread:
-    """How the rows of an unembedding lie about their mean, `centre`.
+    """How the rows of an unembedding lie about their mean, `centre`; in float64.
 
-    `distances` are the rows' from it and `reach` the greatest of them; `longest` is the greatest norm of a row, and
-    `widest` bounds the greatest eigenvalue of the sum of the outer products of rows less `centre`. In float64; `reach`
-    and `widest` are never 0, so that they have logarithms.
+    `distances` are the rows' from it and `farthest` the rows by falling distance; `lengths` are the rows' own, and
+    `widest` bounds the greatest eigenvalue of the sum of the outer products of rows less `centre`.
     """
 
     centre: Float[Tensor, " d_model"]
     distances: Float[Tensor, " vocab"]
-    reach: float
-    longest: float
+    farthest: Int[Tensor, " vocab"]
+    lengths: Float[Tensor, " vocab"]
     widest: float
 
     @classmethod
@@ -35,19 +35,29 @@ class RowSpread:
         """That of these rows."""
         centre = weight.mean(0, dtype=torch.float64)
         products = torch.zeros(2 * weight.shape[1:], dtype=torch.float64, device=weight.device)
-        distances, longest = [], 0.0
+        distances, lengths = [], []
         for rows in torch.split(weight, _ROWS):
             exact = rows.double()
             centred = exact - centre
             distances.append(centred.norm(dim=1))
-            longest = max(longest, float(exact.norm(dim=1).max()))
+            lengths.append(exact.norm(dim=1))
             single = centred.float()
             products += (single.T @ single).double()
         # a sum of n products in float32 is off by n roundings of their magnitude at most (Higham 2002, section 3.1)
         off = (_ROWS + 2) * torch.finfo(torch.float32).eps * float(products.trace())
         widest = float(torch.linalg.eigvalsh(products)[-1]) + off if products.isfinite().all() else torch.inf
-        reach, least = max(float(part.max()) for part in distances), torch.finfo(torch.float64).tiny
-        return cls(centre, torch.cat(distances), max(reach, least), longest, max(widest, least))
+        far = torch.cat(distances)
+        return cls(centre, far, far.argsort(descending=True), torch.cat(lengths), widest)
+
+    @property
+    def reach(self) -> float:
+        """The greatest distance of a row from `centre`."""
+        return float(self.distances[self.farthest[0]])
+
+    @property
+    def longest(self) -> float:
+        """The greatest length of a row."""
+        return float(self.lengths.max())
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,16 @@ class Unembedding:
         """The logits of the whole vocabulary, or only of each prompt's own `columns`."""
         normed = self.norm(residual)
         if columns is None:
-            logits = F.linear(normed, self.weight, self.bias)
+            logits = self._of_all(normed)
         else:
             logits = torch.einsum("...pd,pcd->...pc", normed, self.weight[columns])
             logits = logits if self.bias is None else logits + self.bias[columns]
         return logits if self.soft_cap is None else self.soft_cap * torch.tanh(logits / self.soft_cap)
+
+    def _of_all(self, normed: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
+        rows = normed[..., 0].numel()
+        if rows > _FEW or normed.device.type != "cpu":
+            return F.linear(normed, self.weight, self.bias)
+        flat = (self.weight @ normed.reshape(rows, -1).T).T.contiguous()  # half the time, where there are few
+        logits = flat if self.bias is None else flat + self.bias
+        return logits.view(*normed.shape[:-1], -1)
