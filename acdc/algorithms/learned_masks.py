@@ -37,6 +37,9 @@ _OPEN = 2.0  # log alpha to begin with: an edge is then kept with a probability 
 _RATE = 0.15
 _LEAST = 60  # steps that there are however short the time is: fewer learn nothing
 _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
+_FEWEST, _PER_EDGE = 800, 7
+"""How short a shortlist is made at most, and how many edges are on it for each of the circuit that is asked for."""
+_RANKINGS = 40  # so many times as long as the ranking is about what a training on 4,000 edges takes
 _RANKING, _POINTS = 16, 3
 """Prompts and points of the integrated gradients that name the edges: it does not matter which of many is the last."""
 
@@ -79,8 +82,8 @@ class LearnedMasks:
     all others that are there, not what removing one costs.
 
     Where ranking and training would take longer than `seconds`, the price rises by time, so that there are fewer
-    steps, but 60 at least; an interrupt leaves what is learned by then. A step takes about as much memory as
-    `bytes_per_step` says, and fewer prompts where that is more than `max_bytes`.
+    steps, but 60 at least, and the shortlist is shorter, as for `up_to`; an interrupt leaves what is learned by then.
+    A step takes about as much memory as `bytes_per_step` says, and fewer prompts where that is more than `max_bytes`.
 
     Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
     numbers; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, for masks over edges, with the problem's metric for
@@ -102,6 +105,29 @@ class LearnedMasks:
                 "wanted positive numbers"
             )
 
+    def up_to(self, edges: int) -> LearnedMasks:
+        """The same for circuits of at most so many edges.
+
+        On the shortlist are seven times as many, 800 at least; as many fewer as these are, as much higher is the first
+        price, and steps are fewer too: small circuits come out as good, in a part of the time.
+        """
+        return self._on(max(_FEWEST, _PER_EDGE * edges))
+
+    def _on(self, shortlist: int) -> LearnedMasks:
+        if shortlist >= self.shortlist:
+            return self
+        part, prices = shortlist / self.shortlist, self.prices
+        first = min(4 / 3 * prices.first / part, prices.last)
+        steps = min(prices.steps, max(_LEAST, round(prices.steps * part**0.7)))
+        return replace(self, shortlist=shortlist, prices=replace(prices, first=first, steps=steps))
+
+    def _in_time(self, ranked: float) -> LearnedMasks:
+        """The same on as many edges as the time allows that is left after a ranking of so many seconds."""
+        if math.isinf(self.seconds):
+            return self
+        part = max(0.0, self.seconds - ranked) / (_RANKINGS * max(ranked, 1e-3))
+        return self._on(max(_FEWEST, int(min(part, 1.0) * self.shortlist)))
+
     def walk(self, problem: Problem) -> Generator[ScoringStep, None, Circuit]:
         """The whole graph with a score for every edge, ranking and training step by step.
 
@@ -118,12 +144,13 @@ class LearnedMasks:
         if many:
             few.release()
         ranked = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
-        edges = Circuit(problem.graph, frozenset(ranked[: self.shortlist])).pruned().ordered()
+        chosen = self._in_time(time.monotonic() - began)
+        edges = Circuit(problem.graph, frozenset(ranked[: chosen.shortlist])).pruned().ordered()
         with freed_memory_kept():
-            training = self._train(problem, edges, abs(full - none), began)
+            training = chosen._train(problem, edges, abs(full - none), began)
             steps = translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total))
             closed, whole = yield from steps
-        first = self.prices.first * abs(full - none)
+        first = chosen.prices.first * abs(full - none)
         largest = max(abs(scored.scores[edge]) for edge in ranked) or 1.0
         scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
         for edge, number in problem.graph.edge_indices.items():

@@ -26,6 +26,7 @@ PROMPTS_PER_STEP = 4
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
+_SHORTLIST, _FEWEST, _PER_EDGE = 4_000, 800, 7
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
 
 
@@ -45,9 +46,9 @@ class Work:
 def work_of(method: Method, goal: Goal, operations: Operations, metric: str) -> Work:
     """The work of a method for a goal, measured by a metric of that name; for minutes, until it ends by itself."""
     graph = operations.shape.graph
-    ranking = _scoring(method, operations)
+    ranking = _scoring(method, goal, operations)
     if not method.entry.prunes:
-        return Work(0, _pieces(method, operations), ranking + _sizing(goal, operations), _SCORED)
+        return Work(0, _pieces(method, goal, operations), ranking + _sizing(goal, operations), _SCORED)
     falling = _thresholds(goal, EFFECTS[metric], graph)
     runs = [_run(method, threshold, operations) for threshold in falling]
     met = expected(graph, falling[-1], shortlist=method.name == "shortlist")
@@ -56,7 +57,7 @@ def work_of(method: Method, goal: Goal, operations: Operations, metric: str) -> 
 
 def runs_in(seconds: float, method: Method, operations: Operations, speed: float) -> int:
     """How many pruning runs at falling thresholds fit into so many seconds, once the edges are ranked; one at least."""
-    left = seconds - (_scoring(method, operations) + _SIZINGS * operations.measuring(3_000)) / speed
+    left = seconds - (_scoring(method, Minutes(), operations) + _SIZINGS * operations.measuring(3_000)) / speed
     threshold, count = _FIRST, 0
     while threshold > _FIRST / _FALL**6:
         left -= _run(method, threshold, operations) / speed
@@ -99,7 +100,7 @@ def _thresholds(goal: Goal, effect: float, graph: ComputationalGraph) -> list[fl
     return [0.5 / 2**number for number in range(halvings)] + [last] * _REFINEMENTS
 
 
-def _scoring(method: Method, operations: Operations) -> float:
+def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
     """The scores of all edges, or the ranking that pruning begins with."""
     graph = operations.shape.graph
     match method.name:
@@ -108,16 +109,17 @@ def _scoring(method: Method, operations: Operations) -> float:
         case "eap-ig" | "shortlist" | "eap+acdc":
             return operations.forward + method.steps * operations.gradient
         case "eap-ig-activations":  # in the mean, half of the layers come after what moves
-            return _pieces(method, operations) * operations.gradient / 2
+            return _pieces(method, goal, operations) * operations.gradient / 2
         case "exact":
             return graph.n_edges * _ALONE * operations.forward
         case "masks":
-            steps, prompts, gradients, edges, runs = _SETTINGS
+            _, prompts, gradients, edges, runs = _SETTINGS
+            steps, shorter = _steps(goal)
             part = min(1.0, prompts / max(1, operations.rows))
             ranking = min(1.0, _RANKING / max(1, operations.rows)) * (
                 operations.forward + gradients * operations.gradient
             )
-            return ranking + steps * runs * part * operations.measuring(min(edges, graph.n_edges))
+            return ranking + steps * runs * part * operations.measuring(min(shorter * edges, graph.n_edges))
         case "information-flow":
             return 3 * operations.forward
         case "acdc" | "random":
@@ -126,7 +128,13 @@ def _scoring(method: Method, operations: Operations) -> float:
             raise AssertionError(f"what {method.name} costs is not said here")
 
 
-def _pieces(method: Method, operations: Operations) -> int:
+def _steps(goal: Goal) -> tuple[int, float]:
+    """The steps of learned masks, and by how much their shortlist is shorter for a goal."""
+    part = min(1.0, max(_FEWEST, _PER_EDGE * goal.count) / _SHORTLIST) if isinstance(goal, Edges) else 1.0
+    return round(_SETTINGS[0] * part**0.7), part
+
+
+def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
     """The pieces of work of a scoring on one batch of prompts, as they are counted while it runs."""
     graph = operations.shape.graph
     match method.name:
@@ -138,7 +146,7 @@ def _pieces(method: Method, operations: Operations) -> int:
         case "exact":
             return graph.n_edges
         case "masks":
-            return _SETTINGS[0] + _SETTINGS[2]
+            return _steps(goal)[0] + _SETTINGS[2]
         case "eap" | "hisp" | "information-flow" | "random" | "acdc" | "eap+acdc" | "shortlist":
             return 1
         case _:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer
 from acdc.discovery.pruning_runs import Pruning, prunes
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule
 from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.discovery.timed_search import TimedSearch
-from acdc.settings import Goal, Method, Minutes
+from acdc.settings import Edges, Goal, Method, Minutes
 
 
 def algorithm_of(method: Method, seed: int = 0) -> Pruning | AbstractScorer:
@@ -29,6 +30,8 @@ def search(
     `spent` are the seconds that are gone already, of a goal that has so many.
     """
     algorithm = algorithm_of(method, seed)
+    if isinstance(goal, Edges) and isinstance(algorithm, LearnedMasks):
+        algorithm = algorithm.up_to(goal.count)
     if isinstance(goal, Minutes):
         return TimedSearch(goal, algorithm, Rule(method.select), spent)
     if prunes(algorithm):

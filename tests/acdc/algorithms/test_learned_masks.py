@@ -170,3 +170,20 @@ def test_it_tells_of_every_step_however_few_prompts_fit(measurable: Problem, cra
     ranking = len(told) - 7
     assert ranking > 0
     assert told == [ScoringStep(done, ranking + 7) for done in range(1, ranking + 8)]
+
+
+def test_for_fewer_edges_the_shortlist_is_shorter_and_the_first_price_higher() -> None:
+    masks, small, larger = LearnedMasks(), LearnedMasks().up_to(50), LearnedMasks().up_to(300)
+    assert small == LearnedMasks().up_to(1), "800 at least"
+    assert small.shortlist == 800 < larger.shortlist == 2100 < masks.shortlist
+    assert masks.prices.first < larger.prices.first < small.prices.first < small.prices.last == masks.prices.last
+    assert 60 <= small.prices.steps < larger.prices.steps < masks.prices.steps
+    assert LearnedMasks().up_to(10_000) == masks
+    assert LearnedMasks(prices=Prices(20)).up_to(50).prices.steps == 20, "never more than were asked for"
+
+
+def test_where_the_ranking_takes_most_of_the_time_the_shortlist_is_short() -> None:
+    assert LearnedMasks(seconds=100.0)._in_time(99) == LearnedMasks(seconds=100.0).up_to(1)
+    assert LearnedMasks(seconds=5000.0)._in_time(99) == LearnedMasks(seconds=5000.0)
+    assert LearnedMasks()._in_time(1e9) == LearnedMasks()
+    assert 800 < LearnedMasks(seconds=1000.0)._in_time(99).shortlist < 4000

@@ -61,3 +61,11 @@ def test_learned_masks_are_told_as_they_are_set() -> None:
     masks = LearnedMasks()
     assert work._SETTINGS[:3] == (masks.prices.steps, masks.prompts, learned_masks._POINTS)
     assert work._RANKING == learned_masks._RANKING
+    assert (
+        masks.shortlist,
+        learned_masks._FEWEST,
+        learned_masks._PER_EDGE,
+    ) == (work._SHORTLIST, work._FEWEST, work._PER_EDGE)
+    for edges in (10, 300, 2_000):
+        fewer = masks.up_to(edges)
+        assert work._steps(Edges(edges)) == (fewer.prices.steps, fewer.shortlist / masks.shortlist)
