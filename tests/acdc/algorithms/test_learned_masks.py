@@ -183,7 +183,7 @@ def test_for_fewer_edges_the_shortlist_is_shorter_and_the_first_price_higher() -
 
 
 def test_where_the_ranking_takes_most_of_the_time_the_shortlist_is_short() -> None:
-    assert LearnedMasks(seconds=100.0)._in_time(99) == LearnedMasks(seconds=100.0).up_to(1)
-    assert LearnedMasks(seconds=5000.0)._in_time(99) == LearnedMasks(seconds=5000.0)
+    assert LearnedMasks(seconds=100.0)._in_time(99.0) == LearnedMasks(seconds=100.0).up_to(1)
+    assert LearnedMasks(seconds=5000.0)._in_time(99.0) == LearnedMasks(seconds=5000.0)
     assert LearnedMasks()._in_time(1e9) == LearnedMasks()
-    assert 800 < LearnedMasks(seconds=1000.0)._in_time(99).shortlist < 4000
+    assert 800 < LearnedMasks(seconds=1000.0)._in_time(99.0).shortlist < 4000
