@@ -14,7 +14,7 @@ from acdc.algorithms.greedy import GreedyPruning
 from acdc.graphs.circuit import Circuit
 from acdc.robust.plan import RobustPlan
 from acdc.settings import Setup
-from tests.benchmarks import bench, calibration, edge_cases, frontier, robustness
+from tests.benchmarks import bench, calibration, edge_cases, floors, frontier, robustness
 from tests.benchmarks.one_forward_per_edge import OneAtATime, trials
 from tests.benchmarks.rows import KINDS, METRICS, QUICK, DifferentDecisions, check_same
 from tests.benchmarks.subjects import PLANTED, Subject, subject
@@ -155,3 +155,12 @@ def test_edges_for_a_level_lie_on_lines_over_the_logarithm_of_the_size() -> None
     assert frontier.edges_for(0.8, points) == pytest.approx(1000)
     assert frontier.edges_for(0.1, points) == 10
     assert frontier.edges_for(0.9, points) is None
+
+
+def test_costs_stand_beside_their_floors(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--model", "everyday-4l", "--prompts", "4", "--edges", "100", "--kept", "60", "--repeats", "1"]
+    floors.main([*asked, "--threshold", "0.3"])
+    printed = capsys.readouterr().out
+    for row in ("plain forward", "integrated gradients, 5 steps", "a circuit of", "greedy at 0.3", "greedy beside 60"):
+        assert row in printed
+    assert printed.count("times faster per tested edge") >= 2
