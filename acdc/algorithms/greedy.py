@@ -29,14 +29,28 @@ from acdc.problem import Problem
 class Tally:
     """What a walk has done so far.
 
-    Candidates decided, circuits run for them, how near the tightest decision came to the threshold, and what the edges
-    cost that no shortlist names and that were removed together.
+    Candidates decided, circuits run for them, the most that a removal made and the least that one not made would cost,
+    and what the edges cost that no shortlist names and that were removed together.
     """
 
     tested: int = 0
     evaluated: int = 0
-    closest: float = math.inf
+    made: float = -math.inf
+    refused: float = math.inf
     unlisted: float = 0.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which thresholds all of it is decided alike."""
+        return self.made, self.refused
+
+    def holds(self, threshold: float) -> bool:
+        """Whether all of it would have been decided alike at this threshold."""
+        return self.made < threshold <= self.refused
+
+    def closest(self, threshold: float) -> float:
+        """How near the tightest decision came to the threshold."""
+        return min(threshold - self.made, self.refused - threshold)
 
 
 @dataclass(frozen=True)
@@ -183,16 +197,12 @@ class GreedyPruning:
         trials = Trials(problem, self.max_bytes, kept, start.decided)
         most = trials.worthwhile
         times = Counter(graph.sender_index[edge.sender] for edge in scores)
-        done_before = start.tally
-        tested, evaluated, closest, size = done_before.tested, done_before.evaluated, done_before.closest, start.size
-        unlisted = done_before.unlisted
+        tally, size = start.tally, start.size
         for done, receiver in list(enumerate(reversed(graph.receivers), start=1))[start.decided :]:
             left = list(range(graph.reads(receiver)))[::-1] if trials.begin(receiver) else []
             tested_here, kept_before = len(left), len(scores)
             if shortlist is not None and left:
-                left, removed = self._remove_unlisted(trials, receiver, left, shortlist)
-                evaluated, unlisted = evaluated + removed.evaluated, unlisted + removed.unlisted
-                closest = min(closest, removed.closest)
+                left, tally = self._remove_unlisted(trials, receiver, left, shortlist, tally)
             while left:
                 candidates = left[: self.batch or _until_likely_kept(left[: min(size, trials.room(receiver))], times)]
                 costs = trials.costs(receiver, candidates, enough=self.threshold)
@@ -203,43 +213,56 @@ class GreedyPruning:
                     scores[Edge(graph.senders[left[accepted]], *receiver)] = float(costs[accepted])
                     times[left[accepted]] += 1
                 decided = accepted + bool(len(over_threshold))
-                closest = min(closest, float((costs[:decided] - self.threshold).abs().min()))
-                evaluated += len(costs)
+                tally = replace(
+                    tally,
+                    evaluated=tally.evaluated + len(costs),
+                    made=max(tally.made, *costs[:accepted].tolist()) if accepted else tally.made,
+                    refused=min(tally.refused, *costs[accepted:decided].tolist())
+                    if decided > accepted
+                    else tally.refused,
+                )
                 left = left[decided:]
                 if not self.batch:
                     if decided < len(costs):
                         size = max(4, size // 2)
                     elif not len(over_threshold):
                         size = min(most, size * 2)
-                yield Tried(tested + tested_here - len(left))
-            tested += tested_here
+                yield Tried(tally.tested + tested_here - len(left))
+            tally = replace(tally, tested=tally.tested + tested_here)
             named = {edge.name: score for edge, score in scores.items()}
-            position = WalkState(done, named, Tally(tested, evaluated, closest, unlisted), size)
+            position = WalkState(done, named, tally, size)
             yield Step(receiver, tested_here, len(scores) - kept_before, done, len(graph.receivers), position)
-        listed = None if shortlist is None else Shortlisted(int(shortlist.sum()), unlisted)
-        return Pruned(Circuit(graph, frozenset(scores), scores), tested, evaluated, closest, shortlist=listed)
+        listed = None if shortlist is None else Shortlisted(int(shortlist.sum()), tally.unlisted)
+        circuit, closest = Circuit(graph, frozenset(scores), scores), tally.closest(self.threshold)
+        return Pruned(circuit, tally.tested, tally.evaluated, closest, shortlist=listed)
 
     def _remove_unlisted(
-        self, trials: Trials, receiver: Receiver, senders: list[int], shortlist: Bool[Tensor, "receiver sender"]
+        self,
+        trials: Trials,
+        receiver: Receiver,
+        senders: list[int],
+        shortlist: Bool[Tensor, "receiver sender"],
+        tally: Tally,
     ) -> tuple[list[int], Tally]:
-        """The senders that are left of a receiver's when the unlisted ones are gone, and what that took."""
+        """The senders that are left of a receiver's when the unlisted ones are gone, and the tally after that."""
         listed = shortlist[trials.receiver_index(receiver)]
         groups, left = [[sender for sender in senders if not listed[sender]]], set(senders)
-        evaluated, closest, unlisted = 0, math.inf, 0.0
         while groups:
             group = groups.pop()
             if not group:
                 continue
             cost = trials.cost_of_removing(receiver, group)
-            evaluated, closest = evaluated + 1, min(closest, abs(cost - self.threshold))
+            tally = replace(tally, evaluated=tally.evaluated + 1)
             if cost < self.threshold:
                 trials.accept(1)
                 left.difference_update(group)
-                unlisted += cost
-            elif len(group) > 1:
+                tally = replace(tally, made=max(tally.made, cost), unlisted=tally.unlisted + cost)
+                continue
+            tally = replace(tally, refused=min(tally.refused, cost))
+            if len(group) > 1:
                 middle = len(group) // 2
                 groups += [group[middle:], group[:middle]]
-        return [sender for sender in senders if sender in left], Tally(0, evaluated, closest, unlisted)
+        return [sender for sender in senders if sender in left], tally
 
 
 def _of_receivers(step: Tried | Step | Swept) -> Step | Swept | None:

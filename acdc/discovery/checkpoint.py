@@ -11,7 +11,7 @@ from typing import Any
 from acdc.errors import BadCheckpoint
 from acdc.graphs.files import write_atomically
 
-SCHEMA = "acdc.checkpoint/2"
+SCHEMA = "acdc.checkpoint/3"
 ROUNDS = "rounds.json"
 """Where a refinement keeps the rounds it has done, beside the checkpoint of its first circuit."""
 

@@ -1,4 +1,8 @@
-"""Pruning runs at several thresholds: each once, what they rank edges by once for all, and where to go on from."""
+"""Pruning runs at several thresholds: each once, what they rank edges by once for all, and where to go on from.
+
+A greedy walk at another threshold decides as an earlier one did up to the first removal whose cost lies between both;
+it goes on from there.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from acdc.algorithms.scores import ScoringStep
 from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.discovery.levels import measured
 from acdc.discovery.selection import Rule, Selection
+from acdc.discovery.shared_walks import SharedWalks
 from acdc.drain import translated
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
@@ -83,6 +88,7 @@ class PruningRuns:
         }
         self.met: dict[float, PruningRun] = {}
         self.ranking: Any = None
+        self._walks = SharedWalks(problem.graph, self._state.get("walks", ()))
 
     def at(self, threshold: float) -> Generator[Progress, None, PruningRun]:
         """The run at a threshold, step by step."""
@@ -92,6 +98,13 @@ class PruningRuns:
         yield from self.ranked()
         current = self._state.get("current") or {}
         start = WalkState.of(current["position"]) if current.get("threshold") == threshold else None
+        if start is None:
+            self._walks.begin()
+            # what is on a shortlist depends on the threshold
+            start = self._walks.position(threshold) if isinstance(self._pruning, GreedyPruning) else None
+            if start is not None:
+                total = len(self._problem.graph.receivers)
+                yield Progress(self._stage(threshold), start.decided, total, len(start.scores), self._now)
         self.met[threshold] = yield from self._run(threshold, start)
         return self.met[threshold]
 
@@ -99,7 +112,7 @@ class PruningRuns:
         """Have the method rank all edges, if it does and has not yet."""
         if isinstance(self._pruning, GreedyPruning) or self.ranking is not None:
             return
-        state = {"runs": [run.to_json() for run in self.met.values()]}
+        state = self._now
         ranking: Generator[ScoringStep, None, Any] = self._pruning.ranking(self._problem)
         self.ranking = yield from translated(
             ranking, lambda step: Progress("ranking", step.done, step.total, state=state)
@@ -130,10 +143,18 @@ class PruningRuns:
         run = self.met[chosen.threshold]
         return run.pruned.circuit, SearchSummary(chosen, self.curve, run.figures, self.joining)
 
+    @property
+    def _now(self) -> dict[str, Any]:
+        """What there is to go on from between two runs."""
+        return {"runs": [run.to_json() for run in self.met.values()], "walks": self._walks.to_json()}
+
+    def _stage(self, threshold: float) -> str:
+        return f"run {len(self.met) + 1} · threshold {threshold:.3g}"
+
     def _run(self, threshold: float, start: WalkState | None) -> Generator[Progress, None, PruningRun]:
-        stage = f"run {len(self.met) + 1} · threshold {threshold:.3g}"
+        stage = self._stage(threshold)
         walk = self._walk(replace(self._pruning, threshold=threshold), start)
-        state: dict[str, Any] = {"runs": [run.to_json() for run in self.met.values()]}  # the latest to go on from
+        state = self._now  # the latest to go on from
 
         def progress(step: ScoringStep | Step | Bisection | Swept) -> Progress:
             nonlocal state
@@ -141,7 +162,12 @@ class PruningRuns:
                 case ScoringStep():
                     raise AssertionError("the ranking is given")
                 case Step():
-                    state = {**state, "current": {"threshold": threshold, "position": asdict(step.position)}}
+                    self._walks.note(step.position)
+                    state = {
+                        **state,
+                        "walks": self._walks.to_json(),
+                        "current": {"threshold": threshold, "position": asdict(step.position)},
+                    }
                     return Progress(stage, step.done, step.total, len(step.position.scores), state)
                 case Bisection():
                     return Progress(stage, step.decided, step.total, step.kept, state)

@@ -93,7 +93,7 @@ def test_a_damaged_file_is_refused(checkpoint: Checkpoint, content: bytes) -> No
 def test_a_file_of_another_schema_is_refused(checkpoint: Checkpoint) -> None:
     checkpoint.path.parent.mkdir()
     checkpoint.path.write_text(json.dumps({**WHOLE, "schema": "acdc.checkpoint/0"}))
-    with pytest.raises(BadCheckpoint, match=r"has schema 'acdc\.checkpoint/0', wanted 'acdc\.checkpoint/2'"):
+    with pytest.raises(BadCheckpoint, match=r"has schema 'acdc\.checkpoint/0', wanted 'acdc\.checkpoint/3'"):
         checkpoint.load()
 
 
