@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from pathlib import Path
 
@@ -18,7 +19,5 @@ def peak_bytes() -> int:
         own = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
         if own is not None:
             return 1024 * int(own)
-    import resource  # there is none on Windows
-
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -100,10 +100,9 @@ def _require_sense(frontier: bool, known: Mapping[str, object], real: Mapping[st
     if not given:
         return
     where, remedy = ("with", "or leave out") if frontier else ("without", "or add")
-    wanted = ", ".join(real if frontier else known)
     raise BadSetting(
-        f"{given[0]} has no meaning {where} --frontier: got {', '.join(given)}, wanted at most {wanted}; leave out "
-        f"{given[0]}, {remedy} --frontier"
+        f"{given[0]} has no meaning {where} --frontier: got {', '.join(given)}, wanted none of "
+        f"{', '.join(known if frontier else real)}; leave out {given[0]}, {remedy} --frontier"
     )
 
 

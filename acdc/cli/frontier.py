@@ -11,7 +11,6 @@ import typer
 from acdc.cli import terminal
 from acdc.cli.bench_files import names, unwritable, written
 from acdc.cli.exits import Exit
-from acdc.cli.progress import watching
 from acdc.cli.run_directory import free_directory, of_bench
 from acdc.drain import drain
 
@@ -58,6 +57,8 @@ def measure_frontier(
 
 
 def _measured(frontier: Frontier, folder: Path) -> list[dict[str, Any]]:
+    from acdc.cli.progress import watching
+
     with watching(quiet=False) as watch:
 
         def tell(step: FrontierStep) -> None:

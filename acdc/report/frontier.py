@@ -50,7 +50,7 @@ def _of_subject(subject: tuple[str, str, str], results: Sequence[_Result]) -> It
         )
         yield _by_size(measured)
         yield Text()
-    yield _by_method(results)
+        yield _by_method(results)
     for result in results:
         method = result["settings"]["method"]["name"]
         if why := result.get("refused") or result.get("failed"):

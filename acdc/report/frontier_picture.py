@@ -34,8 +34,8 @@ def _picture(title: str, results: Sequence[_Result]) -> bytes:
         _curve(axes, result, palette[index % 10])
     axes.axhline(1, color="grey", linewidth=0.5, linestyle=":")
     axes.set(xscale="log", xlabel="edges", ylabel="faithfulness (dashed: prompts to find with)", title=title)
-    highest = max(point["judged"]["value"] for result in results for point in result["points"])
-    axes.set_ylim(-0.55, min(max(1.0, highest), 3) + 0.2)
+    kept = [point["judged"]["value"] for result in results for point in result["points"]]
+    axes.set_ylim(max(min(0.0, *kept), -0.5) - 0.05, min(max(1.0, *kept), 3.0) + 0.1)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     picture = io.BytesIO()
