@@ -81,7 +81,7 @@ def test_every_choice_is_taken() -> None:
         (("--frontier", "--seeds", "2", "--quick"), "--seeds has no meaning with --frontier: got --seeds, --quick"),
         (("--frontier", "--ablations", "zero"), "--ablations has no meaning with --frontier"),
         (("--frontier", "--models", "periodic-3l"), "no model called 'periodic-3l'"),
-        ((*FRONTIER[1:4], "--metrics", "kk"), "unknown metric 'kk'"),
+        ((*FRONTIER[1:4], "--metrics", "kk"), "unknown metric: got 'kk'"),
         ((*FRONTIER[1:4], "--tasks", "periodical"), "no task is called 'periodical'"),
         ((*FRONTIER[1:4], "--minutes", "0"), "the minutes to search are 0.0"),
         ((*FRONTIER[1:4], "--methods", ","), "a frontier needs methods: got none"),
