@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -69,5 +68,23 @@ sys.modules["acdc.bench.frontier_cell"] = cell
 from acdc.bench.frontier_process import main
 main()
 """
-    ran = subprocess.run([sys.executable, "-c", script], input=b"{}", capture_output=True, check=False, env=os.environ)
-    assert (ran.returncode, ran.stdout) == (-signal.SIGINT, b"")
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"{}\n")
+        process.stdin.flush()
+        assert (process.stdout.read(), process.wait()) == (b"", -signal.SIGINT)
+
+
+def test_it_ends_with_the_process_that_started_it() -> None:
+    script = f"""
+import sys, time, types
+sys.path[:] = {sys.path!r}
+cell = types.ModuleType("acdc.bench.frontier_cell")
+cell.measured = lambda settings: time.sleep(60)
+sys.modules["acdc.bench.frontier_cell"] = cell
+from acdc.bench.frontier_process import main
+main()
+"""
+    ran = subprocess.run([sys.executable, "-c", script], input=b"{}\n", capture_output=True, check=False, timeout=30)
+    assert (ran.returncode, ran.stdout) == (1, b"")
