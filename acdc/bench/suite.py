@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from acdc.bench import cell_files
 from acdc.errors import AcdcError, BadSetting
 from acdc.graphs.ablation import Ablation
-from acdc.graphs.files import write_atomically
 from acdc.ground_truth import known_models
 from acdc.methods import METHODS
 from acdc.settings import MOST_PROMPTS, Method, Setup
@@ -122,15 +119,14 @@ class Suite:
         at_hand: tuple[str, int] | None = None
         for done, cell in enumerate(cells, start=1):
             settings, file = self.settings(cell), folder / cell.file
-            result = _kept(file, settings)
+            result = cell_files.kept(file, settings)
             kept = result is not None
             if result is None:
                 if at_hand != (cell.model, cell.seed) or opened is None:
                     at_hand = cell.model, cell.seed
                     opened = _Opened(known_models.known(*at_hand), cell.seed, self)
                 result = {"settings": settings, **opened.measure(cell)}
-                content = json.dumps(result, indent=1, allow_nan=False) + "\n"
-                write_atomically(file, content.encode(), durable=False)
+                cell_files.keep(file, result)
             results.append(result)
             yield Done(cell, done, len(cells), kept)
         return results
@@ -147,12 +143,7 @@ def default(*, quick: bool = False) -> Suite:
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     """All results and what they were made with, as plain JSON data."""
-    import torch
-
-    from acdc.provenance import versions
-
-    machine = {"platform": platform.platform(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-    return {"schema": SCHEMA, "versions": versions(), "machine": machine, "cells": results}
+    return cell_files.summary(SCHEMA, results)
 
 
 class _Opened:
@@ -193,13 +184,3 @@ class _Opened:
             setup = Setup(ablation=ablation, prompts=self._suite.prompts, seed=self.seed)
             self._under = (ablation, *problems(self.known.task, self.known.model, setup))
         return self._under[1:]
-
-
-def _kept(file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The result that the file keeps, if it is one of these settings."""
-    try:
-        result = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    same = isinstance(result, dict) and result.get("settings") == json.loads(json.dumps(settings))
-    return result if same else None

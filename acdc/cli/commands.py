@@ -132,7 +132,12 @@ _BENCH = f"""{methods_help()}
 Examples:
   acdc bench --quick
   acdc bench --models planted-or,planted-and --seeds 20 --out runs/planted
-  acdc bench --methods acdc,exact --ablations resample,zero --json"""
+  acdc bench --methods acdc,exact --ablations resample,zero --json
+  acdc bench --frontier
+  acdc bench --frontier --models smollm2-135m --tasks ioi --minutes 20
+\b
+The frontier's models: smollm2-135m, gemma3-270m, everyday-4l.
+Its methods: masks, shortlist, eap-ig."""
 
 
 def command() -> Any:

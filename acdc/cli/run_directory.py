@@ -150,16 +150,16 @@ def of_attack(wanted: Mapping[str, Any], request: Mapping[str, Any] | None, name
     return obstacle
 
 
-def of_bench(settings: list[dict[str, Any]], files: list[str]) -> Obstacle:
-    """What keeps a table of these cells out, whose results are in these files."""
+def of_bench(settings: list[dict[str, Any]], files: list[str], name: str = "bench.json") -> Obstacle:
+    """What keeps a table of these cells out, whose results are in these files; `name` is the table's."""
 
     def obstacle(candidate: Path) -> str:
-        table = _read(candidate / "bench.json")
+        table = _read(candidate / name)
         if table is not None and any(cell.get("settings") not in settings for cell in table.get("cells", ())):
-            return "the table of other cells (bench.json)"
+            return f"the table of other cells ({name})"
         for own, file in zip(settings, files, strict=True):
             cell = _read(candidate / "cells" / file)
-            if cell is not None and cell.get("settings") != own:
+            if cell and cell.get("settings") != own:  # one that is damaged is nobody's result
                 return f"a result of other settings (cells/{file})"
         return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,24 +91,37 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     Source: the normalised form is that of Wang et al. 2022, section 4, as MIB (Mueller et al. 2025) normalises it.
     """
+    return faithfulness_of_each(problem, [circuit], seed)[0]
+
+
+def faithfulness_of_each(problem: Problem, circuits: Sequence[Circuit], seed: int = 0) -> tuple[Faithfulness, ...]:
+    """What `faithfulness` is of every one of some circuits; the whole model and no edge at all are measured once.
+
+    Raises: UnmeasurableBehaviour, DifferentGraphs.
+    """
     import numpy
 
     from acdc.tasks.metrics import Accuracy, KLDivergence
 
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
-    circuits = [Circuit.full(problem.graph), circuit, Circuit.empty(problem.graph)]
+    every = [Circuit.full(problem.graph), *circuits, Circuit.empty(problem.graph)]
     metrics = [problem.metric, KLDivergence(), Accuracy()]
-    values = problem.measure(circuits, metrics).numpy()
-    metric, kl, accuracy = (Levels(*(float(v) for v in rows.mean(axis=1))) for rows in values)
-    spread = numpy.quantile(values[1, 1], [0.5, 0.95, 1.0])
-    return Faithfulness(
-        normalised=ratio_of_means(values[0, 0], values[0, 1], values[0, 2], seed),
-        metric=metric,
-        kl=kl,
-        kl_tail=Tail(*(float(v) for v in spread)),
-        accuracy=accuracy,
-        size=Size(len(circuit), circuit.graph.n_edges, len(circuit.nodes()), len(circuit.heads())),
-    )
+    values = problem.measure(every, metrics).numpy()
+    means = values.mean(axis=2)
+
+    def one(index: int, circuit: Circuit) -> Faithfulness:
+        metric, kl, accuracy = (Levels(*(float(row[at]) for at in (0, index, -1))) for row in means)
+        spread = numpy.quantile(values[1, index], [0.5, 0.95, 1.0])
+        return Faithfulness(
+            normalised=ratio_of_means(values[0, 0], values[0, index], values[0, -1], seed),
+            metric=metric,
+            kl=kl,
+            kl_tail=Tail(*(float(v) for v in spread)),
+            accuracy=accuracy,
+            size=Size(len(circuit), circuit.graph.n_edges, len(circuit.nodes()), len(circuit.heads())),
+        )
+
+    return tuple(one(index, circuit) for index, circuit in enumerate(circuits, start=1))
 
 
 def ratio_of_means(

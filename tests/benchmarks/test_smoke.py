@@ -134,27 +134,9 @@ def test_robustness_is_measured_against_circuits_of_as_many_edges() -> None:
     assert "-> 0.00" in robustness.line("planted_detour", found)
 
 
-def test_a_frontier_is_measured_once_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--models", "periodic-2l", "--tasks", "periodic", "--metrics", "kl", "--methods", "masks", "eap-ig"]
-    asked += ["--prompts", "8", "--minutes", "1", "--out", str(tmp_path)]
-    frontier.main(asked)
-    assert "for 90%" in capsys.readouterr().out
-    assert (tmp_path / "periodic-2l-periodic-kl.png").stat().st_size > 1000
-    file = tmp_path / "periodic-2l-periodic-kl-masks.json"
-    written = file.read_text("utf-8")
-    for point in json.loads(written)["points"]:
-        assert 0 < point["edges"] <= point["asked"]
-        assert point["judged"]["low"] <= point["judged"]["value"] <= point["judged"]["high"]
-    frontier.main(asked)
-    assert file.read_text("utf-8") == written
-
-
-def test_edges_for_a_level_lie_on_lines_over_the_logarithm_of_the_size() -> None:
-    points = [{"edges": edges, "judged": {"value": kept}} for edges, kept in ((10, 0.2), (1000, 0.8), (10_000, 0.7))]
-    assert frontier.edges_for(0.5, points) == pytest.approx(100)
-    assert frontier.edges_for(0.8, points) == pytest.approx(1000)
-    assert frontier.edges_for(0.1, points) == 10
-    assert frontier.edges_for(0.9, points) is None
+def test_a_frontier_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert frontier.main(["--seeds", "2"]) == 2
+    assert "--seeds has no meaning with --frontier" in capsys.readouterr().err
 
 
 def test_costs_stand_beside_their_floors(capsys: pytest.CaptureFixture[str]) -> None:

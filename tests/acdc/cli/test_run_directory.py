@@ -127,7 +127,9 @@ def test_what_keeps_an_attack_and_a_table_out() -> None:
     assert interrupted(directory, {"plan": 4}, "kept.json", further=directory.with_name("attack")) == directory
     assert of_bench([{"prompts": 4}, {"prompts": 5}], ["a.json", "b.json"])(directory) == ""
     assert of_bench([{"prompts": 5}], ["b.json"])(directory) == "the table of other cells (bench.json)"
-    put("here/cells", b={"settings": {"prompts": 6}})
+    assert of_bench([{"prompts": 5}], ["b.json"], "frontier.json")(directory) == ""
+    put("here/cells", b={"settings": {"prompts": 6}}, damaged=[])
+    assert of_bench([{"prompts": 4}], ["damaged.json"])(directory) == ""
     assert of_bench([{"prompts": 4}, {"prompts": 5}], ["a.json", "b.json"])(directory).startswith("a result of other")
 
 
