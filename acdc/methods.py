@@ -30,6 +30,11 @@ class Scores:
 
 
 _MEASURED = Scores(_WORTH, "effect")
+_RANKED = Scores(
+    f"estimate, by a modified gradient and measured by no removal, of {_WORTH}; a share of it where factors of a "
+    "product share their gradient",
+    "estimate",
+)
 _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_WORTH}", "estimate")
 
 
@@ -88,6 +93,20 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "effects estimated by one gradient",
             "Syed et al. 2023",
             _ESTIMATED,
+            takes=("select",),
+        ),
+        "relp": MethodEntry(
+            AlgorithmClass("modified_gradients:RelevancePatching"),
+            "the same by relevance for gradients",
+            "Jafari et al. 2025",
+            _RANKED,
+            takes=("select",),
+        ),
+        "gim": MethodEntry(
+            AlgorithmClass("modified_gradients:GradientInteraction"),
+            "the same, shared among factors",
+            "Edin et al. 2025",
+            _RANKED,
             takes=("select",),
         ),
         "eap-ig": MethodEntry(
