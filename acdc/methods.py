@@ -95,20 +95,6 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             _ESTIMATED,
             takes=("select",),
         ),
-        "relp": MethodEntry(
-            AlgorithmClass("modified_gradients:RelevancePatching"),
-            "the same by relevance for gradients",
-            "Jafari et al. 2025",
-            _RANKED,
-            takes=("select",),
-        ),
-        "gim": MethodEntry(
-            AlgorithmClass("modified_gradients:GradientInteraction"),
-            "the same, shared among factors",
-            "Edin et al. 2025",
-            _RANKED,
-            takes=("select",),
-        ),
         "eap-ig": MethodEntry(
             AlgorithmClass("attribution:IntegratedGradients", {"path": "inputs"}),
             "the same, averaged over inputs",
@@ -123,6 +109,20 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "Hanna et al. 2024",
             _ESTIMATED,
             takes=("select", "steps"),
+        ),
+        "relp": MethodEntry(
+            AlgorithmClass("modified_gradients:RelevancePatching"),
+            "eap, relevance for gradients",
+            "Jafari et al. 2025",
+            _RANKED,
+            takes=("select",),
+        ),
+        "gim": MethodEntry(
+            AlgorithmClass("modified_gradients:GradientInteraction"),
+            "eap, factors share gradients",
+            "Edin et al. 2025",
+            _RANKED,
+            takes=("select",),
         ),
         "exact": MethodEntry(
             AlgorithmClass("exact:ExactPatching"),
