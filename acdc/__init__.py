@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from acdc.algorithms.importance import HeadImportance as HeadImportance
     from acdc.algorithms.information_flow import InformationFlow as InformationFlow
     from acdc.algorithms.learned_masks import LearnedMasks as LearnedMasks
+    from acdc.algorithms.modified_gradients import GradientInteraction as GradientInteraction
+    from acdc.algorithms.modified_gradients import RelevancePatching as RelevancePatching
     from acdc.algorithms.random_scores import Chance as Chance
     from acdc.discovery.discover import Result as Result
     from acdc.discovery.discover import discover as discover
@@ -104,6 +106,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "ExactPatching": "acdc.algorithms.exact:ExactPatching",
         "Executor": "acdc.graphs.execution.executor:Executor",
         "Faithfulness": "acdc.judges.faithfulness:Faithfulness",
+        "GradientInteraction": "acdc.algorithms.modified_gradients:GradientInteraction",
         "GreedyPruning": "acdc.algorithms.greedy:GreedyPruning",
         "GroupedPruning": "acdc.algorithms.grouped:GroupedPruning",
         "HeadImportance": "acdc.algorithms.importance:HeadImportance",
@@ -117,6 +120,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "Node": "acdc.graphs.nodes:Node",
         "Problem": "acdc.problem:Problem",
         "PromptPairs": "acdc.tasks.prompts:PromptPairs",
+        "RelevancePatching": "acdc.algorithms.modified_gradients:RelevancePatching",
         "Result": "acdc.discovery.discover:Result",
         "Setup": "acdc.settings:Setup",
         "Task": "acdc.tasks.task:Task",

@@ -30,6 +30,11 @@ class Scores:
 
 
 _MEASURED = Scores(_WORTH, "effect")
+_RANKED = Scores(
+    f"estimate, by a modified gradient and measured by no removal, of {_WORTH}; a share of it where factors of a "
+    "product share their gradient",
+    "estimate",
+)
 _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_WORTH}", "estimate")
 
 
@@ -104,6 +109,20 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "Hanna et al. 2024",
             _ESTIMATED,
             takes=("select", "steps"),
+        ),
+        "relp": MethodEntry(
+            AlgorithmClass("modified_gradients:RelevancePatching"),
+            "eap, relevance for gradients",
+            "Jafari et al. 2025",
+            _RANKED,
+            takes=("select",),
+        ),
+        "gim": MethodEntry(
+            AlgorithmClass("modified_gradients:GradientInteraction"),
+            "eap, factors share gradients",
+            "Edin et al. 2025",
+            _RANKED,
+            takes=("select",),
         ),
         "exact": MethodEntry(
             AlgorithmClass("exact:ExactPatching"),

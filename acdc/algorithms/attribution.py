@@ -23,6 +23,7 @@ from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.gradients import Linearisation
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.problem import Problem
 
 TOLERANCE = 0.25
@@ -47,14 +48,7 @@ class Attribution:
 
         Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0.
         """
-        total = _zeros(problem)
-        done = 0
-        for batch in problem.batches:
-            total += _edge_scores(problem, batch, None, 1, None)[0]
-            del batch  # streamed, only one has room
-            done += 1  # noqa: SIM113  # enumerate would hold on to the batch
-            yield ScoringStep(done, len(problem.batches))
-        return score_graph(problem, require_nonzero(problem, total))
+        return (yield from by_one_gradient(problem, BackwardRules.GRADIENT))
 
 
 @dataclass(frozen=True)
@@ -144,6 +138,21 @@ class IntegratedGradients:
                 assert_never(self.path)
 
 
+def by_one_gradient(problem: Problem, rules: BackwardRules) -> Generator[ScoringStep, None, Circuit]:
+    """The whole graph scored by the gradient at the clean run, taken by these rules; batch of prompts by batch.
+
+    Raises: BadSetting when the metric has no gradient; UnmeasurableBehaviour when its gradient is 0.
+    """
+    total = _zeros(problem)
+    done = 0
+    for batch in problem.batches:
+        total += _edge_scores(problem, batch, None, 1, None, rules)[0]
+        del batch  # streamed, only one has room
+        done += 1  # noqa: SIM113  # enumerate would hold on to the batch
+        yield ScoringStep(done, len(problem.batches))
+    return score_graph(problem, require_nonzero(problem, total))
+
+
 def _zeros(problem: Problem) -> Float[Tensor, "receiver sender"]:
     graph = problem.graph
     return torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.float64)
@@ -201,6 +210,7 @@ def _edge_scores(
     residual: Float[Tensor, "batch pos d_model"] | None,
     read: int,
     senders: range | None,
+    rules: BackwardRules = BackwardRules.GRADIENT,
 ) -> tuple[Float[Tensor, "receiver sender"], Float[Tensor, "batch pos d_model"] | None]:
     """One batch's share of the scores, from the gradient of one run: from `residual`, or the clean one (None).
 
@@ -211,7 +221,7 @@ def _edge_scores(
         return _zeros(problem), None
     columns, targets = batch.columns(problem.metric)
     with torch.no_grad():
-        run = Linearisation(batch.runs, residual, read, columns=columns)
+        run = Linearisation(batch.runs, residual, read, columns=columns, rules=rules)
         slope = gradient(problem.metric, run.logits, targets) / len(problem.pairs)
         scores = problem.metric.sign * run.edge_scores(slope, senders).double().cpu()
         return scores, run.at_start

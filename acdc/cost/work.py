@@ -12,7 +12,7 @@ from acdc.cost.operations import Operations
 from acdc.graphs.computation import ComputationalGraph
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
-GRADIENTS = ("eap", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist")
+GRADIENTS = ("eap", "relp", "gim", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist")
 """The methods that take gradients of the metric."""
 _SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 """How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
@@ -104,7 +104,7 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
     """The scores of all edges, or the ranking that pruning begins with."""
     graph = operations.shape.graph
     match method.name:
-        case "eap" | "hisp":
+        case "eap" | "relp" | "gim" | "hisp":
             return operations.gradient
         case "eap-ig" | "shortlist" | "eap+acdc":
             return operations.forward + method.steps * operations.gradient
@@ -147,7 +147,7 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
             return graph.n_edges
         case "masks":
             return _steps(goal)[0] + _SETTINGS[2]
-        case "eap" | "hisp" | "information-flow" | "random" | "acdc" | "eap+acdc" | "shortlist":
+        case "eap" | "relp" | "gim" | "hisp" | "information-flow" | "random" | "acdc" | "eap+acdc" | "shortlist":
             return 1
         case _:
             raise AssertionError(f"in how many pieces {method.name} works is not said here")

@@ -103,8 +103,9 @@ class PruningRuns:
             # what is on a shortlist depends on the threshold
             start = self._walks.position(threshold) if isinstance(self._pruning, GreedyPruning) else None
             if start is not None:
+                now = {**self._now, "current": {"threshold": threshold, "position": asdict(start)}}
                 total = len(self._problem.graph.receivers)
-                yield Progress(self._stage(threshold), start.decided, total, len(start.scores), self._now)
+                yield Progress(self._stage(threshold), start.decided, total, len(start.scores), now)
         self.met[threshold] = yield from self._run(threshold, start)
         return self.met[threshold]
 

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from acdc.graphs.execution.layer import LayerRun
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.long_prompts import KEPT
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.pull_back import pull_back
 from acdc.graphs.nodes import SLOTS
 
@@ -49,7 +50,7 @@ class Linearisation:
 
     It starts from a residual stream, `residual`, that stands where the first `read` senders have been added up; by
     default from the embeddings of the clean run. `logits` are those at the scored positions, of the whole vocabulary or
-    of `columns`; they carry no gradient history.
+    of `columns`; they carry no gradient history. By other `rules` than the gradient's, only derivatives differ.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class Linearisation:
         read: int = 1,
         *,
         columns: Int[Tensor, "batch column"] | None = None,
+        rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> None:
-        self.runs = runs
+        self.runs, self.rules = runs, rules
         self._steps: list[tuple[LayerRun, _Attended | None, _Computed | None]] = []
         residual = runs.clean_residual(read) if residual is None else residual
         for layer in runs.layers:
@@ -78,7 +80,7 @@ class Linearisation:
             residual = after
         self._final = runs.scored(residual).squeeze(-2).detach().requires_grad_()
         with torch.enable_grad():
-            self._unembedded = runs.model.unembedding(self._final, columns)
+            self._unembedded = runs.model.unembedding(self._final, columns, rules)
         self.logits: Float[Tensor, "batch column"] = self._unembedded.detach()
 
     def edge_scores(
@@ -86,9 +88,9 @@ class Linearisation:
     ) -> Float[Tensor, "receiver sender"]:
         """For every edge, by how much a function of the logits would fall if the edge carried what a missing one does.
 
-        To first order: the inner product, over prompts and positions, of the receiver's gradient and the sender's clean
-        output less its ablated one. `gradient` is the function's at `logits`; `senders` (None: all) are those whose
-        edges are wanted, by index, the rest is left 0. Can be called once.
+        To first order, with derivatives by the rules: the inner product, over prompts and positions, of the receiver's
+        gradient and the sender's clean output less its ablated one. `gradient` is the function's at `logits`; `senders`
+        (None: all) are those whose edges are wanted, by index, the rest is left 0. Can be called once.
 
         Source: Nanda 2023 (attribution patching); Syed et al. 2023 (arXiv:2310.10348), equation 2.
         """
@@ -130,8 +132,8 @@ class Linearisation:
     def _mlp(self, run: LayerRun, source: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """What the MLP writes; where much would be kept for the backward pass, that is computed again there."""
         if source.numel() * self.runs.graph.n_layers <= KEPT:
-            return run.mlp(source)
-        wrote: Tensor = checkpoint(run.mlp, source, use_reentrant=False)
+            return run.mlp(source, self.rules)
+        wrote: Tensor = checkpoint(run.mlp, source, self.rules, use_reentrant=False)
         return wrote
 
     def _attend(
@@ -142,9 +144,10 @@ class Linearisation:
         made = tuple(layer.projection(slot).of_all(normed).detach().requires_grad_() for slot in SLOTS)
         with torch.enable_grad():
             q, k, v = (
-                layer.finish(slot, part, run.geometry, run.scales) for slot, part in zip(SLOTS, made, strict=True)
+                layer.finish(slot, part, run.geometry, run.scales, rules=self.rules)
+                for slot, part in zip(SLOTS, made, strict=True)
             )
-            gathered = attention.attend(q, k, v, run.geometry)
+            gathered = attention.attend(q, k, v, run.geometry, rules=self.rules)
         wrote = torch.einsum("hbpk,hkd->bpd", gathered.detach(), attention.output.weight)
         wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
         return _Attended(residual, made, gathered), wrote + attention.output.bias
@@ -173,7 +176,7 @@ class Linearisation:
             at_output = at_heads if run.scales.heads is None else at_heads * run.scales.heads
             at_gathered = torch.einsum("bpd,hkd->hbpk", at_output, run.layer.attention.output.weight)
             gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
-            pull_back(run.layer.attention, attended.residual, attended.made, gradients, at_read[:heads])
+            pull_back(run.layer.attention, attended.residual, attended.made, gradients, at_read[:heads], self.rules)
             before = before + at_read[:heads].sum(0).to(before.dtype)
         reads = run.indices.reads if run.indices.mlp is None else run.indices.mlp.reads
         self._contract(range(first, first + count), reads, self.runs.delta, at_read)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.graphs.computation import LayerIndices
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.parts import Scales
@@ -63,10 +64,12 @@ class LayerRun:
         wrote = self.layer.heads(q, k, v, geometry, heads)
         return wrote if scales.heads is None else wrote * scales.heads
 
-    def mlp(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def mlp(
+        self, residual: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
+    ) -> Float[Tensor, "*batch d_model"]:
         """What the layer's MLP, which there must be, writes."""
         assert self.layer.mlp is not None
-        return self.layer.mlp(residual)
+        return self.layer.mlp(residual, rules)
 
     def _at(self, all_positions: bool) -> tuple[Geometry, Scales]:
         return (self.geometry, self.scales) if all_positions else (self.scored_geometry, self.scored_scales)

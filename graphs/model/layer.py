@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.mlp import Mlp
 from acdc.graphs.model.parts import Attention, Projection, Scales
@@ -48,10 +49,11 @@ class Layer:
         geometry: Geometry,
         scales: Scales,
         heads: Int[Tensor, " selected"] | None = None,
+        rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """What `project` makes of the linear projection: normed, where queries and keys are, and rotated."""
         scale = {"q": scales.query, "k": scales.key, "v": None}[slot]
-        finished = self.projection(slot).finish(made, heads, scale)
+        finished = self.projection(slot).finish(made, heads, scale, rules)
         return finished if slot == "v" else geometry.rotate(finished)
 
     def heads(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.parts import Norm
 from acdc.graphs.model.precision import Wide
 
@@ -28,11 +29,16 @@ class FeedForward:
     activation: Callable[[Tensor], Tensor]
     norm: Norm
 
-    def __call__(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def __call__(
+        self, x: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
+    ) -> Float[Tensor, "*batch d_model"]:
         """What it makes of its normed input."""
         hidden = F.linear(x, *self.into)
-        hidden = self.activation(hidden) if self.gate is None else self.activation(F.linear(x, *self.gate)) * hidden
-        return F.linear(self.norm(hidden), *self.out)
+        if self.gate is None:
+            hidden = rules.activated(self.activation, hidden)
+        else:
+            hidden = rules.gated(rules.activated(self.activation, F.linear(x, *self.gate)), hidden)
+        return F.linear(self.norm(hidden, rules), *self.out)
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,11 @@ class Mlp:
     post_norm: Norm
     scale: float = 1.0
 
-    def __call__(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def __call__(
+        self, residual: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
+    ) -> Float[Tensor, "*batch d_model"]:
         """What the MLP adds to the residual stream it reads."""
-        wrote = self.post_norm(self.inner(self.norm(residual)))
+        normed = self.norm(residual, rules)
+        made = self.inner(normed, rules) if isinstance(self.inner, FeedForward) else self.inner(normed)
+        wrote = self.post_norm(made, rules)
         return wrote if self.scale == 1.0 else wrote * self.scale

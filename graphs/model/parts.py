@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from acdc.graphs.long_prompts import SCORES
+from acdc.graphs.model.backward_rules import BackwardRules, with_derivative_of
 from acdc.graphs.model.geometry import Geometry
 
 NormKind = Literal["layer", "rms", "none"]
@@ -36,15 +37,25 @@ class Norm:
     bias: Float[Tensor, " d"] | None = None
     eps: float = 0.0
 
-    def __call__(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+    def __call__(
+        self, x: Float[Tensor, "*batch d"], rules: BackwardRules = BackwardRules.GRADIENT
+    ) -> Float[Tensor, "*batch d"]:
         """The normalised x."""
         match self.kind:
             case "none":
                 return x
             case "layer":
-                return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+                normed = F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+                return with_derivative_of(normed, self._linear(x)) if rules.freezes_norms else normed
             case "rms":
-                return x * self.scale(x)
+                scale = self.scale(x)
+                return x * (scale.detach() if rules.freezes_norms else scale)
+
+    def _linear(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+        """A layer norm without its bias, were its scale a constant."""
+        centred = _wide(x) - _wide(x).mean(-1, keepdim=True)
+        scaled = (centred * torch.rsqrt(centred.detach().square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+        return scaled if self.weight is None else scaled * self.weight
 
     def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """What an RMSNorm multiplies x by, its weight included."""
@@ -146,13 +157,14 @@ class Projection:
         made: Float[Tensor, "selected *batch d_head"],
         heads: Int[Tensor, " selected"] | None = None,
         scale: Float[Tensor, "*#batch 1"] | None = None,
+        rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> Float[Tensor, "selected *batch d_head"]:
         """What becomes of `linear`: normed, by the frozen `scale` where the norm is of all heads, and clipped."""
         if self.norm.joint:
             assert scale is not None
             made = made * scale
         else:
-            made = self.norm.norm(made)
+            made = self.norm.norm(made, rules)
         if self.norm.gain is not None:
             every = torch.arange(len(made), device=made.device) if heads is None else heads
             gain = self.norm.gain[every // self.shared]
@@ -198,13 +210,14 @@ class Attention:
         v: Float[Tensor, "head *#batch key d_head"],
         geometry: Geometry,
         heads: Int[Tensor, " head"] | None = None,
+        rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> Float[Tensor, "head *batch query d_head"]:
         """The value each query gathers: softmax of the scaled, capped and masked scores, times the values.
 
         Of long prompts, some queries at a time, so that the scores of all with all never stand in memory together; a
         gradient computes them again. Keys that none of these queries may read are left out.
         """
-        gather = partial(self._gather, heads=heads)
+        gather = partial(self._gather, heads=heads, rules=rules)
         each = k.shape[-2] * math.prod(map(max, q.shape[:-2], k.shape[:-2]))
         at_once = max(_QUERIES, SCORES // max(1, each))
         if at_once >= q.shape[-2]:
@@ -224,15 +237,16 @@ class Attention:
         v: Float[Tensor, "head *#batch key d_head"],
         geometry: Geometry,
         heads: Int[Tensor, " head"] | None = None,
+        rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> Float[Tensor, "head *batch query d_head"]:
-        scores = (q * self.scores.scale) @ k.transpose(-2, -1)
+        scores = rules.multiplied(q * self.scores.scale, k.transpose(-2, -1))
         if geometry.bias is not None:
             bias = geometry.bias if heads is None else geometry.bias[heads]
             scores = scores + bias.view(len(bias), *[1] * (scores.ndim - 2), -1).to(scores.dtype)
         if self.scores.soft_cap is not None:
             scores = self.scores.soft_cap * torch.tanh(scores / self.scores.soft_cap)
-        pattern = scores.masked_fill(~geometry.allowed, -torch.inf).softmax(dim=-1)
-        return pattern @ v
+        pattern = rules.pattern(scores.masked_fill(~geometry.allowed, -torch.inf))
+        return rules.multiplied(pattern, v)
 
     def write(
         self, z: Float[Tensor, "selected *batch pos d_head"], heads: Int[Tensor, " selected"] | None = None

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import assert_never
 
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.parts import Attention, Norm, Projection
 
 
@@ -23,11 +24,12 @@ def pull_back(
     made: Sequence[Float[Tensor, "head batch pos d_head"]],
     gradients: Sequence[Float[Tensor, "head batch pos d_head"]],
     out: Float[Tensor, "receiver batch pos d_model"],
+    rules: BackwardRules = BackwardRules.GRADIENT,
 ) -> None:
     """Write to `out` the gradient at what each receiver read: the queries of all heads, then the keys, then the values.
 
     `residual` is what all of them read, `made` the linear projections of it and `gradients` the gradients at these. In
-    the precision of `out`, at least float32.
+    the precision of `out`, at least float32. By rules that freeze norms, their scale is a constant.
     """
     projections = (attention.query, attention.key, attention.value)
     norm, wide = attention.norm, residual.to(out.dtype)
@@ -39,7 +41,9 @@ def pull_back(
     ):
         part = out[start : start + heads]
         _through_weights(norm, projection, gradient, part)
-        if norm.kind != "none":
+        if norm.kind != "none" and rules.freezes_norms:
+            part.mul_(inverse)
+        elif norm.kind != "none":
             radial = (gradient.to(out.dtype) * _without_bias(norm, projection, linear).to(out.dtype)).sum(
                 -1, keepdim=True
             )

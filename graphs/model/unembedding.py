@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.parts import Norm
 
 _ROWS = 1024  # of the unembedding in float64 at a time
@@ -86,9 +87,10 @@ class Unembedding:
         self,
         residual: Float[Tensor, "*batch prompt d_model"],
         columns: Int[Tensor, "prompt column"] | None = None,
+        rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> Float[Tensor, "*batch prompt column"]:
         """The logits of the whole vocabulary, or only of each prompt's own `columns`."""
-        normed = self.norm(residual)
+        normed = self.norm(residual, rules)
         if columns is None:
             logits = self._of_all(normed)
         else:

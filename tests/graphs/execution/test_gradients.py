@@ -18,6 +18,8 @@ from acdc.graphs.execution import gradients
 from acdc.graphs.execution.gradients import Linearisation
 from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
 from acdc.graphs.model import Model, parts
+from acdc.graphs.model.backward_rules import BackwardRules
+from acdc.graphs.model.mlp import FeedForward
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.native_oracle import native_oracle_outputs, native_oracle_weighted_logits
 from tests.graphs.oracle import Outputs, load_bridge, oracle_outputs, oracle_weighted_logits
@@ -233,3 +235,166 @@ def test_in_half_precision_the_scores_of_a_small_function_are_not_lost(
     assert (scores - right).abs().max() < 0.05 * right.abs().max()
     senders = Linearisation(runs).sender_scores(slopes * 2.0**-30) * 2.0**30
     assert torch.equal(senders, Linearisation(runs).sender_scores(slopes))
+
+
+# Other rules
+
+
+def scaled(norm: parts.Norm, x: Tensor) -> Tensor:
+    """A norm whose scale is a constant."""
+    if norm.kind == "none":
+        return x
+    centred = x - x.mean(-1, keepdim=True) if norm.kind == "layer" else x
+    made = centred / (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt().detach()
+    made = made if norm.weight is None else made * norm.weight
+    return made if norm.bias is None else made + norm.bias
+
+
+class Shared(torch.autograd.Function):
+    """What it is given, and half of the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, at: Tensor) -> Tensor:
+        return at / 2
+
+
+class Softer(torch.autograd.Function):
+    """A softmax, and the derivative at half the scores."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor) -> Tensor:
+        ctx.save_for_backward(scores)
+        return scores.softmax(-1)
+
+    @staticmethod
+    def backward(ctx: Any, at: Tensor) -> Tensor:
+        softer = (ctx.saved_tensors[0] / 2).softmax(-1)
+        return softer * (at - (softer * at).sum(-1, keepdim=True))
+
+
+def whole_model(runs: Runs, residual: Tensor, rules: BackwardRules) -> Tensor:
+    """The logits from the embeddings on, in one piece for autograd, with the rules written once more."""
+    relevance = rules is BackwardRules.RELEVANCE
+    of_product: Callable[[Tensor], Tensor] = Shared.apply if not relevance else lambda x: x
+    softmax: Callable[[Tensor], Tensor] = Softer.apply if not relevance else lambda x: x.softmax(-1)
+    for run in runs.layers:
+        attention, geometry, made = run.layer.attention, run.geometry, []
+        for part in (attention.query, attention.key, attention.value):
+            linear = part.linear(
+                scaled(attention.norm, residual).expand(run.layer.attention.output.weight.shape[0], *residual.shape)
+            )
+            made.append(scaled(part.norm.norm, linear))
+        q, k, v = geometry.rotate(made[0]), geometry.rotate(made[1]), made[2]
+        scores = of_product(q @ k.transpose(-2, -1) * attention.scores.scale)
+        cap = attention.scores.soft_cap
+        scores = scores if cap is None else cap * torch.tanh(scores / cap)
+        gathered = of_product(softmax(scores.masked_fill(~geometry.allowed, -torch.inf)) @ v)
+        wrote = torch.einsum("hbpk,hkd->bpd", gathered, attention.output.weight)
+        after = residual + (wrote if run.scales.heads is None else wrote * run.scales.heads) + attention.output.bias
+        mlp = run.layer.mlp
+        assert mlp is not None
+        assert isinstance(mlp.inner, FeedForward)
+        inner, normed = mlp.inner, scaled(mlp.norm, residual if runs.graph.parallel else after)
+        hidden = torch.nn.functional.linear(normed, *inner.into)
+        before = hidden if inner.gate is None else torch.nn.functional.linear(normed, *inner.gate)
+        active = inner.activation(before)
+        active = before * (active / before).detach() if relevance else active
+        hidden = active if inner.gate is None else Shared.apply(active * hidden)
+        residual = after + mlp.scale * scaled(mlp.post_norm, torch.nn.functional.linear(hidden, *inner.out))
+    unembedding, final = runs.model.unembedding, runs.scored(residual).squeeze(-2)
+    logits = torch.nn.functional.linear(scaled(unembedding.norm, final), unembedding.weight, unembedding.bias)
+    return logits if unembedding.soft_cap is None else unembedding.soft_cap * torch.tanh(logits / unembedding.soft_cap)
+
+
+OTHERS = (BackwardRules.RELEVANCE, BackwardRules.INTERACTION)
+other_rules = pytest.mark.parametrize("rules", OTHERS, ids=[rules.value for rules in OTHERS])
+
+
+@other_rules
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "qwen3", "gemma2"])
+def test_by_other_rules_the_gradient_is_that_of_the_whole_model_written_with_them(
+    load: Load, name: str, rules: BackwardRules
+) -> None:
+    """Layer norms and RMS norms, parallel layers, plain and gated MLPs, norms of heads and after parts, soft caps."""
+    pair = load(name)
+    runs, coefficients = pair.runs(), pair.coefficients()
+    run = Linearisation(runs, rules=rules)
+    run.edge_scores(coefficients)
+    start = runs.clean_residual(1).requires_grad_()
+    logits = whole_model(runs, start, rules)
+    torch.testing.assert_close(logits, run.logits, rtol=0, atol=1e-10)
+    (wanted,) = torch.autograd.grad(logits, start, coefficients)
+    close(run.at_start, wanted, name)
+
+
+@other_rules
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *NATIVES])
+def test_other_rules_change_scores_of_all_edges_together_and_no_logit(
+    load: Load, name: str, rules: BackwardRules
+) -> None:
+    """A sender's score is that of its edges by any rules; a model without norms, gates and attention has none."""
+    pair = load(name)
+    runs, coefficients = pair.runs(), pair.coefficients()
+    ours, theirs = Linearisation(runs, rules=rules), Linearisation(runs)
+    assert torch.equal(ours.logits, theirs.logits)
+    scores = ours.edge_scores(coefficients)
+    close(Linearisation(runs, rules=rules).sender_scores(coefficients).sum(1), scores.sum(0), name)
+    same = torch.allclose(scores, theirs.edge_scores(coefficients), rtol=0.01)
+    assert same == (rules is BackwardRules.RELEVANCE and name == "attention_only_bare")
+    assert scores.count_nonzero() == pair.graph.n_edges, "edges into queries and keys score as well"
+
+
+@other_rules
+@pytest.mark.parametrize("name", ["gpt2", "gemma2", "mixtral"])
+def test_long_prompts_get_the_same_scores_by_other_rules(
+    load: Load, name: str, rules: BackwardRules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = load(name)
+    runs, coefficients = pair.runs(), pair.coefficients()
+    scores = Linearisation(runs, rules=rules).edge_scores(coefficients)
+    monkeypatch.setattr(parts, "SCORES", 1)
+    monkeypatch.setattr(parts, "_QUERIES", 2)
+    monkeypatch.setattr(gradients, "KEPT", 0)
+    again = Linearisation(runs, rules=rules).edge_scores(coefficients)
+    torch.testing.assert_close(again, scores, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3", "phi3"])
+def test_relevance_is_conserved_from_the_logits_to_the_embeddings(load: Load, name: str) -> None:
+    """In a model without biases, on prompts of one token, whose pattern is 1: all of the function is `input`'s."""
+    model = load(name).model
+    clean, corrupt = CLEAN[:, :1], CORRUPT[:, :1]
+    runs = prepare(model, TokenPairs(clean, corrupt, torch.zeros_like(POSITIONS)), Ablation.ZERO)
+    coefficients = load(name).coefficients()
+    conserved, missed = (
+        Linearisation(runs, rules=rules).sender_scores(coefficients)[0]
+        for rules in (BackwardRules.RELEVANCE, BackwardRules.GRADIENT)
+    )
+    wanted = (runs.reference() * coefficients).sum(1)
+    close(conserved, wanted, name)
+    assert not torch.allclose(missed, wanted, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(name, torch.bfloat16) for name in ARCHITECTURES] + [(name, torch.float16) for name in ("gpt2", "gemma2")],
+)
+def test_in_half_precision_scores_by_other_rules_are_those_of_float64_to_rounding(
+    checkpoints: Checkpoints, name: Architecture, dtype: torch.dtype
+) -> None:
+    pairs = TokenPairs(CLEAN, CORRUPT, POSITIONS)
+    both = [prepare(checkpoints.model(name, each), pairs, Ablation.RESAMPLE) for each in (dtype, torch.float64)]
+    size = (len(CLEAN), both[0].model.unembedding.weight.shape[0])
+    slopes = torch.randn(size, generator=torch.Generator().manual_seed(5))
+    off = {}
+    for rules in BackwardRules:
+        half, exact = (Linearisation(runs, rules=rules).edge_scores(slopes.to(runs.delta.dtype)) for runs in both)
+        assert half.isfinite().all()
+        off[rules] = float((half - exact).abs().max() / exact.abs().max())
+    assert max(off[rules] for rules in OTHERS) < max(0.1, 2 * off[BackwardRules.GRADIENT]), (
+        "as far as the run is rounded"
+    )

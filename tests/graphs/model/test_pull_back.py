@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.parts import (
     Attention,
     AttentionScores,
@@ -40,18 +41,26 @@ def attention(kind: NormKind, *, bare: bool, dtype: torch.dtype = torch.float64,
     return Attention(norm, projection(3, HEADS), projection(4, 2), projection(5, 2), output, AttentionScores(1.0))
 
 
-def pulled(layer: Attention, residual: Tensor, gradients: list[Tensor], dtype: torch.dtype) -> Tensor:
+def pulled(
+    layer: Attention,
+    residual: Tensor,
+    gradients: list[Tensor],
+    dtype: torch.dtype,
+    rules: BackwardRules = BackwardRules.GRADIENT,
+) -> Tensor:
     made = [part.of_all(layer.norm(residual)) for part in (layer.query, layer.key, layer.value)]
     out = torch.empty(3 * HEADS, *residual.shape, dtype=dtype)
-    pull_back(layer, residual, made, gradients, out)
+    pull_back(layer, residual, made, gradients, out, rules)
     return out
 
 
-def by_autograd(layer: Attention, residual: Tensor, gradients: list[Tensor]) -> Tensor:
+def by_autograd(
+    layer: Attention, residual: Tensor, gradients: list[Tensor], rules: BackwardRules = BackwardRules.GRADIENT
+) -> Tensor:
     """Every head given a copy of the residual of its own."""
     copies = residual.expand(HEADS, *residual.shape).clone().requires_grad_()
     parts = zip((layer.query, layer.key, layer.value), gradients, strict=True)
-    return torch.cat([torch.autograd.grad(part.linear(layer.norm(copies)), copies, at)[0] for part, at in parts])
+    return torch.cat([torch.autograd.grad(part.linear(layer.norm(copies, rules)), copies, at)[0] for part, at in parts])
 
 
 @pytest.mark.parametrize("bare", [False, True], ids=["weights and biases", "bare"])
@@ -61,6 +70,19 @@ def test_gradients_are_those_of_autograd(kind: NormKind, bare: bool) -> None:
     gradients = [drawn(HEADS, BATCH, POS, D_HEAD, seed=seed) for seed in range(20, 23)]
     wanted = by_autograd(layer, residual, gradients)
     torch.testing.assert_close(pulled(layer, residual, gradients, torch.float64), wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("rules", [BackwardRules.RELEVANCE, BackwardRules.INTERACTION])
+@pytest.mark.parametrize("bare", [False, True], ids=["weights and biases", "bare"])
+@pytest.mark.parametrize("kind", get_args(NormKind))
+def test_where_norms_are_frozen_gradients_are_those_through_a_constant_scale(
+    kind: NormKind, bare: bool, rules: BackwardRules
+) -> None:
+    layer, residual = attention(kind, bare=bare), 3 * drawn(BATCH, POS, D_MODEL) + 1
+    gradients = [drawn(HEADS, BATCH, POS, D_HEAD, seed=seed) for seed in range(20, 23)]
+    got = pulled(layer, residual, gradients, torch.float64, rules)
+    torch.testing.assert_close(got, by_autograd(layer, residual, gradients, rules), rtol=0, atol=1e-12)
+    assert torch.equal(got, pulled(layer, residual, gradients, torch.float64)) == (kind == "none")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
