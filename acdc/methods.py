@@ -31,6 +31,23 @@ class Scores:
 
 _MEASURED = Scores(_WORTH, "effect")
 _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_WORTH}", "estimate")
+_REMOVED = "how much worse the metric gets, in its units, when"
+LEVELS: Mapping[str, Scores] = MappingProxyType(
+    {
+        "node": Scores(
+            f"{_REMOVED} the lesser of the two nodes that the edge joins is removed with all its edges; what the edge "
+            "alone does is not measured",
+            "other",
+        ),
+        "slot": Scores(
+            f"{_REMOVED} all edges into the same query, key or value input are removed, or, of an edge into an MLP or "
+            "the logits, the lesser of its two nodes; what the edge alone does is not measured",
+            "other",
+        ),
+        "edge": _MEASURED,
+    }
+)
+"""What the scores mean of a method that ends at such a level."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +88,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             AlgorithmClass("greedy:GreedyPruning"),
             "greedy, every removal measured",
             "Conmy et al. 2023",
-            takes=("refine", "batch", "max_bytes"),
+            takes=("refine", "max_bytes"),
         ),
         "eap+acdc": MethodEntry(
             AlgorithmClass("grouped:GroupedPruning"),
@@ -81,7 +98,12 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
         "shortlist": MethodEntry(
             AlgorithmClass("shortlist:ShortlistPruning"),
             "greedy among the edges that eap-ig ranks highest",
-            takes=("refine", "steps", "batch", "max_bytes"),
+            takes=("refine", "steps", "max_bytes"),
+        ),
+        "coarse": MethodEntry(
+            AlgorithmClass("coarse_to_fine:CoarseToFine"),
+            "layers, nodes, inputs, then edges; see --level",
+            takes=("refine", "level", "steps", "max_bytes"),
         ),
         "eap": MethodEntry(
             AlgorithmClass("attribution:Attribution"),
