@@ -14,7 +14,7 @@ from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-ScoreKind: TypeAlias = Literal["effect", "estimate", "other"]
+ScoreKind: TypeAlias = Literal["effect", "estimate", "node", "slot", "other"]
 _WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
 
 
@@ -22,7 +22,8 @@ _WORTH = "how much worse the metric gets when the edge is removed, in its units;
 class Scores:
     """What the scores of a method's edges mean, and their sign.
 
-    They are measured effects of removals, estimates of these that no removal measures, or something else.
+    They are measured effects of removals, estimates of these that no removal measures, measured effects of removing
+    more than the edge (one of its nodes, or all edges into its slot), or something else.
     """
 
     meaning: str
@@ -37,12 +38,12 @@ LEVELS: Mapping[str, Scores] = MappingProxyType(
         "node": Scores(
             f"{_REMOVED} the lesser of the two nodes that the edge joins is removed with all its edges; what the edge "
             "alone does is not measured",
-            "other",
+            "node",
         ),
         "slot": Scores(
             f"{_REMOVED} all edges into the same query, key or value input are removed, or, of an edge into an MLP or "
             "the logits, the lesser of its two nodes; what the edge alone does is not measured",
-            "other",
+            "slot",
         ),
         "edge": _MEASURED,
     }

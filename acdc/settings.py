@@ -129,8 +129,8 @@ class Method:
                 self.require_taken(setting.name)
         if self.refine and self.level != "edge":
             raise BadSetting(
-                f"--refine drops single edges, and a circuit of level {self.level} has them together or not at all; leave out "
-                "--refine, or ask for --level edge"
+                f"--refine drops single edges, and a circuit of level {self.level} has them together or not at all; "
+                "leave out --refine, or ask for --level edge"
             )
         if not 1 <= self.steps <= MOST_STEPS:
             raise BadSetting(
