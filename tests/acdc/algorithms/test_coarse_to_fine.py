@@ -115,7 +115,7 @@ def test_what_is_known_without_measuring_changes_no_decision_and_every_removal_c
     two_lengths: Problem, measured: AbstractMetric, ablation: Ablation, level: Level
 ) -> None:
     problem = replace(two_lengths, metric=measured, ablation=ablation)
-    pruning = CoarseToFine(threshold_of(problem), level)
+    pruning = CoarseToFine(threshold_of(problem, 0.15), level)
     ranking = drain(pruning.ranking(problem))
     pruned = ended(pruning.walk(problem, ranking))
     naive = NaiveWalk(problem, pruning.threshold, dict(ranking))
