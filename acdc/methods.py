@@ -14,7 +14,7 @@ from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-ScoreKind: TypeAlias = Literal["effect", "estimate", "other"]
+ScoreKind: TypeAlias = Literal["effect", "estimate", "node", "slot", "other"]
 _WORTH = "how much worse the metric gets when the edge is removed, in its units; positive: the edge helps the behaviour"
 
 
@@ -22,7 +22,8 @@ _WORTH = "how much worse the metric gets when the edge is removed, in its units;
 class Scores:
     """What the scores of a method's edges mean, and their sign.
 
-    They are measured effects of removals, estimates of these that no removal measures, or something else.
+    They are measured effects of removals, estimates of these that no removal measures, measured effects of removing
+    more than the edge (one of its nodes, or all edges into its slot), or something else.
     """
 
     meaning: str
@@ -36,6 +37,23 @@ _RANKED = Scores(
     "estimate",
 )
 _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_WORTH}", "estimate")
+_REMOVED = "how much worse the metric gets, in its units, when"
+LEVELS: Mapping[str, Scores] = MappingProxyType(
+    {
+        "node": Scores(
+            f"{_REMOVED} the lesser of the two nodes that the edge joins is removed with all its edges; what the edge "
+            "alone does is not measured",
+            "node",
+        ),
+        "slot": Scores(
+            f"{_REMOVED} all edges into the same query, key or value input are removed, or, of an edge into an MLP or "
+            "the logits, the lesser of its two nodes; what the edge alone does is not measured",
+            "slot",
+        ),
+        "edge": _MEASURED,
+    }
+)
+"""What the scores mean of a method that ends at such a level."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             AlgorithmClass("greedy:GreedyPruning"),
             "greedy, every removal measured",
             "Conmy et al. 2023",
-            takes=("refine", "batch", "max_bytes"),
+            takes=("refine", "max_bytes"),
         ),
         "eap+acdc": MethodEntry(
             AlgorithmClass("grouped:GroupedPruning"),
@@ -86,7 +104,12 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
         "shortlist": MethodEntry(
             AlgorithmClass("shortlist:ShortlistPruning"),
             "greedy among the edges that eap-ig ranks highest",
-            takes=("refine", "steps", "batch", "max_bytes"),
+            takes=("refine", "steps", "max_bytes"),
+        ),
+        "coarse": MethodEntry(
+            AlgorithmClass("coarse_to_fine:CoarseToFine"),
+            "layers, nodes, inputs, then edges; see --level",
+            takes=("refine", "level", "steps", "max_bytes"),
         ),
         "eap": MethodEntry(
             AlgorithmClass("attribution:Attribution"),

@@ -197,6 +197,7 @@ class Provenance(_Part):
         Raises: BadCircuitFile when they are not said.
         """
         goal, settings = (dict(self._said("algorithm", key)) for key in ("goal", "settings"))
+        settings.pop("batch", None)  # which files have that were written when it was a setting
         try:
             return Method(**settings), GOALS[goal.pop("kind")](**goal)
         except (ValueError, TypeError, KeyError) as error:

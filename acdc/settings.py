@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
-from acdc.methods import METHODS, MethodEntry, method_name, taking
+from acdc.methods import LEVELS, METHODS, MethodEntry, Scores, method_name, taking
 from acdc.tasks.known_metrics import metric_name
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Setup:
 
 SELECTIONS = ("top", "greedy")
 MOST_STEPS = 10_000
-OPTIONAL = ("refine", "select", "steps", "batch")
+OPTIONAL = ("refine", "select", "level", "steps")
 """The settings of a method that not every method looks at."""
 
 
@@ -99,9 +99,9 @@ class Method:
     """One of `acdc.methods.METHODS` with its settings.
 
     `refine` sweeps a pruned circuit until it is one-minimal; `select` is how scored edges are chosen, the highest
-    anywhere ("top") or from the logits back ("greedy"); `steps` is the number of points on a path of integrated
-    gradients; `batch` how many candidates are tried together at most (0: as many as pays); `max_bytes` about how much
-    memory a batch of trials may take.
+    anywhere ("top") or from the logits back ("greedy"); `level` is how fine a circuit gets, all edges between its nodes
+    ("node"), all or none into each input of a head ("slot"), or each edge for itself ("edge"); `steps` is the number of
+    points on a path of integrated gradients; `max_bytes` about how much memory a batch of trials may take.
 
     Raises: BadSetting when a value is none of these, or the method does not look at it.
     """
@@ -109,8 +109,8 @@ class Method:
     name: str = "acdc"
     refine: bool = False
     select: str = "top"
+    level: str = "edge"
     steps: int = 5
-    batch: int = 0
     max_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
@@ -122,9 +122,16 @@ class Method:
         object.__setattr__(self, "name", own)
         if self.select not in SELECTIONS:
             raise BadSetting(f"unknown selection {self.select!r}; wanted {' or '.join(SELECTIONS)}")
+        if self.level not in LEVELS:
+            raise BadSetting(f"unknown level {self.level!r}; wanted one of {', '.join(LEVELS)} (--level)")
         for setting in fields(self):
             if setting.name in OPTIONAL and getattr(self, setting.name) != setting.default:
                 self.require_taken(setting.name)
+        if self.refine and self.level != "edge":
+            raise BadSetting(
+                f"--refine drops single edges, and a circuit of level {self.level} has them together or not at all; "
+                "leave out --refine, or ask for --level edge"
+            )
         if not 1 <= self.steps <= MOST_STEPS:
             raise BadSetting(
                 f"integrated gradients over {self.steps:,} steps cannot be taken; wanted 1 to {MOST_STEPS:,} (--steps)"
@@ -147,6 +154,11 @@ class Method:
     def entry(self) -> MethodEntry:
         """What there is to know of the method."""
         return METHODS[self.name]
+
+    @property
+    def scores(self) -> Scores:
+        """What the scores of its edges mean."""
+        return LEVELS[self.level] if "level" in self.entry.takes else self.entry.scores
 
 
 @dataclass(frozen=True)

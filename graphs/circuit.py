@@ -32,9 +32,9 @@ class Circuit:
 
     `scores` holds a signed number for some or all of its edges (what it means is the provenance's to say: `algorithm`
     holds it in words as `score` and as `score_kind`, "effect" for what a removal was measured to cost, "estimate" for
-    what gradients say it would). `provenance` is plain JSON data: model, task, prompts, ablation, metric, algorithm,
-    faithfulness. `frequencies` holds, for some or all of its edges, the fraction of repeated discoveries that found
-    them. Circuits are equal when graph and edges are.
+    what gradients say it would, "node" and "slot" for what removing more than the edge cost). `provenance` is plain
+    JSON data: model, task, prompts, ablation, metric, algorithm, faithfulness. `frequencies` holds, for some or all of
+    its edges, the fraction of repeated discoveries that found them. Circuits are equal when graph and edges are.
 
     Raises: NotInGraph when an edge, or the edge of a score or frequency, is not the graph's or not the circuit's;
     ValueError when a frequency is no fraction, or the provenance uses a key of the file that is the circuit's own.

@@ -24,12 +24,16 @@ from acdc.problem import Problem
 
 @dataclass(frozen=True)
 class Bisection:
-    """How far a grouped pruning is: edges decided, of how many, how many are kept, and how many groups were tried."""
+    """How far a grouped pruning is: what is decided, of how much, how many edges are kept, how many groups were tried.
+
+    What is decided are edges, or the units of the `stage`, where there are several stages.
+    """
 
     decided: int
     total: int
     kept: int
     tested: int
+    stage: str = ""
 
 
 @dataclass(frozen=True)

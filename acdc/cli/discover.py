@@ -47,6 +47,7 @@ def discover(
     ablation: given.Missing = "resample",
     refine: given.Refine = False,
     select: given.Select = None,
+    level: given.AtLevel = None,
     robust: given.Robust = False,
     budget: given.Budget = None,
     bound: given.Bound = None,
@@ -81,7 +82,8 @@ def discover(
     named = None if method is None else Method(method)
     where, on = _directory(task, model, out)
     chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
-    how = _method(chosen.method.name, max_memory, {"refine": refine or None, "select": select, "steps": steps})
+    settings = {"refine": refine or None, "select": select, "level": level, "steps": steps}
+    how = _method(chosen.method.name, max_memory, settings)
     wanted = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
     if chosen.why and not quiet and (sampled or not dry_run):
         terminal.errors().print(chosen.why, soft_wrap=True, highlight=False)

@@ -109,6 +109,7 @@ Refine = Annotated[bool, flag("--refine", is_="Then go on until no single edge c
 Select = Annotated[
     str | None, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
 ]
+AtLevel = Annotated[str | None, option("--level", takes="LEVEL", is_="Coarse: down to node, slot or edge [edge]")]
 Robust = Annotated[bool, flag("--robust", is_="Then attack it and learn from what makes it fail")]
 Budget = Annotated[int | None, option("--budget", takes="N", is_="Robust: prompts that each attack tests [1000]")]
 Bound = Annotated[

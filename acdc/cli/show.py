@@ -56,7 +56,7 @@ def show(
     if json:
         terminal.write_json(loaded.to_json())
         return
-    terminal.parts(summary(findings, _LISTED if top is None else top))
+    terminal.parts(summary(findings, _LISTED if top is None else top, every_edge=top is not None))
     if named := [str(path) for path in (render, mib) if path is not None]:
         terminal.results().print(f"\nWritten: {', '.join(named)}", soft_wrap=True)
     if judged := findings.outcome.faithfulness:

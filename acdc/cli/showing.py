@@ -42,7 +42,7 @@ def show_result(
 def _show(findings: Findings, files: tuple[Path, ...]) -> None:
     from acdc.report.table import summary
 
-    terminal.parts(summary(findings, SHOWN_EDGES))
+    terminal.parts(summary(findings, SHOWN_EDGES, every_edge=False))
     again = terminal.quoted(files[0].parent)
     terminal.written(files, f"\nNext: acdc show {again} --top 50\n      acdc evaluate {again} --prompts 256")
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.coarse_to_fine import STAGES, CoarseToFine
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.greedy import Step, Tried
 from acdc.algorithms.grouped import Bisection, GroupedPruning
@@ -34,6 +35,7 @@ from acdc.graphs.nodes import LOGITS
 from acdc.problem import Problem
 from acdc.settings import Goal, Method, Minutes, Threshold
 
+_IN_GROUPS = (GroupedPruning, CoarseToFine)
 _BUDGET = 30.0
 """Seconds that a run is sampled for."""
 _TYPICAL = 1 / 64  # of the whole effect: the threshold of the later, slower runs of a sweep
@@ -106,20 +108,21 @@ def _pruned(pruning: Pruning, problem: Problem, budget: float) -> tuple[float, f
     """
     began = time.perf_counter()
     tried, decided = 1, 0.0
-    for step in pruning.walk(problem) if isinstance(pruning, GroupedPruning) else pruning.batches(problem):
+    stages = STAGES[pruning.level] if isinstance(pruning, CoarseToFine) else ("",)
+    for step in pruning.walk(problem) if isinstance(pruning, _IN_GROUPS) else pruning.batches(problem):
         match step:
             case Tried():
                 tried = step.tested
             case Step():
                 decided = step.done / step.total
             case Bisection():
-                decided = step.decided / step.total
+                decided = (stages.index(step.stage) + step.decided / step.total) / len(stages)
             case ScoringStep():  # nothing is decided yet
                 continue
         if time.perf_counter() - began > budget:
             break
     spent = time.perf_counter() - began
-    if decided == 1 or isinstance(pruning, GroupedPruning):
+    if decided == 1 or isinstance(pruning, _IN_GROUPS):
         return spent / max(decided, 1 / problem.graph.n_edges), spent / max(decided, 1 / problem.graph.n_edges)
     expected, more = (max(tried, count) for count in _reached(problem, pruning.threshold))
     return spent * expected / tried, spent * more / tried

@@ -199,7 +199,7 @@ def _working(
     match method.name:
         case "acdc" | "exact":
             return trials
-        case "shortlist" | "eap+acdc":
+        case "shortlist" | "eap+acdc" | "coarse":
             return max(trials, gradient)
         case "masks":
             return max(gradient, training)

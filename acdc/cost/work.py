@@ -12,7 +12,7 @@ from acdc.cost.operations import Operations
 from acdc.graphs.computation import ComputationalGraph
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
-GRADIENTS = ("eap", "relp", "gim", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist")
+GRADIENTS = ("eap", "relp", "gim", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist", "coarse")
 """The methods that take gradients of the metric."""
 _SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 """How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
@@ -27,6 +27,7 @@ _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
 _SHORTLIST, _FEWEST, _PER_EDGE = 4_000, 800, 7
+_NODES = 3.0  # times the square root of how many edges: how many nodes are worth as much
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
 
 
@@ -75,9 +76,25 @@ def _run(method: Method, threshold: float, operations: Operations) -> float:
     if method.name == "eap+acdc":
         groups = 1.5 * met.kept * math.log2(max(2.0, graph.n_edges / met.kept))
         return groups * operations.measuring(max(3 * met.kept, graph.n_edges / 50)) + ended
+    if method.name == "coarse":
+        return _coarse(method, met.kept, operations) + ended
     layers = operations.forward - operations.unembedding
     each = met.part * layers + (1 if method.name == "shortlist" else _UNDECIDED) * operations.unembedding
     return met.run * each * (_REFINED if method.refine else 1) + ended
+
+
+def _coarse(method: Method, kept: float, operations: Operations) -> float:
+    """The removals of nodes from what is mostly the whole model, then those of slots and edges from what is left."""
+    graph = operations.shape.graph
+    senders = len(graph.senders)
+    nodes: float = min(senders, _NODES * kept**0.5)
+    left = graph.n_edges * (nodes / senders) ** 2
+    work = 2 * nodes * math.log2(max(2.0, senders / nodes)) * operations.measuring(graph.n_edges)
+    if method.level != "node":
+        work += 2 * 3 * nodes * operations.measuring(left)
+    if method.level == "edge":
+        work += 2 * kept * math.log2(max(2.0, left / kept)) * operations.measuring(max(3 * kept, left / 4))
+    return work
 
 
 def _thresholds(goal: Goal, effect: float, graph: ComputationalGraph) -> list[float]:
@@ -106,7 +123,7 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
     match method.name:
         case "eap" | "relp" | "gim" | "hisp":
             return operations.gradient
-        case "eap-ig" | "shortlist" | "eap+acdc":
+        case "eap-ig" | "shortlist" | "eap+acdc" | "coarse":
             return operations.forward + method.steps * operations.gradient
         case "eap-ig-activations":  # in the mean, half of the layers come after what moves
             return _pieces(method, goal, operations) * operations.gradient / 2
@@ -147,7 +164,18 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
             return graph.n_edges
         case "masks":
             return _steps(goal)[0] + _SETTINGS[2]
-        case "eap" | "relp" | "gim" | "hisp" | "information-flow" | "random" | "acdc" | "eap+acdc" | "shortlist":
+        case (
+            "eap"
+            | "relp"
+            | "gim"
+            | "hisp"
+            | "information-flow"
+            | "random"
+            | "acdc"
+            | "eap+acdc"
+            | "shortlist"
+            | "coarse"
+        ):
             return 1
         case _:
             raise AssertionError(f"in how many pieces {method.name} works is not said here")

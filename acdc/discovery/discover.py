@@ -157,7 +157,7 @@ class Prepared:
         if watch is not None:
             watch(Progress(f"judging the circuit on {len(judgement.pairs):,} prompts", 0, 1))
         judged = faithfulness(judgement, circuit, self.seed)
-        scores = self.method.entry.scores
+        scores = self.method.scores
         found = {
             "threshold": summary.chosen.threshold,
             **summary.figures,

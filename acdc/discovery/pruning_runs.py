@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import TypeIs, assert_never
 
+from acdc.algorithms.coarse_to_fine import CoarseToFine
 from acdc.algorithms.greedy import GreedyPruning, Pruned, Shortlisted, Step, WalkState
 from acdc.algorithms.grouped import Bisection, GroupedPruning
 from acdc.algorithms.one_minimal import Swept
@@ -26,13 +27,13 @@ from acdc.graphs.nodes import Edge
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
 
-Pruning: TypeAlias = GreedyPruning | GroupedPruning | ShortlistPruning
-"""Whatever decides edge by edge what stays, at a threshold."""
+Pruning: TypeAlias = GreedyPruning | GroupedPruning | ShortlistPruning | CoarseToFine
+"""Whatever decides by measured removals what stays, at a threshold."""
 
 
 def prunes(algorithm: object) -> TypeIs[Pruning]:
     """Whether an algorithm prunes at a threshold, instead of scoring all edges."""
-    return isinstance(algorithm, (GreedyPruning, GroupedPruning, ShortlistPruning))
+    return isinstance(algorithm, (GreedyPruning, GroupedPruning, ShortlistPruning, CoarseToFine))
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class PruningRun:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data; `from_json` gives back exactly this run."""
-        edges = {edge.name: self.pruned.circuit.scores[edge] for edge in self.pruned.circuit.ordered()}
+        edges = {edge.name: self.pruned.circuit.scores.get(edge) for edge in self.pruned.circuit.ordered()}
         figures = {name: getattr(self.pruned, name) for name in ("tested", "evaluated", "closest", "one_minimal")}
         if self.pruned.shortlist is not None:
             figures["shortlist"] = asdict(self.pruned.shortlist)
@@ -53,8 +54,9 @@ class PruningRun:
     @classmethod
     def from_json(cls, problem: Problem, data: Mapping[str, Any]) -> PruningRun:
         """The run that `to_json` wrote."""
-        scores = {Edge.parse(name): score for name, score in data["edges"].items()}
-        circuit, figures = Circuit(problem.graph, frozenset(scores), scores), dict(data["figures"])
+        given = {Edge.parse(name): score for name, score in data["edges"].items()}
+        scores = {edge: score for edge, score in given.items() if score is not None}
+        circuit, figures = Circuit(problem.graph, frozenset(given), scores), dict(data["figures"])
         if "shortlist" in figures:
             figures["shortlist"] = Shortlisted(**figures["shortlist"])
         return cls(CurvePoint(**data["point"]), Pruned(circuit, **figures))
@@ -133,7 +135,7 @@ class PruningRuns:
         found: dict[Edge, float | None] = {}
         for threshold in sorted(self.met, reverse=True):
             circuit = self.met[threshold].pruned.circuit
-            found |= {edge: circuit.scores[edge] for edge in circuit.strongest_first() if edge not in found}
+            found |= {edge: circuit.scores.get(edge) for edge in circuit.strongest_first() if edge not in found}
         if isinstance(self.ranking, Circuit):
             ranked = Selection.of(self.ranking, Rule.TOP)
             found |= {edge: None for edge in ranked.order if edge not in found}
@@ -171,7 +173,8 @@ class PruningRuns:
                     }
                     return Progress(stage, step.done, step.total, len(step.position.scores), state)
                 case Bisection():
-                    return Progress(stage, step.decided, step.total, step.kept, state)
+                    of_several = f" · {step.stage}" if step.stage else ""
+                    return Progress(f"{stage}{of_several}", step.decided, step.total, step.kept, state)
                 case Swept():
                     return Progress(f"{stage} · sweep {step.sweep}", step.done, step.total, step.kept, state)
                 case _:
@@ -188,7 +191,7 @@ class PruningRuns:
         match pruning:
             case GreedyPruning():
                 walk = pruning.walk(self._problem, start)
-            case GroupedPruning():
+            case GroupedPruning() | CoarseToFine():
                 walk = pruning.walk(self._problem, self.ranking)
             case ShortlistPruning():
                 walk = pruning.walk(self._problem, start, self.ranking)

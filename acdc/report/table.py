@@ -12,6 +12,7 @@ from rich.text import Text
 
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import INPUT, LOGITS, Node
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
 from acdc.judges.findings import Findings, how_chosen, reading
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from acdc.settings import Setup
 
 
-def summary(findings: Findings, top: int) -> Iterator[RenderableType]:
-    """A circuit's whole story, part by part: what it is, how faithful, how it was found, its `top` strongest edges."""
+def summary(findings: Findings, top: int, *, every_edge: bool = True) -> Iterator[RenderableType]:
+    """A circuit's whole story, part by part: what it is, how faithful, how it was found, its `top` strongest edges.
+
+    Of a circuit of whole nodes these are listed, and its edges only where they are wanted (`every_edge`).
+    """
     origin, outcome = findings.origin, findings.outcome
     yield headline(origin)
     yield facts(findings)
@@ -34,7 +38,9 @@ def summary(findings: Findings, top: int) -> Iterator[RenderableType]:
         yield levels(outcome.faithfulness, origin.metric)
     if len(outcome.curve) > 1:
         yield curve(outcome.curve, origin.algorithm.threshold if origin.algorithm else None, len(findings.circuit))
-    if findings.circuit.edges:
+    if whole := of_whole_nodes(findings):
+        yield nodes(findings.circuit, top)
+    if findings.circuit.edges and (every_edge or not whole):
         yield edges(findings.circuit, top, origin.algorithm.score if origin.algorithm else "")
     if outcome.stability and outcome.stability.found_often_outside:
         yield outsiders(outcome.stability.found_often_outside)
@@ -146,6 +152,37 @@ def curve(points: Sequence[CurvePoint], chosen: float | None, chosen_size: int) 
             scored = "highest scores" if mixed and not alike[0].tested else ""
             table.add_row(*cells, "<- chosen" if here else scored, style="bold" if here else None)
     return Group(Text("How small, how faithful: every circuit met, on the prompts to find it", style="bold"), table)
+
+
+def of_whole_nodes(findings: Findings) -> bool:
+    """Whether the circuit has all edges between its nodes and each score is that of a node."""
+    algorithm, circuit = findings.origin.algorithm, findings.circuit
+    if algorithm is None or algorithm.score_kind != "node":
+        return False
+    met = set(circuit.nodes())
+    return all(edge in circuit for edge in circuit.graph.edges() if {edge.sender, edge.receiver} <= met)
+
+
+def nodes(circuit: Circuit, top: int) -> RenderableType:
+    """The `top` heads and MLPs (0: all) of a circuit of whole nodes, by what removing each cost.
+
+    The edges between a node and the input or the logits, which are never removed, have that for a score.
+    """
+    costs: dict[Node, float] = {}
+    for edge, score in circuit.scores.items():
+        for node in {edge.sender, edge.receiver} - {INPUT, LOGITS}:
+            costs[node] = max(score, costs.get(node, score))
+    ordered = sorted((node for node in circuit.nodes() if node in costs), key=lambda node: -costs[node])
+    shown = ordered[:top] if top else ordered
+    table = plain_table()
+    table.add_column("node", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    for node, cell in zip(shown, aligned([costs[node] for node in shown], signed=True), strict=True):
+        table.add_row(node.name, cell)
+    what = "Its" if len(shown) == len(ordered) else f"The {len(shown):,} strongest of its"
+    title = f"{what} {counted(len(ordered), 'node')} besides input and logits, with all edges between them"
+    meaning = "score: how much worse the metric gets when the node is removed, in its units"
+    return Group(Text(title, style="bold"), table, Text(meaning, style="dim"))
 
 
 def edges(circuit: Circuit, top: int, meaning: str) -> RenderableType:

@@ -17,6 +17,8 @@ _UNKNOWN = "positive score", "negative score"
 _MEANINGS = {
     "effect": ("removing it hurts the behaviour", "removing it helps the behaviour"),
     "estimate": ("estimate: removing it hurts the behaviour", "estimate: removing it helps the behaviour"),
+    "node": ("removing the lesser of its nodes hurts", "removing the lesser of its nodes helps"),
+    "slot": ("removing its slot (or node) hurts", "removing its slot (or node) helps"),
 }
 """What positive and negative scores mean, by the kind of score that the circuit's record names."""
 _SLOT_WORDS: dict[Slot, str] = {"q": "query", "k": "key", "v": "value"}

@@ -101,7 +101,9 @@ def test_a_sample_is_broken_off_within_a_receiver(periodic: Problem, monkeypatch
     assert 0 < seconds <= slowest
 
 
-@pytest.mark.parametrize("method", ["eap", "eap-ig", "exact", "hisp", "eap+acdc", "information-flow", "random"])
+@pytest.mark.parametrize(
+    "method", ["eap", "eap-ig", "exact", "hisp", "eap+acdc", "coarse", "information-flow", "random"]
+)
 def test_every_method_has_a_forecast(periodic: Problem, method: str) -> None:
     few = periodic.on(periodic.pairs.select(range(4)))
     metric = acdc.metrics.LogitDifference()
