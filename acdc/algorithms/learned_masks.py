@@ -34,11 +34,12 @@ from acdc.problem import Problem
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
 Part = TypeVar("Part", float, Tensor)
 _OPEN = 2.0  # log alpha to begin with: an edge is then kept with a probability of 97%
-_RATE = 0.15
+_RATE, _STEPS = 0.15, 280  # how far Adam goes at each of so many steps; where there are fewer, a little further
 _LEAST = 60  # steps that there are however short the time is: fewer learn nothing
 _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
-_FEWEST, _PER_EDGE = 800, 7
-"""How short a shortlist is made at most, and how many edges are on it for each of the circuit that is asked for."""
+_FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 500, 8, 70, 75
+"""How short a shortlist is made at most, how many edges are on it for each of the circuit beyond so many, and the steps
+that there are at least."""
 _RANKINGS = 40  # so many times as long as the ranking is about what a training on 4,000 edges takes
 _RANKING, _POINTS = 16, 3
 """Prompts and points of the integrated gradients that name the edges: it does not matter which of many is the last."""
@@ -108,17 +109,17 @@ class LearnedMasks:
     def up_to(self, edges: int) -> LearnedMasks:
         """The same for circuits of at most so many edges.
 
-        On the shortlist are seven times as many, 800 at least; as many fewer as these are, as much higher is the first
-        price, and steps are fewer too: small circuits come out as good, in a part of the time.
+        On the shortlist are eight for each beyond 70, 500 at least. As many fewer as these are, as much higher is the
+        first price, and steps are fewer too: small circuits come out as good, in a part of the time.
         """
-        return self._on(max(_FEWEST, _PER_EDGE * edges))
+        return self._on(max(_FEWEST, _PER_EDGE * (edges - _BEYOND)))
 
     def _on(self, shortlist: int) -> LearnedMasks:
         if shortlist >= self.shortlist:
             return self
         part, prices = shortlist / self.shortlist, self.prices
         first = min(4 / 3 * prices.first / part, prices.last)
-        steps = min(prices.steps, max(_LEAST, round(prices.steps * part**0.7)))
+        steps = min(prices.steps, max(_ENOUGH, round(prices.steps * part**0.8)))
         return replace(self, shortlist=shortlist, prices=replace(prices, first=first, steps=steps))
 
     def _in_time(self, ranked: float) -> LearnedMasks:
@@ -170,7 +171,7 @@ class LearnedMasks:
         indices = torch.tensor([problem.graph.edge_indices[edge] for edge in edges], dtype=torch.long, device=device)
         indices = indices.reshape(-1, 2).T
         log_alpha = torch.full((len(edges),), _OPEN, device=device, requires_grad=True)
-        descent = torch.optim.Adam([log_alpha], lr=_RATE, betas=_DECAYS)
+        descent = torch.optim.Adam([log_alpha], lr=_RATE * (_STEPS / self.prices.steps) ** 0.2, betas=_DECAYS)
         closed = torch.full((len(edges),), self.prices.first * effect, dtype=torch.float64)
         now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)

@@ -26,7 +26,7 @@ PROMPTS_PER_STEP = 4
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
-_SHORTLIST, _FEWEST, _PER_EDGE = 4_000, 800, 7
+_SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 4_000, 500, 8, 70, 75
 _NODES = 3.0  # times the square root of how many edges: how many nodes are worth as much
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
 
@@ -147,8 +147,8 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
 
 def _steps(goal: Goal) -> tuple[int, float]:
     """The steps of learned masks, and by how much their shortlist is shorter for a goal."""
-    part = min(1.0, max(_FEWEST, _PER_EDGE * goal.count) / _SHORTLIST) if isinstance(goal, Edges) else 1.0
-    return round(_SETTINGS[0] * part**0.7), part
+    part = min(1.0, max(_FEWEST, _PER_EDGE * (goal.count - _BEYOND)) / _SHORTLIST) if isinstance(goal, Edges) else 1.0
+    return max(_ENOUGH, round(_SETTINGS[0] * part**0.8)), part
 
 
 def _pieces(method: Method, goal: Goal, operations: Operations) -> int:

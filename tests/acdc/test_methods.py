@@ -57,7 +57,7 @@ def test_settings_reach_the_algorithm() -> None:
     assert gradients.scorer == IntegratedGradients("activations", 9)  # type: ignore[union-attr]
     assert gradients.rule.value == "greedy"  # type: ignore[union-attr]
     masks = search(Method("masks", max_bytes=1 << 22), Edges(5), seed=4)
-    assert masks.scorer == LearnedMasks(seed=4, max_bytes=1 << 22)  # type: ignore[union-attr]
+    assert masks.scorer == LearnedMasks(seed=4, max_bytes=1 << 22).up_to(5)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("alias", "own"), [("eap-ig-inputs", "eap-ig"), ("path-patching", "exact")])

@@ -174,8 +174,8 @@ def test_it_tells_of_every_step_however_few_prompts_fit(measurable: Problem, cra
 
 def test_for_fewer_edges_the_shortlist_is_shorter_and_the_first_price_higher() -> None:
     masks, small, larger = LearnedMasks(), LearnedMasks().up_to(50), LearnedMasks().up_to(300)
-    assert small == LearnedMasks().up_to(1), "800 at least"
-    assert small.shortlist == 800 < larger.shortlist == 2100 < masks.shortlist
+    assert small == LearnedMasks().up_to(1), "500 at least"
+    assert small.shortlist == 500 < larger.shortlist == 1840 < masks.shortlist
     assert masks.prices.first < larger.prices.first < small.prices.first < small.prices.last == masks.prices.last
     assert 60 <= small.prices.steps < larger.prices.steps < masks.prices.steps
     assert LearnedMasks().up_to(10_000) == masks
@@ -186,4 +186,4 @@ def test_where_the_ranking_takes_most_of_the_time_the_shortlist_is_short() -> No
     assert LearnedMasks(seconds=100.0)._in_time(99.0) == LearnedMasks(seconds=100.0).up_to(1)
     assert LearnedMasks(seconds=5000.0)._in_time(99.0) == LearnedMasks(seconds=5000.0)
     assert LearnedMasks()._in_time(1e9) == LearnedMasks()
-    assert 800 < LearnedMasks(seconds=1000.0)._in_time(99.0).shortlist < 4000
+    assert 500 < LearnedMasks(seconds=1000.0)._in_time(99.0).shortlist < 4000

@@ -61,11 +61,9 @@ def test_learned_masks_are_told_as_they_are_set() -> None:
     masks = LearnedMasks()
     assert work._SETTINGS[:3] == (masks.prices.steps, masks.prompts, learned_masks._POINTS)
     assert work._RANKING == learned_masks._RANKING
-    assert (
-        masks.shortlist,
-        learned_masks._FEWEST,
-        learned_masks._PER_EDGE,
-    ) == (work._SHORTLIST, work._FEWEST, work._PER_EDGE)
+    told = (work._FEWEST, work._PER_EDGE, work._BEYOND, work._ENOUGH)
+    assert told == (learned_masks._FEWEST, learned_masks._PER_EDGE, learned_masks._BEYOND, learned_masks._ENOUGH)
+    assert masks.shortlist == work._SHORTLIST
     for edges in (10, 300, 2_000):
         fewer = masks.up_to(edges)
         assert work._steps(Edges(edges)) == (fewer.prices.steps, fewer.shortlist / masks.shortlist)

@@ -14,6 +14,7 @@ from acdc.graphs.errors import BadTokens, DifferentGraphs
 from acdc.graphs.execution.crossing import CrossedRun
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.model import Model
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.mlp import Mlp
 from tests.checkpoints import ARCHITECTURES, Architecture, Checkpoints
 from tests.graphs.random_circuits import CLEAN, CORRUPT, random_circuits
@@ -98,10 +99,10 @@ def test_only_what_both_prompts_reach_runs_for_every_pair(gpt2: Model, monkeypat
     seen: list[tuple[int, int]] = []
     plain = Mlp.__call__
 
-    def spied(mlp: Mlp, residual: Tensor) -> Tensor:
+    def spied(mlp: Mlp, residual: Tensor, *rules: BackwardRules) -> Tensor:
         if residual.ndim == 4:
             seen.append((residual.shape[0], residual.shape[1]))
-        return plain(mlp, residual)
+        return plain(mlp, residual, *rules)
 
     monkeypatch.setattr(Mlp, "__call__", spied)
     wanted = {full: [(1, 3)] * 3, cut: [(1, 3), (2, 3), (2, 3)], fed_late: [(2, 3), (2, 3)]}
