@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from typing_extensions import assert_never
 
 from acdc.algorithms.attribution import IntegratedGradients
-from acdc.algorithms.greedy import Pruned
+from acdc.algorithms.greedy import Pruned, require_threshold
 from acdc.algorithms.grouped import Bisection
 from acdc.algorithms.one_minimal import OneMinimalSweep, Swept
 from acdc.algorithms.scores import ScoringStep
@@ -66,8 +66,7 @@ class CoarseToFine:
     refine: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < math.inf:
-            raise BadSetting(f"the threshold is {self.threshold}; wanted a positive number in the metric's units")
+        require_threshold(self.threshold)
         if self.level not in STAGES:
             raise BadSetting(f"unknown level {self.level!r}; wanted one of {', '.join(STAGES)}")
         if self.refine and self.level != "edge":

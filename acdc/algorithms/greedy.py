@@ -137,8 +137,7 @@ class GreedyPruning:
     refine: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < math.inf:
-            raise BadSetting(f"the threshold is {self.threshold}; wanted a positive number in the metric's units")
+        require_threshold(self.threshold)
         if self.batch < 0:
             raise BadSetting(f"cannot try {self.batch} candidates at a time; wanted 1 or more, or 0 to leave it open")
 
@@ -216,10 +215,8 @@ class GreedyPruning:
                 tally = replace(
                     tally,
                     evaluated=tally.evaluated + len(costs),
-                    made=max(tally.made, *costs[:accepted].tolist()) if accepted else tally.made,
-                    refused=min(tally.refused, *costs[accepted:decided].tolist())
-                    if decided > accepted
-                    else tally.refused,
+                    made=max([tally.made, *costs[:accepted].tolist()]),
+                    refused=min([tally.refused, *costs[accepted:decided].tolist()]),
                 )
                 left = left[decided:]
                 if not self.batch:
@@ -263,6 +260,15 @@ class GreedyPruning:
                 middle = len(group) // 2
                 groups += [group[middle:], group[:middle]]
         return [sender for sender in senders if sender in left], tally
+
+
+def require_threshold(threshold: float) -> None:
+    """Make sure that a threshold can be one.
+
+    Raises: BadSetting.
+    """
+    if not 0 < threshold < math.inf:
+        raise BadSetting(f"the threshold is {threshold}; wanted a positive number in the metric's units")
 
 
 def _of_receivers(step: Tried | Step | Swept) -> Step | Swept | None:

@@ -12,11 +12,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from acdc.algorithms.attribution import IntegratedGradients
-from acdc.algorithms.greedy import Pruned
+from acdc.algorithms.greedy import Pruned, require_threshold
 from acdc.algorithms.one_minimal import OneMinimalSweep, Swept
 from acdc.algorithms.scores import ScoringStep
 from acdc.drain import drain
-from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
 from acdc.problem import Problem
@@ -54,8 +53,7 @@ class GroupedPruning:
     refine: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < math.inf:
-            raise BadSetting(f"the threshold is {self.threshold}; wanted a positive number in the metric's units")
+        require_threshold(self.threshold)
 
     def rank(self, problem: Problem) -> tuple[Edge, ...]:
         """All edges, from the lowest attribution to the highest; equals in the graph's order."""

@@ -10,6 +10,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.executor import Executor
+from acdc.graphs.execution.gradients import Linearisation
 from acdc.graphs.execution.runs import TokenPairs, mean_outputs, prepare
 from acdc.graphs.model import Model
 from tests.graphs.native_oracle import native_oracle_logits
@@ -168,3 +169,12 @@ def test_no_prompts_are_refused(model: Model) -> None:
     none = torch.zeros(0, 4, dtype=torch.long)
     with pytest.raises(BadTokens, match="the prompts are empty"):
         prepare(model, TokenPairs(none, none, torch.zeros(0, dtype=torch.long)), Ablation.RESAMPLE)
+
+
+def test_the_circuit_without_edges_is_the_model_itself_on_the_corrupt_prompts(model: Model) -> None:
+    runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), Ablation.RESAMPLE)
+    from_the_start = Linearisation(runs, runs.clean_residual(1) - runs.delta[0], 1)
+    torch.testing.assert_close(runs.none(), from_the_start.logits, rtol=0, atol=1e-10)
+    columns = torch.tensor([[3, 0]]).expand(len(CLEAN), -1)
+    torch.testing.assert_close(runs.none(columns), runs.none().gather(1, columns), rtol=0, atol=1e-10)
+    assert not torch.allclose(runs.none(), runs.reference())
