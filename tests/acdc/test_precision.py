@@ -14,8 +14,8 @@ from acdc.algorithms.learned_masks import LearnedMasks, Prices
 from acdc.algorithms.scores import score_graph
 from acdc.algorithms.trials import Trials
 from acdc.discovery.discover import discover
-from acdc.discovery.scored_search import ScoredSearch
-from acdc.discovery.search import search
+from acdc.discovery.pruning_runs import prunes
+from acdc.discovery.search import algorithm_of
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import NotFinite
 from acdc.graphs.ablation import Ablation
@@ -53,9 +53,9 @@ def quick(method: str) -> Method:
 
 @cache
 def scores(method: str, dtype: str) -> torch.Tensor:
-    scored = search(quick(method), Edges(1))
-    assert isinstance(scored, ScoredSearch)
-    circuit = ended(scored.scorer.walk(periodic(dtype)))
+    scorer = algorithm_of(quick(method))
+    assert not prunes(scorer)
+    circuit = ended(scorer.walk(periodic(dtype)))
     return torch.tensor([circuit.scores[edge] for edge in circuit.ordered()])
 
 
@@ -63,8 +63,9 @@ def scores(method: str, dtype: str) -> torch.Tensor:
 @pytest.mark.parametrize("method", SCORING)
 def test_half_precision_scores_nearly_as_single_precision_does(method: str, dtype: str) -> None:
     ours, theirs = scores(method, dtype), scores(method, "float32")
-    near = 0.03 if method == "masks" else 0.01  # steps of a training add up what rounding makes of each
-    assert (ours - theirs).abs().max() < near * theirs.abs().max()
+    apart = (ours - theirs).abs() / theirs.abs().max()
+    assert apart.mean() < 0.01
+    assert apart.max() < (0.1 if method == "masks" else 0.01)  # one that closes at the border of a step, a part of it
     top, their_top = (set(each.abs().topk(20).indices.tolist()) for each in (ours, theirs))
     assert len(top & their_top) >= 18
 
@@ -108,10 +109,10 @@ def test_weights_that_are_not_numbers_are_refused_and_not_ranked(method: str) ->
     model: Model = replace(problem.model, layers=(problem.model.layers[0], layer))
     broken = Problem(model, problem.pairs, problem.metric)
     broken.__dict__["bounds"] = problem.bounds
-    scored = search(Method(method), Edges(1))
-    assert isinstance(scored, ScoredSearch)
+    scorer = algorithm_of(Method(method))
+    assert not prunes(scorer)
     with pytest.raises(NotFinite):
-        ended(scored.scorer.walk(broken))
+        ended(scorer.walk(broken))
 
 
 def test_finite_values_are_themselves_and_half_precision_is_widened() -> None:
