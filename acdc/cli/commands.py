@@ -25,6 +25,7 @@ from acdc.cli.strict import StrictCommand, StrictGroup
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
 from acdc.cli.threads import use
+from acdc.cli.view import view
 
 _ROOT = """\b
 A first circuit, in a minute:
@@ -81,6 +82,11 @@ Examples:
   acdc export runs/ioi-everyday-4l ioi.graphml
   acdc export circuit.json importances.json --as mib
   acdc export runs/ioi-everyday-4l graph.json --as neuronpedia --prompt 3"""
+
+_VIEW = """\b
+Examples:
+  acdc view
+  acdc view elsewhere --port 8000"""
 
 _STABILITY = """\b
 Examples:
@@ -164,6 +170,7 @@ def command() -> Any:
     app.command(cls=StrictCommand, epilog=_PIN)(pin)
     app.command(cls=StrictCommand, epilog=_SHOW)(show)
     app.command(cls=StrictCommand, epilog=_EXPORT)(export)
+    app.command(cls=StrictCommand, epilog=_VIEW)(view)
     app.command(cls=StrictCommand, epilog=_DIFF)(diff)
     app.command(cls=StrictCommand, epilog=_CUT)(cut)
     app.command("test", cls=StrictCommand, epilog=_TEST)(hypotheses)

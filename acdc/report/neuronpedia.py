@@ -12,7 +12,7 @@ Source: github.com/hijohnnylin/neuronpedia, apps/webapp/app/api/graph/graph-sche
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,13 +122,11 @@ def _said(circuit: Circuit, part: str) -> object:
 
 def _groups(circuit: Circuit) -> dict[str, list[Node]]:
     """The groups of nodes that the circuit's record names, less what is no node of it."""
-    there, found = {node.name: node for node in circuit.nodes()}, {}
+    there = {node.name: node for node in circuit.nodes()}
     said = circuit.provenance.get("groups")
-    for group in said if isinstance(said, Sequence) and not isinstance(said, str) else ():
-        names = group.get("nodes", ()) if isinstance(group, Mapping) else ()
-        if nodes := [there[name] for name in names if name in there]:
-            found[str(group.get("name", ""))] = nodes
-    return found
+    groups = said if isinstance(said, Mapping) else {}
+    found = {str(name): [there[each] for each in names if each in there] for name, names in groups.items()}
+    return {name: nodes for name, nodes in found.items() if nodes}
 
 
 def _place(circuit: Circuit, example: ExamplePrompt, node: Node) -> tuple[str, int, str, str]:

@@ -397,7 +397,7 @@ def test_graphml_says_what_the_networkx_view_says() -> None:
 SAID = {
     "ablation": "mean",
     "model": {"name": "<m> & \u202eé\u0007", "weights": "sha256:ab"},
-    "groups": [{"name": "names & <movers>", "nodes": ["m1"]}],
+    "groups": {"names & <movers>": ["m1"]},
     "seed": 3,
     "note": None,
 }

@@ -32,6 +32,7 @@ COMMANDS = (
     "pin",
     "show",
     "export",
+    "view",
     "diff",
     "cut",
     "test",

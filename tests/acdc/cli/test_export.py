@@ -32,7 +32,7 @@ def test_every_form_is_written_and_named_in_the_help(found: Path) -> None:
 
 def test_circuit_and_graphml_come_back_with_all_that_they_say(found: Path) -> None:
     data = json.loads((found / "circuit.json").read_text())
-    data["groups"] = [{"name": "<b>movers</b>", "nodes": ["a1.h0"]}]
+    data["groups"] = {"<b>movers</b>": ["a1.h0"]}
     data["graph"]["frozen_scale"] = True
     data["edges"][0]["frequency"] = 1 / 3
     Path("c.json").write_text(json.dumps(data, indent=1) + "\n")

@@ -68,7 +68,7 @@ def test_the_label_of_the_logits_has_the_probability_where_the_viewer_looks_for_
 def test_groups_are_supernodes_and_what_is_no_node_of_the_circuit_is_left_out() -> None:
     circuit = replace(
         scored(Circuit.full(GRAPH)),
-        provenance={"groups": [{"name": "movers", "nodes": ["a1.h0", "m2", "a9.h9"]}, {"name": "none", "nodes": []}]},
+        provenance={"groups": {"movers": ["a1.h0", "m2", "a9.h9"], "none": []}},
     )
     data = valid(graph_json(circuit, PROMPT, "t"))
     assert data["qParams"]["supernodes"] == [["movers", "1_0_3", "2_2_3"]]
