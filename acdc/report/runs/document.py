@@ -23,10 +23,11 @@ _STYLE = """
 }
 body { margin: 0; font: 16px/1.45 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: var(--ink); background: var(--ground); }
 main { max-width: 75rem; margin: 0 auto; padding: 1rem 1.25rem; overflow-x: auto; }
-h1, h2, td, li { overflow-wrap: anywhere; }
+h1, h2, li, code { overflow-wrap: anywhere; } td { overflow-wrap: break-word; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; }
 table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; color: var(--faint); padding-bottom: .5rem; }
+td { min-width: 5.5rem; } td:first-child { min-width: 9rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--rule); }
 td small, code, time { color: var(--faint); } td code { font-size: .8rem; } td small, time { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
@@ -66,6 +67,7 @@ def document(runs: RunList) -> tuple[str, str]:
             "default-src 'none'",
             f"script-src {_hash(_SCRIPT)}",
             f"style-src {_hash(_STYLE)}",
+            "img-src data:",  # the empty icon, without which browsers ask for one
             "base-uri 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",

@@ -91,7 +91,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.add(tag)
-        self.links += [value for name, value in attrs if name in ("href", "src") and value]
+        self.links += [value for name, value in attrs if name in ("href", "src") and value and tag != "link"]
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
