@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import acdc
 from acdc.attacks.measuring import written
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge, Node
 from acdc.problem import Problem
+from acdc.provenance import versions
 from acdc.tasks.prompts import PromptPairs
 
 _PINNED = 50
@@ -81,7 +81,7 @@ def graph_json(circuit: Circuit, example: ExamplePrompt, title: str) -> dict[str
                 "MLPs, which have no position: all stand at the token where the prompt is scored. A link's weight is "
                 "the sum of the scores of its edges (query, key, value), which are those of all prompts and not of "
                 "this one.",
-                "generator": {"name": "acdc", "version": acdc.__version__},
+                "generator": {"name": "acdc", "version": versions()["acdc-circuits"] or "not installed"},
             },
             "generation_settings": dict(circuit.provenance),
         },
