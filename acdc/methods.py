@@ -36,6 +36,11 @@ _RANKED = Scores(
     "product share their gradient",
     "estimate",
 )
+_SIZED = Scores(
+    "estimate, measured by no removal, of how much removing the edge changes the metric, in its units; never negative, "
+    "so it does not tell help from harm",
+    "estimate",
+)
 _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_WORTH}", "estimate")
 _REMOVED = "how much worse the metric gets, in its units, when"
 LEVELS: Mapping[str, Scores] = MappingProxyType(
@@ -146,6 +151,14 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "Edin et al. 2025",
             _RANKED,
             takes=("select",),
+        ),
+        "atp*": MethodEntry(
+            AlgorithmClass("attribution_star:AttributionStar"),
+            "eap, exact softmax, layers dropped",
+            "Kramar et al. 2024",
+            _SIZED,
+            takes=("select",),
+            aliases=("atp-star",),
         ),
         "exact": MethodEntry(
             AlgorithmClass("exact:ExactPatching"),

@@ -183,7 +183,7 @@ def _check(method: Method, metric: str, *, whole: bool) -> None:
         from acdc.tasks.metrics import metric as named
 
         differentiable(named(metric))
-    if metric in _STATIONARY and method.name in ("eap", "relp", "gim", "hisp"):
+    if metric in _STATIONARY and method.name in ("eap", "relp", "gim", "atp*", "hisp"):
         raise UnmeasurableBehaviour(
             f"the gradient of {metric} is 0 at every edge: at the clean run it is at its best already; use another "
             "metric (--metric logit_difference), integrated gradients (--method eap-ig) or --method acdc"
@@ -205,7 +205,7 @@ def _working(
             return max(gradient, training)
         case "information-flow" | "random":
             return footprint.stream
-        case "eap" | "relp" | "gim" | "eap-ig" | "eap-ig-activations" | "hisp":
+        case "eap" | "relp" | "gim" | "atp*" | "eap-ig" | "eap-ig-activations" | "hisp":
             return gradient
         case _:
             raise AssertionError(f"what {method.name} holds in memory is not said here")

@@ -12,7 +12,7 @@ from acdc.cost.operations import Operations
 from acdc.graphs.computation import ComputationalGraph
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
-GRADIENTS = ("eap", "relp", "gim", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist", "coarse")
+GRADIENTS = ("eap", "relp", "gim", "atp*", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist", "coarse")
 """The methods that take gradients of the metric."""
 _SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 """How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
@@ -123,6 +123,9 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
     match method.name:
         case "eap" | "relp" | "gim" | "hisp":
             return operations.gradient
+        case "atp*":  # half a way back for each layer
+            back = operations.gradient - operations.forward
+            return operations.gradient + graph.n_layers / 2 * back + operations.without_senders
         case "eap-ig" | "shortlist" | "eap+acdc" | "coarse":
             return operations.forward + method.steps * operations.gradient
         case "eap-ig-activations":  # in the mean, half of the layers come after what moves
@@ -168,6 +171,7 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
             "eap"
             | "relp"
             | "gim"
+            | "atp*"
             | "hisp"
             | "information-flow"
             | "random"
