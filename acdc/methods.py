@@ -152,13 +152,31 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             _RANKED,
             takes=("select",),
         ),
-        "atp*": MethodEntry(
+        "atp-star": MethodEntry(
             AlgorithmClass("attribution_star:AttributionStar"),
             "eap, exact softmax, layers dropped",
             "Kramar et al. 2024",
             _SIZED,
             takes=("select",),
-            aliases=("atp-star",),
+            aliases=("atp*",),
+        ),
+        "average": MethodEntry(
+            AlgorithmClass("averaged:AveragedAttribution"),
+            "mean of eap-ig, relp and gim",
+            "Mondorf et al. 2025",
+            Scores(
+                "the mean of the edge's shares in the absolute scores of all edges by eap-ig, relp and gim; positive: "
+                "the edge helps the behaviour; measured by no removal",
+                "other",
+            ),
+            takes=("select", "steps"),
+        ),
+        "eap-ig-stable": MethodEntry(
+            AlgorithmClass("stable_signs:StableSigns"),
+            "eap-ig where signs are stable",
+            "Nikankin et al. 2025",
+            Scores(f"{_ESTIMATED.meaning}; 0 where its sign hangs on which prompts were drawn", "estimate"),
+            takes=("select", "steps", "seed"),
         ),
         "exact": MethodEntry(
             AlgorithmClass("exact:ExactPatching"),

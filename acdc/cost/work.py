@@ -12,7 +12,20 @@ from acdc.cost.operations import Operations
 from acdc.graphs.computation import ComputationalGraph
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
-GRADIENTS = ("eap", "relp", "gim", "atp*", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist", "coarse")
+GRADIENTS = (
+    "eap",
+    "relp",
+    "gim",
+    "atp-star",
+    "average",
+    "eap-ig-stable",
+    "eap-ig",
+    "eap-ig-activations",
+    "hisp",
+    "eap+acdc",
+    "shortlist",
+    "coarse",
+)
 """The methods that take gradients of the metric."""
 _SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 """How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
@@ -123,9 +136,13 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
     match method.name:
         case "eap" | "relp" | "gim" | "hisp":
             return operations.gradient
-        case "atp*":  # half a way back for each layer
+        case "atp-star":  # half a way back for each layer
             back = operations.gradient - operations.forward
             return operations.gradient + graph.n_layers / 2 * back + operations.without_senders
+        case "average":
+            return operations.forward + (method.steps + 2) * operations.gradient
+        case "eap-ig-stable":
+            return method.steps * operations.gradient
         case "eap-ig" | "shortlist" | "eap+acdc" | "coarse":
             return operations.forward + method.steps * operations.gradient
         case "eap-ig-activations":  # in the mean, half of the layers come after what moves
@@ -158,8 +175,10 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
     """The pieces of work of a scoring on one batch of prompts, as they are counted while it runs."""
     graph = operations.shape.graph
     match method.name:
-        case "eap-ig":
+        case "eap-ig" | "eap-ig-stable":
             return method.steps
+        case "average":
+            return method.steps + 2
         case "eap-ig-activations":
             groups = 1 + graph.n_layers * (1 if graph.parallel or not graph.has_mlp else 2)
             return groups * method.steps
@@ -171,7 +190,7 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
             "eap"
             | "relp"
             | "gim"
-            | "atp*"
+            | "atp-star"
             | "hisp"
             | "information-flow"
             | "random"

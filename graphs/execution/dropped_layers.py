@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.execution.gradients import Linearisation, by_row, wide
+from acdc.graphs.execution.gradients import Linearisation, by_row, rows_first, wide
 from acdc.graphs.execution.linear_layer import LinearLayer
 from acdc.graphs.nodes import SLOTS
 
@@ -38,11 +38,11 @@ def sizes_of_effects(
     runs, graph = run.runs, run.runs.graph
     at_final = run.at_final(gradient)
     scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=wide(runs.delta.dtype))
-    scores[-1] = _sizes(by_row(at_final[None, :, None], runs.scored(runs.delta)), prompts)[0]
-    whole, dropped = run.spread(at_final), list[Tensor]()
+    scores[-1] = _sizes(by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))), prompts)[0]
+    delta, whole, dropped = rows_first(runs.delta), run.spread(at_final), list[Tensor]()
     while run.layers:
         layer, below = run.layers.pop(), len(run.layers)
-        found, before = _estimates(layer, runs.delta, [*dropped, whole])
+        found, before = _estimates(layer, runs.delta, delta, [*dropped, whole])
         # to leave out a layer below changes no gradient here
         of_whole = below if graph.n_layers > 1 else 1
         total = of_whole * _sizes(found[-1], prompts) + sum(_sizes(estimate, prompts) for estimate in found[:-1])
@@ -55,6 +55,7 @@ def sizes_of_effects(
 def _estimates(
     layer: LinearLayer,
     delta: Float[Tensor, "all batch pos d_model"],
+    by_rows: Float[Tensor, "batch all number"],
     flows: Sequence[Float[Tensor, "batch pos d_model"]],
 ) -> tuple[list[Float[Tensor, "batch receiver sender"]], list[Float[Tensor, "batch pos d_model"]]]:
     """For each gradient at the residual stream after a layer, estimates of the edges into it, and that before it."""
@@ -63,7 +64,7 @@ def _estimates(
     found, at_gathered, before = list[Tensor](), list[Tensor](), list[Tensor]()
     for number, flowing in enumerate(flows, start=1):
         gradients = layer.pull_back(flowing, again=number < len(flows))
-        estimates = by_row(gradients.read, delta[: layer.reads])
+        estimates = by_row(gradients.read, by_rows[:, : layer.reads])
         estimates[:, :heads, reads:] = 0  # of the layer's own heads, which its MLP alone reads
         assert gradients.gathered is not None
         found.append(estimates)

@@ -89,13 +89,13 @@ class Linearisation:
         shape = len(runs.scored_positions), len(graph.receivers), len(graph.senders)
         scores = runs.delta.new_zeros(shape, dtype=wide(runs.delta.dtype))
         at_final = self.at_final(gradient)
-        scores[:, -1:] = by_row(at_final[None, :, None], runs.scored(runs.delta))
-        flowing = self.spread(at_final)
+        scores[:, -1:] = by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta)))
+        delta, flowing = rows_first(runs.delta), self.spread(at_final)
         while self.layers:
             layer = self.layers.pop()
             gradients, rows = layer.pull_back(flowing), layer.run.indices.receivers
             scores[:, layer.receivers.start : layer.receivers.stop, : layer.reads] = by_row(
-                gradients.read, runs.delta[: layer.reads]
+                gradients.read, delta[:, : layer.reads]
             )
             scores[:, rows.start : rows.stop, layer.run.indices.reads :] = 0
             flowing = gradients.before
@@ -154,11 +154,15 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def by_row(
-    gradients: Float[Tensor, "receiver batch pos d_model"], delta: Float[Tensor, "sender batch pos d_model"]
+    gradients: Float[Tensor, "receiver batch pos d_model"], delta: Float[Tensor, "batch sender number"]
 ) -> Float[Tensor, "batch receiver sender"]:
-    """The inner products over positions, row by row."""
-    added = wide(delta.dtype)
-    return torch.einsum("rbpd,sbpd->brs", gradients.to(added), delta.to(added))
+    """The inner products over positions, row by row, with what `rows_first` makes of deltas."""
+    return rows_first(gradients) @ delta.transpose(1, 2)
+
+
+def rows_first(x: Float[Tensor, "part batch pos d_model"]) -> Float[Tensor, "batch part number"]:
+    """All numbers of each part together, row by row, as precise as products of them are added up."""
+    return x.to(wide(x.dtype)).transpose(0, 1).flatten(2)
 
 
 def power_of_two(gradient: Float[Tensor, "batch column"]) -> float:
