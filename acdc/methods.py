@@ -184,6 +184,12 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             takes=("select", "max_bytes"),
             aliases=("path-patching",),
         ),
+        "exact-redundant": MethodEntry(
+            AlgorithmClass("redundant_patching:RedundantPatching"),
+            "exact, also with another edge gone; slow",
+            scores=Scores(f"{_WORTH}, alone or where one other edge is gone already, whichever is more", "effect"),
+            takes=("select", "max_bytes"),
+        ),
         "hisp": MethodEntry(
             AlgorithmClass("importance:HeadImportance"),
             "head importance: node estimates",

@@ -198,7 +198,7 @@ def _working(
     gradient = footprint.gradient(shape.d_head, shape.mlp // shape.graph.d_model, longest)
     trials = footprint.trials(method.max_bytes, vocabulary=vocabulary)
     match method.name:
-        case "acdc" | "exact":
+        case "acdc" | "exact" | "exact-redundant":
             return trials
         case "shortlist" | "eap+acdc" | "coarse":
             return max(trials, gradient)

@@ -34,6 +34,7 @@ _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is 
 _UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
 _REFINED = 1.5
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
+_GONE = 16  # edges without which all effects are measured again, at the most
 _RANKING = 16  # prompts that name the edges of learned masks
 PROMPTS_PER_STEP = 4
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
@@ -149,6 +150,8 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
             return _pieces(method, goal, operations) * operations.gradient / 2
         case "exact":
             return graph.n_edges * _ALONE * operations.forward
+        case "exact-redundant":
+            return (1 + _GONE) * graph.n_edges * _ALONE * operations.forward
         case "masks":
             _, prompts, gradients, edges, runs = _SETTINGS
             steps, shorter = _steps(goal)
@@ -184,6 +187,8 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
             return groups * method.steps
         case "exact":
             return graph.n_edges
+        case "exact-redundant":
+            return 1 + _GONE
         case "masks":
             return _steps(goal)[0] + _SETTINGS[2]
         case (

@@ -6,6 +6,7 @@ import pytest
 
 from acdc.algorithms import learned_masks
 from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.redundant_patching import RedundantPatching
 from acdc.algorithms.stable_signs import StableSigns
 from acdc.cost import prediction, work
 from acdc.cost.operations import Operations
@@ -59,6 +60,10 @@ def test_the_methods_that_take_gradients_refuse_metrics_without() -> None:
 
 def test_resamples_are_told_as_they_are_drawn() -> None:
     assert StableSigns().resamples + 1 == prediction._RESAMPLES
+
+
+def test_removals_are_told_as_they_are_made() -> None:
+    assert RedundantPatching().most == work._GONE
 
 
 def test_learned_masks_are_told_as_they_are_set() -> None:
