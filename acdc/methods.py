@@ -154,7 +154,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
         ),
         "atp-star": MethodEntry(
             AlgorithmClass("attribution_star:AttributionStar"),
-            "eap, exact softmax, layers dropped",
+            "eap past saturated softmaxes",
             "Kramar et al. 2024",
             _SIZED,
             takes=("select",),
