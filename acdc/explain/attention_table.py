@@ -54,6 +54,7 @@ class AttentionTable:
         """What heads look at from the scored position: slots on the left, positions back on the right."""
         found, end = self.by_slot, self.end
         slots, offsets = (part[:, end].double().numpy() for part in (found.by_slot, found.by_offset))
+        offsets = offsets[:, np.isfinite(offsets).any(axis=0)]
         shown = np.argsort(-np.nan_to_num(slots).max(axis=1), kind="stable")[:_MOST]
         shown = np.sort(shown)[::-1]  # the first layer above
         some = "" if len(shown) == len(slots) else f", the {len(shown)} of {len(slots)} heads that look most sharply"

@@ -165,7 +165,7 @@ def explored(
         part("direct logits", lambda: direct_logits(problem, of.seed)),
         part("patching", lambda: patching(problem, wanted, of.seed, watch=watch)) or (),
         AttentionTable(attention(problem)),
-        reading and part("probes", lambda: probes(problem, reading, layers, of.seed, watch=watch)),
+        None if reading is None else part("probes", lambda: probes(problem, reading, layers, of.seed, watch=watch)),
         part("steering", lambda: steering(problem, layers, seed=of.seed)),
     )
     full, none = _ends(problem)

@@ -46,11 +46,14 @@ def draw(
     from matplotlib.figure import Figure
 
     alike = all(isinstance(name, str) for name in columns)
-    names: list[Sequence[str]] = [columns] * len(maps) if alike else list(columns)  # type: ignore[list-item, arg-type]  # just asked
+    names: list[Sequence[str]] = [columns] * len(maps) if alike else list(columns)  # type: ignore[list-item]  # just asked
 
     across = min(across, len(maps))
     bands = -(-len(maps) // across)
-    width, height = max(2.6, 0.42 * max(map(len, names)) + 0.9), max(1.8, 0.28 * len(rows) + 1.2)
+    width, height = (
+        max(3.7, 0.42 * max(map(len, names)) + 0.9),
+        max(1.4, 0.28 * len(rows) + 0.5) + 0.07 * max(len(label) for some in names for label in some),
+    )
     width, height = min(width, 9.0), min(height, 8.0)
     figure = Figure(figsize=(across * width + 1.2, bands * height + 0.8), layout="constrained")
     grid = figure.subplots(bands, across, squeeze=False, sharey=True)

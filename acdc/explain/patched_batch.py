@@ -60,7 +60,7 @@ def measured(
     width = problem.model.unembedding.weight.shape[0] if columns is None else columns.shape[1]
     at_once = max(1, _LOGITS // (final.shape[1] * width))
     parts = []
-    for some in final.split(at_once):
+    for some in torch.split(final, at_once):
         logits = problem.model.unembedding(some, columns)
         parts.append(finite_metric(metric, logits, targets, problem.model).double().cpu())
     return batch.prompts.added_up(torch.cat(parts))

@@ -19,7 +19,7 @@ from acdc.explain.heat_map import Scale, draw
 from acdc.explain.named_positions import NamedPositions
 from acdc.explain.patched_batch import PatchedBatch, measured
 from acdc.explain.patching import bounds
-from acdc.explain.positions import END, FIRST, OTHER
+from acdc.explain.positions import END, position_names
 from acdc.graphs.execution.restoring import Stream, streams
 from acdc.problem import Problem
 from acdc.progress import Progress
@@ -146,27 +146,30 @@ def probes(
 
 
 def _targets(problem: Problem, reading: PromptPairs) -> Iterator[tuple[ProbeTarget, list[str | None]]]:
-    """Of every slot that can be probed for where it stands last and where prompts are scored, its word in every prompt;
-    None for rare ones.
+    """Of every slot where it stands last and where prompts are scored, its word in every prompt; None for rare words,
+    and in prompts that have not that position.
     """
-    names = NamedPositions.of(replace(problem, pairs=reading)).names
-    for slot in dict(reading.pairs[0].text.wording.filling):
-        own = [name for name in names if name == slot or name.removeprefix(slot + " ").isdigit()]
-        if not own:
-            continue
-        words = [dict(pair.text.wording.filling).get(slot) for pair in reading.pairs]
-        counts = Counter(word for word in words if word is not None)
-        common = {word for word, count in counts.most_common(_WORDS) if count >= _EACH}
-        if len(common) < 2:
-            continue
-        known = [word if word in common else None for word in words]
-        for position in dict.fromkeys((own[-1], END)):
-            if position not in (FIRST, OTHER):
+    named = NamedPositions.of(replace(problem, pairs=reading))
+    here = [{*position_names(pair, problem.model.tokenizer)} for pair in reading.pairs]
+    slots = dict.fromkeys(slot for pair in reading.pairs for slot, _ in pair.text.wording.filling)
+    for slot in slots:
+        own = [name for name in named.names if name == slot or name.removeprefix(f"{slot} ").isdigit()]
+        for position in dict.fromkeys((*own[-1:], END)) if own else ():
+            words = [
+                dict(pair.text.wording.filling).get(slot) if position in has else None
+                for pair, has in zip(reading.pairs, here, strict=True)
+            ]
+            counts = Counter(word for word in words if word is not None)
+            common = {word for word, count in counts.most_common(_WORDS) if count >= _EACH}
+            if len(common) >= 2:
+                known = [word if word in common else None for word in words]
                 yield ProbeTarget(slot, position, len(common), sum(word is not None for word in known)), known
 
 
 def _features(problem: Problem, reading: PromptPairs, layers: Sequence[int], positions: set[str]) -> _Features:
-    """The clean residual stream before each layer at each position, the last of that name, of every prompt."""
+    """The clean residual stream before each layer at each position, the last of that name, of every prompt; NaN where
+    a prompt has none.
+    """
     asked = replace(problem, pairs=reading, means_of=None)
     named = NamedPositions.of(asked)
     width = problem.graph.d_model
@@ -179,11 +182,11 @@ def _features(problem: Problem, reading: PromptPairs, layers: Sequence[int], pos
         where = named.where(batch, tokens.clean.shape[1])
         rows, prompts = torch.arange(len(batch)), batch.index.numpy()
         for name in positions:
-            # an absent position is read at 0, where nothing of the slot is to be found
             last = where[named.names.index(name)].long() * torch.arange(1, where.shape[-1] + 1)
-            at = (last.amax(-1) - 1).clamp(min=0)
+            at = last.amax(-1) - 1
             for layer in layers:
-                found[layer, name][prompts] = run[layer].before[rows, at].double().cpu().numpy()
+                read = run[layer].before[rows, at].double().masked_fill(at[:, None] < 0, torch.nan)
+                found[layer, name][prompts] = read.cpu().numpy()
     return found
 
 

@@ -21,6 +21,8 @@ from acdc.report.columns import plain_table
 
 _SHOWN = 8
 _BRIEF = 3
+_NOTHING = 0.005
+"""What is below this in both directions is left out of a table of patching."""
 
 
 def tables(found: Exploration, *, brief: bool = False) -> Iterator[RenderableType]:
@@ -75,7 +77,9 @@ def _direct(direct: DirectLogits, rows: int) -> Table:
 
 def _patching(one: PatchingMap, rows: int) -> Table:
     table = _table("layer", "where", "restored", "95%", "lost", "95%", "control")
-    for layer, column in one.strongest(rows):
+    for rank, (layer, column) in enumerate(one.strongest(rows)):
+        if rank and max(abs(one.denoising.value[layer, column]), abs(one.noising.value[layer, column])) < _NOTHING:
+            continue
         numbers = (*_estimate(one.denoising, layer, column), *_estimate(one.noising, layer, column))
         table.add_row(str(layer), one.columns[column], *numbers, _two(one.others.value[layer, column]))
     return table

@@ -112,7 +112,7 @@ class Restoring:
         first = min(int(changed[0]) if len(changed) else base.shape[1], int(self.positions.min()))
         start = first if self.model.is_causal else 0
         at_once = max(1, _TOKENS // base[:, start:, 0].numel())
-        return torch.cat([run((base + some)[..., start:, :]) for some in changes.split(at_once)])
+        return torch.cat([run((base + some)[..., start:, :]) for some in torch.split(changes, at_once)])
 
     def _attended(self, layer: int) -> Float[Tensor, "batch pos d_model"]:
         """The base run's residual stream where the output of a layer's attention is still to act."""
@@ -147,7 +147,7 @@ class Restoring:
                 geometry = self.geometries[number].at(self.positions.repeat(sites))
             made["q"] = part.make(flat, geometry, ("q",))[0]["q"]
             after = _after_mlp(self.model, part, flat, part.after_attention(flat, made, geometry))
-            residual = after.unflatten(0, (sites, -1))
+            residual = after.view(sites, -1, *after.shape[1:])
         return self._scored(residual).squeeze(-2)
 
     def _read(self, layer: int) -> dict[Slot, Float[Tensor, "head batch pos d_head"]]:
