@@ -78,7 +78,7 @@ def test_dose_0_changes_nothing_and_steering_needs_two_prompts(on_paper: Problem
 
 
 def test_dose_1_of_the_only_difference_restores_everything() -> None:
-    """Prompts that differ at the scored position alone, all by the same tokens: the mean direction is each one's own."""
+    """Prompts that differ at the scored position alone, all by the same tokens: the mean direction is each one's."""
     model = native_model("relu")
     pair = behaviour(model, (6,)).pairs[0]
     clean = pair.clean[: pair.position + 1]
