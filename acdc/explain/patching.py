@@ -99,7 +99,7 @@ def patching(
     positions = NamedPositions.of(problem)
     heads = tuple(f"h{head}" for head in range(problem.graph.n_heads))
     columns = {part: positions.names if part in BY_POSITION else heads for part in wanted}
-    values = {part: _Measured.nowhere(problem, columns[part]) for part in wanted}
+    values = {part: _PatchedMetric.nowhere(problem, columns[part]) for part in wanted}
     has = torch.zeros(len(positions.names), len(problem.pairs), dtype=torch.bool)
     total, done = len(wanted) * problem.graph.n_layers * len(problem.prompt_batches), 0
     for batch in problem.batches:
@@ -132,7 +132,7 @@ def bounds(problem: Problem) -> tuple[Float[Tensor, " prompt"], Float[Tensor, " 
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _PatchedMetric:
     """The metric with a part replaced, by layer, column and prompt."""
 
     denoising: Float[Tensor, "layer column prompt"]
@@ -140,7 +140,7 @@ class _Measured:
     others: Float[Tensor, "layer column prompt"]
 
     @classmethod
-    def nowhere(cls, problem: Problem, columns: Sequence[str]) -> _Measured:
+    def nowhere(cls, problem: Problem, columns: Sequence[str]) -> _PatchedMetric:
         """Not measured yet."""
         shape = (problem.graph.n_layers, len(columns), len(problem.pairs))
         return cls(*(torch.full(shape, torch.nan, dtype=torch.float64) for _ in range(3)))
@@ -185,7 +185,7 @@ def _measure(
     part: str,
     layer: int,
     where: Bool[Tensor, "name row pos"],
-    into: _Measured,
+    into: _PatchedMetric,
 ) -> None:
     """Replace a part at a layer in all three ways."""
     rows = runs.batch.prompts.prompts.cpu()
