@@ -1,0 +1,85 @@
+"""`acdc report`: one page to look at a run, or at two side by side, in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from acdc.cli import export, terminal
+from acdc.cli.options import Anyway, AsJson, Device, argument, circuit_file, flag, option
+from acdc.errors import AcdcError, BadSetting
+from acdc.graphs.errors import GraphsError
+from acdc.report.page.run_folder import RunFolder
+from acdc.tasks.errors import TaskError
+
+PAGE = "report.html"
+
+
+def report(
+    runs: Annotated[list[Path], argument("RUN [RUN]", is_="A run's directory or circuit.json; two to compare them.")],
+    out: Annotated[
+        Path | None, option("--out", "-o", takes="FILE", is_="Where the page goes [RUN/report.html]")
+    ] = None,
+    measure: Annotated[
+        bool, flag("--measure/--no-measure", is_="Measure what the page lacks [if the model is here]")
+    ] = True,
+    device: Device = "cpu",
+    anyway: Anyway = False,
+    json: AsJson = False,
+) -> None:
+    """Make one HTML page of a run, to look at in a browser.
+
+    It shows the circuit at every size that was measured, and all that its folder holds: stability, attacks, claims. It
+    needs no network and no server: open it from disk. What was never measured of sizes and prompts is measured first.
+    """
+    if len(runs) > 2:
+        raise BadSetting(f"a page shows one run or compares two: got {len(runs)}, wanted 1 or 2; drop some")
+    files = [circuit_file(run) for run in runs]
+    page = out or (files[0].parent / PAGE if len(files) == 1 else Path("comparison.html"))
+    export.check(page, (".html", ".htm"))
+    if len(files) == 1:
+        _of_one(files[0], page, measure=measure, device=device, anyway=anyway)
+    else:
+        _of_two(files, page, measure=measure, device=device, anyway=anyway)
+    if json:
+        terminal.write_json({"page": str(page)})
+    else:
+        terminal.results().print(f"Written: {page}", soft_wrap=True)
+
+
+def _of_one(file: Path, page: Path, *, measure: bool, device: str, anyway: bool) -> None:
+    from acdc.report.page.data import page_data
+    from acdc.report.page.details import NAME
+    from acdc.report.page.document import document
+
+    run = RunFolder.read(file)
+    if measure and NAME not in run.files:
+        _measure(run, device, anyway)
+        run = RunFolder.read(file)
+    with export.writing(page):
+        page.write_text(document(page_data(run)), "utf-8")
+
+
+def _measure(run: RunFolder, device: str, anyway: bool) -> None:
+    """Measure what the page of a run lacks; where that cannot be, say why and go on without."""
+    from acdc.cli.progress import watching
+    from acdc.discovery import joining_file
+    from acdc.judges.evaluation import judgement
+    from acdc.report.page.details import Details
+
+    circuit, origin = run.findings.circuit, run.findings.origin
+    try:
+        setup = origin.setup().on(device)
+        ordered = run.directory / joining_file.NAME
+        joining = joining_file.read(ordered, circuit.graph) if ordered.exists() else {}
+        with watching(quiet=False) as watch:
+            watch.stage("loading the model")
+            problem = judgement(circuit, setup=setup, anyway=anyway, tell=terminal.note)
+            watch.stage("measuring other sizes, every prompt and single edges")
+            Details.measure(problem, circuit, joining, setup.seed).save(run.directory)
+    except (AcdcError, GraphsError, TaskError) as error:
+        terminal.warn(f"the page shows only what is in the run's folder: {error}")
+
+
+def _of_two(files: list[Path], page: Path, *, measure: bool, device: str, anyway: bool) -> None:
+    raise NotImplementedError
