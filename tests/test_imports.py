@@ -39,7 +39,7 @@ FLOORS = (
     {"problems", "request"},
     {"judges"},
     {"discovery"},
-    {"attacks", "bench", "cost"},
+    {"attacks", "bench", "cost", "explain"},
     {"hypotheses", "report", "robust"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 )

@@ -239,14 +239,24 @@ class Attention:
         heads: Int[Tensor, " head"] | None = None,
         rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> Float[Tensor, "head *batch query d_head"]:
+        return rules.multiplied(self.pattern(q, k, geometry, heads, rules), v)
+
+    def pattern(
+        self,
+        q: Float[Tensor, "head *#batch query d_head"],
+        k: Float[Tensor, "head *#batch key d_head"],
+        geometry: Geometry,
+        heads: Int[Tensor, " head"] | None = None,
+        rules: BackwardRules = BackwardRules.GRADIENT,
+    ) -> Float[Tensor, "head *batch query key"]:
+        """What part of its attention each query pays to each key: softmax of the scaled, capped and masked scores."""
         scores = rules.multiplied(q * self.scores.scale, k.transpose(-2, -1))
         if geometry.bias is not None:
             bias = geometry.bias if heads is None else geometry.bias[heads]
             scores = scores + bias.view(len(bias), *[1] * (scores.ndim - 2), -1).to(scores.dtype)
         if self.scores.soft_cap is not None:
             scores = self.scores.soft_cap * torch.tanh(scores / self.scores.soft_cap)
-        pattern = rules.pattern(scores.masked_fill(~geometry.allowed, -torch.inf))
-        return rules.multiplied(pattern, v)
+        return rules.pattern(scores.masked_fill(~geometry.allowed, -torch.inf))
 
     def write(
         self, z: Float[Tensor, "selected *batch pos d_head"], heads: Int[Tensor, " selected"] | None = None
