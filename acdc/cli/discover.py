@@ -63,13 +63,14 @@ def discover(
     sampled: given.Sampled = False,
     resume: given.Resume = False,
     out: given.Out = None,
+    report: given.WithReport = True,
     quiet: given.Quiet = False,
     json: given.AsJson = False,
 ) -> None:
     """Find the circuit of a behaviour.
 
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
-    written to circuit.json, .dot, .svg and .png.
+    written to circuit.json, .dot, .svg and .png, and as a page, report.html, to look at in a browser.
     """
     levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
     goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
@@ -84,13 +85,13 @@ def discover(
     chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
     settings = {"refine": refine or None, "select": select, "level": level, "steps": steps}
     how = _method(chosen.method.name, max_memory, settings)
-    wanted = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
+    asked = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
     if chosen.why and not quiet and (sampled or not dry_run):
         terminal.errors().print(chosen.why, soft_wrap=True, highlight=False)
     if dry_run:
-        tell_cost(task, on, replace(chosen, method=how), wanted.setup, sampled=sampled, quiet=quiet, json=json)
+        tell_cost(task, on, replace(chosen, method=how), asked.setup, sampled=sampled, quiet=quiet, json=json)
         return
-    found = _find(wanted, on, where, named=out is not None, resume=resume, quiet=quiet)
+    found = _find(asked, on, where, named=out is not None, resume=resume, quiet=quiet, report=report)
     _tell(found, quiet=quiet, json=json)
 
 
@@ -126,11 +127,12 @@ def _directory(task: str, model: str | None, out: Path | None) -> tuple[Path, st
     return directory, on
 
 
-def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: bool, quiet: bool) -> _Found:
+def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: bool, quiet: bool, report: bool) -> _Found:
     """Find the circuit and write it; `named` says that the directory is the user's own choice."""
     from acdc.cli.progress import watching
     from acdc.discovery.discover import prepare
     from acdc.judges.findings import Findings
+    from acdc.report.page.writing import write_page
     from acdc.robust.learning import discover_robust
 
     settings: dict[str, Any] = {"method": wanted.method, "goal": wanted.goal, "setup": wanted.setup}
@@ -157,6 +159,10 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
             if result.circuit.edges:
                 watch.stage("drawing the circuit")
                 written = destination.write(result.circuit, findings.origin.title, result.joining)
+                if report:
+                    watch.stage("measuring other sizes and single edges for report.html")
+                    problem = None if robust else ready.problems[1]
+                    written = replace(written, files=(*written.files, *write_page(written.files[0], result, problem)))
             destination.forget()
     return _Found(result, findings, robust, written)
 

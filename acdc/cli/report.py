@@ -12,7 +12,7 @@ from acdc.graphs.errors import GraphsError
 from acdc.report.page.run_folder import RunFolder
 from acdc.tasks.errors import TaskError
 
-PAGE = "report.html"
+_PAGE = "report.html"
 
 
 def report(
@@ -35,7 +35,7 @@ def report(
     if len(runs) > 2:
         raise BadSetting(f"a page shows one run or compares two: got {len(runs)}, wanted 1 or 2; drop some")
     files = [circuit_file(run) for run in runs]
-    page = out or (files[0].parent / PAGE if len(files) == 1 else Path("comparison.html"))
+    page = out or (files[0].parent / _PAGE if len(files) == 1 else Path("comparison.html"))
     export.check(page, (".html", ".htm"))
     if len(files) == 1:
         _of_one(files[0], page, measure=measure, device=device, anyway=anyway)
@@ -48,16 +48,15 @@ def report(
 
 
 def _of_one(file: Path, page: Path, *, measure: bool, device: str, anyway: bool) -> None:
-    from acdc.report.page.data import page_data
     from acdc.report.page.details import NAME
-    from acdc.report.page.document import document
+    from acdc.report.page.writing import save_page
 
     run = RunFolder.read(file)
     if measure and NAME not in run.files:
         _measure(run, device, anyway)
         run = RunFolder.read(file)
     with export.writing(page):
-        page.write_text(document(page_data(run)), "utf-8")
+        save_page(run, page)
 
 
 def _measure(run: RunFolder, device: str, anyway: bool) -> None:
@@ -65,7 +64,7 @@ def _measure(run: RunFolder, device: str, anyway: bool) -> None:
     from acdc.cli.progress import watching
     from acdc.discovery import joining_file
     from acdc.judges.evaluation import judgement
-    from acdc.report.page.details import Details
+    from acdc.report.page.writing import measure
 
     circuit, origin = run.findings.circuit, run.findings.origin
     try:
@@ -76,10 +75,31 @@ def _measure(run: RunFolder, device: str, anyway: bool) -> None:
             watch.stage("loading the model")
             problem = judgement(circuit, setup=setup, anyway=anyway, tell=terminal.note)
             watch.stage("measuring other sizes, every prompt and single edges")
-            Details.measure(problem, circuit, joining, setup.seed).save(run.directory)
+            measure(problem, circuit, joining, run.directory)
     except (AcdcError, GraphsError, TaskError) as error:
         terminal.warn(f"the page shows only what is in the run's folder: {error}")
 
 
 def _of_two(files: list[Path], page: Path, *, measure: bool, device: str, anyway: bool) -> None:
-    raise NotImplementedError
+    """The page of two runs, with what each keeps on the prompts of both where that can be measured."""
+    from acdc.cli.progress import watching
+    from acdc.graphs.files import write_atomically
+    from acdc.judges.comparison import compare
+    from acdc.report.page.comparison_data import comparison_data
+    from acdc.report.page.document import document
+
+    runs = [RunFolder.read(file) for file in files]
+    measured, unmeasured = None, "what each keeps on the prompts of both was not measured (--no-measure)"
+    if measure:
+        try:
+            with watching(quiet=False) as watch:
+                watch.stage("measuring both on the prompts of both")
+                circuits = (run.findings.circuit for run in runs)
+                measured = compare(
+                    *circuits, device=device, anyway=anyway, tell=lambda words: watch.line(f"note: {words}")
+                )
+        except (AcdcError, GraphsError, TaskError) as error:
+            unmeasured = f"what each keeps on the prompts of both could not be measured: {error}"
+            terminal.warn(unmeasured)
+    with export.writing(page):
+        write_atomically(page, document(comparison_data(runs[0], runs[1], measured, unmeasured)).encode())

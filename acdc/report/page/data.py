@@ -36,7 +36,7 @@ def page_data(run: RunFolder) -> _Json:
         "about": origin.task.about if origin.task else "",
         "version": acdc.__version__,
         "summary": _summary(findings),
-        "warnings": _warnings(findings),
+        "warnings": warnings_of(findings),
         "graph": graph_data(circuits, judged, findings.circuit),
         "score": {"meaning": algorithm.score if algorithm else "", "kind": algorithm.score_kind if algorithm else None},
         "roles": findings.circuit.provenance.get("roles", {}),
@@ -44,7 +44,7 @@ def page_data(run: RunFolder) -> _Json:
         "circuit": findings.circuit.to_json(),
         "removals": measured["removals"] if measured else [],
         "prompts": measured["prompts"] if measured else [],
-        "attention": measured.get("attention") if measured else None,
+        "examples": measured["examples"] if measured else None,
         "attack": run.files.get(ATTACK),
         "evaluation": run.files.get(EVALUATION),
         "claims": run.files.get(CLAIMS),
@@ -195,12 +195,12 @@ def _summary(findings: Findings) -> list[list[str]]:
     return facts + [[name, words] for name, words in phrases.repeated(findings.outcome.stability).items()]
 
 
-def _warnings(findings: Findings) -> list[str]:
+def warnings_of(findings: Findings) -> list[str]:
     """What the terminal warns of, and then its notes."""
     judged, algorithm = findings.outcome.faithfulness, findings.origin.algorithm
     found = [*(warnings(judged, findings.origin.metric) if judged else ()), *doubts(algorithm)]
     found += other_form(findings.outcome.answer_form)
-    return found + [*how_chosen(algorithm), *findings.outcome.notes, *reading(findings.circuit)]
+    return [*found, *how_chosen(algorithm), *findings.outcome.notes, *reading(findings.circuit)]
 
 
 def _stability(findings: Findings) -> _Json | None:

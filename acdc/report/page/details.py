@@ -11,6 +11,7 @@ from typing import Any
 from acdc.attacks.file import circuit_hash
 from acdc.attacks.prompt_by_prompt import PromptOutcome, prompt_by_prompt
 from acdc.discovery.family import MeasuredCircuit, family
+from acdc.explain.example_prompts import ExamplePrompts, example_prompts
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.files import write_atomically
 from acdc.graphs.nodes import Edge
@@ -26,13 +27,14 @@ class Details:
     """What was measured of a circuit for its page, on its judgement prompts.
 
     `sizes` are the circuits of all sizes of its search, `prompts` what comes of every prompt, `removals` what is kept
-    without each of its edges alone.
+    without each of its edges alone, `examples` what its nodes do on a few prompts.
     """
 
     circuit: Circuit
     sizes: tuple[MeasuredCircuit, ...]
     prompts: tuple[PromptOutcome, ...]
     removals: tuple[SingleRemoval, ...]
+    examples: ExamplePrompts
 
     @classmethod
     def measure(
@@ -42,11 +44,14 @@ class Details:
 
         Raises: UnmeasurableBehaviour, DifferentGraphs, NotFinite.
         """
+        sizes = family(problem, circuit, joining, seed)
+        met = {node for one in sizes for node in one.circuit.nodes()}
         return cls(
             circuit,
-            family(problem, circuit, joining, seed),
+            sizes,
             prompt_by_prompt(problem, circuit),
             single_removals(problem, circuit, seed),
+            example_prompts(problem, [node for node in problem.graph.senders if node in met]),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +75,7 @@ class Details:
             ],
             "prompts": [one.to_json() for one in self.prompts],
             "removals": [{"edge": one.edge.name, "without": one.without.to_json()} for one in self.removals],
+            "examples": self.examples.to_json(),
         }
 
     def save(self, directory: Path) -> None:

@@ -40,6 +40,7 @@ class _Details(_Form):
     sizes: list[_Sized]
     prompts: list[dict[str, Any]]
     removals: list[dict[str, Any]]
+    examples: dict[str, Any]
 
 
 class _Attack(_Form):

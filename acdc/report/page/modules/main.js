@@ -114,9 +114,14 @@ function sizes() {
   const one = GRAPH.sizes.length === 1;
   fill(
     byId("size"),
+    one ? null : el("div", { class: "row" }, button("−", () => step(-1), { "aria-label": "Smaller" }), slider, button("+", () => step(1), { "aria-label": "Larger" })),
     el("p", { id: "kept" }, el("strong", {}, `${counted(size.edges, "edge")}${size.found ? ", the circuit that was found" : ""}`), `: ${words}`),
-    one ? null : el("div", { class: "row" }, button("smaller", () => step(-1)), slider, button("larger", () => step(1))),
-    one ? [el("p", { class: "faint" }, "Only this size was measured. Others, on the same prompts:"), command(DATA.commands.report)] : curve(GRAPH.sizes, view.size, (at) => change({ size: at })),
+  );
+  fill(
+    byId("curve"),
+    one
+      ? [el("p", { class: "faint" }, "Only this size was measured. Others, on the same prompts:"), command(DATA.commands.report)]
+      : curve(GRAPH.sizes, view.size, (at) => change({ size: at })),
   );
 }
 
