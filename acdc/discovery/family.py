@@ -11,9 +11,9 @@ from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import Faithfulness, faithfulness_of_each
 from acdc.problem import Problem
 
-EVERY = 24
+EVERY = 12
 """Up to so many edges, every size that is met is measured."""
-_APART = 1.25
+_APART = 1.4
 """Beyond, a size is measured that is so many times the one before it, or more."""
 _STEP = 1.1
 _BEYOND = 2

@@ -10,7 +10,7 @@ from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import Faithfulness, faithfulness_of_each
 from acdc.problem import Problem
 
-MOST = 100
+MOST = 30
 """Of larger circuits only so many of the strongest edges are removed."""
 
 

@@ -18,8 +18,6 @@ from acdc.report.page.run_folder import ATTACK, CLAIMS, EVALUATION, VIEW, RunFol
 
 READABLE = 60
 """A page opens with the largest measured circuit of at most so many edges, or with the smallest there is."""
-DRAWN = 1000
-"""Of larger circuits only so many of the strongest edges are drawn, which the page says."""
 
 _Json = dict[str, Any]
 
@@ -56,7 +54,7 @@ def page_data(run: RunFolder) -> _Json:
 
 
 def graph_data(circuits: Sequence[Circuit], judged: Sequence[Faithfulness | None], found: Circuit) -> _Json:
-    """The circuits of all sizes, each with the places of what is drawn of it; nodes and edges go by number."""
+    """The circuits of all sizes, each with the places of its nodes; nodes and edges go by number."""
     every = list(dict.fromkeys(edge for circuit in circuits for edge in circuit.strongest_first()))
     number = {edge: index for index, edge in enumerate(every)}
     scores = {edge: score for circuit in (*circuits, found) for edge, score in circuit.scores.items()}
@@ -86,17 +84,16 @@ def graph_data(circuits: Sequence[Circuit], judged: Sequence[Faithfulness | None
             for index, (smaller, circuit, one) in enumerate(zip(before, circuits, judged, strict=False))
         ],
         "opens": own if len(found) <= READABLE else max(readable, default=0),
-        "drawn": DRAWN,
     }
 
 
 def _placed(circuit: Circuit, node_number: Mapping[str, int]) -> _Json:
-    """Where the nodes of what is drawn stand: row by row from `input` up, each with its label and places across."""
-    drawn = circuit.strongest(DRAWN)
-    across = columns(drawn)
+    """Where the nodes stand: row by row from `input` up, each with its label and their places across."""
+    across = columns(circuit)
     return {
         "rows": [
-            [row.label, [[node_number[node.name], round(across[node], 3)] for node in row.nodes]] for row in rows(drawn)
+            [row.label, [[node_number[node.name], round(across[node], 3)] for node in row.nodes]]
+            for row in rows(circuit)
         ]
     }
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 _MODULES = (
-    *("data", "state", "dom", "charts", "groups", "shown", "strokes", "layout", "graph", "examples", "panel"),
+    *("data", "state", "dom", "charts", "groups", "shown", "strokes", "layout", "lines", "graph", "examples", "panel"),
     *("judgement", "compare", "exports", "keys", "main"),
 )
 """In the order in which they stand in the page: each uses only those before it."""

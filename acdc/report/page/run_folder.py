@@ -154,7 +154,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _damaged(file: Path, how: str) -> BadRunFile:
     return BadRunFile(
-        f"{file} is damaged, so that no page can be made: {how}; move it away, or make it again: "
+        f"{file} is damaged, so that no page can be made: {how}; move it away and make it again: "
         f"{_command(file.name, file.parent)}"
     )
 

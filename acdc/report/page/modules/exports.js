@@ -5,6 +5,7 @@ import { svg } from "./dom.js";
 import { cy, placed, shownEdges } from "./graph.js";
 import { groupOf } from "./groups.js";
 import { HEAD_HIGH, HEAD_WIDE, PORT_HIGH, PORT_WIDE, control, line, port } from "./layout.js";
+import { underlaid } from "./lines.js";
 import { strongest } from "./shown.js";
 import { fragmentOf, view } from "./state.js";
 import { colours, stroke } from "./strokes.js";
@@ -26,7 +27,7 @@ export function saveView() {
 
 /** The circuit of the size that is shown, with the groups in it; its measurements are left out unless it is the found one. */
 export function saveCircuit() {
-  const { edges: _, faithfulness: _f, curve: _c, stability: _s, robust: _r, ...record } = DATA.circuit;
+  const { edges: _e, faithfulness: _f, curve: _c, stability: _s, robust: _r, ...record } = DATA.circuit;
   const size = GRAPH.sizes[view.size];
   const edges = membersOf(view.size)
     .map((edge) => ({ edge: edgeName(edge), score: GRAPH.edges[edge][3] }))
@@ -38,10 +39,11 @@ export function saveCircuit() {
 }
 
 /** What is drawn, as a PNG picture at twice its size. */
-export function savePng() {
-  const text = cy.png({ full: true, scale: 2, bg: colours().ground, maxWidth: 8000, maxHeight: 8000 });
-  const bytes = Uint8Array.from(atob(text.split(",")[1]), (one) => one.charCodeAt(0));
-  download("circuit.png", new Blob([bytes], { type: "image/png" }));
+export async function savePng() {
+  const corner = cy.elements().boundingBox();
+  const scale = Math.min(2, 8000 / Math.max(corner.w, corner.h));
+  const boxes = await createImageBitmap(cy.png({ full: true, scale, output: "blob" }));
+  underlaid(boxes, corner, scale).toBlob((blob) => blob && download("circuit.png", blob), "image/png");
 }
 
 /** What is drawn, as an SVG picture with its texts as text. */

@@ -4,12 +4,15 @@ import { EDGE_NUMBER, GRAPH, HAS_FREQUENCIES, edgeName, nodeName, roleOf } from 
 import { byId, percent } from "./dom.js";
 import { found, groupOf } from "./groups.js";
 import { HEAD_HIGH, HEAD_WIDE, PORT_HIGH, PORT_WIDE, layout, line, port } from "./layout.js";
-import { drawn, repairing, strongest, through } from "./shown.js";
+import { brighten, paintLines, setLines } from "./lines.js";
+import { filtered, repairing, strongest, through } from "./shown.js";
 import { change, view } from "./state.js";
 import { colours, stroke } from "./strokes.js";
 
-const [BENT, MANY] = [160, 300];
-/** Up to `BENT` edges lines are led around boxes; more than `MANY` are drawn the fast way. */
+/** Up to so many edges, lines are led around boxes. */
+const BENT = 160;
+/** More edges than these are plain lines, which are not pointed at. */
+const MANY = 250;
 
 /** @type {any} */
 export let cy = null;
@@ -18,6 +21,9 @@ export let shownEdges = [];
 /** @type {import("./layout.js").Layout} */
 export let placed = { boxes: new Map(), labels: [] };
 let pointed = "";
+let isLit = false;
+/** @type {Map<string, string>} */
+const made = new Map();
 
 /** Begin drawing into the page. */
 export function beginDrawing() {
@@ -30,9 +36,8 @@ export function beginDrawing() {
     minZoom: 0.05,
     maxZoom: 4,
     textureOnViewport: GRAPH.edges.length > MANY,
-    hideEdgesOnViewport: GRAPH.edges.length > 4 * MANY,
-    pixelRatio: GRAPH.edges.length > 4 * MANY ? 1 : "auto",
   });
+  cy.on("render", () => paintLines(cy.pan(), cy.zoom()));
   cy.on("mouseover", "node, edge", (/** @type {any} */ event) => point(event.target.data("of") ?? ""));
   cy.on("mouseout", "node, edge", () => point(""));
   cy.on("tap", "node, edge", (/** @type {any} */ event) => {
@@ -65,32 +70,44 @@ export function point(of) {
   light();
 }
 
-/** Draw what the view says. */
+/** Draw what the view says; what stands there already is moved, and made anew only where it looks otherwise. */
 export function draw() {
-  shownEdges = drawn();
+  shownEdges = filtered();
   placed = layout(view.size, shownEdges);
-  const chosen = selected();
+  const wanted = new Map([...groupElements(), ...nodeElements(), ...edgeElements()].map((one) => [one.data.id, one]));
+  const old = cy.elements().filter((/** @type {any} */ one) => made.get(one.id()) !== looks(wanted.get(one.id())));
   cy.batch(() => {
-    cy.elements().remove();
-    cy.add([...groupElements(), ...nodeElements(), ...edgeElements()]);
-    chosen.forEach((name) => cy.$id(name).select());
+    old.remove();
+    cy.add([...wanted.values()].filter((one) => cy.$id(one.data.id).empty()));
+    wanted.forEach((one, id) => {
+      made.set(id, looks(one));
+      if (one.position) cy.$id(id).position(one.position);
+    });
   });
   light();
+}
+
+/** All that an element is besides its place. @param {any} one */
+function looks(one) {
+  return one ? `${one.classes}|${JSON.stringify(one.data)}` : "";
 }
 
 /** Show the whole drawing. */
 export function fit() {
   cy.resize();
-  cy.fit(undefined, 24);
-  if (cy.zoom() > 1.3) {
-    cy.zoom(1.3);
-    cy.center();
-  }
+  const points = [...[...placed.boxes.values()].map((box) => box.at), ...placed.labels.map((label) => label.at)];
+  if (!points.length) return;
+  const [xs, ys] = [points.map((point) => point.x), points.map((point) => point.y)];
+  const [left, right, top, bottom] = [Math.min(...xs) - 50, Math.max(...xs) + 50, Math.min(...ys) - 30, Math.max(...ys) + 40];
+  const zoom = Math.min(1.3, cy.width() / (right - left), cy.height() / (bottom - top));
+  const pan = { x: (cy.width() - zoom * (left + right)) / 2, y: (cy.height() - zoom * (top + bottom)) / 2 };
+  cy.viewport({ zoom: Math.max(zoom, cy.minZoom()), pan });
 }
 
 /** Take over the colours of the page. */
 export function recolour() {
   cy.style(styles());
+  made.clear();
   draw();
 }
 
@@ -124,32 +141,43 @@ function nodeElements() {
   return [...labels, ...boxes];
 }
 
+/** The edges as elements, or where they are many as lines and nothing else. */
 function edgeElements() {
   const colour = colours();
-  const [most, fast, repair] = [strongest(shownEdges), shownEdges.length > MANY, repairing()];
-  const made = shownEdges.map((edge) => {
-    const [sender, receiver, slot, , often] = GRAPH.edges[edge];
-    const led = fast ? null : line(edge, placed, shownEdges.length <= BENT);
-    const name = nodeName(receiver);
-    return {
-      group: "edges",
-      data: {
-        ...{ id: `edge:${edge}`, of: edgeName(edge), source: nodeName(sender), target: slot ? `${name}<${slot}>` : name },
-        ...{ ...stroke(edge, most, shownEdges.length, colour), bend: led?.bend ?? 0 },
-        often: HAS_FREQUENCIES && often !== undefined && often < 1 && shownEdges.length <= 100 ? percent(often) : "",
-      },
-      classes: fast ? "fast" : led?.bend ? "bent" : "straight",
-      selectable: false,
-    };
-  });
-  return [...made, ...repairElements(repair)];
+  const [most, many] = [strongest(shownEdges), shownEdges.length > MANY];
+  /** @type {import("./lines.js").Drawn[]} */
+  const lines = [];
+  /** @type {any[]} */
+  const elements = [];
+  for (const edge of shownEdges) {
+    const way = line(edge, placed, shownEdges.length <= BENT);
+    const look = stroke(edge, most, shownEdges.length, colour);
+    if (!way) continue;
+    if (many) lines.push({ line: way, stroke: look, edge });
+    else elements.push(edgeElement(edge, look, way.bend));
+  }
+  setLines(lines);
+  return [...elements, ...repairElements(repairing())];
+}
+
+/** @param {number} edge @param {import("./strokes.js").Stroke} look @param {number} bend */
+function edgeElement(edge, look, bend) {
+  const [sender, receiver, slot, , often] = GRAPH.edges[edge];
+  const [source, name] = [nodeName(sender), nodeName(receiver)];
+  const told = HAS_FREQUENCIES && often !== undefined && often < 1 && shownEdges.length <= 100 ? percent(often) : "";
+  return {
+    group: "edges",
+    data: { id: `edge:${edge}`, of: edgeName(edge), source, target: slot ? `${name}<${slot}>` : name, ...look, bend, often: told },
+    classes: bend ? "bent" : "straight",
+    selectable: false,
+  };
 }
 
 /** The edges that repair a prompt, those whose ends are drawn. @param {string[]} repair */
 function repairElements(repair) {
   return repair
     .map((name) => ({ name, parts: name.split("->") }))
-    .filter(({ parts }) => [parts[0], parts[1].split("<")[0]].every((end) => cy.$id(end).length || shows(end)))
+    .filter(({ parts }) => [parts[0], parts[1].split("<")[0]].every(shows))
     .map(({ name, parts }) => ({
       group: "edges",
       data: { id: `repair:${name}`, source: parts[0], target: parts[1].split("<")[0], often: "", bend: 60 },
@@ -167,24 +195,28 @@ function shows(name) {
 export function light() {
   const sought = found(view.search, placed.boxes.keys());
   const names = [...view.pins, ...(pointed ? [pointed] : []), ...(view.shown ? [view.shown] : []), ...sought];
+  if (!names.length && !isLit) return;
+  isLit = names.length > 0;
+  const lit = through(names, shownEdges);
   cy.batch(() => {
-    cy.elements().removeClass("dim lit pinned shown sought");
+    cy.elements().removeClass("dim pinned shown sought");
     sought.forEach((name) => cy.$id(name).addClass("sought"));
     view.pins.forEach((name) => cy.$id(name).addClass("pinned"));
-    if (!names.length) return;
-    const lit = through(names, shownEdges);
-    /** @type {Set<string>} */
-    const ends = new Set(names);
-    lit.forEach((edge) => [GRAPH.edges[edge][0], GRAPH.edges[edge][1]].forEach((node) => ends.add(nodeName(node))));
-    cy.nodes(".box, .port").forEach((/** @type {any} */ node) => {
-      if (!ends.has(node.data("of"))) node.addClass("dim");
-    });
-    shownEdges.forEach((edge) => {
-      if (!lit.has(edge)) cy.$id(`edge:${edge}`).addClass("dim");
-    });
-    const edge = EDGE_NUMBER.get(view.shown);
-    if (edge !== undefined) cy.$id(`edge:${edge}`).addClass("shown");
+    if (isLit) dim(lit, names);
   });
+  brighten(isLit ? lit : null);
+  cy.forceRender();
+}
+
+/** Make faint what is not among these edges and at none of their ends. @param {Set<number>} lit @param {string[]} names */
+function dim(lit, names) {
+  /** @type {Set<string>} */
+  const ends = new Set(names);
+  lit.forEach((edge) => [GRAPH.edges[edge][0], GRAPH.edges[edge][1]].forEach((node) => ends.add(nodeName(node))));
+  cy.nodes(".box, .port").filter((/** @type {any} */ node) => !ends.has(node.data("of"))).addClass("dim");
+  cy.edges(".straight, .bent").filter((/** @type {any} */ edge) => !lit.has(Number(edge.id().slice(5)))).addClass("dim");
+  const edge = EDGE_NUMBER.get(view.shown);
+  if (edge !== undefined) cy.$id(`edge:${edge}`).addClass("shown");
 }
 
 function styles() {
@@ -214,7 +246,6 @@ function styles() {
     }),
     of("edge.bent", { "curve-style": "unbundled-bezier", "edge-distances": "endpoints" }),
     of("edge.bent", { "control-point-distances": "data(bend)", "control-point-weights": 0.5 }),
-    of("edge.fast", { "curve-style": "haystack", "haystack-radius": 0, opacity: 0.6 }),
     of("edge.repair", {
       ...{ width: 3, "line-color": colour.repair, "line-style": "dashed", "target-arrow-shape": "diamond" },
       ...{ "target-arrow-color": colour.repair, "curve-style": "unbundled-bezier", "control-point-distances": 50 },

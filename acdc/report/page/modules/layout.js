@@ -14,7 +14,7 @@ const ACROSS = 88;
 
 /** The boxes of a size, and the labels of its rows. @param {number} size @param {number[]} edges @returns {Layout} */
 export function layout(size, edges) {
-  const up = edges.length <= 100 ? 88 : 116;
+  const up = edges.length <= 100 ? 72 : 100; // more edges need more room between rows
   /** @type {Map<number, Set<string>>} */
   const fed = new Map();
   /** @type {Set<number>} */

@@ -10,7 +10,6 @@ import { found } from "./groups.js";
 import { beginKeys, step, zoom } from "./keys.js";
 import { command, showSections } from "./judgement.js";
 import { groupSelected, showPanel, ungroupSelected } from "./panel.js";
-import { filtered } from "./shown.js";
 import { begin, change, onChange, view } from "./state.js";
 
 /** @typedef {import("./state.js").View} View */
@@ -133,11 +132,9 @@ function sizesAgain() {
 }
 
 function told() {
-  const [size, shown] = [GRAPH.sizes[view.size], shownEdges.length];
-  const through = filtered().length;
+  const [size, through] = [GRAPH.sizes[view.size], shownEdges.length];
   const own = GRAPH.sizes.find((one) => one.found);
   const parts = [];
-  if (shown < through) parts.push(`Drawn are the ${shown.toLocaleString("en")} strongest of ${counted(through, "edge")}.`);
   if (through < size.edges) parts.push(`The filter lets through ${through.toLocaleString("en")} of ${counted(size.edges, "edge")}.`);
   if (own && !size.found && view.size === GRAPH.opens) parts.push(`The circuit that was found has ${counted(own.edges, "edge")}; this is a smaller one of the same search, measured by itself.`);
   if (view.search) parts.push(`Found: ${found(view.search, GRAPH.nodes.keys()).join(", ") || "nothing"}.`);

@@ -8,7 +8,7 @@ import { freeName, group, groupOf, renameGroup, ungroup } from "./groups.js";
 import { around, filtered } from "./shown.js";
 import { change, view } from "./state.js";
 
-const LISTED = 200;
+const LISTED = 60;
 
 /** Show what the view says. */
 export function showPanel() {

@@ -9,8 +9,16 @@ export function repairing() {
   return one ? one.together.map((/** @type {{edge: string}} */ back) => back.edge) : [];
 }
 
+/** @type {{of: import("./state.js").View | null, edges: number[]}} */
+let lastChosen = { of: null, edges: [] };
+
 /** The edges of the chosen size that the filters let through, strongest first. */
 export function filtered() {
+  if (lastChosen.of !== view) lastChosen = { of: view, edges: chosenEdges() };
+  return lastChosen.edges;
+}
+
+function chosenEdges() {
   const members = membersOf(view.size);
   const least = view.least * strongest(members);
   return members.filter((edge) => {
@@ -23,11 +31,6 @@ export function filtered() {
       (!view.roles.length || [sender, receiver].some((node) => view.roles.includes(roleOf(nodeName(node)))))
     );
   });
-}
-
-/** Those of them that are drawn: the strongest, as many as there is room for. */
-export function drawn() {
-  return filtered().slice(0, GRAPH.drawn);
 }
 
 /** @param {number} edge */
@@ -52,8 +55,10 @@ export function through(names, among) {
   const outOf = new Map();
   for (const edge of among) {
     const [sender, receiver] = GRAPH.edges[edge];
-    outOf.set(sender, [...(outOf.get(sender) ?? []), edge]);
-    into.set(receiver, [...(into.get(receiver) ?? []), edge]);
+    if (!outOf.has(sender)) outOf.set(sender, []);
+    if (!into.has(receiver)) into.set(receiver, []);
+    outOf.get(sender)?.push(edge);
+    into.get(receiver)?.push(edge);
   }
   /** @type {Set<number>} */
   const found = new Set();
