@@ -126,7 +126,7 @@ function nodeElements() {
   const boxes = [...placed.boxes.values()].flatMap((box) => {
     const parent = groups.has(box.name) ? { parent: `group:${groups.get(box.name)}` } : {};
     const role = roleOf(box.name);
-    const label = role && shownEdges.length <= BENT ? `${box.name}\n${role}` : box.name;
+    const label = role && shownEdges.length <= BENT ? `${box.name}\n${role.length > 12 ? `${role.slice(0, 11)}…` : role}` : box.name;
     return [
       {
         ...{ group: "nodes", data: { id: box.name, of: box.name, label, ...parent }, position: { ...box.at } },
@@ -236,7 +236,7 @@ function styles() {
     of("node.port", { "border-width": 1, "border-color": colour.line, color: "#22303C" }),
     ...["q", "k", "v"].map((slot) => of(`node.port.${slot}`, { "background-color": colour[/** @type {"q"} */ (slot)] })),
     of("node.row", { ...text, "font-size": 11, color: colour.faint, "background-opacity": 0, width: 1, height: 1 }),
-    of("node.group", { ...text, shape: "round-rectangle", "text-valign": "top", "font-weight": "bold", padding: 12 }),
+    of("node.group", { ...text, shape: "round-rectangle", "text-valign": "top", "font-weight": "bold", padding: 12, "compound-sizing-wrt-labels": "exclude" }),
     of("node.group", { "background-color": colour.group, "background-opacity": 0.35, "border-color": colour.line, "border-width": 1 }),
     of("edge", { width: "data(width)", "line-color": "data(color)", "line-style": "data(style)", "font-family": font }),
     of("edge.straight, edge.bent", {

@@ -27,13 +27,17 @@ export function layout(size, edges) {
   /** @type {Layout} */
   const made = { boxes: new Map(), labels: [] };
   const rows = GRAPH.sizes[size].rows;
-  const left = Math.min(...rows.flatMap(([, places]) => places.map(([, x]) => x)), 0);
+  const xs = rows.flatMap(([, places]) => places.map(([, x]) => x));
+  const left = Math.min(...xs, 0);
+  // tall circuits of many edges are stretched, so that their lines can be told apart
+  const tall = (1.5 * rows.length * up) / (ACROSS * Math.max(1, Math.max(...xs) - left));
+  const across = edges.length <= 100 ? ACROSS : ACROSS * Math.min(8, Math.max(1, tall));
   rows.forEach(([label, places], level) => {
     const there = places.filter(([node]) => met.has(node));
-    if (label && there.length) made.labels.push({ text: label, at: { x: left * ACROSS - 100, y: -level * up } });
+    if (label && there.length) made.labels.push({ text: label, at: { x: left * across - 100, y: -level * up } });
     for (const [node, x] of there) {
       const slots = SLOTS.filter((slot) => fed.get(node)?.has(slot));
-      const at = { x: x * ACROSS, y: -level * up };
+      const at = { x: x * across, y: -level * up };
       made.boxes.set(node, { name: nodeName(node), node, kind: GRAPH.nodes[node][1], at, fed: slots });
     }
   });
