@@ -100,7 +100,7 @@ def test_a_head_shows_where_it_looks_and_an_edge_what_its_removal_costs(page: Pa
     assert words == [token.strip() for token in measured["examples"]["prompts"][0]["clean"]]
     shares = [float(str(one.get_attribute("title")).split("%")[0]) for one in page.locator(".heat button").all()]
     assert sum(shares) == pytest.approx(100, abs=1)
-    page.get_by_label("difference").check()
+    page.get_by_role("radio", name="difference").check()
     differences = [float(str(one.get_attribute("title")).split("%")[0]) for one in page.locator(".heat button").all()]
     assert sum(differences) == pytest.approx(0, abs=1)
     page.goto((run / "report.html").as_uri() + "#shown=a1.h0->logits")

@@ -27,7 +27,9 @@ def discovered(directory: Path) -> Path:
     """A circuit of six edges, found on a shipped model, with its page and all that is measured for it."""
     from tests.acdc.cli.command_line import acdc
 
-    ran = acdc("discover", "periodic", "--prompts", "16", "--threshold", "6", "--out", directory / "run")
+    ran = acdc(
+        "discover", "periodic", "--method", "exact", "--edges", "6", "--prompts", "16", "--out", directory / "run"
+    )
     assert ran.code == 0, ran.err
     return directory / "run"
 
@@ -120,15 +122,15 @@ def strange(directory: Path) -> Path:
 
 
 def large(directory: Path, count: int = 9216) -> Path:
-    """A circuit of so many edges of a model of 123,211, with nested circuits of 18 sizes."""
+    """A circuit of so many edges of a model of 123,211, with nested circuits of 19 sizes."""
     draw = random.Random(0)
     every = sorted(GRAPH.every_edge, key=lambda edge: edge.name)
     spine = [Edge.parse("input->m0"), Edge.parse("m0->m29"), Edge.parse("m29->logits")]
     edges = list(dict.fromkeys([*spine, *draw.sample(every, count)]))[:count]
     scores = {edge: 3.0 / (1 + at) ** 0.7 * draw.choice((1, 1, -1)) for at, edge in enumerate(edges)}
     circuit = Circuit(GRAPH, frozenset(edges), scores, record(faithfulness=judged(count, GRAPH, 0.9)))
-    sizes = [4, 6, 9, 13, 20, 30, 45, 58, 90, 140, 220, 350, 550, 900, 1500, 2500, 5000, count]
-    ordered = [list(range(size)) for size in sizes]
+    sizes = [4, 6, 9, 13, 20, 30, 45, 58, 90, 140, 220, 350, 400, 550, 900, 1500, 2500, 5000, 9216]
+    ordered = [list(range(size)) for size in sizes if size <= count]
     return written(directory, circuit, details(circuit, ordered, [outcome("A B A")]))
 
 
