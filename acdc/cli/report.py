@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from acdc.cli import export, terminal
 from acdc.cli.options import Anyway, AsJson, Device, argument, circuit_file, flag, option
 from acdc.errors import AcdcError, BadSetting
 from acdc.graphs.errors import GraphsError
-from acdc.report.page.run_folder import RunFolder
 from acdc.tasks.errors import TaskError
+
+if TYPE_CHECKING:
+    from acdc.report.page.run_folder import RunFolder
 
 _PAGE = "report.html"
 
@@ -49,6 +51,7 @@ def report(
 
 def _of_one(file: Path, page: Path, *, measure: bool, device: str, anyway: bool) -> None:
     from acdc.report.page.details import NAME
+    from acdc.report.page.run_folder import RunFolder
     from acdc.report.page.writing import save_page
 
     run = RunFolder.read(file)
@@ -87,6 +90,7 @@ def _of_two(files: list[Path], page: Path, *, measure: bool, device: str, anyway
     from acdc.judges.comparison import compare
     from acdc.report.page.comparison_data import comparison_data
     from acdc.report.page.document import document
+    from acdc.report.page.run_folder import RunFolder
 
     runs = [RunFolder.read(file) for file in files]
     measured, unmeasured = None, "what each keeps on the prompts of both was not measured (--no-measure)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import acdc
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import DifferentGraphs
 from acdc.graphs.nodes import Edge
@@ -36,7 +35,6 @@ def comparison_data(a: RunFolder, b: RunFolder, measured: Difference | None, unm
         "schema": "acdc.page/1",
         "title": f"A: {a.findings.origin.title} · B: {b.findings.origin.title}",
         "about": f"A is {a.directory}, B is {b.directory}",
-        "version": acdc.__version__,
         "summary": [[f"{name}: {key}", value] for name, run in (("A", a), ("B", b)) for key, value in _facts(run)],
         "warnings": [f"{name}: {words}" for name, run in (("A", a), ("B", b)) for words in warnings_of(run.findings)],
         "graph": {

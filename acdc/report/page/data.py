@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import acdc
+from pydantic import TypeAdapter
+
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.drawing.placement import columns, rows
 from acdc.graphs.nodes import LOGITS, Edge
@@ -15,6 +17,7 @@ from acdc.judges.findings import Findings, doubts, how_chosen, other_form, readi
 from acdc.report import phrases
 from acdc.report.page import details
 from acdc.report.page.run_folder import ATTACK, CLAIMS, EVALUATION, VIEW, RunFolder
+from acdc.settings import Method
 
 READABLE = 60
 """A page opens with the largest measured circuit of at most so many edges, or with the smallest there is."""
@@ -32,7 +35,6 @@ def page_data(run: RunFolder) -> _Json:
         "schema": "acdc.page/1",
         "title": origin.title,
         "about": origin.task.about if origin.task else "",
-        "version": acdc.__version__,
         "summary": _summary(findings),
         "warnings": warnings_of(findings),
         "graph": graph_data(circuits, judged, findings.circuit),
@@ -117,15 +119,11 @@ def _family(
 
 def faithfulness_of(data: Mapping[str, Any]) -> Faithfulness:
     """A faithfulness from what its `to_json` gave."""
-    from pydantic import TypeAdapter
-
     return TypeAdapter(Faithfulness).validate_python(dict(data))
 
 
 def again(findings: Findings) -> str:
     """The command that finds this circuit again, as far as its record says."""
-    import shlex
-
     origin = findings.origin
     task = (origin.task.file or origin.task.name) if origin.task else "TASK"
     words = ["acdc", "discover", task]
@@ -167,8 +165,6 @@ def _goal(goal: Mapping[str, Any] | None) -> list[str]:
 
 def _settings(settings: Mapping[str, Any] | None) -> list[str]:
     """The settings of a method that are not its usual ones."""
-    from acdc.settings import Method
-
     said = settings or {}
     usual = Method(said["name"]) if "name" in said else None
     words: list[str] = []

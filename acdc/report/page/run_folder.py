@@ -34,7 +34,7 @@ class _Sized(_Form):
     faithfulness: dict[str, Any]
 
 
-class _Details(_Form):
+class _DetailsForm(_Form):
     circuit: dict[str, Any]
     edges: list[tuple[str, float | None]]
     sizes: list[_Sized]
@@ -43,30 +43,30 @@ class _Details(_Form):
     examples: dict[str, Any]
 
 
-class _Attack(_Form):
+class _AttackForm(_Form):
     circuit: dict[str, Any]
     worst: list[dict[str, Any]]
 
 
-class _Evaluation(_Form):
+class _EvaluationForm(_Form):
     faithfulness: dict[str, Any]
     sections: list[dict[str, Any]] = []
 
 
-class _Claims(_Form):
+class _TestedForm(_Form):
     claims: list[dict[str, Any]]
 
 
-class _View(_Form):
+class _ViewForm(_Form):
     fragment: str
 
 
 _FORMS: dict[str, tuple[type[_Form], str | None, str]] = {
-    details.NAME: (_Details, details.SCHEMA, "acdc report DIR"),
-    ATTACK: (_Attack, ATTACK_SCHEMA, "acdc attack DIR"),
-    EVALUATION: (_Evaluation, None, "acdc evaluate DIR --full --json > DIR/evaluation.json"),
-    CLAIMS: (_Claims, None, "acdc test FILES --json > DIR/claims.json"),
-    VIEW: (_View, "acdc.view/1", "`Save the view` in the page"),
+    details.NAME: (_DetailsForm, details.SCHEMA, "acdc report DIR"),
+    ATTACK: (_AttackForm, ATTACK_SCHEMA, "acdc attack DIR"),
+    EVALUATION: (_EvaluationForm, None, "acdc evaluate DIR --full --json > DIR/evaluation.json"),
+    CLAIMS: (_TestedForm, None, "acdc test FILES --json > DIR/claims.json"),
+    VIEW: (_ViewForm, "acdc.view/1", "`Save the view` in the page"),
 }
 """What each file beside a circuit must look like, the schema that it names, and what makes it."""
 _SAYS = {

@@ -19,7 +19,7 @@
  * @typedef {{prompts: ExampleTokens[], heads: Record<string, [string, string | null][]>,
  *   promotes: Record<string, [string, number][][]>}} Examples  patterns as digits, a row of them for each query
  * @typedef {{role: string, evidence?: Record<string, unknown>, percentile?: number}} Role
- * @typedef {{schema: string, title: string, about: string, version: string, summary: [string, string][],
+ * @typedef {{schema: string, title: string, about: string, summary: [string, string][],
  *   warnings: string[], graph: GraphData, score: {meaning: string, kind: string | null}, roles: Record<string, Role>,
  *   groups: Record<string, string[]>, circuit: any, removals: Removal[], prompts: PromptOutcome[],
  *   examples: Examples | null, attack: any, evaluation: any, claims: any, view: {fragment: string} | null,
