@@ -86,11 +86,9 @@ def _measure(run: RunFolder, device: str, anyway: bool) -> None:
 def _of_two(files: list[Path], page: Path, *, measure: bool, device: str, anyway: bool) -> None:
     """The page of two runs, with what each keeps on the prompts of both where that can be measured."""
     from acdc.cli.progress import watching
-    from acdc.graphs.files import write_atomically
     from acdc.judges.comparison import compare
-    from acdc.report.page.comparison_data import comparison_data
-    from acdc.report.page.document import document
     from acdc.report.page.run_folder import RunFolder
+    from acdc.report.page.writing import save_comparison
 
     runs = [RunFolder.read(file) for file in files]
     measured, unmeasured = None, "what each keeps on the prompts of both was not measured (--no-measure)"
@@ -106,4 +104,4 @@ def _of_two(files: list[Path], page: Path, *, measure: bool, device: str, anyway
             unmeasured = f"what each keeps on the prompts of both could not be measured: {error}"
             terminal.warn(unmeasured)
     with export.writing(page):
-        write_atomically(page, document(comparison_data(runs[0], runs[1], measured, unmeasured)).encode())
+        save_comparison(runs[0], runs[1], measured, unmeasured, page)

@@ -10,7 +10,8 @@ import pytest
 
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.drawing.placement import columns
-from acdc.report.page.run_folder import VIEW
+from acdc.report.page.run_folder import VIEW, RunFolder
+from acdc.report.page.writing import save_comparison
 from tests.acdc.report.page import run_folders
 
 if TYPE_CHECKING:
@@ -220,6 +221,21 @@ def test_rare_edges_can_be_filtered_out_and_roles_chosen(page: Page, strange: Pa
     assert "a0.h0->a3.h1<q>" not in drawing(page, "graph.edges().map((edge) => edge.data('of'))")
     page.get_by_label(run_folders.MARKUP, exact=True).check()
     assert drawing(page, "graph.edges().map((edge) => edge.data('of'))") == ["input->a0.h0<v>"]
+
+
+def test_two_runs_stand_in_one_drawing_and_each_edge_says_whose_it_is(page: Page, run: Path, tmp_path: Path) -> None:
+    circuit = Circuit.load(run / "circuit.json")
+    (tmp_path / "smaller").mkdir()
+    circuit.strongest(5).save(tmp_path / "smaller" / "circuit.json")
+    both = [RunFolder.read(folder / "circuit.json") for folder in (run, tmp_path / "smaller")]
+    save_comparison(both[0], both[1], None, "not measured here", tmp_path / "both.html")
+    opened(page, tmp_path / "both.html")
+    assert drawing(page, "graph.edges().length") == 6
+    assert "not measured here" in page.locator("#curve").inner_text()
+    page.get_by_label("only A (1)").check()
+    weakest = circuit.strongest_first()[-1].name
+    assert drawing(page, "graph.edges().map((edge) => edge.data('of'))") == [weakest]
+    assert "side=first" in fragment_of(page)
 
 
 @pytest.mark.parametrize(("width", "height", "zoom"), [(1280, 800, 1), (390, 844, 1), (1280, 800, 2)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from acdc.graphs.files import write_atomically
 from acdc.report.page import details
+from acdc.report.page.comparison_data import comparison_data
 from acdc.report.page.data import page_data
 from acdc.report.page.details import Details
 from acdc.report.page.document import document
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from acdc.discovery.discover import Result
     from acdc.graphs.circuit import Circuit
     from acdc.graphs.nodes import Edge
+    from acdc.judges.comparison import Difference
     from acdc.problem import Problem
 
 PAGE = "report.html"
@@ -52,3 +54,11 @@ def save_page(run: RunFolder, page: Path) -> None:
     Raises: OSError.
     """
     write_atomically(page, document(page_data(run)).encode())
+
+
+def save_comparison(a: RunFolder, b: RunFolder, measured: Difference | None, unmeasured: str, page: Path) -> None:
+    """Write the page of two runs, whole or not at all; without a measurement, `unmeasured` says why.
+
+    Raises: DifferentGraphs; OSError.
+    """
+    write_atomically(page, document(comparison_data(a, b, measured, unmeasured)).encode())

@@ -28,8 +28,8 @@ export function showComparison() {
         el("label", {}, el("input", { type: "radio", name: "which", value, checked: view.side === value, onchange: () => change({ side: value }) }), words),
       ),
     ),
-    measured(found),
   );
+  fill(byId("curve"), measured(found));
 }
 
 /** @param {any} found */
