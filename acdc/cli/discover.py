@@ -18,7 +18,8 @@ from acdc.cli.interruption import interruptible
 from acdc.cli.run_directory import free_directory, interrupted, of_discovery
 from acdc.cli.showing import show_result
 from acdc.discovery.defaults import PROMPTS, Defaults, default_directory
-from acdc.errors import BadSetting
+from acdc.errors import AcdcError, BadSetting
+from acdc.graphs.errors import GraphsError
 from acdc.models import graph_of, resolve
 from acdc.robust.plan import RobustPlan
 from acdc.settings import GOALS, Compute, Method, Setup
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from acdc.cli.destination import WrittenFiles
     from acdc.discovery.discover import Result
     from acdc.judges.findings import Findings
+    from acdc.problem import Problem
     from acdc.robust.result import RobustResult
     from acdc.settings import Goal
 
@@ -132,7 +134,6 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
     from acdc.cli.progress import watching
     from acdc.discovery.discover import prepare
     from acdc.judges.findings import Findings
-    from acdc.report.page.writing import write_page
     from acdc.robust.learning import discover_robust
 
     settings: dict[str, Any] = {"method": wanted.method, "goal": wanted.goal, "setup": wanted.setup}
@@ -162,9 +163,20 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
                 if report:
                     watch.stage("measuring other sizes and single edges for report.html")
                     problem = None if robust else ready.problems[1]
-                    written = replace(written, files=(*written.files, *write_page(written.files[0], result, problem)))
+                    written = _with_page(written, result, problem)
             destination.forget()
     return _Found(result, findings, robust, written)
+
+
+def _with_page(written: WrittenFiles, result: Result, problem: Problem | None) -> WrittenFiles:
+    """The files with the page among them, and what was measured for it; where there can be none, it is told why."""
+    from acdc.report.page.writing import write_page
+
+    try:
+        return replace(written, files=(*written.files, *write_page(written.files[0], result, problem)))
+    except (AcdcError, GraphsError, OSError) as error:
+        terminal.warn(f"the circuit is written, but no page of it: {error}")
+        return written
 
 
 def _tell(found: _Found, *, quiet: bool, json: bool) -> None:

@@ -17,6 +17,7 @@ from acdc.graphs.files import write_atomically
 from acdc.graphs.nodes import Edge
 from acdc.judges.single_removals import SingleRemoval, single_removals
 from acdc.problem import Problem
+from acdc.provenance import Provenance
 
 NAME = "details.json"
 SCHEMA = "acdc.details/1"
@@ -63,6 +64,7 @@ class Details:
         return {
             "schema": SCHEMA,
             "circuit": {"edges": len(self.circuit), "hash": circuit_hash(self.circuit)},
+            "measurement": Provenance.of(self.circuit).measurement(),
             "edges": [[edge.name, self.circuit.scores.get(edge, scores.get(edge))] for edge in every],
             "sizes": [
                 {

@@ -108,7 +108,7 @@ class RunFolder:
         lacking: list[Lacking] = []
         for name in _FORMS:
             data = _read(directory / name)
-            why = "" if data is None else _of_another(name, data, circuit, hashed)
+            why = "" if data is None else _of_another(name, data, findings, hashed)
             if data is not None and not why:
                 files[name] = data
             elif name in _SAYS:
@@ -159,12 +159,14 @@ def _damaged(file: Path, how: str) -> BadRunFile:
     )
 
 
-def _of_another(name: str, data: Mapping[str, Any], circuit: Circuit, hashed: str) -> str:
-    """Why a file is not this circuit's, as far as it can be told; "" where it is."""
-    of = data.get("circuit")
+def _of_another(name: str, data: Mapping[str, Any], findings: Findings, hashed: str) -> str:
+    """Why a file is not of this circuit and its measurement, as far as it can be told; "" where it is."""
+    of, measurement = data.get("circuit"), findings.origin.measurement()
     if isinstance(of, Mapping) and of.get("hash", hashed) != hashed:
         return f"{name} is of another circuit"
-    edges = data.get("faithfulness", {}).get("size", {}).get("edges", len(circuit)) if name == EVALUATION else None
-    if edges is not None and edges != len(circuit):
+    if name == details.NAME and data.get("measurement", measurement) != measurement:
+        return f"{name} was measured with another model, metric or ablation, or on other prompts"
+    edges = data.get("faithfulness", {}).get("size", {}).get("edges") if name == EVALUATION else None
+    if edges is not None and edges != len(findings.circuit):
         return f"{name} is of a circuit of {edges:,} edges"
     return ""

@@ -136,6 +136,14 @@ def test_a_file_of_another_circuit_is_told_of_and_not_shown(folder: Path) -> Non
     assert any(one.why == "details.json is of another circuit" for one in run.lacking)
 
 
+def test_what_was_measured_on_other_prompts_is_not_shown_as_this_circuit_s(folder: Path) -> None:
+    said = json.loads((folder / details.NAME).read_text())
+    (folder / details.NAME).write_text(json.dumps({**said, "measurement": {"ablation": "zero"}}))
+    run = RunFolder.read(folder / "circuit.json")
+    assert details.NAME not in run.files
+    assert any("measured with another model" in one.why for one in run.lacking)
+
+
 def test_the_command_that_finds_it_again_says_all_that_the_record_does(strange: Path) -> None:
     circuit = run_folders.repainted(
         Circuit.load(strange / "circuit.json"),
