@@ -23,7 +23,7 @@ export let placed = { boxes: new Map(), labels: [] };
 let pointed = "";
 let isLit = false;
 /** @type {Map<string, string>} */
-const made = new Map();
+let made = new Map();
 
 /** Begin drawing into the page. */
 export function beginDrawing() {
@@ -75,21 +75,23 @@ export function draw() {
   shownEdges = filtered();
   placed = layout(view.size, shownEdges);
   const wanted = new Map([...groupElements(), ...nodeElements(), ...edgeElements()].map((one) => [one.data.id, one]));
-  const old = cy.elements().filter((/** @type {any} */ one) => made.get(one.id()) !== looks(wanted.get(one.id())));
+  const looking = new Map([...wanted].map(([id, one]) => [id, looks(one)]));
+  const stays = (/** @type {any} */ one) => made.get(one.id()) === looking.get(one.id());
   cy.batch(() => {
-    old.remove();
-    cy.add([...wanted.values()].filter((one) => cy.$id(one.data.id).empty()));
-    wanted.forEach((one, id) => {
-      made.set(id, looks(one));
-      if (one.position) cy.$id(id).position(one.position);
+    cy.elements().filter((/** @type {any} */ one) => !stays(one)).remove();
+    cy.elements().forEach((/** @type {any} */ one) => {
+      const position = wanted.get(one.id())?.position;
+      if (position) one.position(position);
     });
+    cy.add([...wanted.values()].filter((one) => cy.$id(one.data.id).empty()));
   });
+  made = looking;
   light();
 }
 
 /** All that an element is besides its place. @param {any} one */
 function looks(one) {
-  return one ? `${one.classes}|${JSON.stringify(one.data)}` : "";
+  return `${one.classes}|${JSON.stringify(one.data)}`;
 }
 
 /** Show the whole drawing. */

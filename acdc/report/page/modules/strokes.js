@@ -36,7 +36,7 @@ export function stroke(edge, most, count, colour) {
   const [, , , score, often] = GRAPH.edges[edge];
   const dotted = often !== undefined && often < 0.5;
   if (score === null) return { color: colour.none, width: 0.4 * widest, style: dotted ? "dotted" : "solid" };
-  const part = Math.sqrt(Math.min(strength(edge) / most, 1));
+  const part = Math.round(64 * Math.sqrt(Math.min(strength(edge) / most, 1))) / 64;
   const [weak, strong] = score < 0 ? colour.negative : colour.positive;
   return {
     color: mixed(weak, strong, part),
@@ -45,8 +45,19 @@ export function stroke(edge, most, count, colour) {
   };
 }
 
+/** @type {Map<string, string>} */
+const MIXED = new Map();
+
 /** @param {string} weak @param {string} strong @param {number} part */
 function mixed(weak, strong, part) {
+  const key = `${weak}${strong}${part}`;
+  const known = MIXED.get(key) ?? between(weak, strong, part);
+  MIXED.set(key, known);
+  return known;
+}
+
+/** @param {string} weak @param {string} strong @param {number} part */
+function between(weak, strong, part) {
   /** @param {string} colour */
   const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
   const [from, to] = [channels(weak), channels(strong)];
