@@ -65,7 +65,7 @@ def discover(
     sampled: given.Sampled = False,
     resume: given.Resume = False,
     out: given.Out = None,
-    report: given.WithReport = True,
+    no_report: given.NoReport = False,
     quiet: given.Quiet = False,
     json: given.AsJson = False,
 ) -> None:
@@ -93,7 +93,7 @@ def discover(
     if dry_run:
         tell_cost(task, on, replace(chosen, method=how), asked.setup, sampled=sampled, quiet=quiet, json=json)
         return
-    found = _find(asked, on, where, named=out is not None, resume=resume, quiet=quiet, report=report)
+    found = _find(asked, on, where, named=out is not None, resume=resume, quiet=quiet, report=not no_report)
     _tell(found, quiet=quiet, json=json)
 
 

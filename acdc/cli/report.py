@@ -22,9 +22,7 @@ def report(
     out: Annotated[
         Path | None, option("--out", "-o", takes="FILE", is_="Where the page goes [RUN/report.html]")
     ] = None,
-    measure: Annotated[
-        bool, flag("--measure/--no-measure", is_="Measure what the page lacks [if the model is here]")
-    ] = True,
+    no_measure: Annotated[bool, flag("--no-measure", is_="Only show what the folder holds; run no model")] = False,
     device: Device = "cpu",
     anyway: Anyway = False,
     json: AsJson = False,
@@ -40,9 +38,9 @@ def report(
     page = out or (files[0].parent / _PAGE if len(files) == 1 else Path("comparison.html"))
     export.check(page, (".html", ".htm"))
     if len(files) == 1:
-        _of_one(files[0], page, measure=measure, device=device, anyway=anyway)
+        _of_one(files[0], page, measure=not no_measure, device=device, anyway=anyway)
     else:
-        _of_two(files, page, measure=measure, device=device, anyway=anyway)
+        _of_two(files, page, measure=not no_measure, device=device, anyway=anyway)
     if json:
         terminal.write_json({"page": str(page)})
     else:

@@ -31,6 +31,7 @@ COMMANDS = (
     "attack",
     "pin",
     "show",
+    "report",
     "diff",
     "cut",
     "test",
