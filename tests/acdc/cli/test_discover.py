@@ -156,7 +156,13 @@ def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatc
     assert ran.err.splitlines()[-1].startswith(
         "error: the circuit could not be drawn as svg: neither the Python package"
     )
-    assert sorted(path.name for path in found.iterdir()) == ["circuit.dot", "circuit.json", "joining.safetensors"]
+    assert sorted(path.name for path in found.iterdir()) == [
+        "circuit.dot",
+        "circuit.json",
+        "details.json",
+        "joining.safetensors",
+        "report.html",
+    ]
 
 
 @pytest.mark.parametrize(
