@@ -130,6 +130,7 @@ DryRun = Annotated[bool, flag("--dry-run", is_="Only tell what it would cost; lo
 Sampled = Annotated[bool, flag("--sampled", is_="Dry run: load it and run half a minute of it")]
 Resume = Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")]
 Out = Annotated[Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [runs/<task>-<model>]")]
+NoReport = Annotated[bool, flag("--no-report", is_="Measure and write no report.html, the page to look at")]
 Quiet = Annotated[bool, flag("--quiet", "-q", is_="No progress, and only the essential lines")]
 
 
