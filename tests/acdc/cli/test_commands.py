@@ -39,6 +39,7 @@ COMMANDS = (
     "cut",
     "test",
     "schema",
+    "sweep",
     "bench",
 )
 
