@@ -83,8 +83,7 @@ def _run(
         for one in _walk(left, folder, on):
             ended.append(one)
             status = one.record["status"]
-            why = f" ({status}: {one.record['message'].splitlines()[0]})" if status != "done" else ""
-            watch.piece(f"{one.cell.words}{why}", len(ended), total)
+            watch.piece(one.cell.words + (f" ({status})" if status != "done" else ""), len(ended), total)
     return ended
 
 
@@ -93,10 +92,16 @@ def _walk(left: Sequence[SweepCell], folder: SweepFolder, on: str) -> Iterator[C
         from acdc.sweep.run import run_here
 
         return run_here(left, folder)
-    from acdc.sweep.demand import demands
-    from acdc.sweep.on_ray import run_on_ray
+    return _walk_on_ray(left, folder, on) if left else iter(())
 
-    return run_on_ray(list(demands(left)), folder, on) if left else iter(())
+
+def _walk_on_ray(left: Sequence[SweepCell], folder: SweepFolder, on: str) -> Iterator[CellEnded]:
+    from acdc.sweep.demand import demands
+    from acdc.sweep.on_ray import cluster, run_on_ray
+
+    wanted = list(demands(left))
+    with cluster(on) as ray:
+        yield from run_on_ray(wanted, folder, ray)
 
 
 def _written(directory: Path, *, json: bool, quiet: bool) -> SweepResults:

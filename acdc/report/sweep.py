@@ -12,7 +12,7 @@ from rich.text import Text
 from acdc.report.columns import plain_table
 from acdc.report.price import span
 from acdc.sweep.cell import FollowUps
-from acdc.sweep.change import Course, first_shown
+from acdc.sweep.change import Course, first_shown, shows
 from acdc.sweep.demand import CellDemand
 from acdc.sweep.results import STATUSES, CellResult, SweepResults
 
@@ -50,7 +50,10 @@ def matrix(results: SweepResults) -> Table:
             if any(cells):
                 table.add_row(model, *([method] if several else []), *cells)
     several_seeds = len({cell.seed for cell in results.cells}) > 1
-    table.caption = "mean (lowest to highest) over seeds" if several_seeds else "with its 95% interval"
+    table.caption = (
+        f"{'Mean (lowest to highest) over seeds' if several_seeds else 'With its 95% interval'}. !: the model itself "
+        "hardly shows the behaviour, so that a circuit of it tells little."
+    )
     table.caption_justify = "left"
     return table
 
@@ -65,7 +68,7 @@ def kept(cells: Sequence[CellResult]) -> str:
     one = [value["value"] for value in values]
     low, high = (values[0]["low"], values[0]["high"]) if len(cells) == 1 else (min(one), max(one))
     short = f", {len(values)} of {len(cells)}" if len(values) < len(cells) else ""
-    return f"{mean(one):.1%} ({low:.1%} to {high:.1%}){short}"
+    return f"{mean(one):.1%} ({low:.1%} to {high:.1%}){short}{'' if shows(cells) else ' !'}"
 
 
 def changes(results: SweepResults, over: Sequence[Course]) -> Table:

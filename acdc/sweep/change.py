@@ -5,7 +5,7 @@ Edges are the same by name only in models of one shape: of another shape, no cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -65,13 +65,16 @@ def first_shown(results: SweepResults, task: str) -> str | None:
     It is right on at least half of the judgement prompts, and more often than without any edge, in the mean over the
     cells that measured it.
     """
-    for model in results.models:
-        levels = [figures["faithfulness"]["accuracy"] for cell in results.of(task, model) if (figures := cell.figures)]
-        if levels:
-            full, none = (mean(level[which] for level in levels) for which in ("full", "none"))
-            if full >= SELDOM and full > none:
-                return model
-    return None
+    return next((model for model in results.models if shows(list(results.of(task, model)))), None)
+
+
+def shows(cells: Sequence[CellResult]) -> bool:
+    """Whether cells of one task on one model have measured that it shows the behaviour, as `first_shown` says."""
+    levels = [figures["faithfulness"]["accuracy"] for cell in cells if (figures := cell.figures)]
+    if not levels:
+        return False
+    full, none = (mean(level[which] for level in levels) for which in ("full", "none"))
+    return full >= SELDOM and full > none
 
 
 def _steps(cells: list[CellResult]) -> Iterator[CourseStep]:

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -31,6 +31,8 @@ _FLYING = 1_000
 """Tasks that Ray is given at once."""
 _ANSWER = 10.0
 """Seconds within which a cluster must answer."""
+WorkerTask = Callable[[str, SweepCell, Mapping[str, "str | None"]], "dict[str, Any] | None"]
+"""What runs in a worker: given the results' folder, a cell and the driver's versions, the cell's record."""
 
 
 @contextmanager
@@ -87,35 +89,43 @@ def _check_answers(on: str) -> None:
         pass
 
 
-def run_on_ray(wanted: Sequence[CellDemand], folder: SweepFolder, on: str) -> Iterator[CellEnded]:
-    """Make every cell on a cluster, in any order; each is told when it has ended.
+def run_on_ray(
+    wanted: Sequence[CellDemand], folder: SweepFolder, ray: Any, work: WorkerTask | None = None
+) -> Iterator[CellEnded]:
+    """Make every cell on the cluster that Ray is connected to, in any order; each is told when it has ended.
 
     One whose worker dies is begun again, `RETRIES` times at most, and has then failed; so has one that is larger than
     every machine of the cluster, which would wait for ever.
 
     Raises: NoCluster.
     """
-    with cluster(on) as ray:
-        too_large = {each.cell.hash: why for each in wanted if (why := _too_large(each, ray.nodes()))}
-        for each in wanted:
-            if each.cell.hash in too_large:
-                yield CellEnded(each.cell, folder.failed(each.cell, too_large[each.cell.hash]))
-        queue = _Queue(ray, folder, deque(each for each in wanted if each.cell.hash not in too_large))
-        try:
-            yield from queue.run()
-        except ConnectionError as error:  # the cluster is gone, and with it all that was being made
-            raise NoCluster(f"the Ray cluster at {on} is gone: {error}; run the same again to go on") from error
+    nodes = ray.nodes()
+    queue = _Queue(ray, folder, work or made_in_worker)
+    for each in wanted:
+        if why := _too_large(each, nodes):
+            yield CellEnded(each.cell, folder.failed(each.cell, why))
+        else:
+            queue.add(each)
+    try:
+        yield from queue.run()
+    except ConnectionError as error:  # the cluster is gone, and with it all that was being made
+        raise NoCluster(f"the Ray cluster is gone: {error}; run the same again to go on") from error
 
 
 class _Queue:
     """The cells that wait, and those that Ray has been given."""
 
-    def __init__(self, ray: Any, folder: SweepFolder, waiting: deque[CellDemand]) -> None:
-        self._ray, self._folder, self._waiting = ray, folder, waiting
-        self._task = ray.remote(max_retries=0)(made_in_worker)
+    def __init__(self, ray: Any, folder: SweepFolder, work: WorkerTask) -> None:
+        self._ray, self._folder = ray, folder
+        self._waiting: deque[CellDemand] = deque()
+        self._task = ray.remote(max_retries=0)(work)
         self._flying: dict[Any, CellDemand] = {}
         self._of_others: deque[tuple[float, CellDemand]] = deque()
         self._died: Counter[str] = Counter()
+
+    def add(self, each: CellDemand) -> None:
+        """Have one more cell wait."""
+        self._waiting.append(each)
 
     def run(self) -> Iterator[CellEnded]:
         """Every cell as it ends."""
