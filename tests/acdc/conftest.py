@@ -123,7 +123,7 @@ def found() -> acdc.Result:
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a grid: one task, three models of which the first hardly does it, two seeds, all cells done."""
     folder = tmp_path_factory.mktemp("swept")
-    for step, noise in ((1, 1.0), (2, 0.1)):
+    for step, noise in ((1, 0.55), (2, 0.1)):
         grids.checkpoint(folder / "ck" / f"step{step}", noise)
     grid = grids.small(folder, models="[ck/step*, periodic-2l]", seeds="[0, 1]")
     ran = command_line.acdc("sweep", grid, "--out", folder / "found", "--quiet")
