@@ -126,10 +126,11 @@ def forecast(demands: Sequence[CellDemand], done: set[str]) -> Iterator[Renderab
     words = f"{len(demands):,} cells, {len(demands) - len(left):,} of them done"
     if known:
         total = span(sum(cost.seconds[0] for cost in known), sum(cost.seconds[1] for cost in known))
+        untold = f" ({len(left) - len(known):,} of them not told)" if len(known) < len(left) else ""
         words += (
-            f"; the {len(known):,} others that can be told: {total} one after another, each loading its model, and "
+            f"; the {len(left):,} left{untold} take {total} one after another, if each loads its model, and at most "
         )
-        words += f"{max(each.bytes for each in left) / 1e9:.1f} GB at most"
+        words += f"{max(each.bytes for each in left) / 1e9:.1f} GB"
     yield Text(words)
     if any(each.cell.search.timed for each in demands):
         yield Text(

@@ -74,7 +74,7 @@ def shows(cells: Sequence[CellResult]) -> bool:
     if not levels:
         return False
     full, none = (mean(level[which] for level in levels) for which in ("full", "none"))
-    return full >= SELDOM and full > none
+    return bool(full >= SELDOM and full > none)
 
 
 def _steps(cells: list[CellResult]) -> Iterator[CourseStep]:

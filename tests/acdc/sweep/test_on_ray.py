@@ -91,7 +91,7 @@ def test_a_ray_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_address_that_does_not_answer_is_told() -> None:
     pytest.importorskip("ray")
     with (
-        pytest.raises(NoCluster, match="no Ray cluster can be used at ray://127.0.0.1:1: "),
+        pytest.raises(NoCluster, match=r"no Ray cluster can be used at ray://127\.0\.0\.1:1: "),
         cluster("ray://127.0.0.1:1"),
     ):
         pass
