@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,10 +59,13 @@ def cluster(on: str) -> Iterator[Any]:
             ray.init(address="local", include_dashboard=False, runtime_env=environment, **quiet)
         else:
             _check_answers(on)
-            ray.init(address=on, **quiet)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what does not answer is told once
+                ray.init(address=on, **quiet)
     except (ConnectionError, TimeoutError, RuntimeError, OSError, ValueError, ImportError) as error:
         why = str(error).strip().splitlines() or [type(error).__name__]
-        raise NoCluster(f"no Ray cluster can be used at {on}: {why[0]}; correct --on, or start one there") from error
+        remedy = "correct --on, start one there, or give its token as Ray asks for it (RAY_AUTH_TOKEN)"
+        raise NoCluster(f"no Ray cluster can be used at {on}: {why[0]}; {remedy}") from error
     try:
         yield ray
     finally:
