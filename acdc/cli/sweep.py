@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from acdc.cli.options import argument, flag, option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import FrameType
 
     from acdc.sweep.cell import SweepCell
     from acdc.sweep.folder import SweepFolder
@@ -75,7 +78,7 @@ def _run(
     from acdc.cli.progress import watching
 
     ended, total = list(kept), len(kept) + len(left)
-    with watching(quiet=quiet) as watch:
+    with ended_by_interrupt(), watching(quiet=quiet) as watch:
         if kept:
             watch.line(f"{len(kept):,} of {total:,} cells are done already")
         if left:
@@ -85,6 +88,21 @@ def _run(
             status = one.record["status"]
             watch.piece(one.cell.words + (f" ({status})" if status != "done" else ""), len(ended), total)
     return ended
+
+
+@contextmanager
+def ended_by_interrupt() -> Iterator[None]:
+    """Inside, Ctrl-C ends everything: a search would end with the best so far, which would be kept as its result."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        terminal.errors().print("interrupted; the same command goes on with the cells that are left", soft_wrap=True)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _walk(left: Sequence[SweepCell], folder: SweepFolder, on: str) -> Iterator[CellEnded]:

@@ -64,7 +64,7 @@ def cluster(on: str) -> Iterator[Any]:
                 ray.init(address=on, **quiet)
     except (ConnectionError, TimeoutError, RuntimeError, OSError, ValueError, ImportError) as error:
         why = str(error).strip().splitlines() or [type(error).__name__]
-        remedy = "correct --on, start one there, or give its token as Ray asks for it (RAY_AUTH_TOKEN)"
+        remedy = "correct --on, start one there, or give the token it asks for (RAY_AUTH_MODE=token)"
         raise NoCluster(f"no Ray cluster can be used at {on}: {why[0]}; {remedy}") from error
     try:
         yield ray

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pytest
@@ -101,6 +104,24 @@ def test_ray_that_is_not_there_is_the_environments_lack(grid: Path, monkeypatch:
     ran = acdc("sweep", grid, "--on", "ray://127.0.0.1:1")
     assert ran.code == 3
     assert "error: no Ray cluster can be used at ray://127.0.0.1:1" in ran.err
+
+
+def test_an_interrupt_ends_everything_and_keeps_no_search_that_it_cut_short(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: Any, **more: Any) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:  # which a search takes for "the best so far"
+            raise AssertionError from None
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("acdc.sweep.cell_run.prepare", interrupted)
+    ran = acdc("sweep", grid)
+    assert ran.code == 130
+    assert ran.err.endswith("interrupted; the same command goes on with the cells that are left\n")
+    assert list(Path("runs/sweep-grid/cells").iterdir()) == []
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_the_results_of_another_grid_are_left_alone(grid: Path) -> None:

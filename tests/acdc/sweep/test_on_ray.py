@@ -46,7 +46,7 @@ def without_times(directory: Path) -> Any:
 
 
 def test_ray_finds_what_is_found_here_to_the_last_bit(ray: Any, folder: SweepFolder, tmp_path: Path) -> None:
-    cells = cells_of(small(tmp_path, seeds="[0, 1]"))
+    cells = cells_of(small(tmp_path))
     here = SweepFolder(tmp_path / "here")
     list(run_here(cells, here))
     ended = list(run_on_ray(list(demands(cells)), folder, ray))
