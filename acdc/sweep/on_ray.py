@@ -6,6 +6,7 @@ Ray schedules them; what is decided here is only what becomes of a cell whose wo
 from __future__ import annotations
 
 import os
+import site
 import socket
 import time
 import warnings
@@ -48,31 +49,46 @@ def cluster(on: str) -> Iterator[Any]:
         raise NoCluster(
             f"--on {on} needs Ray, which is not installed: pip install 'acdc-circuits[ray]', or give --on local"
         ) from error
+    with _told_to_nobody():
+        try:
+            _connect(ray, on)
+        except (RuntimeError, OSError, ValueError, ImportError, ray.exceptions.RayError) as error:
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            remedy = "correct --on, start one there, or give the token it asks for (RAY_AUTH_MODE=token)"
+            raise NoCluster(f"no Ray cluster can be used at {on}: {why[0]}; {remedy}") from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _connect(ray: Any, on: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    before = os.environ.get("RAY_USAGE_STATS_ENABLED")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anybody
+    if on == LOCAL:
+        root = str(Path(__file__).parents[2])
+        if root not in site.getsitepackages():  # for the workers, this package is where it is for this process
+            paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+            quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
+        ray.init(address="local", include_dashboard=False, **quiet)
+        return
+    _check_answers(on)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not answer is told once
+        ray.init(address=on, **quiet)
+
+
+@contextmanager
+def _told_to_nobody() -> Iterator[None]:
+    """Inside, a cluster that is started sends no statistics of its use to Ray's makers."""
+    name = "RAY_USAGE_STATS_ENABLED"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
     try:
-        if on == LOCAL:
-            # for the workers, this package is where it is for this process
-            paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
-            environment = {"env_vars": {"PYTHONPATH": paths}}
-            ray.init(address="local", include_dashboard=False, runtime_env=environment, **quiet)
-        else:
-            _check_answers(on)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what does not answer is told once
-                ray.init(address=on, **quiet)
-    except (ConnectionError, TimeoutError, RuntimeError, OSError, ValueError, ImportError) as error:
-        why = str(error).strip().splitlines() or [type(error).__name__]
-        remedy = "correct --on, start one there, or give the token it asks for (RAY_AUTH_MODE=token)"
-        raise NoCluster(f"no Ray cluster can be used at {on}: {why[0]}; {remedy}") from error
-    try:
-        yield ray
+        yield
     finally:
-        ray.shutdown()
-        del os.environ["RAY_USAGE_STATS_ENABLED"]
+        os.environ.pop(name, None)
         if before is not None:
-            os.environ["RAY_USAGE_STATS_ENABLED"] = before
+            os.environ[name] = before
 
 
 def check_place(on: str) -> None:
