@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,3 +102,57 @@ def test_an_address_that_does_not_answer_is_told() -> None:
 def test_what_is_no_place_is_refused(on: str) -> None:
     with pytest.raises(BadSetting, match="wanted local, ray"):
         check_place(on)
+
+
+class _LostError(Exception):
+    """What Ray says when a worker is gone."""
+
+
+class _FullMemoryError(_LostError):
+    """What Ray says when it ended a worker as memory ran out."""
+
+
+class StandIn:
+    """As much of Ray as gives tasks, and raises an error whenever it is asked for what came of one."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.given = error, 0
+        self.exceptions = SimpleNamespace(RayTaskError=KeyError, RayError=_LostError, OutOfMemoryError=_FullMemoryError)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": 2.0, "memory": 1e12}}]
+
+    def remote(self, **given: int) -> Any:
+        return lambda work: self
+
+    def options(self, **needs: Any) -> Any:
+        self.needs = needs
+
+        def give(*arguments: object) -> int:
+            self.given += 1
+            return self.given
+
+        return SimpleNamespace(remote=give)
+
+    def wait(self, references: list[int], timeout: float) -> tuple[list[int], list[int]]:
+        return references[:1], references[1:]
+
+    def get(self, reference: int) -> Any:
+        raise self.error
+
+
+def test_a_worker_that_runs_out_of_memory_is_replaced_twice_and_then_told(folder: SweepFolder, tmp_path: Path) -> None:
+    (wanted,) = demands(cells_of(small(tmp_path)))
+    stand_in = StandIn(_FullMemoryError())
+    (ended,) = run_on_ray([wanted], folder, stand_in)
+    assert ended.record["message"].startswith("memory ran out on the worker, 3 times")
+    assert stand_in.given == 3
+    assert stand_in.needs["num_cpus"] == 1
+    assert stand_in.needs["memory"] == wanted.bytes > 0
+
+
+def test_a_cluster_that_is_gone_is_told_and_no_cell_has_failed(folder: SweepFolder, tmp_path: Path) -> None:
+    (wanted,) = demands(cells_of(small(tmp_path)))
+    with pytest.raises(NoCluster, match="the Ray cluster is gone: broken; run the same again to go on"):
+        list(run_on_ray([wanted], folder, StandIn(ConnectionError("broken"))))
+    assert folder.record(wanted.cell) is None
