@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -86,23 +87,17 @@ def _found(cell: SweepCell, model: Model, room: Path, notes: list[str]) -> dict[
         figures["right"] = {"right": prompts.judgement.right, "count": prompts.judgement.count}
     circuit = result.circuit
     notes += warnings(result.faithfulness, ready.origin.metric) if circuit.edges else (nothing_found(circuit),)
-    if circuit.edges:
-        for name, ask in _ASKED.items():
-            answer = ask(cell, ready, result, room, notes)
-            if isinstance(answer, Mapping):
-                figures[name] = answer
-        if cell.then.stability is not None:
-            resamples, seeds = cell.then.stability
-            stable = rediscover(
-                circuit,
-                resamples=resamples,
-                seeds=seeds,
-                device=cell.setup.compute.device,
-                model=model,
-                tell=notes.append,
-            )
-            circuit = stable.noted_in(circuit)
-            figures["stability"] = circuit.provenance["stability"]
+    if circuit.edges and cell.then.stability is not None:  # first: it is one of the questions of an evaluation
+        resamples, seeds = cell.then.stability
+        device = cell.setup.compute.device
+        found = rediscover(circuit, resamples=resamples, seeds=seeds, device=device, model=model, tell=notes.append)
+        circuit = found.noted_in(circuit)
+        result = replace(result, circuit=circuit)
+        figures["stability"] = circuit.provenance["stability"]
+    for name, ask in _ASKED.items() if circuit.edges else ():
+        answer = ask(cell, ready, result, room, notes)
+        if answer is not None:
+            figures[name] = answer
     circuit.save(room / "circuit.json")
     joining_file.write(room / joining_file.NAME, circuit.graph, result.joining)
     return {"status": "done", "figures": figures}

@@ -37,6 +37,8 @@ def test_everything_can_be_asked_of_a_circuit_and_a_page_can_be_made_of_it(tmp_p
     run = RunFolder.read(tmp_path / "circuit.json")
     assert set(run.files) == {"attack.json", "evaluation.json", "claims.json"}
     assert run.findings.outcome.stability is not None
+    asked = {section["question"]: section["verdict"] for section in run.files["evaluation.json"]["sections"]}
+    assert asked["stability"] != "not measured", "it was asked before"
 
 
 def test_what_the_metric_does_not_allow_is_a_result_that_says_so(tmp_path: Path) -> None:
