@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from acdc.attacks.plan import AttackPlan
 from acdc.errors import BadGridFile
 from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Minutes, Threshold
+from acdc.sweep.form import GridForm
 from acdc.sweep.reading import load_grid
 from acdc.tasks.files.behaviour_file import example
 from tests.acdc.hypotheses.files import claiming
 from tests.acdc.sweep.grids import cells_of, checkpoint, small, write
+from tests.layout import ROOT
 
 
 def wrong(path: Path, *lines: str) -> list[str]:
@@ -114,3 +118,12 @@ def test_what_comes_afterwards_is_of_each_cell(tmp_path: Path) -> None:
     assert [file.name for file in one.then.hypotheses] == ["test_a.acdc.yaml"]
     assert other.task.found_by == str(tmp_path / "mine.yaml")
     assert other.then.hypotheses == (), "the file is about another task"
+
+
+def test_the_grid_that_the_documentation_shows_is_one() -> None:
+    shown = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "scale.md").read_text("utf-8"), re.DOTALL)
+    assert len(shown) == 1
+    form = GridForm.model_validate(yaml.load(shown[0], Loader=yaml.BaseLoader))  # all scalars are texts
+    assert form.then.stability is not None
+    assert set(GridForm.model_fields) == form.model_fields_set
+    assert form.settings.model_fields_set == set(type(form.settings).model_fields), "every setting is shown"
