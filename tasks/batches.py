@@ -54,8 +54,8 @@ class PromptBatch:
             clean=_padded([pair.clean + scored.before for pair, scored, _ in rows]),
             corrupt=_padded([pair.corrupt + scored.before for pair, scored, _ in rows]),
             scored_positions=torch.tensor([scored.position for _, scored, _ in rows]),
-            answers=_rectangle([scored.answers for _, scored, _ in rows]),
-            distractors=_rectangle([scored.distractors for _, scored, _ in rows]),
+            answers=rectangle([scored.answers for _, scored, _ in rows]),
+            distractors=rectangle([scored.distractors for _, scored, _ in rows]),
             index=torch.tensor([number for _, _, number in rows]),
         )
 
@@ -135,6 +135,7 @@ def _padded(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
     return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows])
 
 
-def _rectangle(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
+def rectangle(rows: Sequence[Sequence[int]]) -> Int[Tensor, "row column"]:
+    """Token ids of different rows as a tensor; -1 pads."""
     width = max(len(row) for row in rows)
     return torch.tensor([[*row, *[-1] * (width - len(row))] for row in rows], dtype=torch.long)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -73,11 +74,28 @@ class Layer:
         """What each head writes when all of them read the same residual stream, before any post norm; and the scales of
         norms that span heads inside.
         """
+        made, inside = self.make(residual, geometry)
+        return self.heads(made["q"], made["k"], made["v"], geometry), inside
+
+    def make(
+        self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry
+    ) -> tuple[dict[Slot, Float[Tensor, "head batch pos d_head"]], Scales]:
+        """The queries, keys and values of all heads when all of them read the same; and those scales."""
         attention, normed = self.attention, self.attention.norm(residual)
         made = {slot: self.projection(slot).of_all(normed) for slot in SLOTS}
         inside = Scales(None, attention.query.norm.scale(made["q"]), attention.key.norm.scale(made["k"]))
-        q, k, v = (self.finish(slot, made[slot], geometry, inside) for slot in SLOTS)
-        return self.heads(q, k, v, geometry), inside
+        return {slot: self.finish(slot, made[slot], geometry, inside) for slot in SLOTS}, inside
+
+    def after_attention(
+        self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream with what the attention adds to it, no head told from another."""
+        made, _ = self.make(residual, geometry)
+        gathered = self.attention.attend(made["q"], made["k"], made["v"], geometry)
+        output = self.attention.output
+        wrote = torch.einsum("hbpk,hkd->bpd", gathered, output.weight)
+        wrote = wrote if output.post_norm is None else output.post_norm(wrote)
+        return residual + wrote + output.bias
 
     def projection(self, slot: Slot) -> Projection:
         """That of the slot."""
