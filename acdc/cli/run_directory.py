@@ -184,7 +184,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _is_result_of(there: Mapping[str, Any] | None, request: Mapping[str, Any]) -> bool:
     """Whether a circuit file is what a discovery of this request writes: nothing has been added to it since."""
-    added = there is not None and ({"stability", "robust"} & there.keys() or "cut_from" in there.get("algorithm", {}))
+    added = there is not None and ({"stability", "robust", "roles"} & there.keys() or "cut_from" in there.get("algorithm", {}))
     return there is not None and not added and _holds(there, _json(request))
 
 
@@ -205,9 +205,9 @@ def _json(data: Any) -> Any:
 
 
 def _plain(circuit: Mapping[str, Any]) -> dict[str, Any]:
-    """A circuit's file without what a stability adds."""
+    """A circuit's file without what a stability or an explanation adds."""
     edges = [{"edge": row.get("edge"), "score": row.get("score")} for row in circuit.get("edges", ())]
-    return {**{key: value for key, value in _json(circuit).items() if key != "stability"}, "edges": edges}
+    return {**{key: value for key, value in _json(circuit).items() if key not in ("stability", "roles")}, "edges": edges}
 
 
 def _runs(stability: Any) -> tuple[int, int]:

@@ -19,6 +19,8 @@ from acdc.problem import Problem
 SEQUENCES = 48
 PERIODS = range(2, 13)
 LENGTH = 24
+_USUAL = 4
+"""Shorter periods are taken only where a model reads no longer sequences: with these, offsets and repetition mix."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def _sequences(problem: Problem, seed: int) -> Int[Tensor, "batch pos"] | None:
     usual = torch.tensor([token for token in range(model.vocabulary) if token not in special])
     length = min(model.identity.n_context or LENGTH, LENGTH) - len(start)
     periods = [period for period in PERIODS if 2 * period <= length and period <= len(usual)]
+    periods = [period for period in periods if period >= _USUAL] or periods
     if not periods:
         return None
     rows = []
