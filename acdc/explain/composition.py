@@ -83,4 +83,3 @@ def _of_batch(
         by_slot = torch.einsum("bk,bsk->s", change, is_slot.to(change))
     moved = change.abs().sum(-1) / 2
     return torch.cat([part.double().cpu() for part in (moved.sum()[None], lost.sum()[None], by_slot)])
-

@@ -44,7 +44,7 @@ class Interaction:
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
         more = {name: round(getattr(self.more, name), 4) for name in ("value", "low", "high")}
-        plain = {name: None if number != number else number for name, number in more.items()}  # noqa: PLR0124  # NaN
+        plain = {name: None if number != number else number for name, number in more.items()}  # NaN
         return {
             "heads": [head.name for head in self.heads],
             "alone": [round(cost, 4) for cost in self.alone],

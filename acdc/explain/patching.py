@@ -16,7 +16,7 @@ from acdc.explain.estimates import Estimates, ratios
 from acdc.explain.heat_map import Scale, draw
 from acdc.explain.named_positions import NamedPositions
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.execution.restoring import Restoring, Stream, streams
+from acdc.graphs.execution.restoring import Restoring, streams
 from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress

@@ -40,7 +40,7 @@ ROLES = {
     **dict.fromkeys(AFTER, "induction"),
     ANSWER: MOVER,
     FIRST: "first token",
-    **{name: f"{name}" for name in FIXED},
+    **{name: f"fixed offset ({name})" for name in FIXED},
 }
 NAMES = tuple(dict.fromkeys((*ROLES.values(), NEGATIVE)))
 
@@ -131,7 +131,11 @@ def causal_checks(
 
 
 def roles(
-    circuit: Circuit, chosen: HeadEvidence, kept: HeadEvidence, checks: Sequence[CausalCheck], counting: Collection[Node]
+    circuit: Circuit,
+    chosen: HeadEvidence,
+    kept: HeadEvidence,
+    checks: Sequence[CausalCheck],
+    counting: Collection[Node],
 ) -> dict[Node, NodeRole]:
     """The role of every head of a circuit, with the evidence on the prompts that were kept for it."""
     agreeing = {check.role: check for check in checks if check.agrees}
@@ -141,7 +145,9 @@ def roles(
         if role == UNLABELLED or chosen.role(head)[0] != role or role not in agreeing or head not in counting:
             found[head] = NodeRole(UNLABELLED, _strongest(kept, head))
             continue
-        found[head] = NodeRole(role, _evidence(kept, head, relation, agreeing[role]), kept.prompts.percentile(head, relation))
+        found[head] = NodeRole(
+            role, _evidence(kept, head, relation, agreeing[role]), kept.prompts.percentile(head, relation)
+        )
     return found
 
 
@@ -186,7 +192,11 @@ def _controls(problem: Problem, circuit: Circuit, heads: Sequence[Node], rng: np
         return []
     groups = {
         tuple(
-            sorted(pool[index] for pool, count in zip(pools, counts, strict=True) for index in rng.choice(len(pool), count, replace=False))
+            sorted(
+                pool[index]
+                for pool, count in zip(pools, counts, strict=True)
+                for index in rng.choice(len(pool), count, replace=False)
+            )
         )
         for _ in range(CONTROLS)
     }
