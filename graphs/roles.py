@@ -29,7 +29,7 @@ class NodeRole:
 
 
 def to_json(roles: Mapping[Node, NodeRole]) -> dict[str, Any]:
-    """The field `roles` of a circuit file: `{"a1.h0": {"role": ..., "evidence": {name: number}, "percentile": ...}}`."""
+    """The field `roles` of a circuit file: `{"a1.h0": {"role": ..., "evidence": {name: number}, "percentile": .9}}`."""
     return {node.name: role.to_json() for node, role in roles.items()}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from acdc.batch import Batch
 from acdc.explain.answer_direction import Answers, direction
 from acdc.explain.attention import slot_names, slots_of_batch
-from acdc.graphs.nodes import Edge
+from acdc.graphs.nodes import SLOTS, Edge
 from acdc.problem import Problem
 
 
@@ -66,8 +66,9 @@ def _of_batch(
     residual = runs.clean_residual(layer.indices.reads)
     without = residual - runs.delta[runs.graph.sender_index[edge.sender]]
     with torch.no_grad():
-        usual = {slot: layer.project(slot, residual[None], which) for slot in ("q", "k", "v")}
-        changed = {**usual, edge.slot: layer.project(edge.slot or "q", without[None], which)}
+        usual = {slot: layer.project(slot, residual[None], which) for slot in SLOTS}
+        assert edge.slot is not None
+        changed = {**usual, edge.slot: layer.project(edge.slot, without[None], which)}
         rows = torch.arange(len(batch.prompts), device=runs.delta.device)
         patterns, wrote = [], []
         for made in (usual, changed):

@@ -1,4 +1,4 @@
-"""What every head of a model looks at: how much of its attention goes to the token before, the same token, and so on."""
+"""What every head of a model looks at: how much of its attention goes to the token before, the same one, and so on."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class HeadBehaviours:
 
 
 def on_random_sequences(problem: Problem, seed: int = 0) -> HeadBehaviours | None:
-    """The behaviours on random tokens that repeat, with different periods; None where the model has no room for them."""
+    """The behaviours on random tokens that repeat, with different periods; None where the model reads too few."""
     tokens = _sequences(problem, seed)
     if tokens is None:
         return None
@@ -97,7 +97,9 @@ def _summed(
     """Attention, even attention, attention elsewhere and weights, added up over the queries of a batch."""
     own, count = known.to(runs.delta.dtype), runs.graph.n_heads
     other = own.roll(1, dims=1)
-    attention, even, elsewhere = [], [], []
+    attention: list[Tensor] = []
+    even: list[Tensor] = []
+    elsewhere: list[Tensor] = []
     for number, (layer, pattern) in enumerate(zip(runs.layers, layer_patterns(runs), strict=True)):
         weight = weights[number * count : (number + 1) * count]
         allowed = layer.geometry.allowed.to(pattern.dtype).expand(pattern.shape[1:])

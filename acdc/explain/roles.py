@@ -30,7 +30,7 @@ BY_TOKENS = 0.25
 DIRECT = 0.05
 """A name mover adds at least this part of the logit difference directly; a negative one takes as much away."""
 COST = 0.05
-"""Ablating a role's heads costs at least this part of the behaviour more than ablating as many others of their layers."""
+"""Ablating a role's heads costs at least this part of the behaviour more than as many others of their layers do."""
 CONTROLS = 10
 
 MOVER, NEGATIVE = "name mover", "negative name mover"
@@ -109,11 +109,12 @@ def causal_checks(
     for head, role in candidates.items():
         by_role[role].append(head)
     rng, checks, counting = np.random.default_rng(seed), [], set[Node]()
+    inside = (set(circuit.heads()), set(candidates))
     for role, heads in by_role.items():
-        controls = _controls(problem, circuit, heads, rng)
+        controls = _controls(problem, inside, heads, rng)
         alone = [[head] for head in heads]
         rest = [[other for other in heads if other != head] for head in heads]
-        others = [one for head in heads for one in _controls(problem, circuit, [head], rng)]
+        others = [one for head in heads for one in _controls(problem, inside, [head], rng)]
         groups = [heads, *controls, *alone, *rest, *others]
         costs = costs_without(problem, groups)
         parts = torch.split(costs, [1, len(controls), len(heads), len(heads), len(others)])
@@ -178,28 +179,28 @@ def _strongest(kept: HeadEvidence, head: Node) -> dict[str, float]:
     }
 
 
-def _controls(problem: Problem, circuit: Circuit, heads: Sequence[Node], rng: np.random.Generator) -> list[list[Node]]:
-    """Groups of as many other heads of the same layers, at random: outside the circuit where there are enough."""
-    inside = set(circuit.heads())
+def _controls(
+    problem: Problem, working: Sequence[Collection[Node]], heads: Sequence[Node], rng: np.random.Generator
+) -> list[list[Node]]:
+    """Groups of as many other heads of the same layers, at random: none of the first of these sets that leaves enough.
+
+    Heads that do work of their own would make a poor comparison.
+    """
     pools, counts = [], []
     for layer in sorted({head.layer for head in heads}):
         own = [head for head in heads if head.layer == layer]
-        others = [Node("head", layer, number) for number in range(problem.graph.n_heads)]
-        outside = [head for head in others if head not in inside]
-        pools.append(outside if len(outside) >= len(own) else [head for head in others if head not in own])
+        every = [Node("head", layer, number) for number in range(problem.graph.n_heads)]
+        left = [[head for head in every if head not in heads and head not in known] for known in (*working, ())]
+        pools.append(next((pool for pool in left if len(pool) >= len(own)), left[-1]))
         counts.append(min(len(own), len(pools[-1])))
     if not sum(counts):
         return []
-    groups = {
-        tuple(
-            sorted(
-                pool[index]
-                for pool, count in zip(pools, counts, strict=True)
-                for index in rng.choice(len(pool), count, replace=False)
-            )
-        )
-        for _ in range(CONTROLS)
-    }
+
+    def drawn() -> tuple[Node, ...]:
+        chosen = zip(pools, counts, strict=True)
+        return tuple(pool[at] for pool, count in chosen for at in sorted(rng.choice(len(pool), count, replace=False)))
+
+    groups = {drawn() for _ in range(CONTROLS)}
     return [list(group) for group in sorted(groups)]
 
 

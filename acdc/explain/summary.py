@@ -12,8 +12,8 @@ from acdc.graphs.roles import UNLABELLED
 def summary(explanation: Explanation) -> str:
     """The paragraph; every clause has its number."""
     by_role: dict[str, list[Node]] = defaultdict(list)
-    for node, role in explanation.roles.items():
-        by_role[role.role].append(node)
+    for node, found in explanation.roles.items():
+        by_role[found.role].append(node)
     unlabelled = by_role.pop(UNLABELLED, [])
     clauses = []
     for role, nodes in by_role.items():

@@ -1,0 +1,115 @@
+"""Roles are those that the models' cards and programs say, and no head of a shuffled model has one."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import acdc
+from acdc import tasks
+from acdc.errors import UnmeasurableBehaviour
+from acdc.explain.explanation import explain
+from acdc.explain.summary import summary
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.model import Model
+from acdc.graphs.roles import UNLABELLED
+from acdc.models import load_model
+from acdc.problem import Problem
+from acdc.problems import problems
+from acdc.settings import Setup
+from acdc.tasks.metrics import LogitDifference
+from acdc.tasks.prompts import ListedPrompts, PromptPairs, TextPair
+from acdc.tasks.tokenisation import tokenise
+from tests.graphs.test_hand_weighted import THE_CIRCUIT, hand_weighted
+
+PERIODIC = [
+    *("input->a0.h0<v>", "input->a0.h2<v>", "input->a1.h0<q>"),
+    *("a0.h2->a1.h0<k>", "a0.h0->a1.h0<v>", "a1.h0->logits"),
+]
+TRUE = {
+    "periodic-2l": ("periodic", {"a0.h0": "previous token", "a0.h2": "fixed offset (2 back)", "a1.h0": "induction"}),
+    "siit-lookup-3l": ("siit_lookup", {"a0.h1": "previous token", "a1.h2": "induction"}),
+    "siit-pick-3l": ("siit_pick", {"a0.h1": "first token", "a2.h0": "previous token"}),
+}
+
+
+def labelled(model: Model, task: str, circuit: Circuit) -> dict[str, str]:
+    """The roles that heads of a circuit get, without those that get none."""
+    behaviour = acdc.get_task(task)
+    choosing, keeping = problems(behaviour, model, Setup(prompts=24))
+    found = explain(circuit, choosing, keeping, behaviour, prompts=0)
+    assert summary(found)
+    return {node.name: role.role for node, role in found.roles.items() if role.role != UNLABELLED}
+
+
+def of_heads(model: Model) -> Circuit:
+    """A circuit in which every head of a model is."""
+    return Circuit.from_names(model.graph, [f"{node}->logits" for node in model.graph.senders if node.kind == "head"])
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_true_roles_are_found_and_no_false_ones(name: str) -> None:
+    task, true = TRUE[name]
+    model = load_model(name)
+    assert labelled(model, task, of_heads(model)) == true
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_head_of_a_shuffled_model_has_a_role(tmp_path: Path, seed: int) -> None:
+    copy = Path(shutil.copytree(tasks.shipped_model("periodic-2l"), tmp_path / "shuffled"))
+    weights = load_file(copy / "model.safetensors")
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = {
+        name: weight.flatten()[torch.randperm(weight.numel(), generator=generator)].view_as(weight).contiguous()
+        for name, weight in weights.items()
+    }
+    save_file(shuffled, copy / "model.safetensors", metadata={"format": "pt"})
+    model = load_model(str(copy))
+    try:
+        assert labelled(model, "periodic", of_heads(model)) == {}
+    except UnmeasurableBehaviour:
+        return
+
+
+def by_hand() -> Problem:
+    """All prompts `x y z y` and `y z x y` of three tokens, whose answer is z."""
+    found = []
+    for x, y, z in permutations(range(3)):
+        for clean, corrupt in (((x, y, z, y), (z, y, x, y)), ((y, z, x, y), (y, x, z, y))):
+            written = [f"token ids: {' '.join(map(str, side))}" for side in (clean, corrupt)]
+            pair, problem = tokenise(TextPair(*written, (str(z),), (str(x),)), None)
+            assert pair is not None, problem
+            found.append(pair)
+    return Problem(hand_weighted(), PromptPairs(tuple(found)), LogitDifference())
+
+
+def test_the_heads_of_the_hand_weighted_model_have_their_roles() -> None:
+    problem = by_hand()
+    circuit = Circuit.from_names(problem.graph, THE_CIRCUIT)
+    task = tasks.Task("hand", tasks.About("By hand."), "hand", "logit_difference", ListedPrompts((), ()))
+    found = explain(circuit, problem, problem, task)
+    assert {node.name: role.role for node, role in found.roles.items()} == {
+        "a0.h0": "previous token",
+        "a1.h0": "induction",
+        "a1.h1": UNLABELLED,
+    }
+    key = next(one for one in found.composition if one.edge.name == "a0.h0->a1.h0<k>")
+    assert key.moved == pytest.approx(1)  # it looks for the token before, and finds another
+
+
+def test_a_circuit_without_heads_has_no_roles() -> None:
+    model = load_model("periodic-2l")
+    assert labelled(model, "periodic", Circuit.from_names(model.graph, ["input->logits"])) == {}
+
+
+def test_one_prompt_shows_nothing_for_sure() -> None:
+    problem = by_hand()
+    one = problem.on(problem.pairs.select([0]))
+    circuit = Circuit.from_names(problem.graph, THE_CIRCUIT)
+    task = tasks.Task("hand", tasks.About("By hand."), "hand", "logit_difference", ListedPrompts((), ()))
+    assert {role.role for role in explain(circuit, one, one, task).roles.values()} == {UNLABELLED}
