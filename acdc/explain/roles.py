@@ -93,7 +93,7 @@ class CausalCheck:
     @property
     def agrees(self) -> bool:
         """Whether it is more than the bar, and surely more than nothing."""
-        return self.more.value >= COST and not self.more.low <= 0
+        return self.more.value >= COST and self.more.low > 0
 
 
 def causal_checks(
@@ -126,7 +126,7 @@ def causal_checks(
         small = other.mean(0) if len(others) else torch.zeros(costs.shape[1], dtype=costs.dtype)
         for head, own, less in zip(heads, single, without, strict=True):
             marginal = [_mean(own - small), _mean(together[0] - less - small)]
-            if any(one.value > 0 and not one.low <= 0 for one in marginal):
+            if any(one.low > 0 for one in marginal):
                 counting.add(head)
     return tuple(checks), frozenset(counting)
 

@@ -11,6 +11,8 @@ from acdc.explain.answer_direction import Answers
 from acdc.graphs.execution.runs import Runs
 
 STEPS = 5
+_NOTHING = 1e-9
+"""Less than this part of the largest effect of any head is no gradient."""
 
 
 def position_weights(batch: Batch) -> Float[Tensor, "head batch pos"]:
@@ -18,17 +20,21 @@ def position_weights(batch: Batch) -> Float[Tensor, "head batch pos"]:
 
     The size of the gradient times what the head writes there less what it does in the ablated run; the gradient is of
     the answers' logits less the distractors', the mean of those on the straight way from the ablated run's embeddings
-    to the clean ones. All 0 where a head writes nothing of its own.
+    to the clean ones. Where no gradient comes through, as where a softmax is saturated, it is the size of what the head
+    writes there less what it does in the ablated run alone. All 0 where a head writes nothing of its own.
 
     Source: Hanna et al. 2024, Have Faith in Faithfulness (arXiv:2403.17806), whose integrated gradients these are.
     """
     runs = batch.runs
     gradients = _gradients(runs, Answers.of(batch.prompts))
-    weights = []
+    weights, sizes = [], []
     for layer, gradient in zip(runs.graph.layers, gradients, strict=True):
         delta = runs.delta[layer.heads.start : layer.heads.stop]
         weights.append((delta * gradient).sum(-1).abs())
-    effect = torch.cat(weights)
+        sizes.append(delta.norm(dim=-1))
+    effect, size = torch.cat(weights), torch.cat(sizes)
+    total = effect.sum(-1, keepdim=True)
+    effect = torch.where(total > _NOTHING * total.amax(0), effect, size)
     total = effect.sum(-1, keepdim=True)
     return torch.where(total > 0, effect / total.clamp(min=torch.finfo(total.dtype).tiny), 0)
 

@@ -10,26 +10,29 @@ import pytest
 import acdc as package
 from acdc.cli.exits import Exit
 from acdc.graphs.circuit import Circuit
+from acdc.settings import Setup
 from tests.acdc.cli.command_line import acdc
 
 ROLES = {"a0.h0": "previous token", "a0.h2": "fixed offset (2 back)", "a1.h0": "induction"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, found: package.Result) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a circuit that has been explained."""
     directory = tmp_path_factory.mktemp("run")
-    found.circuit.save(directory / "circuit.json")
+    circuit = package.discover("periodic", setup=Setup(prompts=24)).circuit
+    for name in ("before.json", "circuit.json"):
+        circuit.save(directory / name)
     ran = acdc("explain", directory, "--variations", "0")
     assert ran.code == Exit.DONE, ran.err
     assert "induction" in ran.out
     return directory
 
 
-def test_roles_go_into_the_circuit_and_its_picture(run: Path, found: package.Result) -> None:
-    circuit = Circuit.load(run / "circuit.json")
-    assert circuit == found.circuit
-    assert circuit.provenance == found.circuit.provenance
+def test_roles_go_into_the_circuit_and_its_picture(run: Path) -> None:
+    circuit, before = (Circuit.load(run / name) for name in ("circuit.json", "before.json"))
+    assert circuit == before
+    assert circuit.provenance == before.provenance
     assert {node.name: role.role for node, role in circuit.roles.items()} == ROLES
     assert Circuit.from_json(circuit.to_json()).roles == circuit.roles
     picture = (run / "circuit.svg").read_text()
@@ -54,7 +57,8 @@ def test_the_explanation_of_another_circuit_is_not_replaced(run: Path, tmp_path:
     before = (run / "explain.json").read_text()
     ran = acdc("explain", tmp_path, "--out", run)
     assert ran.code == Exit.BAD_INPUT
-    assert "another circuit" in ran.err and "Traceback" not in ran.err
+    assert "another circuit" in ran.err
+    assert "Traceback" not in ran.err
     assert (run / "explain.json").read_text() == before
 
 

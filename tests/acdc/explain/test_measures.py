@@ -53,7 +53,8 @@ def test_copying_is_read_off_the_eigenvalues_of_the_whole_matrix(checkpoints: Ch
     scores = copying_scores(model)
     attention, end = model.layers[1].attention, model.unembedding
     embedding = model.bridge.embed.original_component.weight.double()
-    assert attention.norm.weight is not None and end.norm.weight is not None
+    assert attention.norm.weight is not None
+    assert end.norm.weight is not None
     centre = torch.eye(model.graph.d_model, dtype=torch.float64) - 1 / model.graph.d_model
     read = embedding @ centre @ (attention.norm.weight.double()[:, None] * attention.value.weight[1].double())
     wrote = (
@@ -64,6 +65,7 @@ def test_copying_is_read_off_the_eigenvalues_of_the_whole_matrix(checkpoints: Ch
     )
     values = torch.linalg.eigvals(wrote)
     wanted = values.real.sum() / values.abs().sum()
+    wanted = wanted.detach()
     assert float(scores[model.graph.n_heads + 1]) == pytest.approx(float(wanted), abs=1e-6)
 
 
