@@ -14,7 +14,6 @@ from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.files import write_atomically
 from acdc.hashes import edges_hash
-from acdc.provenance import Provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +42,7 @@ def explain(
     from acdc.judges.evaluation import subject
     from acdc.judges.findings import Findings
     from acdc.problems import problems
+    from acdc.provenance import Provenance
     from acdc.report.explanation import tables
 
     if variations < 0 or variations == 1:
