@@ -4,6 +4,9 @@
 >>> result = acdc.discover("periodic")
 >>> result.circuit, result.faithfulness
 
+In a notebook both show themselves, `acdc.page("runs/...")` shows a run's page, and `to_pandas` of a circuit or of
+`result.curve` gives a table.
+
 A circuit, found here or elsewhere, is judged on prompts, each judge taking a problem and a circuit:
 
 >>> circuit = acdc.Circuit.load("runs/periodic-periodic-2l/circuit.json")
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from acdc.algorithms.modified_gradients import GradientInteraction as GradientInteraction
     from acdc.algorithms.modified_gradients import RelevancePatching as RelevancePatching
     from acdc.algorithms.random_scores import Chance as Chance
+    from acdc.cli.progress import watching as watching
     from acdc.discovery.discover import Result as Result
     from acdc.discovery.discover import discover as discover
     from acdc.discovery.rediscover import rediscover as rediscover
@@ -75,6 +79,7 @@ if TYPE_CHECKING:
     from acdc.judges.sufficiency import sufficiency as sufficiency
     from acdc.models import load_model as load_model
     from acdc.problem import Problem as Problem
+    from acdc.report.frame import page as page
     from acdc.robust.learning import discover_robust as discover_robust
     from acdc.settings import Compute as Compute
     from acdc.settings import Edges as Edges
@@ -141,6 +146,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "minimality": "acdc.judges.minimality:minimality",
         "model_from_bridge": "acdc.graphs.model:from_bridge",
         "necessity": "acdc.judges.necessity:necessity",
+        "page": "acdc.report.frame:page",
         "partial_necessity": "acdc.judges.necessity:partial_necessity",
         "rediscover": "acdc.discovery.rediscover:rediscover",
         "discover_robust": "acdc.robust.learning:discover_robust",
@@ -149,6 +155,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "stability": "acdc.judges.stability:stability",
         "sufficiency": "acdc.judges.sufficiency:sufficiency",
         "tracr_task": "acdc.ground_truth.tracr:tracr_task",
+        "watching": "acdc.cli.progress:watching",
     }
 
     def __getattr__(name: str) -> object:

@@ -36,6 +36,11 @@ _RANKED = Scores(
     "product share their gradient",
     "estimate",
 )
+_SIZED = Scores(
+    "estimate, measured by no removal, of how much removing the edge changes the metric, in its units; never negative, "
+    "so it does not tell help from harm",
+    "estimate",
+)
 _ESTIMATED = Scores(f"estimate, to first order and measured by no removal, of {_WORTH}", "estimate")
 _REMOVED = "how much worse the metric gets, in its units, when"
 LEVELS: Mapping[str, Scores] = MappingProxyType(
@@ -147,11 +152,43 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             _RANKED,
             takes=("select",),
         ),
+        "atp-star": MethodEntry(
+            AlgorithmClass("attribution_star:AttributionStar"),
+            "eap past saturated softmaxes",
+            "Kramar et al. 2024",
+            _SIZED,
+            takes=("select",),
+            aliases=("atp*",),
+        ),
+        "average": MethodEntry(
+            AlgorithmClass("averaged:AveragedAttribution"),
+            "mean of eap-ig, relp and gim",
+            "Mondorf et al. 2025",
+            Scores(
+                "the mean of the edge's shares in the absolute scores of all edges by eap-ig, relp and gim; positive: "
+                "the edge helps the behaviour; measured by no removal",
+                "other",
+            ),
+            takes=("select", "steps"),
+        ),
+        "eap-ig-stable": MethodEntry(
+            AlgorithmClass("stable_signs:StableSigns"),
+            "eap-ig where signs are stable",
+            "Nikankin et al. 2025",
+            Scores(f"{_ESTIMATED.meaning}; 0 where its sign hangs on which prompts were drawn", "estimate"),
+            takes=("select", "steps", "seed"),
+        ),
         "exact": MethodEntry(
             AlgorithmClass("exact:ExactPatching"),
             "the exact effect of each edge alone; slowest",
             takes=("select", "max_bytes"),
             aliases=("path-patching",),
+        ),
+        "exact-redundant": MethodEntry(
+            AlgorithmClass("redundant_patching:RedundantPatching"),
+            "exact, also with another edge gone; slow",
+            scores=Scores(f"{_WORTH}, alone or where one other edge is gone already, whichever is more", "effect"),
+            takes=("select", "max_bytes"),
         ),
         "hisp": MethodEntry(
             AlgorithmClass("importance:HeadImportance"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from acdc.graphs.nodes import Edge
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,23 @@ class CurvePoint:
     tested: int
     kl: float | None = None
     accuracy: float | None = None
+
+
+class CurvePoints(tuple[CurvePoint, ...]):
+    """The circuits met on the way, a tuple that a notebook shows as a table."""
+
+    __slots__ = ()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each circuit, in their order; what a file does not say of it is missing (NaN)."""
+        import pandas
+
+        names = [each.name for each in fields(CurvePoint)]
+        table = pandas.DataFrame([asdict(point) for point in self], columns=names)
+        return table.astype({"kl": float, "accuracy": float})
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html())
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,22 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from acdc.graphs import mib_form, networkx_form
+from acdc.graphs import mib_form, networkx_form, tables
 from acdc.graphs import roles as node_roles
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
-from acdc.graphs.files import finite_numbers, read, write_atomically
-from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
+from acdc.graphs.files import finite_numbers, read, read_text, write_atomically
+from acdc.graphs.live_edges import live
+from acdc.graphs.nodes import LOGITS, Edge, Node
 
 if TYPE_CHECKING:
     import networkx
     import numpy
     import numpy.typing
+    import pandas
 
 SCHEMA = "acdc.circuit/1"
 _OWN_KEYS = frozenset({"schema", "graph", "edges", "roles"})
@@ -206,32 +209,24 @@ class Circuit:
         return replace(self, edges=kept, scores=scores, frequencies=frequencies, roles=roles)
 
     def pruned(self) -> Circuit:
-        """The circuit without its dead edges: those on no path from `input` to `logits`, which carry nothing.
-
-        An edge that leads to no logits is not read; a node that no edge connects with `input` writes what it does in
-        the ablated run, so that its edges carry what missing ones do.
-        """
-        edges, before = self.edges, -1
-        while len(edges) != before:
-            before = len(edges)
-            receiving = {edge.sender for edge in edges} | {LOGITS}
-            fed = {edge.receiver for edge in edges} | {INPUT}
-            edges = frozenset(e for e in edges if e.receiver in receiving and e.sender in fed)
-        return self.without(self.edges - edges)
+        """The circuit without its dead edges: those on no path from `input` to `logits`, which carry nothing."""
+        return self.without(self.edges - live(self.edges))
 
     # Files
 
     def to_json(self) -> dict[str, Any]:
         """The circuit as plain JSON data of schema `acdc.circuit/1`; `from_json` gives back exactly this circuit."""
+        return {**self._record(), "edges": [self._row(edge) for edge in self.ordered()]}
+
+    def _record(self) -> dict[str, Any]:
         size = {name: getattr(self.graph, name) for name in self.graph.__dataclass_fields__}
         counts = {
             "edges": self.graph.n_edges,
             "senders": len(self.graph.senders),
             "receivers": len(self.graph.receivers),
         }
-        edges = [self._row(edge) for edge in self.ordered()]
         roles = {"roles": node_roles.to_json(self.roles)} if self.roles else {}
-        return {"schema": SCHEMA, **self.provenance, **roles, "graph": {**counts, **size}, "edges": edges}
+        return {"schema": SCHEMA, **self.provenance, **roles, "graph": {**counts, **size}}
 
     def _row(self, edge: Edge) -> dict[str, Any]:
         often = {"frequency": self.frequencies[edge]} if edge in self.frequencies else {}
@@ -268,12 +263,14 @@ class Circuit:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Circuit:
-        """The circuit in that file: ours, or either form of MIB's (see `graphs.mib`).
+        """The circuit in that file: ours, GraphML of ours, or either form of MIB's (see `graphs.mib`).
 
         Raises: BadCircuitFile when the file is missing, truncated, foreign or damaged, or its circuit has no edge.
         """
         if Path(path).suffix == mib_form.MATRIX:
             circuit = cls._of_parts(mib_form.of_matrix(path))
+        elif Path(path).suffix.lower() == networkx_form.GRAPHML:
+            circuit = cls.from_json(networkx_form.of_graphml(read_text(Path(path)), str(path)), str(path))
         else:
             data = read(Path(path))
             mib = mib_form.is_mib(data)
@@ -289,10 +286,21 @@ class Circuit:
     def _of_parts(cls, parts: mib_form.CircuitParts) -> Circuit:
         return cls(parts.graph, frozenset(parts.scores), parts.scores, frequencies=parts.frequencies)
 
+    # Other forms
+
     def networkx(self) -> networkx.MultiDiGraph[str]:
-        """The circuit for networkx: nodes by name, each with its slot and, where known, score and frequency."""
-        return networkx_form.multigraph(self.nodes(), self.ordered(), self.scores, self.frequencies)
+        """The circuit for networkx: nodes by name, edges with slot, score and frequency, and all else as JSON text."""
+        return networkx_form.multigraph(self.nodes(), map(self._row, self.ordered()), self._record())
 
     def to_graphml(self) -> str:
-        """The circuit as GraphML text, for Gephi, yEd and the like."""
+        """The circuit as GraphML text, for Gephi, yEd and the like; `load` reads it again from a .graphml file."""
         return networkx_form.graphml(self.networkx())
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The edges as a table, in topological order: edge, sender, receiver, slot, score, frequency."""
+        return tables.edges(self.ordered(), self.scores, self.frequencies)
+
+    def _repr_svg_(self) -> str | None:
+        # found by name: drawing knows circuits, and not the other way round
+        shown: Callable[[Circuit], str | None] = resolve_name("acdc.graphs.drawing.notebook:picture")
+        return shown(self)

@@ -13,12 +13,27 @@ from acdc.graphs import strict_json
 from acdc.graphs.errors import BadCircuitFile
 from acdc.graphs.nodes import Edge
 
+_HEAD = 1000
+"""Within so many characters a file says what it is."""
 _OTHERS = {
-    "<": "XML, such as GraphML and SVG",
+    "<": "XML, such as SVG",
     "//": "a drawing in DOT",
     "digraph": "a drawing in DOT",
     "%PDF": "a PDF",
 }
+
+
+def read_text(path: Path) -> str:
+    """What is written in a circuit's file, each byte that is no UTF-8 as a lone surrogate.
+
+    Raises: BadCircuitFile.
+    """
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise BadCircuitFile(
+            f"no circuit can be read from {path}: {error.strerror}; give the path of a circuit.json"
+        ) from error
 
 
 def read(path: Path) -> Any:
@@ -26,12 +41,12 @@ def read(path: Path) -> Any:
 
     Raises: BadCircuitFile.
     """
-    try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as error:
+    text = read_text(path)
+    if "<graphml" in text[:_HEAD] and text.lstrip().startswith("<"):
         raise BadCircuitFile(
-            f"no circuit can be read from {path}: {error.strerror}; give the path of a circuit.json"
-        ) from error
+            f"no circuit can be read from {path}: it is GraphML, which is read from files that end in .graphml; "
+            "rename the file"
+        )
     other = next((kind for start, kind in _OTHERS.items() if text.lstrip().startswith(start)), None)
     if other or "\udc89PNG" in text[:8]:
         raise BadCircuitFile(

@@ -63,6 +63,7 @@ PUBLIC = {
         "minimality",
         "model_from_bridge",
         "necessity",
+        "page",
         "partial_necessity",
         "rediscover",
         "render",
@@ -70,6 +71,7 @@ PUBLIC = {
         "stability",
         "sufficiency",
         "tracr_task",
+        "watching",
     ],
     graphs: [
         "Ablation",

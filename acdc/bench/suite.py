@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "acdc.bench/1"
 MOST_SEEDS = 10_000
-SLOW = ("masks",)
+SLOW = ("masks", "exact-redundant")
 """Methods that are left out where it must be quick, unless they are asked for."""
 
 

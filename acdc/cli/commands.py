@@ -14,6 +14,7 @@ from acdc.cli.diff import diff
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.explain import explain
+from acdc.cli.export import export, forms_help
 from acdc.cli.init import init
 from acdc.cli.models import get, models
 from acdc.cli.options import choices_help, methods_help, option
@@ -25,6 +26,7 @@ from acdc.cli.strict import StrictCommand, StrictGroup
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
 from acdc.cli.threads import use
+from acdc.cli.view import view
 
 _ROOT = """\b
 A first circuit, in a minute:
@@ -79,6 +81,19 @@ Examples:
   acdc show circuit.json --render circuit.pdf
   acdc show circuit.json --mib importances.json
   acdc show circuit.json --json | jq '.edges[].edge'"""
+
+_EXPORT = f"""{forms_help()}
+\b
+Examples:
+  acdc export runs/ioi-everyday-4l ioi.pdf
+  acdc export runs/ioi-everyday-4l ioi.graphml
+  acdc export circuit.json importances.json --as mib
+  acdc export runs/ioi-everyday-4l graph.json --as neuronpedia --prompt 3"""
+
+_VIEW = """\b
+Examples:
+  acdc view
+  acdc view elsewhere --port 8000"""
 
 _STABILITY = """\b
 Examples:
@@ -162,6 +177,8 @@ def command() -> Any:
     app.command(cls=StrictCommand, epilog=_ATTACK)(attack)
     app.command(cls=StrictCommand, epilog=_PIN)(pin)
     app.command(cls=StrictCommand, epilog=_SHOW)(show)
+    app.command(cls=StrictCommand, epilog=_EXPORT)(export)
+    app.command(cls=StrictCommand, epilog=_VIEW)(view)
     app.command(cls=StrictCommand, epilog=_DIFF)(diff)
     app.command(cls=StrictCommand, epilog=_CUT)(cut)
     app.command("test", cls=StrictCommand, epilog=_TEST)(hypotheses)

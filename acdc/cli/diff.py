@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from acdc.cli import export, terminal
+from acdc.cli import named_file, terminal
 from acdc.cli.options import Anyway, AsJson, Device, argument, circuit_file, option
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
+from acdc.report.exports import DRAWN, form_of, losses
 
 _LISTED = 20
-_FORMS = (".svg", ".png", ".pdf", ".dot")
 
 
 def diff(
@@ -43,7 +43,7 @@ def diff(
     if json and top is not None:
         raise BadSetting("--top says how many edges to list, and --json lists all of them; give one of both")
     if render is not None:
-        export.check(render, _FORMS)
+        named_file.check(render, DRAWN)
     files = circuit_file(a), circuit_file(b)
     first, second = (Circuit.load(file) for file in files)
     before, after = Findings.of(first, str(files[0])), Findings.of(second, str(files[1]))
@@ -54,7 +54,7 @@ def diff(
         )
         if render is not None:
             watch.stage("drawing both circuits")
-            with export.writing(render):
+            with named_file.writing(render):
                 render_difference(first, second, render, names=(f"A: {a}", f"B: {b}"), title=after.origin.title)
     if json:
         terminal.write_json({"a": str(files[0]), "b": str(files[1]), **found.to_json()})
@@ -62,5 +62,5 @@ def diff(
     terminal.parts(tables(found, before, after, _LISTED if top is None else top))
     if render is not None:
         terminal.results().print(f"\nWritten: {render}", soft_wrap=True)
-        for loss in export.losses(render):
+        for loss in losses(render, form_of(render, None)):
             terminal.note(loss)

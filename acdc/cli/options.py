@@ -19,7 +19,7 @@ def methods_help() -> str:
         _names(name, entry.aliases): f"{entry.help} ({entry.source})" if entry.source else entry.help
         for name, entry in METHODS.items()
     }
-    return _paragraph("Methods:", lines, 22)
+    return paragraph("Methods:", lines, 22)
 
 
 def choices_help() -> str:
@@ -28,8 +28,8 @@ def choices_help() -> str:
     metrics = {_names(name, entry.aliases): entry.help for name, entry in METRICS.items()}
     return "\n".join(
         (
-            _paragraph("Ablations, what an edge outside the circuit carries:", ablations, 22),
-            _paragraph("Metrics (and their other names):", metrics, 38),
+            paragraph("Ablations, what an edge outside the circuit carries:", ablations, 22),
+            paragraph("Metrics (and their other names):", metrics, 38),
         )
     )
 
@@ -38,7 +38,7 @@ def _names(name: str, aliases: Sequence[str]) -> str:
     return f"{name} ({', '.join(aliases)})" if aliases else name
 
 
-def _paragraph(title: str, lines: Mapping[str, str], width: int) -> str:
+def paragraph(title: str, lines: Mapping[str, str], width: int) -> str:
     """Names beside what they are, which stands below a name that is longer."""
     rows = []
     for name, is_ in lines.items():

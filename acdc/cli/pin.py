@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from acdc.attacks.case import BOUND
 from acdc.cli import options as given
 from acdc.cli import terminal
-from acdc.cli.export import check, writing
+from acdc.cli.named_file import check, writing
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import GraphsError

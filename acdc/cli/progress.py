@@ -1,9 +1,10 @@
-"""How far a discovery is, on stderr: a bar with the time left on a terminal, a line per pruning run elsewhere."""
+"""How far a discovery is: a bar with the time left on a terminal or in a notebook, a line per pruning run elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from rich import progress as bars
@@ -75,12 +76,16 @@ class _Lines(ProgressDisplay):
 
 
 @contextmanager
-def watching(*, quiet: bool) -> Iterator[ProgressDisplay]:
-    """A watch for the time of the work; the bar is gone afterwards, the lines stay."""
+def watching(*, quiet: bool = False) -> Iterator[ProgressDisplay]:
+    """A watch for the time of the work; the bar is gone afterwards, the lines stay.
+
+    >>> with acdc.watching() as watch:
+    ...     result = acdc.discover("ioi", watch=watch.pruning)
+    """
     console = terminal.errors()
     if quiet:
         yield ProgressDisplay()
-    elif not console.is_terminal:
+    elif not (console.is_terminal or (console.is_jupyter and _has_widgets())):
         yield _Lines()
     else:
         columns = (
@@ -91,6 +96,11 @@ def watching(*, quiet: bool) -> Iterator[ProgressDisplay]:
         )
         with bars.Progress(*columns, console=console, transient=True) as live:
             yield _ProgressBar(live)
+
+
+def _has_widgets() -> bool:
+    """Whether a notebook can show a bar that moves."""
+    return find_spec("ipywidgets") is not None
 
 
 def _words(progress: Progress) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from acdc.cli import export, terminal
+from acdc.cli import named_file, terminal
 from acdc.cli.options import AsJson, CircuitPath, circuit_file, option
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.files import write_atomically
-from acdc.graphs.mib import save
+from acdc.report.exports import DRAWN, FORMS, ExportSubject, form_of, losses
 
 _LISTED = 20
-_FORMS = (".svg", ".png", ".pdf", ".dot", ".graphml")
-_MIB_FORMS = (".json", ".safetensors")
+_FORMS = (*DRAWN, FORMS["graphml"].ending)
+_MIB = {FORMS[name].ending: name for name in ("mib", "mib-matrix")}
 
 
 def show(
@@ -38,21 +37,20 @@ def show(
         raise BadSetting(f"--top is {top}; wanted a number of edges, or 0 for all of them")
     if json and top is not None and render is None:
         raise BadSetting("--top says how many edges to list or draw, and --json lists all of them; give one of both")
-    for written, forms in ((render, _FORMS), (mib, _MIB_FORMS)):
+    for written, endings in ((render, _FORMS), (mib, tuple(_MIB))):
         if written is not None:
-            export.check(written, forms)
+            named_file.check(written, endings)
+    if render is not None and top and render.suffix.lower() not in DRAWN:
+        raise BadSetting(f"--top is for pictures, and {render} is none; `acdc cut` makes a smaller circuit")
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     findings = Findings.of(loaded, str(file))
     if render is not None:
         drawn = loaded.strongest(top) if top else loaded
         part = f": the {len(drawn):,} strongest of its {len(loaded):,} edges" if len(drawn) < len(loaded) else ""
-        _export(drawn, render, f"{findings.origin.title}{part}")
+        _write(drawn, render, form_of(render, None), f"{findings.origin.title}{part}")
     if mib is not None:
-        _export_mib(loaded, mib)
-    for written in (render, mib):
-        for loss in export.losses(written) if written is not None else ():
-            terminal.note(loss)
+        _write(loaded, mib, _MIB[mib.suffix.lower()], findings.origin.title)
     if json:
         terminal.write_json(loaded.to_json())
         return
@@ -66,24 +64,12 @@ def show(
         terminal.warn(doubt)
 
 
-def _export(circuit: Circuit, file: Path, title: str) -> None:
-    """Write the circuit in the form that the file's ending names, whole or not at all.
+def _write(circuit: Circuit, file: Path, form: str, title: str) -> None:
+    """Write the circuit in this form, whole or not at all, and say what is lost.
 
     Raises: UnwritableOutput; RenderError when no picture can be drawn.
     """
-    from acdc.graphs.drawing.render import render
-
-    with export.writing(file):
-        if file.suffix.lower() != ".graphml":
-            render(circuit, file, title=title)
-        else:
-            write_atomically(file, circuit.to_graphml().encode())
-
-
-def _export_mib(circuit: Circuit, file: Path) -> None:
-    """Write the circuit in the form of MIB that the file's ending names.
-
-    Raises: UnwritableOutput.
-    """
-    with export.writing(file):
-        save(circuit, file)
+    with named_file.writing(file):
+        FORMS[form].write(ExportSubject(circuit, title), file)
+    for loss in losses(file, form):
+        terminal.note(loss)

@@ -50,6 +50,14 @@ class Operations:
         return self.forward + back + self.unembedding + self._contracted + self._read
 
     @property
+    def without_senders(self) -> float:
+        """What every head gathers where its queries, or its keys, read all but one sender, for each of these."""
+        graph, d_head = self.shape.graph, self.shape.d_head
+        each = 2.0 * d_head * (graph.d_model + 2 * self.length)
+        read = _PER_NUMBER * 2 * graph.n_layers * len(graph.senders) / 2 * graph.d_model
+        return self.tokens * (2 / 3 * graph.n_edges * each + read)
+
+    @property
     def runs(self) -> float:
         """The clean and the ablated run, and the logits of the whole model."""
         return 2 * self._layers(self.shape.attention) + self.forward

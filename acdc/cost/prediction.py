@@ -37,6 +37,7 @@ _STATIONARY = ("kl", "l2")
 _LOADING, _PER_BILLION = 8.0, 40.0
 """Seconds that loading and checking a model takes: libraries, and for every billion parameters."""
 _LOADED = 2.0  # how many times as long, or as short, that may take
+_RESAMPLES = 41  # with the prompts as they are
 _SEARCHING = 0.8  # of the minutes that are allowed
 
 
@@ -183,7 +184,7 @@ def _check(method: Method, metric: str, *, whole: bool) -> None:
         from acdc.tasks.metrics import metric as named
 
         differentiable(named(metric))
-    if metric in _STATIONARY and method.name in ("eap", "relp", "gim", "hisp"):
+    if metric in _STATIONARY and method.name in ("eap", "relp", "gim", "atp-star", "average", "hisp"):
         raise UnmeasurableBehaviour(
             f"the gradient of {metric} is 0 at every edge: at the clean run it is at its best already; use another "
             "metric (--metric logit_difference), integrated gradients (--method eap-ig) or --method acdc"
@@ -197,7 +198,7 @@ def _working(
     gradient = footprint.gradient(shape.d_head, shape.mlp // shape.graph.d_model, longest)
     trials = footprint.trials(method.max_bytes, vocabulary=vocabulary)
     match method.name:
-        case "acdc" | "exact":
+        case "acdc" | "exact" | "exact-redundant":
             return trials
         case "shortlist" | "eap+acdc" | "coarse":
             return max(trials, gradient)
@@ -205,7 +206,10 @@ def _working(
             return max(gradient, training)
         case "information-flow" | "random":
             return footprint.stream
-        case "eap" | "relp" | "gim" | "eap-ig" | "eap-ig-activations" | "hisp":
+        case "eap" | "relp" | "gim" | "atp-star" | "average" | "eap-ig" | "eap-ig-activations" | "hisp":
             return gradient
+        case "eap-ig-stable":  # scores of every row, twice, and of every resample
+            scores = 8 * len(shape.graph.receivers) * len(shape.graph.senders)
+            return gradient + (footprint.rows + _RESAMPLES) * scores
         case _:
             raise AssertionError(f"what {method.name} holds in memory is not said here")

@@ -12,7 +12,20 @@ from acdc.cost.operations import Operations
 from acdc.graphs.computation import ComputationalGraph
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
-GRADIENTS = ("eap", "relp", "gim", "eap-ig", "eap-ig-activations", "hisp", "eap+acdc", "shortlist", "coarse")
+GRADIENTS = (
+    "eap",
+    "relp",
+    "gim",
+    "atp-star",
+    "average",
+    "eap-ig-stable",
+    "eap-ig",
+    "eap-ig-activations",
+    "hisp",
+    "eap+acdc",
+    "shortlist",
+    "coarse",
+)
 """The methods that take gradients of the metric."""
 _SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 """How many times as long, or as short, the three may take: scores, one pruning run, and a series of them."""
@@ -21,6 +34,7 @@ _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is 
 _UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
 _REFINED = 1.5
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
+_GONE = 16  # edges without which all effects are measured again, at the most
 _RANKING = 16  # prompts that name the edges of learned masks
 PROMPTS_PER_STEP = 4
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
@@ -123,12 +137,21 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
     match method.name:
         case "eap" | "relp" | "gim" | "hisp":
             return operations.gradient
+        case "atp-star":  # half a way back for each layer
+            back = operations.gradient - operations.forward
+            return operations.gradient + graph.n_layers / 2 * back + operations.without_senders
+        case "average":
+            return operations.forward + (method.steps + 2) * operations.gradient
+        case "eap-ig-stable":
+            return method.steps * operations.gradient
         case "eap-ig" | "shortlist" | "eap+acdc" | "coarse":
             return operations.forward + method.steps * operations.gradient
         case "eap-ig-activations":  # in the mean, half of the layers come after what moves
             return _pieces(method, goal, operations) * operations.gradient / 2
         case "exact":
             return graph.n_edges * _ALONE * operations.forward
+        case "exact-redundant":
+            return (1 + _GONE) * graph.n_edges * _ALONE * operations.forward
         case "masks":
             _, prompts, gradients, edges, runs = _SETTINGS
             steps, shorter = _steps(goal)
@@ -155,19 +178,24 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
     """The pieces of work of a scoring on one batch of prompts, as they are counted while it runs."""
     graph = operations.shape.graph
     match method.name:
-        case "eap-ig":
+        case "eap-ig" | "eap-ig-stable":
             return method.steps
+        case "average":
+            return method.steps + 2
         case "eap-ig-activations":
             groups = 1 + graph.n_layers * (1 if graph.parallel or not graph.has_mlp else 2)
             return groups * method.steps
         case "exact":
             return graph.n_edges
+        case "exact-redundant":
+            return 1 + _GONE
         case "masks":
             return _steps(goal)[0] + _SETTINGS[2]
         case (
             "eap"
             | "relp"
             | "gim"
+            | "atp-star"
             | "hisp"
             | "information-flow"
             | "random"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.models import graph_of, load_named
 from acdc.problem import Problem
 from acdc.problems import check_prompts, problems
-from acdc.progress import CurvePoint, Progress
+from acdc.progress import CurvePoints, Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
 from acdc.settings import Goal, Method, Setup, as_goal
@@ -40,11 +41,15 @@ class Result:
 
     circuit: Circuit
     faithfulness: Faithfulness
-    curve: tuple[CurvePoint, ...]
+    curve: CurvePoints
     joining: Mapping[Edge, float | None] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"<Result: {self.circuit!r}, {self.faithfulness!r}, {len(self.curve)} points on the curve>"
+
+    def _repr_html_(self) -> str:
+        lines = "<br>".join(escape(repr(part)) for part in (self.circuit, self.faithfulness))
+        return f"<p>{lines}</p>{self.circuit._repr_svg_() or ''}"
 
 
 def discover(
@@ -172,7 +177,7 @@ class Prepared:
         }
         if (form := answer_form(judgement)) is not None and form.prefers_other:
             provenance["answer_form"] = form.to_json()
-        return Result(replace(circuit, provenance=provenance), judged, summary.curve, summary.joining)
+        return Result(replace(circuit, provenance=provenance), judged, CurvePoints(summary.curve), summary.joining)
 
 
 def method_and_goal(

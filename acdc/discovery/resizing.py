@@ -13,7 +13,7 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import faithfulness
 from acdc.problem import Problem
-from acdc.progress import Progress
+from acdc.progress import CurvePoints, Progress
 from acdc.settings import Edges, KeptFaithfulness
 
 _SAME = ("created", "model", "task", "prompts", "ablation", "metric", "versions", "notes")
@@ -56,7 +56,7 @@ class Resizing:
         found = met[chosen.edges][1]
         yield Progress(f"judging the circuit on {len(judgement.pairs):,} prompts", 0, 1)
         judged = faithfulness(judgement, found, seed)
-        curve = tuple(met[size][0] for size in sorted(met))
+        curve = CurvePoints(met[size][0] for size in sorted(met))
         provenance = {key: circuit.provenance[key] for key in _SAME if key in circuit.provenance}
         before = circuit.provenance.get("algorithm", {})
         provenance |= {

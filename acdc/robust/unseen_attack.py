@@ -8,6 +8,7 @@ from typing import Any
 
 from acdc.discovery.discover import Result
 from acdc.judges.faithfulness import faithfulness
+from acdc.progress import CurvePoints
 from acdc.request import side
 from acdc.robust.candidate import CandidateCircuit, Counterexample, counterexamples_of, joint
 from acdc.robust.plan import RobustPlan
@@ -36,7 +37,7 @@ def judged(
     found, last = min(met[1:] or met, key=hurt).found, first
     if found.summary is not None:
         kept = faithfulness(attacks.judgement, found.circuit, attacks.setup.seed)
-        last = Result(found.circuit, kept, found.summary.curve)
+        last = Result(found.circuit, kept, CurvePoints(found.summary.curve))
     unseen = UnseenAttack(*(_figures(attacks, result, counterexamples) for result in (first, last)))
     rounds = tuple(each.round for each in met)
     refined = RobustResult(last, attacks.plan, rounds, stop, found.counterexamples, unseen)

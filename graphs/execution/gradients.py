@@ -10,39 +10,17 @@ added up in float32.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from acdc.graphs.execution.layer import LayerRun
+from acdc.graphs.execution.linear_layer import LinearLayer
 from acdc.graphs.execution.runs import Runs
-from acdc.graphs.long_prompts import KEPT
 from acdc.graphs.model.backward_rules import BackwardRules
-from acdc.graphs.model.pull_back import pull_back
-from acdc.graphs.nodes import SLOTS
 
 _WIDENED = 1 << 24
 """How many numbers in half precision are held in single precision at a time."""
-
-
-@dataclass(frozen=True)
-class _Attended:
-    """One layer's attention in a run: the residual it read, its projections, and the values its heads gathered."""
-
-    residual: Float[Tensor, "batch pos d_model"]
-    made: tuple[Float[Tensor, "head batch pos d_head"], ...]
-    gathered: Float[Tensor, "head batch pos d_head"]
-
-
-@dataclass(frozen=True)
-class _Computed:
-    """One layer's MLP in a run: the residual it read and what it wrote."""
-
-    residual: Float[Tensor, "batch pos d_model"]
-    wrote: Float[Tensor, "batch pos d_model"]
 
 
 class Linearisation:
@@ -63,21 +41,12 @@ class Linearisation:
         rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> None:
         self.runs, self.rules = runs, rules
-        self._steps: list[tuple[LayerRun, _Attended | None, _Computed | None]] = []
+        self.layers: list[LinearLayer] = []
         residual = runs.clean_residual(read) if residual is None else residual
-        for layer in runs.layers:
-            attended, computed, after = None, None, residual
-            if layer.indices.reads >= read:
-                attended, wrote = self._attend(layer, residual)
-                after = residual + wrote
-            if layer.indices.mlp is not None and layer.indices.mlp.sender >= read:
-                source = (residual if runs.graph.parallel else after).detach().requires_grad_()
-                with torch.enable_grad():
-                    computed = _Computed(source, self._mlp(layer, source))
-                after = after + computed.wrote.detach()
-            if attended is not None or computed is not None:
-                self._steps.append((layer, attended, computed))
-            residual = after
+        for run in runs.layers:
+            layer, residual = LinearLayer.of(runs.graph, run, residual, read, rules)
+            if layer.receivers:
+                self.layers.append(layer)
         self._final = runs.scored(residual).squeeze(-2).detach().requires_grad_()
         with torch.enable_grad():
             self._unembedded = runs.model.unembedding(self._final, columns, rules)
@@ -95,27 +64,47 @@ class Linearisation:
         Source: Nanda 2023 (attribution patching); Syed et al. 2023 (arXiv:2310.10348), equation 2.
         """
         runs, graph = self.runs, self.runs.graph
-        self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=_wide(runs.delta.dtype))
+        self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=wide(runs.delta.dtype))
         self._senders = range(len(graph.senders)) if senders is None else senders
-        self._scale = power_of_two(gradient)
-        (at_final,) = torch.autograd.grad(
-            self._unembedded, self._final, (gradient / self._scale).to(self._unembedded.dtype)
-        )
+        at_final = self.at_final(gradient)
         logits = range(len(graph.receivers) - 1, len(graph.receivers))
         self._contract(logits, len(graph.senders), runs.scored(runs.delta), at_final[None, :, None])
-        flowing = torch.zeros_like(runs.delta[0])  # the gradient of the residual stream, whoever reads it
-        rows = torch.arange(len(runs.scored_positions), device=flowing.device)
-        flowing[rows, runs.scored_positions] = at_final
+        flowing = self.spread(at_final)
         self._flows: list[Tensor] = []
-        while self._steps:
-            flowing = self._pull_back(*self._steps.pop(), flowing)
+        while self.layers:
+            layer = self.layers.pop()
+            gradients = layer.pull_back(flowing)
+            self._contract(layer.receivers, layer.reads, runs.delta, gradients.read)
+            self._scores[
+                layer.run.indices.receivers.start : layer.run.indices.receivers.stop, layer.run.indices.reads :
+            ] = 0
+            self._flows += [flowing] * (layer.computed is not None) + [gradients.at_heads] * graph.n_heads
+            flowing = gradients.before
         self._flows.append(flowing)
-        return self._scores * self._scale
+        return self._scores * self.scale
+
+    def row_scores(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "batch receiver sender"]:
+        """The same row by row: what `edge_scores` would give, had each been run alone. Instead of `edge_scores`."""
+        runs, graph = self.runs, self.runs.graph
+        shape = len(runs.scored_positions), len(graph.receivers), len(graph.senders)
+        scores = runs.delta.new_zeros(shape, dtype=wide(runs.delta.dtype))
+        at_final = self.at_final(gradient)
+        scores[:, -1:] = by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta)))
+        delta, flowing = rows_first(runs.delta), self.spread(at_final)
+        while self.layers:
+            layer = self.layers.pop()
+            gradients, rows = layer.pull_back(flowing), layer.run.indices.receivers
+            scores[:, layer.receivers.start : layer.receivers.stop, : layer.reads] = by_row(
+                gradients.read, delta[:, : layer.reads]
+            )
+            scores[:, rows.start : rows.stop, layer.run.indices.reads :] = 0
+            flowing = gradients.before
+        return scores * self.scale
 
     @property
     def at_start(self) -> Float[Tensor, "batch pos d_model"]:
         """The gradient at the residual stream that the run started from, once `edge_scores` has been called."""
-        return self._flows[-1].to(self._scores.dtype) * self._scale
+        return self._flows[-1].to(self._scores.dtype) * self.scale
 
     def sender_scores(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "sender batch"]:
         """For every sender, by how much the function would fall if all its edges carried what missing ones do.
@@ -125,63 +114,23 @@ class Linearisation:
         """
         self.edge_scores(gradient, range(0))
         pairs = zip(self.runs.delta, reversed(self._flows), strict=True)
-        wide = self._scores.dtype
-        products = [(delta.to(wide) * flow.to(wide)).flatten(1).sum(1) for delta, flow in pairs]
-        return torch.stack(products) * self._scale
+        added = self._scores.dtype
+        products = [(delta.to(added) * flow.to(added)).flatten(1).sum(1) for delta, flow in pairs]
+        return torch.stack(products) * self.scale
 
-    def _mlp(self, run: LayerRun, source: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        """What the MLP writes; where much would be kept for the backward pass, that is computed again there."""
-        if source.numel() * self.runs.graph.n_layers <= KEPT:
-            return run.mlp(source, self.rules)
-        wrote: Tensor = checkpoint(run.mlp, source, self.rules, use_reentrant=False)
-        return wrote
+    def at_final(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "batch d_model"]:
+        """The gradient at what the final norm reads, divided by `scale` to be about 1; to be asked for once."""
+        self.scale = power_of_two(gradient)
+        scaled = (gradient / self.scale).to(self._unembedded.dtype)
+        (at_final,) = torch.autograd.grad(self._unembedded, self._final, scaled)
+        return at_final
 
-    def _attend(
-        self, run: LayerRun, residual: Float[Tensor, "batch pos d_model"]
-    ) -> tuple[_Attended, Float[Tensor, "batch pos d_model"]]:
-        layer, attention = run.layer, run.layer.attention
-        normed = attention.norm(residual)
-        made = tuple(layer.projection(slot).of_all(normed).detach().requires_grad_() for slot in SLOTS)
-        with torch.enable_grad():
-            q, k, v = (
-                layer.finish(slot, part, run.geometry, run.scales, rules=self.rules)
-                for slot, part in zip(SLOTS, made, strict=True)
-            )
-            gathered = attention.attend(q, k, v, run.geometry, rules=self.rules)
-        wrote = torch.einsum("hbpk,hkd->bpd", gathered.detach(), attention.output.weight)
-        wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
-        return _Attended(residual, made, gathered), wrote + attention.output.bias
-
-    def _pull_back(
-        self,
-        run: LayerRun,
-        attended: _Attended | None,
-        computed: _Computed | None,
-        flowing: Float[Tensor, "batch pos d_model"],
-    ) -> Float[Tensor, "batch pos d_model"]:
-        """Score the edges into a layer, and return the gradient of the residual stream before it."""
-        graph, heads = self.runs.graph, len(SLOTS) * self.runs.graph.n_heads
-        first = run.indices.receivers.start if attended is not None else run.indices.receivers.stop
-        count = heads * (attended is not None) + (computed is not None)
-        at_read = flowing.new_empty(count, *flowing.shape, dtype=self._scores.dtype)
-        before = at_heads = flowing
-        if computed is not None:
-            self._flows.append(flowing)
-            (at_mlp,) = torch.autograd.grad(computed.wrote, computed.residual, flowing)
-            at_read[-1] = at_mlp
-            before = flowing + at_mlp
-            at_heads = flowing if graph.parallel else before
-        self._flows += [at_heads] * graph.n_heads
-        if attended is not None:
-            at_output = at_heads if run.scales.heads is None else at_heads * run.scales.heads
-            at_gathered = torch.einsum("bpd,hkd->hbpk", at_output, run.layer.attention.output.weight)
-            gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered)
-            pull_back(run.layer.attention, attended.residual, attended.made, gradients, at_read[:heads], self.rules)
-            before = before + at_read[:heads].sum(0).to(before.dtype)
-        reads = run.indices.reads if run.indices.mlp is None else run.indices.mlp.reads
-        self._contract(range(first, first + count), reads, self.runs.delta, at_read)
-        self._scores[run.indices.receivers.start : run.indices.receivers.stop, run.indices.reads :] = 0
-        return before
+    def spread(self, at_final: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        """The gradient of the residual stream, whoever reads it, which is 0 but at scored positions."""
+        flowing = torch.zeros_like(self.runs.delta[0])
+        rows = torch.arange(len(self.runs.scored_positions), device=flowing.device)
+        flowing[rows, self.runs.scored_positions] = at_final
+        return flowing
 
     def _contract(
         self,
@@ -199,8 +148,21 @@ class Linearisation:
             self._scores[receivers.start : receivers.stop, some] = slopes @ delta[some].flatten(1).to(slopes.dtype).T
 
 
-def _wide(dtype: torch.dtype) -> torch.dtype:
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """In which precision products of numbers of this one are added up."""
     return torch.promote_types(dtype, torch.float32)
+
+
+def by_row(
+    gradients: Float[Tensor, "receiver batch pos d_model"], delta: Float[Tensor, "batch sender number"]
+) -> Float[Tensor, "batch receiver sender"]:
+    """The inner products over positions, row by row, with what `rows_first` makes of deltas."""
+    return rows_first(gradients) @ delta.transpose(1, 2)
+
+
+def rows_first(x: Float[Tensor, "part batch pos d_model"]) -> Float[Tensor, "batch part number"]:
+    """All numbers of each part together, row by row, as precise as products of them are added up."""
+    return x.to(wide(x.dtype)).transpose(0, 1).flatten(2)
 
 
 def power_of_two(gradient: Float[Tensor, "batch column"]) -> float:

@@ -394,6 +394,61 @@ def test_graphml_says_what_the_networkx_view_says() -> None:
     assert edges == wanted_edges
 
 
+SAID = {
+    "ablation": "mean",
+    "model": {"name": "<m> & \u202eé\u0007", "weights": "sha256:ab"},
+    "groups": {"names & <movers>": ["m1"]},
+    "seed": 3,
+    "note": None,
+}
+
+
+@given(recipe=recipes(), frozen=st.booleans())
+@settings(max_examples=20)
+def test_a_circuit_comes_back_from_graphml_as_from_its_own_file(
+    tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, frozen: bool
+) -> None:
+    circuit = recipe.circuit()
+    often = dict.fromkeys(list(circuit)[:2], 1 / 3)
+    graph = replace(circuit.graph, frozen_scale=frozen)
+    circuit = replace(circuit, graph=graph, provenance=SAID, frequencies=often)
+    file = tmp_path_factory.getbasetemp() / "c.graphml"
+    file.write_text(circuit.to_graphml(), "utf-8")
+    if not circuit.edges:
+        with pytest.raises(BadCircuitFile, match="has 0 edges"):
+            Circuit.load(file)
+        return
+    assert Circuit.load(file).to_json() == circuit.to_json()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("acdc.circuit/1", "acdc.circuit/9", "got 'acdc.circuit/9', wanted schema"),
+        ("n_layers", "n_layres", "damaged"),
+        ("m1-&gt;logits", "m1-&gt;logist", "but is damaged: no node is called"),
+        ("</graphml>", "", "is no GraphML that holds a whole circuit"),
+    ],
+)
+def test_graphml_that_was_changed_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    text = golden_circuit().to_graphml()
+    assert old in text
+    (tmp_path / "c.graphml").write_text(text.replace(old, new))
+    with pytest.raises(BadCircuitFile, match=words):
+        Circuit.load(tmp_path / "c.graphml")
+
+
+def test_the_table_has_a_row_for_each_edge_in_their_order() -> None:
+    table = repeated().to_pandas()
+    assert list(table["edge"]) == [edge.name for edge in repeated()]
+    assert list(table.columns) == ["edge", "sender", "receiver", "slot", "score", "frequency"]
+    row = table.set_index("edge").loc["m1->logits"]
+    assert (row["sender"], row["receiver"], row["frequency"]) == ("m1", "logits", 0.8)
+    for edge, score in zip(repeated(), table["score"], strict=True):
+        assert repeated()[edge] == score or (repeated()[edge] is None and score != score)
+    assert list(Circuit.empty(GRAPH).to_pandas().columns) == list(table.columns)
+
+
 FOUND = {"m1->logits": 0.8, "a0.h1->m1": 0.0}
 
 

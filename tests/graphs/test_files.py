@@ -27,7 +27,7 @@ def written(tmp_path: Path, text: str | bytes, name: str = "circuit.json") -> Pa
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (CIRCUIT.to_graphml().encode(), "XML, such as GraphML and SVG"),
+        (b"<?xml version='1.0'?><svg/>", "XML, such as SVG"),
         (b"// made by acdc\ndigraph {}", "a drawing in DOT"),
         (b"digraph {}", "a drawing in DOT"),
         (b"%PDF-1.7 \xe2\xe3", "a PDF"),
@@ -40,6 +40,11 @@ def test_an_export_is_not_read_as_a_damaged_circuit(tmp_path: Path, content: byt
         BadCircuitFile, match=f"it is {kind}, which is written but not read; give the circuit.json that"
     ):
         Circuit.load(file)
+
+
+def test_graphml_under_another_ending_is_told_its_own(tmp_path: Path) -> None:
+    with pytest.raises(BadCircuitFile, match=r"it is GraphML, which is read from files that end in .graphml; rename"):
+        Circuit.load(written(tmp_path, CIRCUIT.to_graphml()))
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_what_cannot_be_a_circuit_is_refused_by_every_command(found: Path, comma
             text.replace('"edges": [', '"edges": [], "edges": [', 1),
             "the circuit in odd.json is damaged: the key 'edges'",
         ),
-        (Path("c.graphml").read_text(), "no circuit can be read from odd.json: it is XML, such as GraphML"),
+        (Path("c.graphml").read_text(), "no circuit can be read from odd.json: it is GraphML"),
     ):
         Path("odd.json").write_text(content)
         assert refused(command, "odd.json").startswith(words)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
+from contextlib import nullcontext
+from types import ModuleType
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -54,3 +58,35 @@ def test_a_terminal_shows_the_run_its_edges_and_the_time_left(monkeypatch: pytes
         assert words in drawn
     assert "-:--:--" in drawn or "0:00:" in drawn
     assert drawn.rstrip().endswith("\x1b[2K")  # the bar is wiped away at the end
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_shows_a_bar_where_it_can_and_lines_where_it_cannot(
+    monkeypatch: pytest.MonkeyPatch, widgets: bool
+) -> None:
+    shown: list[str] = []
+    display, ipywidgets = ModuleType("IPython.display"), ModuleType("ipywidgets")
+
+    class Output(nullcontext):  # type: ignore[type-arg]
+        def clear_output(self, wait: bool) -> None:
+            shown.append("cleared")
+
+        def close(self) -> None:
+            shown.append("closed")
+
+    def show(*things: Any) -> None:
+        shown.extend(thing.text for thing in things if hasattr(thing, "text"))
+
+    stubs: dict[ModuleType, dict[str, object]] = {display: {"display": show}, ipywidgets: {"Output": Output}}
+    for module, names in stubs.items():
+        vars(module).update(names)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setattr("acdc.cli.progress._has_widgets", lambda: widgets)
+    notebook = Console(file=io.StringIO(), force_jupyter=True, color_system=None, width=80)
+    monkeypatch.setattr("acdc.cli.terminal.errors", lambda: notebook)
+    watched()
+    said = "".join(shown)
+    assert "gradients" in said
+    assert "judging" in said
+    assert ("━" in said, "cleared" in said, "closed" in shown) == (widgets, widgets, widgets)

@@ -6,7 +6,9 @@ import pytest
 
 from acdc.algorithms import learned_masks
 from acdc.algorithms.learned_masks import LearnedMasks
-from acdc.cost import work
+from acdc.algorithms.redundant_patching import RedundantPatching
+from acdc.algorithms.stable_signs import StableSigns
+from acdc.cost import prediction, work
 from acdc.cost.operations import Operations
 from acdc.cost.work import GRADIENTS, runs_in, work_of
 from acdc.graphs.computation import ComputationalGraph
@@ -54,6 +56,14 @@ def test_more_time_is_for_more_runs_and_one_is_always_begun() -> None:
 def test_the_methods_that_take_gradients_refuse_metrics_without() -> None:
     assert set(GRADIENTS) < set(METHODS)
     assert not {"acdc", "exact", "random", "information-flow"} & set(GRADIENTS)
+
+
+def test_resamples_are_told_as_they_are_drawn() -> None:
+    assert StableSigns().resamples + 1 == prediction._RESAMPLES
+
+
+def test_removals_are_told_as_they_are_made() -> None:
+    assert RedundantPatching().most == work._GONE
 
 
 def test_learned_masks_are_told_as_they_are_set() -> None:

@@ -45,6 +45,18 @@ def test_the_circuit_is_that_of_the_discovery_prompts_judged_on_the_others(found
     assert found.faithfulness != faithfulness(discovery, circuit, SETUP.seed)
 
 
+def test_a_result_and_its_curve_show_themselves_in_a_notebook(found: acdc.Result) -> None:
+    shown = found._repr_html_()
+    assert "<svg" in shown
+    assert "&lt;Circuit: " in shown
+    assert "<Circuit" not in shown
+    table = found.curve.to_pandas()
+    assert [*table["edges"]] == [point.edges for point in found.curve]
+    assert [*table["faithfulness"]] == [point.faithfulness for point in found.curve]
+    assert "<table" in found.curve._repr_html_()
+    assert found.curve == tuple(found.curve)
+
+
 def test_a_seed_gives_the_same_circuit_scores_and_faithfulness_again(found: acdc.Result) -> None:
     again = periodic()
     assert again == found

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
-from acdc.graphs.execution import gradients
+from acdc.graphs.execution import linear_layer
 from acdc.graphs.execution.gradients import Linearisation
 from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
 from acdc.graphs.model import Model, parts
@@ -115,7 +115,7 @@ def test_long_prompts_get_the_same_scores_and_logits_some_queries_at_a_time(
     gathered: list[int] = []
     monkeypatch.setattr(parts, "SCORES", 1)
     monkeypatch.setattr(parts, "_QUERIES", 2)
-    monkeypatch.setattr(gradients, "KEPT", 0)
+    monkeypatch.setattr(linear_layer, "KEPT", 0)
     gather = parts.Attention._gather
 
     def noted(self: parts.Attention, q: Tensor, *others: Any, **named: Any) -> Tensor:
@@ -209,6 +209,17 @@ def test_a_sender_s_score_on_a_prompt_is_that_of_its_edges_on_it(load: Load, nam
         alone = torch.zeros_like(coefficients)
         alone[prompt] = coefficients[prompt]
         close(got[:, prompt], Linearisation(pair.runs()).edge_scores(alone).sum(0), f"prompt {prompt}")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "gemma2", "attention_only"])
+def test_row_scores_are_those_of_each_row_alone(load: Load, name: str) -> None:
+    pair = load(name)
+    coefficients = pair.coefficients()
+    got = Linearisation(pair.runs()).row_scores(coefficients)
+    for row in range(len(CLEAN)):
+        alone = torch.zeros_like(coefficients)
+        alone[row] = coefficients[row]
+        close(got[row], Linearisation(pair.runs()).edge_scores(alone), f"row {row}")
 
 
 def test_scores_of_half_the_function_are_half_the_scores(load: Load) -> None:
@@ -358,7 +369,7 @@ def test_long_prompts_get_the_same_scores_by_other_rules(
     scores = Linearisation(runs, rules=rules).edge_scores(coefficients)
     monkeypatch.setattr(parts, "SCORES", 1)
     monkeypatch.setattr(parts, "_QUERIES", 2)
-    monkeypatch.setattr(gradients, "KEPT", 0)
+    monkeypatch.setattr(linear_layer, "KEPT", 0)
     again = Linearisation(runs, rules=rules).edge_scores(coefficients)
     torch.testing.assert_close(again, scores, rtol=0, atol=1e-10)
 

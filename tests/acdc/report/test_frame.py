@@ -1,0 +1,30 @@
+"""A run's page in a notebook is the page itself, shut off from the notebook."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import pytest
+
+from acdc.errors import BadSetting
+from acdc.report.frame import page
+
+TEXT = '<p title="a">é </iframe><script>alert(1)</script>\n'
+
+
+def test_the_frame_holds_the_page_and_nothing_of_the_page_stands_outside(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(TEXT, "utf-8")
+    for given in (tmp_path, str(tmp_path / "report.html")):
+        shown = page(given, height=400)._repr_html_()
+        (held,) = re.findall(r'src="data:text/html;charset=utf-8;base64,([A-Za-z0-9+/=]+)"', shown)
+        assert base64.b64decode(held).decode() == TEXT
+        assert "script>" not in shown
+        assert re.findall(r'sandbox="([^"]*)"', shown) == ["allow-scripts allow-downloads"]
+        assert "height: 400px" in shown
+
+
+def test_where_no_page_was_made_the_command_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"no page can be shown from .*report.html: No such file.*`acdc report` makes"):
+        page(tmp_path)
