@@ -14,6 +14,7 @@ from acdc.cli.diff import diff
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
 from acdc.cli.explain import explain
+from acdc.cli.explore import explore
 from acdc.cli.export import export, forms_help
 from acdc.cli.init import init
 from acdc.cli.models import get, models
@@ -60,6 +61,13 @@ Examples:
   acdc discover ioi --edges 40 --ablation mean
   acdc discover my_behaviour.yaml --model gpt2 --prompts 32 --out found
   acdc discover periodic --json --quiet > circuit.json"""
+
+_EXPLORE = """\b
+Examples:
+  acdc explore ioi
+  acdc explore my_behaviour.yaml --model gpt2 --prompts 8
+  acdc explore ioi --model smollm2-135m --full
+  acdc explore periodic --json --quiet | jq '.patching[].part'"""
 
 _EVALUATE = f"""{choices_help()}
 \b
@@ -170,6 +178,7 @@ def command() -> Any:
     app.command(cls=StrictCommand)(tasks)
     app.add_typer(_models(), name="models")
     app.command(cls=StrictCommand)(init)
+    app.command(cls=StrictCommand, epilog=_EXPLORE)(explore)
     app.command(cls=StrictCommand, epilog=_DISCOVER)(discover)
     app.command(cls=StrictCommand, epilog=_EVALUATE)(evaluate)
     app.command(cls=StrictCommand, epilog=_EXPLAIN)(explain)

@@ -44,7 +44,9 @@ class Estimates:
 
 def plain(values: npt.NDArray[np.float64]) -> Any:
     """Numbers as nested lists, None for NaN."""
-    return np.where(np.isnan(values), None, values.astype(object)).tolist()
+    found = values.astype(object)
+    found[np.isnan(values)] = None
+    return found.tolist()
 
 
 def stacked(estimates: Sequence[Estimates]) -> Estimates:

@@ -33,18 +33,27 @@ def draw(
     maps: Mapping[str, npt.NDArray[np.float64]],
     *,
     rows: Sequence[str],
-    columns: Sequence[str],
+    columns: Sequence[str] | tuple[Sequence[str], ...],
     title: str,
     scale: Scale,
     axes_names: tuple[str, str] = ("layer", ""),
     across: int = 3,
 ) -> Figure:
-    """Maps of the same rows, from the bottom up, and columns, each with its name above it; NaN is left grey."""
+    """Maps of the same rows, from the bottom up, each with its name above it; NaN is left grey.
+
+    Their columns are the same, or those of each.
+    """
     from matplotlib.figure import Figure
+
+    alike = all(isinstance(name, str) for name in columns)
+    names: list[Sequence[str]] = [columns] * len(maps) if alike else list(columns)  # type: ignore[list-item]  # just asked
 
     across = min(across, len(maps))
     bands = -(-len(maps) // across)
-    width, height = max(2.6, 0.42 * len(columns) + 0.9), max(1.8, 0.28 * len(rows) + 1.2)
+    width, height = (
+        max(3.7, 0.42 * max(map(len, names)) + 0.9),
+        max(1.4, 0.28 * len(rows) + 0.5) + 0.07 * max(len(label) for some in names for label in some),
+    )
     width, height = min(width, 9.0), min(height, 8.0)
     figure = Figure(figsize=(across * width + 1.2, bands * height + 0.8), layout="constrained")
     grid = figure.subplots(bands, across, squeeze=False, sharey=True)
@@ -53,7 +62,7 @@ def draw(
     )
     limit = limit or 1.0
     for index, (name, values) in enumerate(maps.items()):
-        image = _map(grid[index // across][index % across], values, rows, columns, scale, limit)
+        image = _map(grid[index // across][index % across], values, rows, names[index], scale, limit)
         grid[index // across][index % across].set_title(name, fontsize="medium")
     for index in range(len(maps), bands * across):
         grid[index // across][index % across].set_axis_off()
@@ -75,7 +84,7 @@ def _map(
     limit: float,
 ) -> AxesImage:
     # vermilion for negative and blue for positive, as in the pictures of circuits
-    colours, lowest = ("RdBu", -limit) if scale.signed else ("cividis", 0.0)
+    colours, lowest = ("RdBu", -limit) if scale.signed else ("viridis", 0.0)
     axes.set_facecolor("0.85")
     image = axes.imshow(values, origin="lower", aspect="auto", cmap=colours, vmin=lowest, vmax=limit)
     for axis, labels in ((axes.xaxis, columns), (axes.yaxis, rows)):

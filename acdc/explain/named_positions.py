@@ -1,4 +1,4 @@
-"""Which positions of prompts go by one name: those of a task's slots or, where there are none, so many before the end."""
+"""Which positions of prompts go by one name: those of slots or, where there are none, so many before the end."""
 
 from __future__ import annotations
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from acdc.batch import Batch
 from acdc.explain.estimates import Estimates, ratios
 from acdc.explain.heat_map import Scale, draw
 from acdc.explain.named_positions import NamedPositions
+from acdc.explain.patched_batch import PatchedBatch, measured
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.execution.restoring import Restoring, streams
-from acdc.precision import finite_metric
+from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.execution.restoring import Restoring
 from acdc.problem import Problem
 from acdc.progress import Progress
 
@@ -30,9 +30,6 @@ BY_POSITION = {"residual": "residual stream before the layer", "attention": "att
 BY_HEAD = {"head": "head output", "q": "queries", "k": "keys", "v": "values"}
 PARTS = BY_POSITION | BY_HEAD
 """What can be replaced, and what it is called: at the positions of a name, or of a head at all positions."""
-
-_LOGITS = 1 << 24
-"""How many logits are held at once."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,7 @@ class PatchingMap:
         )
 
 
+@freed_memory_kept()
 def patching(
     problem: Problem, parts: Sequence[str] = tuple(PARTS), seed: int = 0, *, watch: Watch | None = None
 ) -> tuple[PatchingMap, ...]:
@@ -97,20 +95,21 @@ def patching(
     Raises: UnmeasurableBehaviour where the metric does not tell the clean from the corrupt prompts.
     """
     wanted = [part for part in parts if part != "mlp" or problem.graph.has_mlp]
-    full, none = resampled(problem)
+    full, none = bounds(problem)
     positions = NamedPositions.of(problem)
     heads = tuple(f"h{head}" for head in range(problem.graph.n_heads))
     columns = {part: positions.names if part in BY_POSITION else heads for part in wanted}
-    values = {part: _Measured.nowhere(problem, columns[part]) for part in wanted}
+    values = {part: _PatchedMetric.nowhere(problem, columns[part]) for part in wanted}
     has = torch.zeros(len(positions.names), len(problem.pairs), dtype=torch.bool)
     total, done = len(wanted) * problem.graph.n_layers * len(problem.prompt_batches), 0
     for batch in problem.batches:
-        runs = _PatchedBatch.of(problem, batch, positions)
+        runs = PatchedBatch.of(problem, batch)
+        where = positions.where(batch.prompts, batch.runs.delta.shape[-2])
         prompts = batch.prompts.prompts.cpu()
-        has[:, prompts] = torch.stack([has_it[runs.first_rows] for has_it in runs.where.any(-1)]).cpu()
+        has[:, prompts] = torch.stack([has_it[runs.first_rows] for has_it in where.any(-1)]).cpu()
         for part in wanted:
             for layer in range(problem.graph.n_layers):
-                runs.measure(part, layer, values[part], prompts)
+                _measure(problem, runs, part, layer, where, values[part])
                 done += 1
                 if watch is not None:
                     watch(Progress(f"patching: {PARTS[part]}", done, total))
@@ -122,7 +121,7 @@ def patching(
     )
 
 
-def resampled(problem: Problem) -> tuple[Float[Tensor, " prompt"], Float[Tensor, " prompt"]]:
+def bounds(problem: Problem) -> tuple[Float[Tensor, " prompt"], Float[Tensor, " prompt"]]:
     """The metric of the clean and of the corrupt prompts.
 
     Raises: UnmeasurableBehaviour where it does not tell them apart.
@@ -133,7 +132,7 @@ def resampled(problem: Problem) -> tuple[Float[Tensor, " prompt"], Float[Tensor,
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _PatchedMetric:
     """The metric with a part replaced, by layer, column and prompt."""
 
     denoising: Float[Tensor, "layer column prompt"]
@@ -141,7 +140,7 @@ class _Measured:
     others: Float[Tensor, "layer column prompt"]
 
     @classmethod
-    def nowhere(cls, problem: Problem, columns: Sequence[str]) -> _Measured:
+    def nowhere(cls, problem: Problem, columns: Sequence[str]) -> _PatchedMetric:
         """Not measured yet."""
         shape = (problem.graph.n_layers, len(columns), len(problem.pairs))
         return cls(*(torch.full(shape, torch.nan, dtype=torch.float64) for _ in range(3)))
@@ -151,11 +150,11 @@ class _Measured:
         part: str,
         columns: Sequence[str],
         has: Bool[Tensor, "column prompt"],
-        bounds: tuple[Float[Tensor, " prompt"], Float[Tensor, " prompt"]],
+        ends: tuple[Float[Tensor, " prompt"], Float[Tensor, " prompt"]],
         seed: int,
     ) -> PatchingMap:
         """As fractions of the way from the corrupt to the clean prompts, over those prompts that have a column."""
-        full, none = bounds
+        full, none = ends
         whole = full - none
         changes = (self.denoising - none, full - self.noising, self.others - none)
         return PatchingMap(part, tuple(columns), *(_fractions(change, whole, has, seed) for change in changes))
@@ -180,77 +179,40 @@ def _fractions(
     return found
 
 
-@dataclass(frozen=True)
-class _PatchedBatch:
-    """One batch of prompts with its clean and corrupt runs, and where the named positions are."""
-
-    problem: Problem
-    batch: Batch
-    restored: Restoring
-    where: Bool[Tensor, "name row pos"]
-
-    @classmethod
-    def of(cls, problem: Problem, batch: Batch, positions: NamedPositions) -> _PatchedBatch:
-        """Run the prompts of a batch, to where the last is scored."""
-        model, prompts = problem.model, batch.prompts
-        end = batch.runs.delta.shape[-2]
-        geometries = model.geometries(prompts.clean.shape[1], end)
-        with torch.no_grad():
-            corrupt, clean = (
-                streams(model, model.embed(tokens[:, :end]), geometries) for tokens in (prompts.corrupt, prompts.clean)
-            )
-        restored = Restoring(model, geometries, prompts.scored_positions, corrupt, clean)
-        return cls(problem, batch, restored, positions.where(prompts, end))
-
-    @property
-    def first_rows(self) -> Int[Tensor, " prompt"]:
-        """The first row of every prompt."""
-        numbers = self.batch.prompts.prompt_numbers
-        return torch.searchsorted(numbers, torch.arange(len(self.batch.prompts.prompts), device=numbers.device))
-
-    def measure(self, part: str, layer: int, into: _Measured, prompts: Int[Tensor, " prompt"]) -> None:
-        """Replace a part at a layer, in all three ways."""
-        clean, corrupt = self.restored.source, self.restored.base
-        into.denoising[layer][:, prompts] = self._metric(part, layer, self.restored)
-        noising = replace(self.restored, base=clean, source=corrupt)
-        into.noising[layer][:, prompts] = self._metric(part, layer, noising)
-        if len(self.batch.prompts.prompts) > 1:
-            others = replace(self.restored, source=tuple(stream.select(self._another) for stream in clean))
-            into.others[layer][:, prompts] = self._metric(part, layer, others)
-
-    @property
-    def _another(self) -> Int[Tensor, " row"]:
-        """For each row the first row of the next prompt of the batch."""
-        return self.first_rows.roll(-1)[self.batch.prompts.prompt_numbers]
-
-    def _metric(self, part: str, layer: int, runs: Restoring) -> Float[Tensor, "column prompt"]:
-        with torch.no_grad():
-            match part:
-                case "residual":
-                    final = runs.residual(layer, self.where)
-                case "attention":
-                    final = runs.attention(layer, self.where)
-                case "mlp":
-                    final = runs.mlp(layer, self.where)
-                case "head":
-                    final = runs.heads(layer)
-                case "q" | "k" | "v":
-                    final = runs.heads(layer, part)
-                case _:
-                    raise AssertionError(part)
-            return measured(self.problem, self.batch, final)
+def _measure(
+    problem: Problem,
+    runs: PatchedBatch,
+    part: str,
+    layer: int,
+    where: Bool[Tensor, "name row pos"],
+    into: _PatchedMetric,
+) -> None:
+    """Replace a part at a layer in all three ways."""
+    rows = runs.batch.prompts.prompts.cpu()
+    denoising = runs.restored
+    clean, corrupt = denoising.source, denoising.base
+    into.denoising[layer][:, rows] = measured(problem, runs.batch, _replaced(denoising, part, layer, where))
+    noising = replace(denoising, base=clean, source=corrupt)
+    into.noising[layer][:, rows] = measured(problem, runs.batch, _replaced(noising, part, layer, where))
+    if len(rows) > 1:
+        # for each row the first row of the next prompt of the batch
+        another = runs.first_rows.roll(-1)[runs.batch.prompts.prompt_numbers]
+        others = replace(denoising, source=tuple(stream.select(another) for stream in clean))
+        into.others[layer][:, rows] = measured(problem, runs.batch, _replaced(others, part, layer, where))
 
 
-def measured(
-    problem: Problem, batch: Batch, final: Float[Tensor, "site row d_model"], metric: Any = None
-) -> Float[Tensor, "site prompt"]:
-    """The metric (None: the problem's) of what the final norm reads, on every prompt of a batch."""
-    metric = problem.metric if metric is None else metric
-    columns, targets = batch.columns(metric)
-    width = problem.model.unembedding.weight.shape[0] if columns is None else columns.shape[1]
-    at_once = max(1, _LOGITS // (final.shape[1] * width))
-    parts = []
-    for some in final.split(at_once):
-        logits = problem.model.unembedding(some, columns)
-        parts.append(finite_metric(metric, logits, targets, problem.model).double().cpu())
-    return batch.prompts.added_up(torch.cat(parts))
+def _replaced(
+    runs: Restoring, part: str, layer: int, where: Bool[Tensor, "name row pos"]
+) -> Float[Tensor, "column row d_model"]:
+    with torch.no_grad():
+        match part:
+            case "residual":
+                return runs.residual(layer, where)
+            case "attention":
+                return runs.attention(layer, where)
+            case "mlp":
+                return runs.mlp(layer, where)
+            case "q" | "k" | "v":
+                return runs.heads(layer, part)
+            case _:
+                return runs.heads(layer)

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.graphs.model.geometry import Geometry
+from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Slot
 
 _TOKENS = 4096
 """About how many tokens run together."""
+
+_Run = Callable[[Float[Tensor, "site batch later d_model"]], Float[Tensor, "site batch d_model"]]
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,8 @@ def streams(
     """The residual stream at every layer of a run from these embeddings."""
     found = []
     for layer, geometry in zip(model.layers, geometries, strict=True):
-        between = layer.after_attention(start, geometry)
-        after = between
-        if layer.mlp is not None:
-            after = between + layer.mlp(start if model.graph.parallel else between)
+        between = layer.after_attention(start, layer.make(start, geometry)[0], geometry)
+        after = _after_mlp(model, layer, start, between)
         found.append(Stream(start, between, after))
         start = after
     return tuple(found)
@@ -52,7 +54,8 @@ def streams(
 class Restoring:
     """Two runs on prompts of one length: parts of `source` take the place of those of `base`.
 
-    What comes of it is the residual stream that the final norm reads at each row's scored position.
+    What comes of it is the residual stream that the final norm reads at each row's scored position. Of a causal model,
+    positions before the first that is changed are not run again.
     """
 
     model: Model
@@ -64,19 +67,19 @@ class Restoring:
     def residual(self, layer: int, where: Bool[Tensor, "site batch pos"]) -> Float[Tensor, "site batch d_model"]:
         """With the residual stream before a layer replaced, at the positions of each site."""
         base, source = self.base[layer].before, self.source[layer].before
-        return self._at_sites(where, source - base, lambda at: self._onward(layer, _repeated(base, at) + at))
+        return self._at_sites(where, source - base, base, lambda changed: self._onward(layer, changed))
 
     def attention(self, layer: int, where: Bool[Tensor, "site batch pos"]) -> Float[Tensor, "site batch d_model"]:
         """With the output of a layer's attention replaced."""
         base, source = self.base[layer], self.source[layer]
         change = (source.between - source.before) - (base.between - base.before)
-        return self._at_sites(where, change, lambda at: self._attended(layer, at))
+        return self._at_sites(where, change, self._attended(layer), lambda changed: self._go_on(layer, changed))
 
     def mlp(self, layer: int, where: Bool[Tensor, "site batch pos"]) -> Float[Tensor, "site batch d_model"]:
         """With the output of a layer's MLP replaced."""
         base, source = self.base[layer], self.source[layer]
         change = (source.after - source.between) - (base.after - base.between)
-        return self._at_sites(where, change, lambda at: self._onward(layer + 1, _repeated(base.after, at) + at))
+        return self._at_sites(where, change, base.after, lambda changed: self._onward(layer + 1, changed))
 
     def heads(self, layer: int, slot: Slot | None = None) -> Float[Tensor, "head batch d_model"]:
         """With the output of each head of a layer replaced, or only its queries, keys or values, at all positions."""
@@ -89,44 +92,91 @@ class Restoring:
         if post is not None:
             together = wrote.sum(0)
             change = post(together + change) - post(together)
-        return self._in_chunks(len(change), change[0], lambda some: self._attended(layer, change[some].flatten(0, 1)))
+        return self._with_changes(change, self._attended(layer), lambda changed: self._go_on(layer, changed))
 
     def _at_sites(
         self,
         where: Bool[Tensor, "site batch pos"],
         change: Float[Tensor, "batch pos d_model"],
-        run: Callable[[Tensor], Tensor],
+        base: Float[Tensor, "batch pos d_model"],
+        run: _Run,
     ) -> Float[Tensor, "site batch d_model"]:
-        """What the runs with a change at the positions of each site come to."""
-        return self._in_chunks(len(where), change, lambda some: run((where[some].unsqueeze(-1) * change).flatten(0, 1)))
+        """The ends of runs with a change at the positions of each site, which start at different ones."""
+        return torch.cat([self._with_changes((site.unsqueeze(-1) * change)[None], base, run) for site in where])
 
-    def _in_chunks(
-        self, sites: int, like: Float[Tensor, "batch pos d_model"], run: Callable[[slice], Tensor]
+    def _with_changes(
+        self, changes: Float[Tensor, "site batch pos d_model"], base: Float[Tensor, "batch pos d_model"], run: _Run
     ) -> Float[Tensor, "site batch d_model"]:
-        at_once = max(1, _TOKENS // like[..., 0].numel())
-        parts = [run(slice(start, start + at_once)) for start in range(0, sites, at_once)]
-        return torch.cat(parts).view(sites, len(like), like.shape[-1])
+        """The ends of runs in which the residual stream is changed, from the first position at which one is."""
+        changed = changes.ne(0).any(-1).flatten(0, 1).any(0).nonzero()
+        first = min(int(changed[0]) if len(changed) else base.shape[1], int(self.positions.min()))
+        start = first if self.model.is_causal else 0
+        at_once = max(1, _TOKENS // base[:, start:, 0].numel())
+        return torch.cat([run((base + some)[..., start:, :]) for some in torch.split(changes, at_once)])
 
-    def _attended(self, layer: int, change: Float[Tensor, "row pos d_model"]) -> Float[Tensor, "row d_model"]:
-        """The end of runs in which what a layer's attention adds is changed."""
-        part = self.model.layers[layer]
-        if part.mlp is None or self.model.graph.parallel:
-            return self._onward(layer + 1, _repeated(self.base[layer].after, change) + change)
-        between = _repeated(self.base[layer].between, change) + change
-        return self._onward(layer + 1, between + part.mlp(between))
+    def _attended(self, layer: int) -> Float[Tensor, "batch pos d_model"]:
+        """The base run's residual stream where the output of a layer's attention is still to act."""
+        base, model = self.base[layer], self.model
+        return base.after if model.graph.parallel or model.layers[layer].mlp is None else base.between
 
-    def _onward(self, layer: int, residual: Float[Tensor, "row pos d_model"]) -> Float[Tensor, "row d_model"]:
-        """The end of runs that have this residual stream before a layer."""
-        for part, geometry in zip(self.model.layers[layer:], self.geometries[layer:], strict=True):
-            between = part.after_attention(residual, geometry)
-            mlp = part.mlp
-            residual = between if mlp is None else between + mlp(residual if self.model.graph.parallel else between)
-        rows = torch.arange(len(residual), device=residual.device)
-        return residual[rows, self.positions.repeat(len(residual) // len(self.positions))]
+    def _go_on(
+        self, layer: int, residual: Float[Tensor, "site batch later d_model"]
+    ) -> Float[Tensor, "site batch d_model"]:
+        """The ends of runs that have this residual stream there."""
+        mlp = self.model.layers[layer].mlp
+        if mlp is None or self.model.graph.parallel:
+            return self._onward(layer + 1, residual)
+        if layer + 1 == len(self.model.layers):
+            residual = self._scored(residual)
+        return self._onward(layer + 1, residual + mlp(residual))
+
+    def _onward(
+        self, layer: int, residual: Float[Tensor, "site batch later d_model"]
+    ) -> Float[Tensor, "site batch d_model"]:
+        """The ends of runs that have this residual stream before a layer, at these positions and all that follow."""
+        sites, start = len(residual), self.base[0].before.shape[1] - residual.shape[2]
+        for number in range(layer, len(self.model.layers)):
+            part, geometry = self.model.layers[number], self.geometries[number].since(start)
+            flat = residual.flatten(0, 1)
+            made = part.make(flat, geometry, ("k", "v"))[0]
+            if start:
+                earlier = {slot: x[..., :start, :].repeat(1, sites, 1, 1) for slot, x in self._read(number).items()}
+                made = {slot: torch.cat((earlier[slot], x), dim=2) for slot, x in made.items()}
+            if number + 1 == len(self.model.layers):
+                flat = self._scored(residual).flatten(0, 1)
+                geometry = self.geometries[number].at(self.positions.repeat(sites))
+            made["q"] = part.make(flat, geometry, ("q",))[0]["q"]
+            after = _after_mlp(self.model, part, flat, part.after_attention(flat, made, geometry))
+            residual = after.view(sites, -1, *after.shape[1:])
+        return self._scored(residual).squeeze(-2)
+
+    def _read(self, layer: int) -> dict[Slot, Float[Tensor, "head batch pos d_head"]]:
+        """The keys and values of the base run."""
+        if layer not in self._known:
+            before, geometry = self.base[layer].before, self.geometries[layer]
+            self._known[layer] = self.model.layers[layer].make(before, geometry, ("k", "v"))[0]
+        return self._known[layer]
+
+    @cached_property
+    def _known(self) -> dict[int, dict[Slot, Tensor]]:
+        return {}
+
+    def _scored(self, residual: Float[Tensor, "site batch later d_model"]) -> Float[Tensor, "site batch 1 d_model"]:
+        """The residual stream at the scored positions, or itself where it is already there."""
+        if residual.shape[2] == 1:
+            return residual
+        rows = torch.arange(len(self.positions), device=residual.device)
+        start = self.base[0].before.shape[1] - residual.shape[2]
+        return residual[:, rows, self.positions - start].unsqueeze(-2)
 
 
-def _repeated(
-    run: Float[Tensor, "batch pos d_model"], rows: Float[Tensor, "row pos d_model"]
-) -> Float[Tensor, "row pos d_model"]:
-    """A run's rows again and again, one for each of these."""
-    return run.repeat(len(rows) // len(run), 1, 1)
+def _after_mlp(
+    model: Model,
+    layer: Layer,
+    before: Float[Tensor, "batch pos d_model"],
+    between: Float[Tensor, "batch pos d_model"],
+) -> Float[Tensor, "batch pos d_model"]:
+    """The residual stream with what a layer's MLP, if there is one, adds to it."""
+    if layer.mlp is None:
+        return between
+    return between + layer.mlp(before if model.graph.parallel else between)

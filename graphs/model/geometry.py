@@ -50,6 +50,11 @@ class Geometry:
         bias = None if self.bias is None else self.bias[:, :end]
         return replace(self, allowed=self.allowed[:, :end, :end], rotation=rotation, bias=bias)
 
+    def since(self, start: int) -> Geometry:
+        """The same for the queries from a position on; keys are those of the whole sequence."""
+        rotation = self.rotation and (self.rotation[0][:, start:], self.rotation[1][:, start:])
+        return replace(self, allowed=self.allowed[:, start:], rotation=rotation)
+
     def rows(self, queries: slice) -> tuple[Geometry, slice]:
         """The same for these queries, and from the first to the last key that any of them may read."""
         allowed = self.allowed[:, queries]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,19 +79,23 @@ class Layer:
         return self.heads(made["q"], made["k"], made["v"], geometry), inside
 
     def make(
-        self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry
+        self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry, slots: Sequence[Slot] = SLOTS
     ) -> tuple[dict[Slot, Float[Tensor, "head batch pos d_head"]], Scales]:
-        """The queries, keys and values of all heads when all of them read the same; and those scales."""
+        """The queries, keys, values, or some of them, of all heads that read the same; and those scales."""
         attention, normed = self.attention, self.attention.norm(residual)
-        made = {slot: self.projection(slot).of_all(normed) for slot in SLOTS}
-        inside = Scales(None, attention.query.norm.scale(made["q"]), attention.key.norm.scale(made["k"]))
-        return {slot: self.finish(slot, made[slot], geometry, inside) for slot in SLOTS}, inside
+        made = {slot: self.projection(slot).of_all(normed) for slot in slots}
+        query = attention.query.norm.scale(made["q"]) if "q" in made else None
+        key = attention.key.norm.scale(made["k"]) if "k" in made else None
+        inside = Scales(None, query, key)
+        return {slot: self.finish(slot, made[slot], geometry, inside) for slot in slots}, inside
 
     def after_attention(
-        self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry
-    ) -> Float[Tensor, "batch pos d_model"]:
-        """The residual stream with what the attention adds to it, no head told from another."""
-        made, _ = self.make(residual, geometry)
+        self,
+        residual: Float[Tensor, "batch query d_model"],
+        made: Mapping[Slot, Float[Tensor, "head batch _ d_head"]],
+        geometry: Geometry,
+    ) -> Float[Tensor, "batch query d_model"]:
+        """The residual stream with what heads of these queries, keys and values add to it, all of them together."""
         gathered = self.attention.attend(made["q"], made["k"], made["v"], geometry)
         output = self.attention.output
         wrote = torch.einsum("hbpk,hkd->bpd", gathered, output.weight)

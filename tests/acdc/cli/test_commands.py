@@ -25,6 +25,7 @@ COMMANDS = (
     "tasks",
     "models",
     "init",
+    "explore",
     "discover",
     "evaluate",
     "stability",

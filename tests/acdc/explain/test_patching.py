@@ -1,0 +1,111 @@
+"""Patching maps, steering and probes: what can be said on paper, and what a prompt, a task or a model may lack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from acdc.errors import UnmeasurableBehaviour
+from acdc.explain.logit_lens import logit_lens
+from acdc.explain.named_positions import NamedPositions
+from acdc.explain.patching import patching
+from acdc.explain.probes import probes
+from acdc.explain.steering import steering
+from acdc.graphs.circuit import Circuit
+from acdc.problem import Problem
+from acdc.tasks.metrics import LogitDifference
+from acdc.tasks.pairs import ScoredPosition, TokenPair
+from acdc.tasks.prompts import PromptPairs
+from tests.acdc.behaviours import TEXT, behaviour
+from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, B, C, hand_weighted
+from tests.native_bridges import native_model
+
+
+@pytest.fixture(scope="module")
+def on_paper() -> Problem:
+    """One prompt of the hand-weighted model: b less c is 0 after the clean prompt and -11/4 after the corrupt one."""
+    pair = TokenPair(tuple(CLEAN[0].tolist()), tuple(CORRUPT[0].tolist()), (ScoredPosition(3, (B,), (C,)),), TEXT)
+    return Problem(hand_weighted(), PromptPairs((pair,)), LogitDifference())
+
+
+def test_maps_are_those_worked_out_on_the_hand_weighted_model(on_paper: Problem) -> None:
+    """a1.h0 says c in the corrupt run and b in the clean one: restored alone it brings 2 of 11/4 back. The token at the
+    end is b or a, of which the logits take one away: 1 of 11/4 but for what the heads then find.
+    """
+    residual, head = patching(on_paper, ("residual", "head"))
+    assert residual.columns == ("END-3", "END-2", "END-1", "END")
+    assert head.denoising.value[1, 0] == pytest.approx(2 / (11 / 4))
+    assert head.noising.value[1, 0] == pytest.approx(2 / (11 / 4))
+    assert np.isnan(head.denoising.low).all(), "of one prompt there is no interval"
+    assert np.isnan(head.others.value).all(), "and no other prompt"
+
+
+def test_everything_put_back_is_the_clean_run(on_paper: Problem) -> None:
+    model = native_model("relu")
+    problem = Problem(model, behaviour(model, (5, 8, 8)), LogitDifference())
+    (residual,) = patching(problem, ("residual",))
+    full, none = problem.measure([Circuit.full(model.graph), Circuit.empty(model.graph)])[0]
+    assert residual.denoising.value.shape == (2, len(residual.columns))
+    assert (full.mean() > none.mean()).item()
+    end = NamedPositions.of(problem).names.index("END")
+    only = replace(problem, pairs=PromptPairs(problem.pairs.pairs[:1]))
+    assert np.isfinite(patching(only, ("residual",))[0].denoising.value[:, -1]).all()
+    assert np.isfinite(residual.denoising.value[:, end]).all()
+
+
+def test_a_model_without_mlps_has_no_map_of_them() -> None:
+    model = native_model("attention_only")
+    problem = Problem(model, behaviour(model, (6, 6, 6)), LogitDifference())
+    assert [one.part for one in patching(problem)] == ["residual", "attention", "head", "q", "k", "v"]
+    json = patching(problem, ("mlp", "attention"))[0].to_json()
+    assert json["part"] == "attention"
+    assert patching(problem, ("q",))[0].plot().axes
+
+
+def test_dose_0_changes_nothing_and_steering_needs_two_prompts(on_paper: Problem) -> None:
+    model = native_model("relu")
+    problem = Problem(model, behaviour(model, (6, 6, 8, 8)), LogitDifference())
+    found = steering(problem, doses=(0.0, 1.0))
+    np.testing.assert_allclose(found.effect.value[:, 0], 0, atol=1e-12)
+    np.testing.assert_allclose(found.random.value[:, 0], 0, atol=1e-12)
+    assert abs(found.effect.value[:, 1]).max() > 1e-6
+    assert found.plot().axes
+    with pytest.raises(UnmeasurableBehaviour, match="at least 2"):
+        steering(on_paper)
+
+
+def test_dose_1_of_the_only_difference_restores_everything() -> None:
+    """Prompts that differ at the scored position alone, all by the same tokens: the mean direction is each one's."""
+    model = native_model("relu")
+    pair = behaviour(model, (6,)).pairs[0]
+    clean = pair.clean[: pair.position + 1]
+    pairs = []
+    for first in (1, 2, 3, 4):
+        tokens = (first, *clean[1:])
+        other = (*tokens[:-1], (clean[-1] + 1) % model.vocabulary)
+        with torch.no_grad():
+            after = model.logits(torch.tensor([tokens, other]))[:, -1]
+        best = (after[0] - after[1]).argsort().tolist()
+        scored = ScoredPosition(len(tokens) - 1, (best[-1],), (best[0],))
+        pairs.append(TokenPair(tokens, other, (scored,), TEXT))
+    found = steering(Problem(model, PromptPairs(tuple(pairs)), LogitDifference()), layers=(0,), doses=(1.0,))
+    assert found.effect.value[0, 0] == pytest.approx(1, abs=1e-9)
+    assert abs(found.random.value[0, 0] - 1) > 0.01
+
+
+def test_the_lens_ends_with_the_model_itself() -> None:
+    model = native_model("relu")
+    problem = Problem(model, behaviour(model, (6, 9, 9)), LogitDifference())
+    found = logit_lens(problem)
+    whole = problem.measure([Circuit.full(model.graph)])[0, 0].mean()
+    assert found.stages == ("input", "layer 0", "layer 1")
+    assert found.difference.value[-1] == pytest.approx(float(whole), abs=1e-9)
+    assert found.plot().axes
+
+
+def test_without_slots_there_is_nothing_to_probe(on_paper: Problem) -> None:
+    with pytest.raises(UnmeasurableBehaviour, match="a task with slots"):
+        probes(on_paper, PromptPairs(()))
