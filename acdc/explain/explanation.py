@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from acdc.explain.attention import attention
 from acdc.explain.composition import EdgeComposition, compositions
 from acdc.explain.copying import copying_scores
 from acdc.explain.evidence import evidence
+from acdc.explain.head_slots import HeadSlots, head_slots
 from acdc.explain.interactions import Interaction, interactions
 from acdc.explain.mlps import MlpReading, mlp_readings
 from acdc.explain.other_patterns import OnVariation, on_variations
@@ -25,21 +27,28 @@ SCHEMA = "acdc.explanation/1"
 
 @dataclass(frozen=True)
 class HeadTable:
-    """What was measured of every head of the model on the prompts kept for it, and how much each copies."""
+    """What was measured of heads on the prompts kept for it, how much each copies, and slots of the circuit's heads."""
 
     measured: HeadEvidence
     copying: Mapping[Node, float]
+    slots: Mapping[Node, HeadSlots]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """A row for every head of the model: its attention along every relation, copying and direct effect."""
+        """A row for every head of the model: its attention along every relation at all positions, and copying.
+
+        `random` is the same on random sequences that repeat, None where the model reads too few tokens.
+        """
+        kinds = {"attention": self.measured.everywhere, "random": self.measured.random}
         return [
             {
                 "head": head.name,
-                "attention": {one: round(self.measured.prompts.of(head, one), 4) for one in RELATIONS},
+                **{
+                    name: None if kind is None else {one: round(kind.of(head, one), 4) for one in RELATIONS}
+                    for name, kind in kinds.items()
+                },
                 "copying": round(self.copying[head], 4),
-                "direct": round(self.measured.direct[head], 4),
             }
-            for head in self.measured.prompts.heads
+            for head in self.measured.everywhere.heads
         ]
 
 
@@ -72,7 +81,8 @@ class Explanation:
 
         `roles` is as in the circuit's file: by node its role, evidence (name: number) and percentile among the model's
         heads. `costs` is what ablating each head costs, as a part of the behaviour; `interactions` pairs of heads;
-        `composition` q, k and v edges; `mlps` MLPs; `variations` the task's variations; `heads` all heads of the model.
+        `slots` is where each head writes and what it reads there; `composition` q, k and v edges; `mlps` MLPs;
+        `variations` the task's variations; `heads` all heads of the model.
         """
         checks = [
             {
@@ -89,6 +99,7 @@ class Explanation:
             "roles": {node.name: role.to_json() for node, role in self.roles.items()},
             "checks": checks,
             "costs": {node.name: round(cost, 4) for node, cost in self.ablations.costs.items()},
+            "slots": {node.name: slots.to_json() for node, slots in self.heads.slots.items()},
             "interactions": [pair.to_json() for pair in self.ablations.pairs],
             "composition": [edge.to_json() for edge in self.composition],
             "mlps": [mlp.to_json() for mlp in self.mlps],
@@ -107,19 +118,21 @@ def explain(
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
     keeping.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
-    chosen, kept = evidence(choosing, 2 * seed + 1), evidence(keeping, 2 * seed + 2)
+    heads = circuit.heads()
+    chosen, kept = (
+        evidence(half, heads, 2 * seed + number) for number, half in enumerate((choosing, keeping), start=1)
+    )
     checks, counting = causal_checks(keeping, circuit, candidates(circuit, chosen, kept), seed)
     found = roles(circuit, chosen, kept, checks, counting)
-    heads = circuit.heads()
     costs, pairs = interactions(keeping, heads)
     into = [edge for edge in circuit.ordered() if edge.slot is not None]
     relations = {head: kept.role(head)[1] for head, role in found.items() if role.role != UNLABELLED}
-    scores = copying_scores(keeping.model).tolist()
+    copying = dict(zip(kept.everywhere.heads, copying_scores(keeping.model).tolist(), strict=True))
     return Explanation(
         found,
-        HeadTable(kept, dict(zip(kept.prompts.heads, scores, strict=True))),
+        HeadTable(kept, copying, head_slots(kept.needed, attention(keeping))),
         Togetherness(dict(zip(heads, costs, strict=True)), pairs, checks),
         compositions(keeping, into),
         mlp_readings(keeping, [node for node in circuit.nodes() if node.kind == "mlp"]),
-        on_variations(keeping, task, kept.prompts, relations, prompts, seed),
+        on_variations(keeping, task, kept.everywhere, relations, prompts, seed),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.graphs.execution.runs import Runs
@@ -38,8 +38,13 @@ def costs_without(problem: Problem, groups: Sequence[Collection[Node]]) -> Float
     return (values[0] - values[1:]) / (full - none)
 
 
-def logits_without(runs: Runs, nodes: Collection[Node]) -> Float[Tensor, "batch vocab"]:
-    """The logits at the scored positions of the clean run, when these heads and MLPs write what the ablated run has."""
+def logits_without(
+    runs: Runs, nodes: Collection[Node], where: Bool[Tensor, " pos"] | None = None
+) -> Float[Tensor, "batch vocab"]:
+    """The logits at the scored positions of the clean run, when these heads and MLPs write what the ablated run has.
+
+    Heads do so at the positions that `where` says only, if it is given.
+    """
     graph, model = runs.graph, runs.model
     if not nodes:
         return runs.reference()
@@ -50,7 +55,8 @@ def logits_without(runs: Runs, nodes: Collection[Node]) -> Float[Tensor, "batch 
         wrote = layer.heads(q, k, v)
         for node in nodes:
             if node.kind == "head" and node.layer == number:
-                wrote[node.head] = runs.ablated.outputs[graph.sender_index[node]]
+                ablated = runs.ablated.outputs[graph.sender_index[node]]
+                wrote[node.head] = ablated if where is None else torch.where(where[:, None], ablated, wrote[node.head])
         after = residual + wrote.sum(0) + layer.layer.attention.output.bias
         if layer.indices.mlp is None:
             residual = after

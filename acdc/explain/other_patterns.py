@@ -43,7 +43,10 @@ class OnVariation:
 def on_variations(
     problem: Problem, task: Task, usual: HeadBehaviours, relations: Mapping[Node, str], prompts: int, seed: int
 ) -> tuple[OnVariation, ...]:
-    """The same measure on so many prompts of every variation that the model's tokenizer can express."""
+    """The same on so many prompts of every variation that the model's tokenizer can express, if they have such keys.
+
+    All positions of the prompts count alike, on both, as a variation need not show the behaviour.
+    """
     found = []
     for variation in task.variations if relations and prompts else ():
         try:
@@ -51,6 +54,7 @@ def on_variations(
         except TaskError:
             continue
         here = on_prompts(problem.on(pairs))
-        own, there = ({head: each.of(head, one) for head, one in relations.items()} for each in (usual, here))
+        has = {head: one for head, one in relations.items() if here.reached(head, one) > 0}
+        own, there = ({head: each.of(head, one) for head, one in has.items()} for each in (usual, here))
         found.append(OnVariation(variation.name, own, there))
     return tuple(found)

@@ -14,7 +14,7 @@ from torch import Tensor
 from acdc.explain.estimates import means
 from acdc.explain.head_behaviours import HeadBehaviours
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.relations import AFTER, ANSWER, FIRST, FIXED, OF_TOKENS, PREVIOUS, RELATIONS, SAME
+from acdc.explain.relations import AFTER, ANSWER, FIRST, FIXED, PREVIOUS, RELATIONS, SAME
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
@@ -22,15 +22,11 @@ from acdc.judges.faithfulness import Interval
 from acdc.problem import Problem
 
 ATTENTION = 0.5
-"""A role's heads pay at least this part of their attention along its relation, where what they write matters."""
-ABOVE_EVEN = 0.3
-"""And at least so far from even attention (0) to all of it (1)."""
-BY_TOKENS = 0.25
-"""And so much more than where the relation stands in another prompt, where a role hangs on tokens."""
-DIRECT = 0.05
-"""A name mover adds at least this part of the logit difference directly; a negative one takes as much away."""
-COST = 0.05
-"""Ablating a role's heads costs at least this part of the behaviour more than as many others of their layers do."""
+"""A role's heads pay at least this part of their attention along its relation."""
+ABOVE_CHANCE = 0.25
+"""And so much more than chance gives."""
+LEAST = 0.01
+"""What costs less than this part of the behaviour is taken to cost nothing."""
 CONTROLS = 10
 
 MOVER, NEGATIVE = "name mover", "negative name mover"
@@ -46,38 +42,53 @@ NAMES = tuple(dict.fromkeys((*ROLES.values(), NEGATIVE)))
 
 
 @dataclass(frozen=True)
-class HeadEvidence:
-    """What is measured of every head on some prompts: attention there and on random sequences, and direct effects.
+class DirectEffect:
+    """What a head adds to the logit difference of answers and distractors directly, as a part of all of it.
 
-    `direct` is the part of the logit difference that each head adds directly.
+    `mostly` is whether the edge from it to the logits alone costs at least half of what the head costs.
+    """
+
+    part: Interval
+    mostly: bool
+
+    @property
+    def sign(self) -> int:
+        """1 where it surely adds, -1 where it surely takes away, 0 where neither is sure."""
+        return 1 if self.part.low > 0 else -1 if self.part.high < 0 else 0
+
+
+@dataclass(frozen=True)
+class HeadEvidence:
+    """What is measured of the heads of a circuit on some prompts: attention, each position counting as it is needed.
+
+    `everywhere` and `random` are the attention of all heads of the model at all positions of these prompts and of
+    random sequences; `needed` is what ablating each head of the circuit at each slot alone costs.
     """
 
     prompts: HeadBehaviours
+    everywhere: HeadBehaviours
     random: HeadBehaviours | None
-    direct: Mapping[Node, float]
+    direct: Mapping[Node, DirectEffect]
+    needed: Mapping[Node, Mapping[str, float]]
 
     def role(self, head: Node) -> tuple[str, str]:
         """The role that a head's evidence speaks for, with the relation; `unlabelled` and "" where it is none."""
         fitting = [relation for relation in RELATIONS if self._fits(head, relation)]
         if not fitting:
             return UNLABELLED, ""
-        best = max(self.prompts.above_even(head, relation) for relation in fitting)
-        # of those that fit about as well, as on prompts of one form, the first in the order of the relations
-        relation = next(one for one in fitting if self.prompts.above_even(head, one) > best - 0.1)
+        best = max(self.prompts.score(head, relation) for relation in fitting)
+        # of those that fit alike, as on prompts of one form, the first in the order of the relations
+        relation = next(one for one in fitting if self.prompts.score(head, one) > best - 0.1)
         role = ROLES[relation]
-        return (NEGATIVE if role == MOVER and self.direct[head] < 0 else role), relation
+        return (NEGATIVE if role == MOVER and self.direct[head].sign < 0 else role), relation
 
     def _fits(self, head: Node, relation: str) -> bool:
         here = self.prompts
-        if not (here.of(head, relation) >= ATTENTION and here.above_even(head, relation) >= ABOVE_EVEN):
+        if here.reached(head, relation) < 0.5:
+            return False  # most of what the head is needed for is where no such key is
+        if relation == ANSWER and not (head in self.direct and self.direct[head].mostly and self.direct[head].sign):
             return False
-        if relation == ANSWER and not abs(self.direct[head]) >= DIRECT:
-            return False
-        return relation not in OF_TOKENS or self.by_tokens(head, relation) >= BY_TOKENS
-
-    def by_tokens(self, head: Node, relation: str) -> float:
-        """How much more attention a head pays than where the relation stands in another prompt, here or at random."""
-        return max(each.by_tokens(head, relation) for each in (self.prompts, self.random) if each is not None)
+        return here.of(head, relation) >= max(ATTENTION, here.by_chance(head, relation) + ABOVE_CHANCE)
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,8 @@ class CausalCheck:
 
     @property
     def agrees(self) -> bool:
-        """Whether it is more than the bar, and surely more than nothing."""
-        return self.more.value >= COST and self.more.low > 0
+        """Whether it is surely more than nothing: less, for heads that work against the behaviour."""
+        return _counts(self.role, self.more)
 
 
 def causal_checks(
@@ -125,8 +136,7 @@ def causal_checks(
         )
         small = other.mean(0) if len(others) else torch.zeros(costs.shape[1], dtype=costs.dtype)
         for head, own, less in zip(heads, single, without, strict=True):
-            marginal = [_mean(own - small), _mean(together[0] - less - small)]
-            if any(one.low > 0 for one in marginal):
+            if any(_counts(role, _mean(one - small)) for one in (own, together[0] - less)):
                 counting.add(head)
     return tuple(checks), frozenset(counting)
 
@@ -147,7 +157,7 @@ def roles(
             found[head] = NodeRole(UNLABELLED, _strongest(kept, head))
             continue
         found[head] = NodeRole(
-            role, _evidence(kept, head, relation, agreeing[role]), kept.prompts.percentile(head, relation)
+            role, _evidence(kept, head, relation, agreeing[role]), kept.everywhere.percentile(head, relation)
         )
     return found
 
@@ -158,13 +168,22 @@ def candidates(circuit: Circuit, chosen: HeadEvidence, kept: HeadEvidence) -> di
     return {head: role for head, (role, again) in both.items() if role == again != UNLABELLED}
 
 
+def _counts(role: str, cost: Interval) -> bool:
+    """Whether a cost is surely one; metrics that cannot improve, such as kl, rise without negative name movers too."""
+    helps = cost.value >= LEAST and cost.low > 0
+    return helps or (role == NEGATIVE and cost.value <= -LEAST and cost.high < 0)
+
+
 def _evidence(kept: HeadEvidence, head: Node, relation: str, check: CausalCheck) -> dict[str, float]:
-    numbers = {f"attention to {relation}": kept.prompts.of(head, relation)}
+    numbers = {
+        f"attention to {relation}": kept.prompts.of(head, relation),
+        "by chance": kept.prompts.by_chance(head, relation),
+        "at all positions": kept.everywhere.of(head, relation),
+    }
     if kept.random is not None and relation != ANSWER:
-        numbers[f"attention to {relation}, random sequences"] = kept.random.of(head, relation)
-    if relation in OF_TOKENS:
-        numbers["more than by position"] = kept.by_tokens(head, relation)
-    numbers["direct effect"] = kept.direct[head]
+        numbers["on random sequences"] = kept.random.of(head, relation)
+    if head in kept.direct:
+        numbers["direct effect"] = kept.direct[head].part.value
     numbers["cost of ablating the role's heads"] = check.cost.value
     numbers["cost of ablating others"] = check.others
     return {name: round(value, 4) for name, value in numbers.items()}
@@ -172,10 +191,11 @@ def _evidence(kept: HeadEvidence, head: Node, relation: str, check: CausalCheck)
 
 def _strongest(kept: HeadEvidence, head: Node) -> dict[str, float]:
     """What comes nearest to a role."""
-    relation = max(RELATIONS, key=lambda one: kept.prompts.above_even(head, one))
+    reached = [one for one in RELATIONS if kept.prompts.reached(head, one) >= 0.5] or list(RELATIONS)
+    relation = max(reached, key=lambda one: kept.prompts.score(head, one))
     return {
         f"attention to {relation}": round(kept.prompts.of(head, relation), 4),
-        "direct effect": round(kept.direct[head], 4),
+        "by chance": round(kept.prompts.by_chance(head, relation), 4),
     }
 
 

@@ -48,6 +48,7 @@ def _nodes(found: Explanation) -> RenderableType:
     for name in ("percentile", "cost", "direct", "copying"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("evidence")
+    direct = found.heads.measured.direct
     for head, role in found.roles.items():
         name, value = next(iter(role.evidence.items()))
         table.add_row(
@@ -55,7 +56,7 @@ def _nodes(found: Explanation) -> RenderableType:
             role.role,
             "-" if role.percentile is None else f"{role.percentile:.0%}",
             f"{found.ablations.costs[head]:.0%}",
-            f"{found.heads.measured.direct[head]:+.0%}",
+            f"{direct[head].part.value:+.0%}" if head in direct else "-",
             f"{found.heads.copying[head]:+.2f}",
             f"{name} {value:.2f}",
         )

@@ -7,9 +7,9 @@ import torch
 from transformer_lens import head_detector
 
 from acdc.explain.copying import copying_scores
-from acdc.explain.node_ablation import logits_without
+from acdc.explain.node_ablation import costs_without, logits_without
 from acdc.explain.relations import AFTER, FIXED, PREVIOUS, RELATIONS, SAME, relations
-from acdc.explain.where_it_matters import position_weights
+from acdc.explain.where_it_matters import costs_by_position, position_weights
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.nodes import Node
@@ -44,8 +44,25 @@ def test_a_model_without_nodes_is_the_circuit_of_all_edges_but_theirs(
     for batch in problem.batches:
         wanted = Executor.of(batch.runs).run([rest])[0]
         torch.testing.assert_close(logits_without(batch.runs, nodes), wanted, rtol=0, atol=1e-9)
-        weights = position_weights(batch).sum(-1)
-        torch.testing.assert_close(weights, torch.ones_like(weights))
+
+
+def test_a_head_is_needed_where_ablating_it_there_alone_costs(checkpoints: Checkpoints) -> None:
+    model = checkpoints.model("llama")
+    problem = Problem(model, behaviour(model, (7, 7, 7)), LogitDifference())
+    last = Node("head", model.graph.n_layers - 1, 1)
+    [batch] = problem.batches
+    costs = costs_by_position(problem, batch, [last])
+    rows = torch.arange(len(batch.prompts))
+    at_end = costs[0, rows, batch.prompts.scored_positions].clone()
+    costs[0, rows, batch.prompts.scored_positions] = 0
+    assert not costs.any()  # only what the last layer writes at the end reaches the logits
+    torch.testing.assert_close(at_end, costs_without(problem, [[last]])[0])
+
+
+def test_positions_count_by_what_is_written_where_no_single_one_is_needed() -> None:
+    costs = torch.tensor([[[0.3, -0.1, 0.0], [0.001, 0.0, 0.0]]])
+    weights = position_weights(costs, torch.tensor([[[9.0, 9.0, 9.0], [1.0, 3.0, 0.0]]]))
+    torch.testing.assert_close(weights, torch.tensor([[[0.75, 0.25, 0.0], [0.25, 0.75, 0.0]]]))
 
 
 def test_copying_is_read_off_the_eigenvalues_of_the_whole_matrix(checkpoints: Checkpoints) -> None:

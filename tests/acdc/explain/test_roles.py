@@ -31,6 +31,7 @@ PERIODIC = [
     *("input->a0.h0<v>", "input->a0.h2<v>", "input->a1.h0<q>"),
     *("a0.h2->a1.h0<k>", "a0.h0->a1.h0<v>", "a1.h0->logits"),
 ]
+TASK = tasks.Task("hand", tasks.About("By hand."), "hand", "logit_difference", ListedPrompts((), ()))
 TRUE = {
     "periodic-2l": ("periodic", {"a0.h0": "previous token", "a0.h2": "fixed offset (2 back)", "a1.h0": "induction"}),
     "siit-lookup-3l": ("siit_lookup", {"a0.h1": "previous token", "a1.h2": "induction"}),
@@ -77,10 +78,13 @@ def test_no_head_of_a_shuffled_model_has_a_role(tmp_path: Path, seed: int) -> No
 
 
 def by_hand() -> Problem:
-    """All prompts `x y z y` and `y z x y` of three tokens, whose answer is z."""
+    """All prompts `x y z y` and `y z x y` of three tokens, whose answer is z, and of the other form where it is x.
+
+    So that the tokens before the answer change places, and what a previous-token head writes is not the same in both.
+    """
     found = []
     for x, y, z in permutations(range(3)):
-        for clean, corrupt in (((x, y, z, y), (z, y, x, y)), ((y, z, x, y), (y, x, z, y))):
+        for clean, corrupt in (((x, y, z, y), (y, x, z, y)), ((y, z, x, y), (z, y, x, y))):
             written = [f"token ids: {' '.join(map(str, side))}" for side in (clean, corrupt)]
             pair, problem = tokenise(TextPair(*written, (str(z),), (str(x),)), None)
             assert pair is not None, problem
@@ -88,14 +92,12 @@ def by_hand() -> Problem:
     return Problem(hand_weighted(), PromptPairs(tuple(found)), LogitDifference())
 
 
-def test_the_induction_head_of_the_hand_weighted_model_is_found_and_no_false_role() -> None:
+def test_the_roles_of_the_hand_weighted_model_are_found_and_no_false_ones() -> None:
     problem = by_hand()
-    circuit = Circuit.from_names(problem.graph, THE_CIRCUIT)
-    task = tasks.Task("hand", tasks.About("By hand."), "hand", "logit_difference", ListedPrompts((), ()))
-    found = {node.name: role.role for node, role in explain(circuit, problem, problem, task).roles.items()}
-    assert found["a1.h0"] == "induction"
-    assert found["a1.h1"] == UNLABELLED
-    assert found["a0.h0"] in ("previous token", UNLABELLED)  # no gradient comes through its reader's saturated softmax
+    found = {
+        node.name: role.role for node, role in explain(of_heads(problem.model), problem, problem, TASK).roles.items()
+    }
+    assert found == {"a0.h0": "previous token", "a0.h1": UNLABELLED, "a1.h0": "induction", "a1.h1": UNLABELLED}
 
 
 def test_a_circuit_without_heads_has_no_roles() -> None:
@@ -107,5 +109,4 @@ def test_one_prompt_shows_nothing_for_sure() -> None:
     problem = by_hand()
     one = problem.on(problem.pairs.select([0]))
     circuit = Circuit.from_names(problem.graph, THE_CIRCUIT)
-    task = tasks.Task("hand", tasks.About("By hand."), "hand", "logit_difference", ListedPrompts((), ()))
-    assert {role.role for role in explain(circuit, one, one, task).roles.values()} == {UNLABELLED}
+    assert {role.role for role in explain(circuit, one, one, TASK).roles.values()} == {UNLABELLED}
