@@ -9,13 +9,13 @@ from typing import Any
 from acdc.explain.attention import attention
 from acdc.explain.composition import EdgeComposition, compositions
 from acdc.explain.copying import copying_scores
-from acdc.explain.evidence import evidence
 from acdc.explain.head_slots import HeadSlots, head_slots
 from acdc.explain.interactions import Interaction, interactions
+from acdc.explain.labelling import label
 from acdc.explain.mlps import MlpReading, mlp_readings
 from acdc.explain.other_patterns import OnVariation, on_variations
-from acdc.explain.relations import RELATIONS
-from acdc.explain.roles import CausalCheck, HeadEvidence, candidates, causal_checks, roles
+from acdc.explain.relation_names import RELATIONS
+from acdc.explain.roles import CausalCheck, HeadEvidence
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
@@ -117,13 +117,8 @@ def explain(
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
-    keeping.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
-    heads = circuit.heads()
-    chosen, kept = (
-        evidence(half, heads, 2 * seed + number) for number, half in enumerate((choosing, keeping), start=1)
-    )
-    checks, counting = causal_checks(keeping, circuit, candidates(circuit, chosen, kept), seed)
-    found = roles(circuit, chosen, kept, checks, counting)
+    labels, heads = label(circuit, choosing, keeping, seed), circuit.heads()
+    found, kept = labels.roles, labels.kept
     costs, pairs = interactions(keeping, heads)
     into = [edge for edge in circuit.ordered() if edge.slot is not None]
     relations = {head: kept.role(head)[1] for head, role in found.items() if role.role != UNLABELLED}
@@ -131,7 +126,7 @@ def explain(
     return Explanation(
         found,
         HeadTable(kept, copying, head_slots(kept.needed, attention(keeping))),
-        Togetherness(dict(zip(heads, costs, strict=True)), pairs, checks),
+        Togetherness(dict(zip(heads, costs, strict=True)), pairs, labels.checks),
         compositions(keeping, into),
         mlp_readings(keeping, [node for node in circuit.nodes() if node.kind == "mlp"]),
         on_variations(keeping, task, kept.everywhere, relations, prompts, seed),

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from acdc.batch import Batch
 from acdc.explain.attention import layer_patterns, slot_names, slots_of_batch
-from acdc.explain.relations import OF_TOKENS, RELATIONS, relations
+from acdc.explain.relation_names import OF_TOKENS, RELATIONS
+from acdc.explain.relations import relations
 from acdc.explain.where_it_matters import costs_by_position, position_weights
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
@@ -78,7 +79,7 @@ def on_random_sequences(problem: Problem, seed: int = 0) -> HeadBehaviours | Non
     runs = prepare(problem.model, TokenPairs(tokens, tokens, last), Ablation.ZERO)
     heads = all_heads(problem)
     weights = torch.ones(len(heads), *tokens.shape, dtype=runs.delta.dtype, device=runs.delta.device)
-    return _Sums.of(runs, relations(tokens.to(problem.model.device)), weights, range(len(heads))).means(heads)
+    return _RelationSums.of(runs, relations(tokens.to(problem.model.device)), weights, range(len(heads))).means(heads)
 
 
 def on_prompts(problem: Problem) -> HeadBehaviours:
@@ -89,7 +90,7 @@ def on_prompts(problem: Problem) -> HeadBehaviours:
         length = batch.runs.delta.shape[-2]
         before = torch.arange(length, device=batch.runs.delta.device) <= batch.runs.scored_positions[:, None]
         weights = before.to(batch.runs.delta.dtype).expand(len(heads), -1, -1)
-        sums.append(_Sums.of(batch.runs, _known(batch), weights, range(len(heads))))
+        sums.append(_RelationSums.of(batch.runs, _known(batch), weights, range(len(heads))))
         del batch
     return reduce(add, sums).means(heads)
 
@@ -110,7 +111,7 @@ def where_needed(problem: Problem, heads: Sequence[Node]) -> tuple[HeadBehaviour
         index = [problem.graph.sender_index[head] for head in heads]
         written = batch.runs.delta[index].norm(dim=-1)
         weights = position_weights(costs.to(written), written)
-        sums.append(_Sums.of(batch.runs, _known(batch), weights, numbers))
+        sums.append(_RelationSums.of(batch.runs, _known(batch), weights, numbers))
         del batch
     needed = {head: dict(zip(slots, row, strict=True)) for head, row in zip(heads, by_slot.tolist(), strict=True)}
     return reduce(add, sums).means(tuple(heads)), needed
@@ -127,7 +128,7 @@ def _known(batch: Batch) -> Bool[Tensor, "relation batch query key"]:
 
 
 @dataclass(frozen=True)
-class _Sums:
+class _RelationSums:
     """What is added up over the queries of all prompts, for each head and relation."""
 
     attention: Float[Tensor, "head relation"]
@@ -144,7 +145,7 @@ class _Sums:
         known: Bool[Tensor, "relation batch query key"],
         weights: Float[Tensor, "head batch query"],
         numbers: Sequence[int],
-    ) -> _Sums:
+    ) -> _RelationSums:
         """Those of a batch of prompts, for heads that have these numbers in the model."""
         away = known.roll(1, dims=1) & ~known
         own, other = known.to(weights.dtype), away.to(weights.dtype)
@@ -177,8 +178,8 @@ class _Sums:
         reach = torch.where(self.all_weight > 0, self.weight / self.all_weight.clamp(min=1e-30), 0)
         return HeadBehaviours(heads, attention, even, elsewhere, reach)
 
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+    def __add__(self, other: _RelationSums) -> _RelationSums:
+        return _RelationSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
 def _sequences(problem: Problem, seed: int) -> Int[Tensor, "batch pos"] | None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from acdc.explain.estimates import means
 from acdc.explain.head_behaviours import HeadBehaviours
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.relations import AFTER, ANSWER, FIRST, FIXED, PREVIOUS, RELATIONS, SAME
+from acdc.explain.relation_names import ANSWER, RELATIONS
+from acdc.explain.role_names import MOVER, NEGATIVE, ROLES
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
@@ -28,17 +29,6 @@ ABOVE_CHANCE = 0.25
 LEAST = 0.01
 """What costs less than this part of the behaviour is taken to cost nothing."""
 CONTROLS = 10
-
-MOVER, NEGATIVE = "name mover", "negative name mover"
-ROLES = {
-    PREVIOUS: "previous token",
-    SAME: "duplicate token",
-    **dict.fromkeys(AFTER, "induction"),
-    ANSWER: MOVER,
-    FIRST: "first token",
-    **{name: f"fixed offset ({name})" for name in FIXED},
-}
-NAMES = tuple(dict.fromkeys((*ROLES.values(), NEGATIVE)))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import acdc
 from acdc.explain.head_behaviours import on_random_sequences
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.relations import AFTER
+from acdc.explain.relation_names import AFTER
 from acdc.graphs.nodes import Node
 from acdc.models import load_model
 from acdc.problems import problems
