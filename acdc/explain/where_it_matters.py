@@ -21,7 +21,8 @@ LEAST = 0.01
 def costs_by_position(problem: Problem, batch: Batch, heads: Sequence[Node]) -> Float[Tensor, "head row pos"]:
     """What ablating each head at each position alone costs, row by row of a batch, as a part of the behaviour.
 
-    Measured, one run for each head and position; where a head writes what it does in the ablated run it is 0 without.
+    Measured, one run for each head and position; it is 0 without where a head writes what it does in the ablated run,
+    and, in the last layer, where no row is scored.
 
     Raises: UnmeasurableBehaviour where the model does not show the behaviour.
     """
@@ -37,7 +38,10 @@ def costs_by_position(problem: Problem, batch: Batch, heads: Sequence[Node]) -> 
     with torch.no_grad():
         usual = metric(logits_without(runs, ()))
         for number, head in enumerate(heads):
-            for position in delta[index[head]].ne(0).any(-1).any(0).nonzero().flatten().tolist():
+            other = delta[index[head]].ne(0).any(-1)
+            if head.layer == problem.graph.n_layers - 1:
+                other &= at == runs.scored_positions[:, None]
+            for position in other.any(0).nonzero().flatten().tolist():
                 found[number, :, position] = usual - metric(logits_without(runs, [head], at == position))
     return found / (full - none)
 

@@ -50,14 +50,19 @@ def test_a_model_without_nodes_is_the_circuit_of_all_edges_but_theirs(
 def test_a_head_is_needed_where_ablating_it_there_alone_costs(checkpoints: Checkpoints) -> None:
     model = checkpoints.model("llama")
     problem = Problem(model, behaviour(model, (7, 7, 7)), LogitDifference())
-    last = Node("head", model.graph.n_layers - 1, 1)
+    first, last = Node("head", 0, 1), Node("head", model.graph.n_layers - 1, 1)
     [batch] = problem.batches
-    costs = costs_by_position(problem, batch, [last])
-    rows = torch.arange(len(batch.prompts))
-    at_end = costs[0, rows, batch.prompts.scored_positions].clone()
-    costs[0, rows, batch.prompts.scored_positions] = 0
-    assert costs.abs().max() < 1e-12  # only what the last layer writes at the end reaches the logits
-    torch.testing.assert_close(at_end, costs_without(problem, [[last]])[0])
+    before, at_end = costs_by_position(problem, batch, [first, last])
+    full, none = problem.bounds
+    for position in range(before.shape[1]):
+        where = torch.arange(before.shape[1]) == position
+        values = LogitDifference().of_rows(
+            torch.stack([logits_without(batch.runs, ()), logits_without(batch.runs, [first], where)]), batch.targets
+        )
+        torch.testing.assert_close(before[:, position], (values[0] - values[1]).double() / (full - none))
+    # of what the last layer writes, only that at the end reaches the logits
+    torch.testing.assert_close(at_end.sum(-1), costs_without(problem, [[last]])[0])
+    assert (at_end.abs() > 1e-9).sum() == len(batch.prompts)
 
 
 def test_positions_count_by_what_is_written_where_no_single_one_is_needed() -> None:
