@@ -35,7 +35,9 @@ def explain(
 ) -> None:
     """Say what each node of a circuit does: roles, with the evidence.
 
-    Roles are chosen on the prompts that the circuit was found on, and must hold on those that judge it.
+    Roles are chosen on the prompts that the circuit was found on, and must hold on
+    those that judge it. They go into circuit.json and its pictures, all the rest
+    into explain.json.
     """
     from acdc.cli.progress import watching
     from acdc.explain.explanation import explain as explained

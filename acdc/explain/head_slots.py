@@ -30,10 +30,12 @@ class HeadSlots:
         return {"writes": dict(self.writes), "reads": {slot: dict(read) for slot, read in self.reads.items()}}
 
     def __str__(self) -> str:
+        """The three slots where it costs most, and three that it reads from each."""
         reads = {
-            slot: ", ".join(f"{key} {part:.0%}" for key, part in read.items()) for slot, read in self.reads.items()
+            slot: ", ".join(f"{key} {part:.0%}" for key, part in [*read.items()][:3])
+            for slot, read in self.reads.items()
         }
-        return "; ".join(f"{slot} {cost:.0%} from {reads[slot] or '-'}" for slot, cost in self.writes.items())
+        return "; ".join(f"{slot} {cost:.0%} from {reads[slot] or '-'}" for slot, cost in [*self.writes.items()][:3])
 
 
 def head_slots(needed: Mapping[Node, Mapping[str, float]], looks: AttentionBySlot) -> dict[Node, HeadSlots]:

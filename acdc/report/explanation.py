@@ -21,6 +21,9 @@ def tables(found: Explanation) -> Iterator[RenderableType]:
     """The nodes with their roles, then composition, interactions and variations, and the paragraph."""
     if found.roles:
         yield _nodes(found)
+    if lines := [f"{head.name}  {slots}" for head, slots in found.heads.slots.items() if slots.writes]:
+        title = Text("Where ablating a head costs the behaviour, and the slots it looks at from there", style="bold")
+        yield Group(title, Text("\n".join(lines)))
     if found.mlps:
         yield Text("\n".join(f"{mlp.node.name} promotes {', '.join(map(repr, mlp.promotes))}" for mlp in found.mlps))
     if found.composition:
