@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from acdc.explain.explanation import Explanation
+from acdc.explain.relation_names import PREVIOUS
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED
 
@@ -49,4 +50,5 @@ _STRUCTURES = {"backup (OR)": "each other's backup", "chain (AND)": "both needed
 def _more(explanation: Explanation, node: Node) -> str:
     """To what it is paid."""
     [name, *_] = explanation.roles[node].evidence
-    return f" goes to {name.removeprefix('attention to ').replace('1 back', 'the token before')}"
+    relation = name.removeprefix("attention to ")
+    return f" goes to {'the token before' if relation == PREVIOUS else relation}"

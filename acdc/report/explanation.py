@@ -36,11 +36,7 @@ def tables(found: Explanation) -> Iterator[RenderableType]:
         ]
         yield Group(Text("Heads that work together", style="bold"), Text("\n".join(lines)))
     if found.variations:
-        lines = [
-            f"{one.name}: {', '.join(head.name for head in one.changed) + ' look elsewhere' if one.changed else 'no'}"
-            for one in found.variations
-        ]
-        yield Group(Text("Other patterns: which heads change where they look", style="bold"), Text("\n".join(lines)))
+        yield _variations(found)
     yield Text(summary(found))
 
 
@@ -78,3 +74,20 @@ def _composition(found: Explanation) -> RenderableType:
         where = ", ".join(f"{name} {change:+.2f}" for name, change in moves if abs(change) >= 0.01)
         table.add_row(one.edge.name, f"{one.moved:.0%}", f"{one.lost:+.2f}", where)
     return table
+
+
+def _variations(found: Explanation) -> RenderableType:
+    """The attention of every head with a role along its relation, at all positions, on each variation of the task."""
+    table, usual = plain_table(), found.heads.measured.everywhere
+    heads = {head: found.heads.measured.role(head)[1] for one in found.variations for head in one.usual}
+    table.add_column("the same on other patterns", no_wrap=True)
+    for head, relation in heads.items():
+        table.add_column(f"{head.name}: {relation}", justify="right")
+    table.add_row("as it is", *(f"{usual.of(head, relation):.2f} " for head, relation in heads.items()))
+    for one in found.variations:
+        cells = (
+            f"{one.here[head]:.2f}{'*' if head in one.changed else ' '}" if head in one.here else "- " for head in heads
+        )
+        table.add_row(one.name, *cells)
+    changed = any(one.changed for one in found.variations)
+    return Group(table, *([Text("*: it looks elsewhere", style="dim")] if changed else []))

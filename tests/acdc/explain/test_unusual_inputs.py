@@ -1,4 +1,4 @@
-"""Circuits without heads, models without MLPs, one prompt, whole answers, several positions: an answer, or one message."""
+"""Circuits without heads, models without MLPs, one prompt, whole answers, several positions: a result or a message."""
 
 from __future__ import annotations
 
