@@ -73,7 +73,8 @@ class RefinedSearch:
                 "sweeps": refined.sweeps,
             },
         }
-        curve = tuple(sorted((*summary.curve, chosen), key=lambda point: point.edges))
+        others = (point for point in summary.curve if left != circuit or point != summary.chosen)
+        curve = tuple(sorted((*others, chosen), key=lambda point: point.edges))
         return left, replace(summary, chosen=chosen, curve=curve, figures=figures)
 
     def _sweep(self, problem: Problem, chosen: CurvePoint) -> OneMinimalSweep | LevelSweep:

@@ -70,7 +70,7 @@ def test_a_level_is_kept_and_without_any_single_edge_it_is_not(
 ) -> None:
     problem = replace(measurable, ablation=ablation)
     plain, refining = searches(level, IntegratedGradients("inputs", 2))
-    before, _ = ended(plain.walk(problem))
+    before, at_first = ended(plain.walk(problem))
     circuit, summary = ended(refining.walk(problem))
     assert circuit <= before
     assert {circuit[edge] for edge in circuit} <= {before[edge] for edge in before}
@@ -83,6 +83,7 @@ def test_a_level_is_kept_and_without_any_single_edge_it_is_not(
     assert summary.figures["refined"]["tested"] >= len(before)
     assert (summary.chosen.edges, summary.chosen.tested) == (len(circuit), summary.figures["refined"]["tested"])
     assert summary.chosen in summary.curve
+    assert len(summary.curve) == len(at_first.curve) + (circuit != before)
 
 
 def test_scores_alone_leave_edges_that_can_go(measurable: Problem) -> None:
