@@ -13,13 +13,14 @@ READY_TO_TEST := $(VENV)/.installed-test
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-real check bench format test-gpu bench-gpu gpu-wheels
+.PHONY: help demo test test-real test-page check bench format test-gpu bench-gpu gpu-wheels
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## install into .venv and find the circuit of a first behaviour
 	$(VENV)/bin/acdc discover periodic
+	@echo "Look at it: open $$(ls -td runs/periodic-periodic-2l*/report.html | head -1) in a browser"
 
 test: $(READY_TO_TEST) check ## install with the test tools into .venv and check everything
 
@@ -38,6 +39,16 @@ bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and 
 test-real: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## get SmolLM2 (once) and check everything end to end on it
 	$(BIN)/acdc models get smollm2-135m
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/real --real $(ARGS)
+
+test-page: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check the page of a run in Chromium (it and npm must be there)
+	@command -v npm > /dev/null || { echo "node.js is missing, which checks the page's types and accessibility:" \
+		"apt-get install nodejs npm" >&2; exit 1; }
+	@command -v "$${CHROMIUM:-chromium}" > /dev/null || { echo "Chromium is missing: apt-get install chromium," \
+		"or name one in CHROMIUM" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt playwright
+	npm ci --prefix tests/page --no-audit --no-fund --silent
+	tests/page/node_modules/.bin/tsc --project tests/page
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/page --page $(ARGS)
 
 test-gpu: ## check on a GPU that everything gives what it gives on the CPU
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "no GPU that torch can use here")'

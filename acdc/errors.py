@@ -17,6 +17,7 @@ AcdcError (ValueError)
 |-- BadHypothesisFile       a hypothesis file with mistakes, with every problem found
 |-- BadBaseline             a file of recorded values that cannot be read
 |-- BadAttackFile           a file that is no attack's
+|-- BadRunFile              a file beside a circuit that is damaged, so that no page can be made of it
 |-- BadSetting              a setting outside its range
 |   `-- NoRoomBeside        no random circuit of a circuit's size fits beside it
 `-- UnwritableOutput        a file or directory that cannot be written
@@ -93,6 +94,10 @@ class BadBaseline(AcdcError):
 
 class BadAttackFile(AcdcError):
     """A file that is not what an attack writes."""
+
+
+class BadRunFile(AcdcError):
+    """A file beside a circuit, which its page is made from, that is damaged or no such file."""
 
 
 class BadSetting(AcdcError):

@@ -21,20 +21,8 @@ OURS = {*PACKAGES.values(), "tests", "graphs", "tasks"}
 HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 SLOW = HEAVY | {
     *("beartype", "filelock", "graphviz", "haiku", "huggingface_hub", "importlib.metadata", "jaxtyping", "matplotlib"),
-    *(
-        "jinja2",
-        "networkx",
-        "numpy",
-        "pandas",
-        "PIL",
-        "pydantic",
-        "pygraphviz",
-        "pytest",
-        "rich",
-        "safetensors",
-        "scipy",
-        "sklearn",
-    ),
+    *("jinja2", "networkx", "numpy", "pandas", "PIL", "pydantic", "pygraphviz", "pytest", "rich", "safetensors"),
+    *("scipy", "sklearn"),
     *("tokenizers", "tracr", "typer", "yaml"),
 }
 """What takes tens of milliseconds to import, or need not be installed: what an import inside a function may save."""

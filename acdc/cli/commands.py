@@ -20,6 +20,7 @@ from acdc.cli.init import init
 from acdc.cli.models import get, models
 from acdc.cli.options import choices_help, methods_help, option
 from acdc.cli.pin import pin
+from acdc.cli.report import report
 from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
@@ -132,6 +133,12 @@ Examples:
   acdc pin runs/ioi-everyday-4l tests/test_ioi.acdc.yaml
   acdc pin attacked/attack.json test_ioi.acdc.yaml --case 3 --at-most 0.5"""
 
+_REPORT = """\b
+Examples:
+  acdc report runs/periodic-periodic-2l
+  acdc report runs/ioi-everyday-4l -o ioi.html
+  acdc report runs/ioi-everyday-4l runs/ioi-everyday-4l-2 -o both.html"""
+
 _CUT = """\b
 Examples:
   acdc cut runs/ioi-everyday-4l --edges 20
@@ -188,6 +195,7 @@ def command() -> Any:
     app.command(cls=StrictCommand, epilog=_SHOW)(show)
     app.command(cls=StrictCommand, epilog=_EXPORT)(export)
     app.command(cls=StrictCommand, epilog=_VIEW)(view)
+    app.command(cls=StrictCommand, epilog=_REPORT)(report)
     app.command(cls=StrictCommand, epilog=_DIFF)(diff)
     app.command(cls=StrictCommand, epilog=_CUT)(cut)
     app.command("test", cls=StrictCommand, epilog=_TEST)(hypotheses)

@@ -18,7 +18,8 @@ from acdc.cli.interruption import interruptible
 from acdc.cli.run_directory import free_directory, interrupted, of_discovery
 from acdc.cli.showing import show_result
 from acdc.discovery.defaults import PROMPTS, Defaults, default_directory
-from acdc.errors import BadSetting
+from acdc.errors import AcdcError, BadSetting
+from acdc.graphs.errors import GraphsError
 from acdc.models import graph_of, resolve
 from acdc.robust.plan import RobustPlan
 from acdc.settings import GOALS, Compute, Method, Setup
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from acdc.cli.destination import WrittenFiles
     from acdc.discovery.discover import Result
     from acdc.judges.findings import Findings
+    from acdc.problem import Problem
     from acdc.robust.result import RobustResult
     from acdc.settings import Goal
 
@@ -63,13 +65,14 @@ def discover(
     sampled: given.Sampled = False,
     resume: given.Resume = False,
     out: given.Out = None,
+    no_report: given.NoReport = False,
     quiet: given.Quiet = False,
     json: given.AsJson = False,
 ) -> None:
     """Find the circuit of a behaviour.
 
     Edges that do not matter are dropped until what is left just meets the goal. It is judged on prompts of its own, and
-    written to circuit.json, .dot, .svg and .png.
+    written to circuit.json, .dot, .svg and .png, and as a page, report.html, to look at in a browser.
     """
     levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
     goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
@@ -84,13 +87,13 @@ def discover(
     chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
     settings = {"refine": refine or None, "select": select, "level": level, "steps": steps}
     how = _method(chosen.method.name, max_memory, settings)
-    wanted = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
+    asked = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
     if chosen.why and not quiet and (sampled or not dry_run):
         terminal.errors().print(chosen.why, soft_wrap=True, highlight=False)
     if dry_run:
-        tell_cost(task, on, replace(chosen, method=how), wanted.setup, sampled=sampled, quiet=quiet, json=json)
+        tell_cost(task, on, replace(chosen, method=how), asked.setup, sampled=sampled, quiet=quiet, json=json)
         return
-    found = _find(wanted, on, where, named=out is not None, resume=resume, quiet=quiet)
+    found = _find(asked, on, where, named=out is not None, resume=resume, quiet=quiet, report=not no_report)
     _tell(found, quiet=quiet, json=json)
 
 
@@ -126,7 +129,7 @@ def _directory(task: str, model: str | None, out: Path | None) -> tuple[Path, st
     return directory, on
 
 
-def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: bool, quiet: bool) -> _Found:
+def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: bool, quiet: bool, report: bool) -> _Found:
     """Find the circuit and write it; `named` says that the directory is the user's own choice."""
     from acdc.cli.progress import watching
     from acdc.discovery.discover import prepare
@@ -157,8 +160,23 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
             if result.circuit.edges:
                 watch.stage("drawing the circuit")
                 written = destination.write(result.circuit, findings.origin.title, result.joining)
+                if report:
+                    watch.stage("measuring other sizes and single edges for report.html")
+                    problem = None if robust else ready.problems[1]
+                    written = _with_page(written, result, problem)
             destination.forget()
     return _Found(result, findings, robust, written)
+
+
+def _with_page(written: WrittenFiles, result: Result, problem: Problem | None) -> WrittenFiles:
+    """The files with the page among them, and what was measured for it; where there can be none, it is told why."""
+    from acdc.report.page.writing import write_page
+
+    try:
+        return replace(written, files=(*written.files, *write_page(written.files[0], result, problem)))
+    except (AcdcError, GraphsError, OSError) as error:
+        terminal.warn(f"the circuit is written, but no page of it: {error}")
+        return written
 
 
 def _tell(found: _Found, *, quiet: bool, json: bool) -> None:

@@ -105,7 +105,7 @@ InMinutes = Annotated[
 ]
 Measured = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")]
 Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")]
-Refine = Annotated[bool, flag("--refine", is_="Then go on until no single edge can be dropped")]
+Refine = Annotated[bool, flag("--refine", is_="Then drop single edges until the goal needs each one")]
 Select = Annotated[
     str | None, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
 ]
@@ -130,6 +130,7 @@ DryRun = Annotated[bool, flag("--dry-run", is_="Only tell what it would cost; lo
 Sampled = Annotated[bool, flag("--sampled", is_="Dry run: load it and run half a minute of it")]
 Resume = Annotated[bool, flag("--resume", is_="Go on where an interrupted run left its checkpoint")]
 Out = Annotated[Path | None, option("--out", "-o", takes="DIR", is_="Where the files go [runs/<task>-<model>]")]
+NoReport = Annotated[bool, flag("--no-report", is_="Measure and write no report.html, the page to look at")]
 Quiet = Annotated[bool, flag("--quiet", "-q", is_="No progress, and only the essential lines")]
 
 

@@ -34,6 +34,7 @@ COMMANDS = (
     "show",
     "export",
     "view",
+    "report",
     "diff",
     "cut",
     "test",

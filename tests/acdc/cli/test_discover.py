@@ -79,9 +79,10 @@ def test_the_result_reads_as_a_whole_story_in_80_columns(told: tuple[Ran, Path])
 
 def test_the_sweep_is_told_run_by_run_where_no_bar_can_be_drawn(told: tuple[Ran, Path]) -> None:
     lines = [line for line in told[0].err.splitlines() if not line.startswith("warning: ")]
-    assert (lines[0], lines[-1]) == ("loading periodic-2l", "drawing the circuit")
-    assert re.fullmatch(r"judging the circuit on \d+ prompts", lines[-2])
-    assert [line.partition(" · ")[0] for line in lines[1:-2]] == [f"run {n}" for n in range(1, len(lines) - 2)]
+    assert lines[0] == "loading periodic-2l"
+    assert lines[-2:] == ["drawing the circuit", "measuring other sizes and single edges for report.html"]
+    assert re.fullmatch(r"judging the circuit on \d+ prompts", lines[-3])
+    assert [line.partition(" · ")[0] for line in lines[1:-3]] == [f"run {n}" for n in range(1, len(lines) - 3)]
 
 
 def test_json_is_the_circuit_file_and_alone_on_stdout() -> None:
@@ -151,11 +152,17 @@ def test_a_result_outlives_pictures_that_cannot_be_drawn(found: Path, monkeypatc
     monkeypatch.setattr("acdc.graphs.drawing.graphviz_process.engines", lambda form: [])
     ran = acdc("discover", "periodic", "--out", found, *QUICK)
     assert ran.code == 3
-    assert "Written to found: circuit.json, circuit.dot, joining.safetensors\n" in ran.out
+    assert "Written to found: circuit.json, circuit.dot, joining.safetensors, details.json, report.html\n" in ran.out
     assert ran.err.splitlines()[-1].startswith(
         "error: the circuit could not be drawn as svg: neither the Python package"
     )
-    assert sorted(path.name for path in found.iterdir()) == ["circuit.dot", "circuit.json", "joining.safetensors"]
+    assert sorted(path.name for path in found.iterdir()) == [
+        "circuit.dot",
+        "circuit.json",
+        "details.json",
+        "joining.safetensors",
+        "report.html",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -342,7 +349,7 @@ def test_robust_tells_each_round_and_whether_it_helped() -> None:
     assert "Robust: it helped: worst KL under an unseen attack " in ran.out
     record = json.loads(Path("here/circuit.json").read_text("utf-8"))
     assert record["robust"]["plan"]["budget"] == 30
-    assert {file.name for file in Path("here").iterdir()} == {*TEXTS, *PICTURES}
+    assert {file.name for file in Path("here").iterdir()} == {*TEXTS, *PICTURES, "report.html"}
     judged = acdc("evaluate", "here", "--json")
     assert judged.code == 0, judged.err
 
@@ -357,3 +364,11 @@ def test_robust_tells_each_round_and_whether_it_helped() -> None:
 )
 def test_settings_of_robust_that_make_no_sense_are_refused(arguments: list[str], message: str) -> None:
     assert refused("discover", "periodic", *arguments) == message
+
+
+def test_a_page_and_what_it_shows_are_written_unless_they_are_not_wanted() -> None:
+    for options, more in ((), {"details.json", "report.html"}), (("--no-report",), set()):
+        ran = acdc("discover", "periodic", "--out", "with" if more else "without", *options, *QUICK)
+        assert ran.code == 0, ran.err
+        files = {file.name for file in Path("with" if more else "without").iterdir()}
+        assert files == {*TEXTS, *PICTURES, "joining.safetensors", *more}

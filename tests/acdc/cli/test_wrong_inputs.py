@@ -140,7 +140,6 @@ DISCOVER = (
     Wrong("discover periodic --method coarse --level node --refine", "--refine drops single edges, and a circuit"),
     Wrong("discover periodic --select greedy", "acdc does not look at select .*for eap, "),
     Wrong("discover periodic --method eap --steps 7", "eap does not look at steps"),
-    Wrong("discover periodic --method eap --refine", "eap does not look at refine .*for acdc, eap.acdc"),
     Wrong("discover periodic --budget 10", "--budget is a setting of --robust; give both or neither"),
     Wrong("discover periodic --robust --dry-run", "use --dry-run without it"),
     Wrong("discover periodic --dry-run --resume", "--dry-run tells .* and --resume .*; give one of them"),

@@ -17,6 +17,7 @@ from acdc.explain.labelling import label
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.graphs.roles import UNLABELLED
+from acdc.ground_truth import planted
 from acdc.models import load_model
 from acdc.problem import Problem
 from acdc.problems import problems
@@ -24,7 +25,7 @@ from acdc.settings import Setup
 from acdc.tasks.metrics import LogitDifference
 from acdc.tasks.prompts import ListedPrompts, PromptPairs, TextPair
 from acdc.tasks.tokenisation import tokenise
-from tests.graphs.test_hand_weighted import THE_CIRCUIT, hand_weighted
+from tests.graphs.test_hand_weighted import hand_weighted
 
 PERIODIC = [
     *("input->a0.h0<v>", "input->a0.h2<v>", "input->a1.h0<q>"),
@@ -46,6 +47,14 @@ def labelled(model: Model, task: str, circuit: Circuit, metric: str | None = Non
     return {node.name: role.role for node, role in found.items() if role.role != UNLABELLED}
 
 
+PLANTED = {
+    "planted-and:0": {"a0.h2": "fixed offset (3 back)", "a3.h0": "previous token"},
+    # either of two heads is enough: ablating one costs nothing, both all
+    "planted-or:0": {"a1.h0": "fixed offset (3 back)", "a1.h1": "fixed offset (3 back)"},
+    "planted-control:0": {},
+}
+
+
 def of_heads(model: Model) -> Circuit:
     """A circuit in which every head of a model is."""
     return Circuit.from_names(model.graph, [f"{node}->logits" for node in model.graph.senders if node.kind == "head"])
@@ -56,6 +65,21 @@ def test_true_roles_are_found_and_no_false_ones(name: str) -> None:
     task, true = TRUE[name]
     model = load_model(name)
     assert labelled(model, task, of_heads(model)) == true
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_roles_of_planted_heads_are_found(name: str) -> None:
+    known = planted.named(name)
+    choosing, keeping = problems(known.task, known.model, Setup(metric="kl", prompts=16))
+    found = label(of_heads(known.model), choosing, keeping).roles
+    assert {node.name: role.role for node, role in found.items() if role.role != UNLABELLED} == PLANTED[name]
+
+
+@pytest.mark.parametrize(("name", "true"), [("tracr:reverse", {"a3.h0": "name mover"}), ("tracr:proportion", {})])
+def test_the_roles_of_programs_follow_from_them(name: str, true: dict[str, str]) -> None:
+    # reverse fetches the mirrored token; everything else looks everywhere alike, to count
+    model = load_model(name)
+    assert labelled(model, name.replace(":", "_"), of_heads(model)) == true
 
 
 @pytest.mark.parametrize(("name", "seed"), [("periodic-2l", 0), ("periodic-2l", 1), ("siit-lookup-3l", 2)])
@@ -95,15 +119,3 @@ def test_the_roles_of_the_hand_weighted_model_are_found_and_no_false_ones() -> N
         node.name: role.role for node, role in explain(of_heads(problem.model), problem, problem, TASK).roles.items()
     }
     assert found == {"a0.h0": "previous token", "a0.h1": UNLABELLED, "a1.h0": "induction", "a1.h1": UNLABELLED}
-
-
-def test_a_circuit_without_heads_has_no_roles() -> None:
-    model = load_model("periodic-2l")
-    assert labelled(model, "periodic", Circuit.from_names(model.graph, ["input->logits"])) == {}
-
-
-def test_one_prompt_shows_nothing_for_sure() -> None:
-    problem = by_hand()
-    one = problem.on(problem.pairs.select([0]))
-    circuit = Circuit.from_names(problem.graph, THE_CIRCUIT)
-    assert {role.role for role in explain(circuit, one, one, TASK).roles.values()} == {UNLABELLED}

@@ -1,0 +1,36 @@
+"""What a circuit keeps when one of its edges alone is removed, measured edge by edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
+from acdc.judges.faithfulness import Faithfulness, faithfulness_of_each
+from acdc.problem import Problem
+
+MOST = 30
+"""Of larger circuits only so many of the strongest edges are removed."""
+
+
+@dataclass(frozen=True)
+class SingleRemoval:
+    """An edge and how faithful the circuit is without it, all its other edges being there."""
+
+    edge: Edge
+    without: Faithfulness
+
+
+def single_removals(
+    problem: Problem, circuit: Circuit, seed: int = 0, edges: Sequence[Edge] | None = None
+) -> tuple[SingleRemoval, ...]:
+    """What is kept without each of these edges (None: the `MOST` strongest), removed from the circuit one at a time.
+
+    Raises: UnmeasurableBehaviour, DifferentGraphs.
+    """
+    chosen = circuit.strongest_first()[:MOST] if edges is None else edges
+    if not chosen:
+        return ()
+    judged = faithfulness_of_each(problem, [circuit.without([edge]) for edge in chosen], seed)
+    return tuple(SingleRemoval(*pair) for pair in zip(chosen, judged, strict=True))

@@ -1,0 +1,90 @@
+// What the page was made with, and what follows from it: the edges of every size, and what each is called.
+
+/**
+ * @typedef {{value: number, low: number, high: number}} Interval
+ * @typedef {{full: number, circuit: number, none: number}} Levels
+ * @typedef {{normalised: Interval, metric: Levels, kl: Levels, accuracy: Levels, kl_tail: Record<string, number>,
+ *   size: {edges: number, of_edges: number, nodes: number, heads: number}}} Faithfulness
+ * @typedef {[string, [number, number][]]} Row  a label, and nodes by number with their place across
+ * @typedef {{edges: number, joins: number[], leaves: number[], found: boolean, faithfulness: Faithfulness | null,
+ *   rows: Row[]}} Size
+ * @typedef {"first" | "second" | "both"} Side
+ * @typedef {{n_edges: number, nodes: [string, string, number][],
+ *   edges: [number, number, string | null, number | null, number?][], sizes: Size[], opens: number,
+ *   sides?: Side[], scores?: [number | null, number | null][]}} GraphData
+ * @typedef {{clean: string, corrupt: string, answers: string[], model: string, circuit: string, model_right: boolean,
+ *   circuit_right: boolean, kl: number, metric: Levels}} PromptOutcome
+ * @typedef {{edge: string, without: Faithfulness}} Removal
+ * @typedef {{clean: string[], corrupt: string[] | null}} ExampleTokens
+ * @typedef {{prompts: ExampleTokens[], heads: Record<string, [string, string | null][]>,
+ *   promotes: Record<string, [string, number][][]>}} Examples  patterns as digits, a row of them for each query
+ * @typedef {{role: string, evidence?: Record<string, unknown>, percentile?: number}} Role
+ * @typedef {{schema: string, title: string, about: string, summary: [string, string][],
+ *   warnings: string[], graph: GraphData, score: {meaning: string, kind: string | null}, roles: Record<string, Role>,
+ *   groups: Record<string, string[]>, circuit: any, removals: Removal[], prompts: PromptOutcome[],
+ *   examples: Examples | null, attack: any, evaluation: any, claims: any, view: {fragment: string} | null,
+ *   stability: any, lacking: {what: string, command: string, why: string}[],
+ *   commands: {again: string, report: string}, compared?: any}} Page
+ */
+
+/** @type {Page} */
+export const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent || "{}");
+export const GRAPH = DATA.graph;
+export const SLOTS = ["q", "k", "v"];
+
+/** @type {Map<string, number>} */
+export const NODE_NUMBER = new Map(GRAPH.nodes.map((node, index) => [node[0], index]));
+
+/** @param {number} edge @returns {string} */
+export function edgeName(edge) {
+  const [sender, receiver, slot] = GRAPH.edges[edge];
+  return `${nodeName(sender)}->${nodeName(receiver)}${slot ? `<${slot}>` : ""}`;
+}
+
+/** @param {number} node @returns {string} */
+export function nodeName(node) {
+  return GRAPH.nodes[node][0];
+}
+
+/** @type {Map<string, number>} */
+export const EDGE_NUMBER = new Map(GRAPH.edges.map((_, index) => [edgeName(index), index]));
+
+/** @type {Map<string, Removal>} */
+export const REMOVALS = new Map((DATA.removals || []).map((one) => [one.edge, one]));
+
+/** @type {Map<number, number[]>} */
+const MEMBERS = new Map();
+
+/**
+ * The edges of a size, the strongest first.
+ * @param {number} size @returns {number[]}
+ */
+export function membersOf(size) {
+  const known = MEMBERS.get(size);
+  if (known) return known;
+  /** @type {Set<number>} */
+  const members = new Set();
+  for (let index = 0; index <= size; index += 1) {
+    GRAPH.sizes[index].leaves.forEach((edge) => members.delete(edge));
+    GRAPH.sizes[index].joins.forEach((edge) => members.add(edge));
+  }
+  const ordered = [...members].sort((one, other) => strength(other) - strength(one) || one - other);
+  MEMBERS.set(size, ordered);
+  return ordered;
+}
+
+/** @param {number} edge */
+export function strength(edge) {
+  return Math.abs(GRAPH.edges[edge][3] ?? 0);
+}
+
+/** @param {string} node */
+export function roleOf(node) {
+  return DATA.roles[node]?.role ?? "";
+}
+
+/** Every role that a node of the page has, in alphabetical order. */
+export const ROLES = [...new Set(GRAPH.nodes.map((node) => roleOf(node[0])).filter(Boolean))].sort();
+
+/** Whether repeated discoveries said how often edges are found. */
+export const HAS_FREQUENCIES = GRAPH.edges.some((edge) => edge[4] !== undefined);

@@ -1,0 +1,61 @@
+"""A circuit of more than 9,000 edges opens at once, at a size that a person can read, and steps without a wait."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.page.test_page import drawing, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PAINTED = 2000
+STEP = 100
+"""In milliseconds. A busy machine is let off outliers: a step counts by the best of four."""
+
+
+def test_it_opens_small_and_says_so(page: Page, large: Path) -> None:
+    assert large.stat().st_size < 10e6
+    opened(page, large)
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert painted < PAINTED
+    assert page.locator("#kept").inner_text().startswith("58 edges")
+    assert "The circuit that was found has 9,216 edges" in page.locator("#drawn").inner_text()
+
+
+def test_a_step_of_the_slider_takes_no_time(page: Page, large: Path) -> None:
+    opened(page, large)
+    took = page.evaluate(
+        """() => {
+            const slider = () => document.getElementById("slider");
+            const took = Array.from({ length: Number(slider().max) + 1 }, () => []);
+            for (let round = 0; round < 4; round += 1) {
+                const order = [...took.keys()];
+                for (const at of round % 2 ? order.reverse() : order) {
+                    slider().value = at;
+                    const began = performance.now();
+                    slider().dispatchEvent(new Event("input"));
+                    took[at].push(performance.now() - began);
+                }
+            }
+            return took.map((times) => Math.min(...times));
+        }"""
+    )
+    assert statistics.median(took) < STEP
+    assert max(took) < STEP, took
+
+
+def test_all_edges_are_drawn(page: Page, large: Path) -> None:
+    opened(page, large, "#edges=9216")
+    assert page.locator("#kept").inner_text().startswith("9,216 edges, the circuit that was found")
+    assert drawing(page, "graph.edges().length") == 0  # they are lines on the canvas
+    lit = page.evaluate(
+        """() => {
+            const canvas = document.getElementById("lines");
+            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            return pixels.filter((value, at) => at % 4 === 3 && value > 0).length;
+        }"""
+    )
+    assert lit > 10_000
