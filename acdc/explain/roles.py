@@ -14,7 +14,7 @@ from torch import Tensor
 from acdc.explain.estimates import means
 from acdc.explain.head_behaviours import HeadBehaviours
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.relation_names import ANSWER, RELATIONS
+from acdc.explain.relation_names import AFTER, ANSWER, RELATIONS
 from acdc.explain.role_names import MOVER, NEGATIVE, ROLES
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
@@ -76,6 +76,8 @@ class HeadEvidence:
         here = self.prompts
         if here.reached(head, relation) < 0.5:
             return False  # most of what the head is needed for is where no such key is
+        if relation in AFTER and head.layer == 0:
+            return False  # nothing has told its keys yet what stands before them (Elhage et al. 2021)
         if relation == ANSWER and not (head in self.direct and self.direct[head].mostly and self.direct[head].sign):
             return False
         return here.of(head, relation) >= max(ATTENTION, here.by_chance(head, relation) + ABOVE_CHANCE)
