@@ -47,6 +47,10 @@ class Result:
     def __repr__(self) -> str:
         return f"<Result: {self.circuit!r}, {self.faithfulness!r}, {len(self.curve)} points on the curve>"
 
+    def page(self, height: int = 900) -> Any:
+        """The interactive page of the circuit for a notebook, in a frame so many pixels high."""
+        return self.circuit.page(height)
+
     def _repr_html_(self) -> str:
         lines = "<br>".join(escape(repr(part)) for part in (self.circuit, self.faithfulness))
         return f"<p>{lines}</p>{self.circuit._repr_svg_() or ''}"

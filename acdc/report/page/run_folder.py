@@ -101,13 +101,21 @@ class RunFolder:
 
         Raises: BadCircuitFile; BadRunFile when a file beside the circuit is damaged.
         """
-        circuit = Circuit.load(file)
-        findings = Findings.of(circuit, str(file))
-        directory, hashed = file.parent, circuit_hash(circuit)
+        findings = Findings.of(Circuit.load(file), str(file))
+        return cls._of(findings, file.parent, {name: _read(file.parent / name) for name in _FORMS})
+
+    @classmethod
+    def in_memory(cls, circuit: Circuit) -> RunFolder:
+        """The folder, called RUN, that this circuit would be alone in."""
+        return cls._of(Findings.of(circuit), Path("RUN"), dict.fromkeys(_FORMS))
+
+    @classmethod
+    def _of(cls, findings: Findings, directory: Path, there: Mapping[str, dict[str, Any] | None]) -> RunFolder:
+        """Those of the files that are of this circuit, and what is lacking."""
+        circuit, hashed = findings.circuit, circuit_hash(findings.circuit)
         files: dict[str, Mapping[str, Any]] = {}
         lacking: list[Lacking] = []
-        for name in _FORMS:
-            data = _read(directory / name)
+        for name, data in there.items():
             why = "" if data is None else _of_another(name, data, findings, hashed)
             if data is not None and not why:
                 files[name] = data

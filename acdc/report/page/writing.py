@@ -48,12 +48,17 @@ def measure(problem: Problem, circuit: Circuit, joining: Mapping[Edge, float | N
     return directory / details.NAME
 
 
+def page_of(run: RunFolder) -> str:
+    """The page of a run, as HTML."""
+    return document(page_data(run))
+
+
 def save_page(run: RunFolder, page: Path) -> None:
     """Write the page of a run, whole or not at all.
 
     Raises: OSError.
     """
-    write_atomically(page, document(page_data(run)).encode())
+    write_atomically(page, page_of(run).encode())
 
 
 def save_comparison(a: RunFolder, b: RunFolder, measured: Difference | None, unmeasured: str, page: Path) -> None:
