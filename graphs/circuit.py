@@ -294,10 +294,6 @@ class Circuit:
         """The edges as a table, in topological order: edge, sender, receiver, slot, score, frequency."""
         return tables.edges(self.ordered(), self.scores, self.frequencies)
 
-    def page(self, height: int = 900) -> Any:
-        """The interactive page of this circuit for a notebook, in a frame so many pixels high."""
-        return resolve_name("acdc.report.frame:page")(self, height)  # by name, as below
-
     def _repr_svg_(self) -> str | None:
         # found by name: drawing knows circuits, and not the other way round
         shown: Callable[[Circuit], str | None] = resolve_name("acdc.graphs.drawing.notebook:picture")
