@@ -4,15 +4,17 @@ import { EDGE_NUMBER, GRAPH, HAS_FREQUENCIES, edgeName, nodeName, roleOf } from 
 import { byId, percent } from "./dom.js";
 import { found, groupOf } from "./groups.js";
 import { HEAD_HIGH, HEAD_WIDE, PORT_HIGH, PORT_WIDE, layout, line, port } from "./layout.js";
-import { brighten, paintLines, setLines } from "./lines.js";
+import { brighten, emphasise, nearest, paintLines, setLines } from "./lines.js";
 import { filtered, repairing, strongest, through } from "./shown.js";
 import { change, view } from "./state.js";
 import { colours, stroke } from "./strokes.js";
 
 /** Up to so many edges, lines are led around boxes. */
 const BENT = 160;
-/** More edges than these are plain lines, which are not pointed at. */
-const MANY = 250;
+/** More edges than these are plain lines, chosen by a click near them. */
+export const MANY = 250;
+/** So near, in pixels. */
+const NEAR = 8;
 
 /** @type {any} */
 export let cy = null;
@@ -47,7 +49,10 @@ export function beginDrawing() {
     toggle(of);
   });
   cy.on("tap", (/** @type {any} */ event) => {
-    if (event.target === cy) cy.elements().unselect();
+    if (event.target !== cy) return;
+    cy.elements().unselect();
+    const edge = nearest(event.position, NEAR / cy.zoom());
+    if (edge !== undefined) toggle(edgeName(edge));
   });
 }
 
@@ -207,6 +212,7 @@ export function light() {
     if (isLit) dim(lit, names);
   });
   brighten(isLit ? lit : null);
+  emphasise(EDGE_NUMBER.get(view.shown));
   cy.forceRender();
 }
 

@@ -59,7 +59,7 @@ function assessed() {
   const rows = evaluation.sections.map((/** @type {any} */ one) => [one.question, mark(one.verdict), one.finding]);
   return [
     el("h3", {}, "Everything that is asked of it: ", mark(evaluation.verdict)),
-    table(["question", "verdict", "what it rests on"], rows, "Questions and verdicts"),
+    table(["question", "verdict", "what it rests on"], rows, "Questions and verdicts", "stacked"),
   ];
 }
 
@@ -167,7 +167,7 @@ function claims() {
     [one.at_least === undefined ? "" : `at least ${number(one.at_least)}`, one.at_most === undefined ? "" : `at most ${number(one.at_most)}`].filter(Boolean).join(", "),
     quoted(one.file ?? ""),
   ]);
-  return rows.length ? [table(["", "claim", "measured", "claimed", "file"], rows, "Claims of hypothesis files")] : [];
+  return rows.length ? [table(["", "claim", "measured", "claimed", "file"], rows, "Claims of hypothesis files", "stacked")] : [];
 }
 
 /** @param {string} verdict */
