@@ -22,7 +22,7 @@
  * @typedef {{schema: string, title: string, about: string, summary: [string, string][],
  *   warnings: string[], graph: GraphData, score: {meaning: string, kind: string | null}, roles: Record<string, Role>,
  *   groups: Record<string, string[]>, circuit: any, removals: Removal[], prompts: PromptOutcome[],
- *   examples: Examples | null, attack: any, evaluation: any, claims: any, view: {fragment: string} | null,
+ *   examples: Examples | null, attack: any, evaluation: any, claims: any, explanation: any, view: {fragment: string} | null,
  *   stability: any, lacking: {what: string, command: string, why: string}[],
  *   commands: {again: string, report: string}, compared?: any}} Page
  */

@@ -11,6 +11,7 @@ export function showSections() {
   const sections = [
     ["judgement", "Judgement", judgement()],
     ["prompts", "Prompts", prompts()],
+    ["roles", "Roles", explained()],
     ["attacks", "Attacks", attacks()],
     ["claims", "Claims", claims()],
     ["origin", "Run it again", origin()],
@@ -108,6 +109,20 @@ function prompts() {
     metric === "kl" ? null : dots(DATA.prompts, (one) => one.metric.circuit, `${metric} of the circuit`, tell),
     words,
     el("details", {}, el("summary", {}, "All of them"), el("ol", {}, DATA.prompts.map((one) => el("li", {}, promptWords(one))))),
+  ];
+}
+
+/** What `acdc explain` measured of roles and of heads together. @returns {(Node | null)[]} */
+function explained() {
+  const { checks = [], interactions = [] } = DATA.explanation ?? {};
+  const checked = checks.map((/** @type {any} */ one) => [one.role, one.heads.join(", "), percent(one.cost), percent(one.others), one.agrees ? "✓ yes" : "· no"]);
+  const together = interactions
+    .filter((/** @type {any} */ one) => one.structure !== "additive")
+    .map((/** @type {any} */ one) => [one.heads.join(" + "), one.structure, one.alone.map(percent).join(" and "), percent(one.both)]);
+  return [
+    checked.length ? table(["role", "heads", "ablating them costs", "as many others of their layers", "agrees"], checked, "Roles, checked by ablation", "stacked") : null,
+    together.length ? el("h3", {}, "Heads that work together") : null,
+    together.length ? table(["heads", "how", "alone", "both"], together, "What ablating pairs of heads costs", "stacked") : null,
   ];
 }
 
