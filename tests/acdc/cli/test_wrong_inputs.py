@@ -230,6 +230,7 @@ CIRCUITS = (
     Wrong("export found x.json", "several forms; say which with --as: circuit, mib"),
     Wrong("export found x.svg --as docx", "docx.*svg"),
     Wrong("export found found", "got the ending '', wanted one of .svg"),
+    Wrong("explore nope", "unknown task: got 'nope'"),
     Wrong("report", "Missing argument"),
     Wrong("report nowhere", "no circuit can be read from nowhere"),
     Wrong("report found found found", "a page shows one run or compares two: got 3, wanted 1 or 2; drop some"),
