@@ -67,13 +67,14 @@ export function paintLines(pan, zoom) {
 
 /** @param {CanvasRenderingContext2D} context @param {number} zoom */
 export function paintOn(context, zoom) {
-  const faint = lines.length > 2000 ? 0.35 : 0.6;
+  const plain = lines.length > 2000; // so many dashes can be told from nothing, and take long
+  const faint = plain ? 0.35 : 0.6;
   for (let at = lines.length - 1; at >= 0; at -= 1) {
     const { line, stroke, edge } = lines[at]; // the strongest come last, above the others
     context.globalAlpha = bright === null ? faint : bright.has(edge) ? 0.9 : 0.05;
     context.strokeStyle = stroke.color;
     context.lineWidth = Math.max(stroke.width, 0.6 / zoom);
-    paintLine(context, line, { solid: [], dashed: [7, 5], dotted: [2, 4] }[stroke.style]);
+    paintLine(context, line, plain ? [] : { solid: [], dashed: [7, 5], dotted: [2, 4] }[stroke.style]);
   }
   context.globalAlpha = 1;
   const shown = lines.find(({ edge }) => edge === emphasised);

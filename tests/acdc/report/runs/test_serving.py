@@ -30,6 +30,7 @@ def run(directory: Path, *, task: str = "ioi", created: str | None = None, page:
         "schema": "acdc.circuit/1",
         "task": {"name": task},
         "model": {"name": "gpt2"},
+        "metric": {"name": "logit_difference"},
         "faithfulness": {"normalised": {"value": 0.9, "low": 0.85, "high": 0.95}},
         "graph": {},
         "edges": edges,
@@ -117,6 +118,7 @@ def test_the_list_is_newest_first_and_opens_every_page_that_is_there(server: Run
 def test_what_is_named_in_a_run_is_text(server: RunServer) -> None:
     page = Page(asked(server, "/")[2])
     assert EVIL in page.texts
+    assert page.texts.count("logit difference") == 4  # by which each run is faithful
     assert not {"img", "b"} & page.elements
 
 
