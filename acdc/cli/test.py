@@ -11,6 +11,7 @@ from acdc.cli import run_page, terminal
 from acdc.cli.exits import Exit, report
 from acdc.cli.options import Anyway, AsJson, argument, flag, option
 from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import GraphsError
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def _keep(run: Path, found: dict[str, Any]) -> None:
     if not (run / "circuit.json").is_file():
         return
     from acdc.attacks.file import circuit_hash
-    from acdc.graphs.circuit import Circuit
 
     try:
         of = {"hash": circuit_hash(Circuit.load(run / "circuit.json"))}
