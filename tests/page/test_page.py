@@ -228,7 +228,7 @@ def test_rare_edges_can_be_filtered_out_and_roles_chosen(page: Page, strange: Pa
 def test_roles_stand_in_the_graph_and_in_the_panel_with_their_evidence(page: Page, tmp_path: Path) -> None:
     circuit = Circuit.load(run_folders.strange(tmp_path) / "circuit.json")
     said = run_folders.explanation(circuit)
-    run_folders.repainted(circuit, roles=said["roles"]).save(tmp_path / "circuit.json")
+    run_folders.with_roles(tmp_path, said["roles"])
     (tmp_path / "explain.json").write_text(json.dumps(said))
     opened(page, run_folders.page_of(tmp_path), "#shown=a0.h0")
     assert drawing(page, "graph.$id('a0.h0').data('label')") == "a0.h0\nprevious to…"

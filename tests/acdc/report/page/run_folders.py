@@ -112,14 +112,21 @@ def strange(directory: Path) -> Path:
     edges = [Edge.parse(name) for name in names]
     provenance = record(
         task={"name": MARKUP, "about": f"{ENDS_SCRIPT} {RIGHT_TO_LEFT} {EMOJI}"},
-        roles={"a0.h0": {"role": MARKUP, "evidence": {MARKUP: 0.5}, "percentile": 0.99}},
         groups={MARKUP: ["a0.h0", "a3.h1"]},
         faithfulness=judged(4, GRAPH, 0.8),
     )
     often = dict(zip(edges, (1.0, 0.4, 0.9, 1.0), strict=True))
     circuit = Circuit(GRAPH, frozenset(edges), dict(zip(edges, (3.0, -2.0, 1.0, 5.0), strict=True)), provenance, often)
     prompts = [outcome(text, right=False) for text in (MARKUP, ENDS_SCRIPT, RIGHT_TO_LEFT, EMOJI)]
-    return written(directory, circuit, details(circuit, [[0, 1], [0, 1, 2, 3]], prompts))
+    written(directory, circuit, details(circuit, [[0, 1], [0, 1, 2, 3]], prompts))
+    return with_roles(directory, {"a0.h0": {"role": MARKUP, "evidence": {MARKUP: 0.5}, "percentile": 0.99}})
+
+
+def with_roles(directory: Path, roles: dict[str, Any]) -> Path:
+    """The folder with these roles in its circuit's file."""
+    file = directory / "circuit.json"
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "roles": roles}), "utf-8")
+    return directory
 
 
 def explanation(circuit: Circuit) -> dict[str, Any]:
