@@ -121,7 +121,11 @@ export function recolour() {
 function groupElements() {
   const groups = groupOf();
   const names = new Set([...placed.boxes.values()].map((box) => groups.get(box.name)).filter(Boolean));
-  return [...names].map((name) => ({ group: "nodes", data: { id: `group:${name}`, label: name }, classes: "group", selectable: false }));
+  return [...names].map((name) => {
+    const xs = [...placed.boxes.values()].filter((box) => groups.get(box.name) === name).map((box) => box.at.x);
+    const wide = Math.max(...xs) - Math.min(...xs) + HEAD_WIDE + 20; // a longer name would stand over the next group's
+    return { group: "nodes", data: { id: `group:${name}`, label: name, wide }, classes: "group", selectable: false };
+  });
 }
 
 function nodeElements() {
@@ -245,6 +249,7 @@ function styles() {
     ...["q", "k", "v"].map((slot) => of(`node.port.${slot}`, { "background-color": colour[/** @type {"q"} */ (slot)] })),
     of("node.row", { ...text, "font-size": 11, color: colour.faint, "background-opacity": 0, width: 1, height: 1 }),
     of("node.group", { ...text, shape: "round-rectangle", "text-valign": "top", "font-weight": "bold", padding: 12, "compound-sizing-wrt-labels": "exclude" }),
+    of("node.group", { "text-wrap": "ellipsis", "text-max-width": "data(wide)" }),
     of("node.group", { "background-color": colour.group, "background-opacity": 0.35, "border-color": colour.line, "border-width": 1 }),
     of("edge", { width: "data(width)", "line-color": "data(color)", "line-style": "data(style)", "font-family": font }),
     of("edge.straight, edge.bent", {
