@@ -6,7 +6,7 @@ import json as json_format
 from typing import TYPE_CHECKING, Annotated
 
 from acdc.cli import options as given
-from acdc.cli import terminal
+from acdc.cli import run_page, terminal
 from acdc.cli.destination import Destination
 from acdc.cli.options import circuit_file, option
 from acdc.cli.run_directory import EXPLANATION, free_directory, of_explanation
@@ -70,11 +70,12 @@ def explain(
         written = destination.write(found.noted_in(loaded), title)
         path = destination.directory / EXPLANATION
         _write(path, found, loaded)
+        page = run_page.refresh(destination.directory)
     if json:
         terminal.write_json(_data(found, loaded))
     else:
         terminal.parts(tables(found))
-        terminal.written((*written.files, path))
+        terminal.written((*written.files, path, *page))
     if written.undrawn:
         raise written.undrawn
 
