@@ -136,8 +136,9 @@ function nodeElements() {
   }));
   const boxes = [...placed.boxes.values()].flatMap((box) => {
     const parent = groups.has(box.name) ? { parent: `group:${groups.get(box.name)}` } : {};
-    const role = roleOf(box.name);
-    const label = role && shownEdges.length <= BENT ? `${box.name}\n${role.length > 12 ? `${role.slice(0, 11)}…` : role}` : box.name;
+    const whole = roleOf(box.name);
+    const role = whole.match(/\((.*)\)/)?.[1] ?? whole; // "2 back" of a fixed offset (2 back)
+    const label = role && shownEdges.length <= BENT ? `${box.name}\n${role.length > 15 ? `${role.slice(0, 14)}…` : role}` : box.name;
     return [
       {
         ...{ group: "nodes", data: { id: box.name, of: box.name, label, ...parent }, position: { ...box.at } },
@@ -241,7 +242,7 @@ function styles() {
   return [
     of("core", { "active-bg-opacity": 0, "selection-box-color": colour.focus, "selection-box-opacity": 0.15 }),
     of("node.box", { ...text, ...box, shape: "rectangle", "background-color": colour.box }),
-    of("node.named", { "text-wrap": "wrap", "font-size": 10, "line-height": 1.05 }),
+    of("node.named", { "text-wrap": "wrap", "font-size": 8.5, "line-height": 1.05 }),
     of("node.mlp", { shape: "hexagon", "background-color": colour.mlp }),
     of("node.input, node.logits", { "background-color": colour.end, "border-width": 0, color: colour.endText }),
     of("node.port", { ...text, "font-size": 10, shape: "rectangle", width: PORT_WIDE, height: PORT_HIGH }),
