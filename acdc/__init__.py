@@ -4,8 +4,8 @@
 >>> result = acdc.discover("periodic")
 >>> result.circuit, result.faithfulness
 
-In a notebook both show themselves, `acdc.page("runs/...")` shows a run's page, and `to_pandas` of a circuit or of
-`result.curve` gives a table.
+In a notebook both show themselves, `result.page()`, `acdc.page(circuit)` and `acdc.page("runs/...")` show a page to
+work with, and `to_pandas` of a circuit or of `result.curve` gives a table.
 
 A circuit, found here or elsewhere, is judged on prompts, each judge taking a problem and a circuit:
 
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from acdc.discovery.discover import Result as Result
     from acdc.discovery.discover import discover as discover
     from acdc.discovery.rediscover import rediscover as rediscover
+    from acdc.explain.exploration import explore as explore
     from acdc.graphs.ablation import Ablation as Ablation
     from acdc.graphs.circuit import Circuit as Circuit
     from acdc.graphs.computation import ComputationalGraph as ComputationalGraph
@@ -137,6 +138,7 @@ else:  # unseen by type checkers, which would otherwise let every misspelt name 
         "discover": "acdc.discovery.discover:discover",
         "equivalence": "acdc.judges.equivalence:equivalence",
         "evaluate": "acdc.judges.evaluation:evaluate",
+        "explore": "acdc.explain.exploration:explore",
         "faithfulness": "acdc.judges.faithfulness:faithfulness",
         "get_task": "acdc.tasks.registry:get",
         "independence": "acdc.judges.independence:independence",

@@ -1,4 +1,4 @@
-"""Hashes by which weights and tokenizers are told apart."""
+"""Hashes by which weights, tokenizers and circuits are told apart."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+    from acdc.graphs.circuit import Circuit
     from acdc.graphs.model import Model
 
 NO_TOKENIZER = "none"
@@ -27,3 +28,9 @@ def tokenizer_hash(tokenizer: Any) -> str:
     vocabulary = sorted(tokenizer.get_vocab().items()) if hasattr(tokenizer, "get_vocab") else []
     texts = [[list(tokenizer.encode(text, add_special_tokens=added)) for text in _PROBES] for added in (True, False)]
     return f"sha256:{hashlib.sha256(json.dumps([vocabulary, texts]).encode()).hexdigest()}"
+
+
+def edges_hash(circuit: Circuit) -> str:
+    """The hash of a circuit's edges by name."""
+    names = json.dumps([edge.name for edge in circuit.ordered()])
+    return f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"

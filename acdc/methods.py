@@ -63,10 +63,15 @@ LEVELS: Mapping[str, Scores] = MappingProxyType(
 
 @dataclass(frozen=True)
 class AlgorithmClass:
-    """The class that a method is, as "module:Class" of `acdc.algorithms`, and what it is always made with."""
+    """The class that a method is, as "module:Class" of `acdc.algorithms`, and what it is always made with.
+
+    One that `prunes` is made with a threshold before its settings, and decides by measured removals what stays; others
+    score all edges.
+    """
 
     name: str
     fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    prunes: bool = False
 
     def build(self, *leading: Any, **settings: Any) -> Any:
         """The algorithm with these settings."""
@@ -77,7 +82,8 @@ class AlgorithmClass:
 class MethodEntry:
     """A method: what it is made of, a line of help, its source, what its scores mean, and its other names.
 
-    `takes` are the settings it looks at: those of `acdc.settings.Method`, and `seed`.
+    `takes` are the settings it looks at: those of `acdc.settings.Method`, and `seed`. For those that score, `select`
+    and `refine` are the search's.
     """
 
     algorithm: AlgorithmClass
@@ -90,29 +96,29 @@ class MethodEntry:
     @property
     def prunes(self) -> bool:
         """Whether it decides edge by edge what stays, instead of scoring all of them."""
-        return "refine" in self.takes
+        return self.algorithm.prunes
 
 
 METHODS: Mapping[str, MethodEntry] = MappingProxyType(
     {
         "acdc": MethodEntry(
-            AlgorithmClass("greedy:GreedyPruning"),
+            AlgorithmClass("greedy:GreedyPruning", prunes=True),
             "greedy, every removal measured",
             "Conmy et al. 2023",
             takes=("refine", "max_bytes"),
         ),
         "eap+acdc": MethodEntry(
-            AlgorithmClass("grouped:GroupedPruning"),
+            AlgorithmClass("grouped:GroupedPruning", prunes=True),
             "groups that eap ranks lowest, removals measured",
             takes=("refine", "steps", "max_bytes"),
         ),
         "shortlist": MethodEntry(
-            AlgorithmClass("shortlist:ShortlistPruning"),
+            AlgorithmClass("shortlist:ShortlistPruning", prunes=True),
             "greedy among the edges that eap-ig ranks highest",
             takes=("refine", "steps", "max_bytes"),
         ),
         "coarse": MethodEntry(
-            AlgorithmClass("coarse_to_fine:CoarseToFine"),
+            AlgorithmClass("coarse_to_fine:CoarseToFine", prunes=True),
             "layers, nodes, inputs, then edges; see --level",
             takes=("refine", "level", "steps", "max_bytes"),
         ),
@@ -121,14 +127,14 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "effects estimated by one gradient",
             "Syed et al. 2023",
             _ESTIMATED,
-            takes=("select",),
+            takes=("refine", "select"),
         ),
         "eap-ig": MethodEntry(
             AlgorithmClass("attribution:IntegratedGradients", {"path": "inputs"}),
             "the same, averaged over inputs",
             "Hanna et al. 2024",
             _ESTIMATED,
-            takes=("select", "steps"),
+            takes=("refine", "select", "steps"),
             aliases=("eap-ig-inputs",),
         ),
         "eap-ig-activations": MethodEntry(
@@ -136,28 +142,28 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "the same, layer by layer; slower",
             "Hanna et al. 2024",
             _ESTIMATED,
-            takes=("select", "steps"),
+            takes=("refine", "select", "steps"),
         ),
         "relp": MethodEntry(
             AlgorithmClass("modified_gradients:RelevancePatching"),
             "eap, relevance for gradients",
             "Jafari et al. 2025",
             _RANKED,
-            takes=("select",),
+            takes=("refine", "select"),
         ),
         "gim": MethodEntry(
             AlgorithmClass("modified_gradients:GradientInteraction"),
             "eap, factors share gradients",
             "Edin et al. 2025",
             _RANKED,
-            takes=("select",),
+            takes=("refine", "select"),
         ),
         "atp-star": MethodEntry(
             AlgorithmClass("attribution_star:AttributionStar"),
             "eap past saturated softmaxes",
             "Kramar et al. 2024",
             _SIZED,
-            takes=("select",),
+            takes=("refine", "select"),
             aliases=("atp*",),
         ),
         "average": MethodEntry(
@@ -169,26 +175,26 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
                 "the edge helps the behaviour; measured by no removal",
                 "other",
             ),
-            takes=("select", "steps"),
+            takes=("refine", "select", "steps"),
         ),
         "eap-ig-stable": MethodEntry(
             AlgorithmClass("stable_signs:StableSigns"),
             "eap-ig where signs are stable",
             "Nikankin et al. 2025",
             Scores(f"{_ESTIMATED.meaning}; 0 where its sign hangs on which prompts were drawn", "estimate"),
-            takes=("select", "steps", "seed"),
+            takes=("refine", "select", "steps", "seed"),
         ),
         "exact": MethodEntry(
             AlgorithmClass("exact:ExactPatching"),
             "the exact effect of each edge alone; slowest",
-            takes=("select", "max_bytes"),
+            takes=("refine", "select", "max_bytes"),
             aliases=("path-patching",),
         ),
         "exact-redundant": MethodEntry(
             AlgorithmClass("redundant_patching:RedundantPatching"),
             "exact, also with another edge gone; slow",
             scores=Scores(f"{_WORTH}, alone or where one other edge is gone already, whichever is more", "effect"),
-            takes=("select", "max_bytes"),
+            takes=("refine", "select", "max_bytes"),
         ),
         "hisp": MethodEntry(
             AlgorithmClass("importance:HeadImportance"),
@@ -199,7 +205,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
                 "changes the metric, in its units; never negative, so it does not tell help from harm",
                 "estimate",
             ),
-            takes=("select",),
+            takes=("refine", "select"),
         ),
         "masks": MethodEntry(
             AlgorithmClass("learned_masks:LearnedMasks"),
@@ -210,7 +216,7 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
                 "not what removing it costs",
                 "other",
             ),
-            takes=("select", "seed", "max_bytes"),
+            takes=("refine", "select", "seed", "max_bytes"),
         ),
         "information-flow": MethodEntry(
             AlgorithmClass("information_flow:InformationFlow"),
@@ -219,13 +225,13 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             Scores(
                 "the sender's share in what the receiver reads, from 0 to 1; it knows nothing of the behaviour", "other"
             ),
-            takes=("select",),
+            takes=("refine", "select"),
         ),
         "random": MethodEntry(
             AlgorithmClass("random_scores:Chance"),
             "scores by chance, to compare with",
             scores=Scores("drawn by chance from 0 to 1", "other"),
-            takes=("select", "seed"),
+            takes=("refine", "select", "seed"),
         ),
     }
 )

@@ -48,8 +48,7 @@ class Effect:
         """The effect, given the metric of the whole model and of no edge at all on every prompt, and the precision."""
         change = ((full - none) * metric.sign).numpy()
         noise = 2 * float(change.std(ddof=1)) / len(change) ** 0.5 if len(change) > 1 else 0.0
-        rounding = 8 * max(torch.finfo(dtype).eps, 1e-9) * max(1.0, float(full.abs().mean()))
-        return cls(float(change.mean()), noise, rounding)
+        return cls(float(change.mean()), noise, _rounding(dtype, float(full.abs().mean())))
 
     @property
     def shows(self) -> bool:
@@ -202,6 +201,13 @@ class Problem:
         other.__dict__["means"] = self.means
         return other
 
+    def by(self, metric: AbstractMetric) -> Problem:
+        """The same problem measured by another metric; the runs of the prompts, if they are held, are these."""
+        other = replace(self, metric=metric)
+        shared = ("_edits", "_held", "means", "prompt_batches")
+        other.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
+        return other
+
     def prepare(self) -> Iterator[Batch]:
         """Run the clean and corrupt prompts, batch by batch."""
         means = self.means
@@ -252,10 +258,19 @@ class Problem:
             )
         return float(full.mean()), float(none.mean())
 
+    @property
+    def rounding(self) -> float:
+        """What arithmetic alone may amount to in the mean metric."""
+        return _rounding(self.model.dtype, max(map(abs, self.bounds)))
+
     def normalised(self, value: Float[Tensor, "*circuit"]) -> Float[Tensor, "*circuit"]:
         """Mean metrics as a fraction of the way from no edge (0) to the whole model (1)."""
         full, none = self.bounds
         return (value - none) / (full - none)
+
+
+def _rounding(dtype: torch.dtype, size: float) -> float:
+    return 8 * max(torch.finfo(dtype).eps, 1e-9) * max(1.0, size)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ OPTIONAL = ("refine", "select", "level", "steps")
 class Method:
     """One of `acdc.methods.METHODS` with its settings.
 
-    `refine` sweeps a pruned circuit until it is one-minimal; `select` is how scored edges are chosen, the highest
+    `refine` sweeps the circuit until it is one-minimal; `select` is how scored edges are chosen, the highest
     anywhere ("top") or from the logits back ("greedy"); `level` is how fine a circuit gets, all edges between its nodes
     ("node"), all or none into each input of a head ("slot"), or each edge for itself ("edge"); `steps` is the number of
     points on a path of integrated gradients; `max_bytes` about how much memory a batch of trials may take.

@@ -13,6 +13,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from acdc.graphs import mib_form, networkx_form, tables
+from acdc.graphs import roles as node_roles
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from acdc.graphs.files import finite_numbers, read, read_text, write_atomically
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pandas
 
 SCHEMA = "acdc.circuit/1"
-_OWN_KEYS = frozenset({"schema", "graph", "edges"})
+_OWN_KEYS = frozenset({"schema", "graph", "edges", "roles"})
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Circuit:
     holds it in words as `score` and as `score_kind`, "effect" for what a removal was measured to cost, "estimate" for
     what gradients say it would, "node" and "slot" for what removing more than the edge cost). `provenance` is plain
     JSON data: model, task, prompts, ablation, metric, algorithm, faithfulness. `frequencies` holds, for some or all of
-    its edges, the fraction of repeated discoveries that found them. Circuits are equal when graph and edges are.
+    its edges, the fraction of repeated discoveries that found them, and `roles` what `acdc explain` says of its nodes.
+    Circuits are equal when graph and edges are.
 
     Raises: NotInGraph when an edge, or the edge of a score or frequency, is not the graph's or not the circuit's;
     ValueError when a frequency is no fraction, or the provenance uses a key of the file that is the circuit's own.
@@ -48,6 +50,7 @@ class Circuit:
     scores: Mapping[Edge, float] = field(default_factory=dict, compare=False)
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
     frequencies: Mapping[Edge, float] = field(default_factory=dict, compare=False)
+    roles: Mapping[Node, node_roles.NodeRole] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not self.edges <= self.graph.every_edge:
@@ -198,11 +201,12 @@ class Circuit:
         return self <= other and self.edges != other.edges
 
     def without(self, edges: Iterable[Edge]) -> Circuit:
-        """The circuit less these edges, keeping scores, frequencies and provenance."""
+        """The circuit less these edges, keeping scores, frequencies and provenance, but not roles, if any is gone."""
         kept = self.edges - frozenset(edges)
         scores = {edge: score for edge, score in self.scores.items() if edge in kept}
         frequencies = {edge: frequency for edge, frequency in self.frequencies.items() if edge in kept}
-        return replace(self, edges=kept, scores=scores, frequencies=frequencies)
+        roles = self.roles if kept == self.edges else {}
+        return replace(self, edges=kept, scores=scores, frequencies=frequencies, roles=roles)
 
     def pruned(self) -> Circuit:
         """The circuit without its dead edges: those on no path from `input` to `logits`, which carry nothing."""
@@ -221,7 +225,8 @@ class Circuit:
             "senders": len(self.graph.senders),
             "receivers": len(self.graph.receivers),
         }
-        return {"schema": SCHEMA, **self.provenance, "graph": {**counts, **size}}
+        roles = {"roles": node_roles.to_json(self.roles)} if self.roles else {}
+        return {"schema": SCHEMA, **self.provenance, **roles, "graph": {**counts, **size}}
 
     def _row(self, edge: Edge) -> dict[str, Any]:
         often = {"frequency": self.frequencies[edge]} if edge in self.frequencies else {}
@@ -247,7 +252,8 @@ class Circuit:
             known = finite_numbers({edge: score for edge, score in scores.items() if score is not None}, "score")
             provenance = {key: value for key, value in data.items() if key not in _OWN_KEYS}
             often = {Edge.parse(row["edge"]): row["frequency"] for row in data["edges"] if "frequency" in row}
-            return cls(graph, frozenset(scores), known, provenance, finite_numbers(often, "frequency"))
+            roles = node_roles.from_json(data.get("roles", {}))
+            return cls(graph, frozenset(scores), known, provenance, finite_numbers(often, "frequency"), roles)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BadCircuitFile(f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again") from error
 

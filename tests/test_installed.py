@@ -102,5 +102,7 @@ def test_nothing_but_the_package_is_in_the_wheel(wheel: Path) -> None:
         names = archive.namelist()
     assert {name.partition("/")[0] for name in names} == {"acdc", "acdc_circuits-0.1.0.dist-info"}
     assert not [name for name in names if "__pycache__" in name]
-    for wanted in ("acdc/tasks/models/periodic-2l/model.safetensors", "acdc/graphs/nodes.py", "acdc/py.typed"):
+    page = ("template.html", "style.css", "modules/main.js", "vendor/cytoscape.min.js", "vendor/cytoscape.LICENSE")
+    parts = (f"acdc/report/{name}" for name in ("runs/runs.html", *(f"page/{part}" for part in page)))
+    for wanted in (*parts, "acdc/tasks/models/periodic-2l/model.safetensors", "acdc/graphs/nodes.py", "acdc/py.typed"):
         assert wanted in names

@@ -54,6 +54,7 @@ PUBLIC = {
         "discover_robust",
         "equivalence",
         "evaluate",
+        "explore",
         "faithfulness",
         "get_task",
         "independence",

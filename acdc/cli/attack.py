@@ -11,7 +11,7 @@ import typer
 
 from acdc.attacks.plan import PARTS, AttackPlan, parts
 from acdc.cli import options as given
-from acdc.cli import terminal
+from acdc.cli import run_page, terminal
 from acdc.cli.destination import ATTACK, REPAIR, Destination
 from acdc.cli.evaluate import setup_of
 from acdc.cli.exits import Exit, report
@@ -69,6 +69,7 @@ def attack(
         setup = replace(setup, ablation=ablation)
     on = _On(file, loaded, task, model, setup, anyway)
     found, data, written = _attacked(on, plan, out, resume=resume)
+    written = replace(written, files=(*written.files, *run_page.refresh(written.files[0].parent)))
     if json:
         terminal.write_json(data)
     else:

@@ -13,6 +13,7 @@ from acdc.cli.cut import cut
 from acdc.cli.diff import diff
 from acdc.cli.discover import discover
 from acdc.cli.evaluate import evaluate
+from acdc.cli.explain import explain
 from acdc.cli.explore import explore
 from acdc.cli.export import export, forms_help
 from acdc.cli.init import init
@@ -77,6 +78,12 @@ Examples:
   acdc evaluate runs/periodic-periodic-2l --full
   acdc evaluate circuit.json --at-least 0.85 || echo "the circuit broke"
   acdc evaluate circuit.json --model path/to/other/checkpoint"""
+
+_EXPLAIN = """\b
+Examples:
+  acdc explain runs/periodic-periodic-2l
+  acdc explain circuit.json --variations 0
+  acdc explain circuit.json --json | jq '.roles'"""
 
 _SHOW = """\b
 Examples:
@@ -196,6 +203,7 @@ def command() -> Any:
     app.command(cls=StrictCommand, epilog=_EXPLORE)(explore)
     app.command(cls=StrictCommand, epilog=_DISCOVER)(discover)
     app.command(cls=StrictCommand, epilog=_EVALUATE)(evaluate)
+    app.command(cls=StrictCommand, epilog=_EXPLAIN)(explain)
     app.command(cls=StrictCommand, epilog=_STABILITY)(stability)
     app.command(cls=StrictCommand, epilog=_ATTACK)(attack)
     app.command(cls=StrictCommand, epilog=_PIN)(pin)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from acdc.cli.destination import WrittenFiles
+    from acdc.cli.progress import ProgressDisplay
     from acdc.discovery.discover import Result
     from acdc.judges.findings import Findings
     from acdc.problem import Problem
@@ -162,18 +163,17 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
                 written = destination.write(result.circuit, findings.origin.title, result.joining)
                 if report:
                     watch.stage("measuring other sizes and single edges for report.html")
-                    problem = None if robust else ready.problems[1]
-                    written = _with_page(written, result, problem)
+                    written = _with_page(written, result, ready.problems[1], watch)
             destination.forget()
     return _Found(result, findings, robust, written)
 
 
-def _with_page(written: WrittenFiles, result: Result, problem: Problem | None) -> WrittenFiles:
+def _with_page(written: WrittenFiles, result: Result, problem: Problem, watch: ProgressDisplay) -> WrittenFiles:
     """The files with the page among them, and what was measured for it; where there can be none, it is told why."""
     from acdc.report.page.writing import write_page
 
     try:
-        return replace(written, files=(*written.files, *write_page(written.files[0], result, problem)))
+        return replace(written, files=(*written.files, *write_page(written.files[0], result, problem, watch.pruning)))
     except (AcdcError, GraphsError, OSError) as error:
         terminal.warn(f"the circuit is written, but no page of it: {error}")
         return written

@@ -27,7 +27,7 @@ def tell_cost(task: str, on: str, chosen: Defaults, setup: Setup, *, sampled: bo
     from acdc.report.price import price
 
     cost = _sampled(task, on, chosen, setup, quiet=quiet)
-    shown = price(cost, chosen.method.name, chosen.goal)
+    shown = price(cost, chosen.method, chosen.goal)
     terminal.write_json(cost.to_json()) if json else terminal.results().print(shown)
 
 

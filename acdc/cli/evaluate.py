@@ -9,7 +9,7 @@ import typer
 
 from acdc import tasks
 from acdc.cli import options as given
-from acdc.cli import terminal
+from acdc.cli import run_page, terminal
 from acdc.cli.exits import Exit
 from acdc.cli.options import circuit_file
 from acdc.errors import BadSetting
@@ -22,6 +22,7 @@ from acdc.settings import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from acdc.cli.progress import ProgressDisplay
     from acdc.correctness import Right
@@ -51,7 +52,7 @@ def evaluate(
     """Measure how faithful and how complete a circuit is.
 
     What is not given is as when the circuit was found: the same prompts judge it again, so that the same model gives
-    the same answer.
+    the same answer. What --full measures of a run's directory, with nothing given anew, is left there for its page.
     """
     from acdc.cli.progress import watching
     from acdc.correctness import Right
@@ -79,11 +80,15 @@ def evaluate(
     measured = _Measured(judged, complete, right, setup, sections)
     on = _measured_on(findings.origin, setup, task, _origin(model, problem) if model else None)
     passed = at_least is None or judged.normalised.value >= at_least
+    given_anew = anyway or changes or task or model or dtype
+    kept = _kept(circuit, findings, measured, plan.at_least) if full and circuit.is_dir() and not given_anew else ()
     if json:
         check = {} if at_least is None else {"at_least": at_least, "passed": passed}
         terminal.write_json({"circuit": str(file), **measured.to_json(), **check})
     else:
         _show(findings, measured, on)
+        if kept:
+            terminal.written(kept)
     for warning in (*warnings(judged, on.metric), *incompleteness(complete)):
         terminal.warn(warning)
     if not passed:
@@ -109,6 +114,14 @@ class _Measured:
             "completeness": self.complete.to_json() if self.complete else None,
             **(_assessed(self.sections) if self.sections else {}),
         }
+
+
+def _kept(run: Path, findings: Findings, measured: _Measured, at_least: float) -> tuple[Path, ...]:
+    """The files in the run's directory that now hold what was measured."""
+    from acdc.report.page.data import subject_of
+
+    of = subject_of(findings)
+    return run_page.keep(run, "evaluation.json", {**of, "at_least": at_least}, {"circuit": of, **measured.to_json()})
 
 
 def setup_of(circuit: Circuit, *, named: bool) -> Setup:

@@ -105,7 +105,7 @@ InMinutes = Annotated[
 ]
 Measured = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")]
 Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")]
-Refine = Annotated[bool, flag("--refine", is_="Then go on until no single edge can be dropped")]
+Refine = Annotated[bool, flag("--refine", is_="Then drop single edges until the goal needs each one")]
 Select = Annotated[
     str | None, option("--select", takes="RULE", is_="Scored edges: top, or greedy from the logits back [top]")
 ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from acdc.cli import named_file, terminal
+from acdc.cli import named_file, run_page, terminal
 from acdc.cli.options import Anyway, AsJson, Device, argument, circuit_file, flag, option
-from acdc.errors import AcdcError, BadSetting
+from acdc.errors import AcdcError, BadSetting, UnwritableOutput
+from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import GraphsError
 from acdc.tasks.errors import TaskError
 
 if TYPE_CHECKING:
     from acdc.report.page.run_folder import RunFolder
-
-_PAGE = "report.html"
 
 
 def report(
@@ -31,12 +31,12 @@ def report(
 
     It shows the circuit at every size that was measured, and all that its folder holds: stability, attacks, claims. It
     needs no network and no server: open it from disk. What was never measured of sizes and prompts is measured first.
+    A page of another circuit, or a file that is no page, is not written over.
     """
     if len(runs) > 2:
         raise BadSetting(f"a page shows one run or compares two: got {len(runs)}, wanted 1 or 2; drop some")
     files = [circuit_file(run) for run in runs]
-    page = out or (files[0].parent / _PAGE if len(files) == 1 else Path("comparison.html"))
-    named_file.check(page, (".html", ".htm"))
+    page = _place(files, out)
     if len(files) == 1:
         _of_one(files[0], page, measure=not no_measure, device=device, anyway=anyway)
     else:
@@ -45,6 +45,48 @@ def report(
         terminal.write_json({"page": str(page)})
     else:
         terminal.results().print(f"Written: {page}", soft_wrap=True)
+
+
+def _place(files: list[Path], out: Path | None) -> Path:
+    """Where the page goes: over one of the same circuits, and never over anything else.
+
+    Raises: BadSetting, UnwritableOutput; BadCircuitFile.
+    """
+    from acdc.judges.findings import Findings
+    from acdc.report.page.data import subject_of
+
+    of = tuple(subject_of(Findings.of(Circuit.load(file), str(file))) for file in files)
+    if out is None and len(files) == 1:
+        page = files[0].parent / run_page.PAGE
+        free = _free(page, of) or len(_shown_in(page)) == 1  # of the circuit that was here before
+    elif out is None:
+        names = chain(["comparison.html"], (f"comparison-{number}.html" for number in count(2)))
+        page = next(Path(name) for name in names if _free(Path(name), of))
+        free = True
+    else:
+        page = out
+        free = _free(page, of)
+    named_file.check(page, (".html", ".htm"))
+    if not free:
+        raise UnwritableOutput(
+            f"{page} exists and is not the page of {'this run' if len(files) == 1 else 'these runs'}; name another "
+            "file with --out, or move this one away"
+        )
+    return page
+
+
+def _free(page: Path, of: tuple[Any, ...]) -> bool:
+    """Whether there is nothing, or a page of these very circuits."""
+    return not page.exists() or (page.is_file() and _shown_in(page) == of)
+
+
+def _shown_in(page: Path) -> tuple[Any, ...]:
+    from acdc.report.page.writing import shown_in
+
+    try:
+        return shown_in(page)
+    except OSError:  # what cannot be read is not ours to replace
+        return ()
 
 
 def _of_one(file: Path, page: Path, *, measure: bool, device: str, anyway: bool) -> None:
@@ -76,7 +118,7 @@ def _measure(run: RunFolder, device: str, anyway: bool) -> None:
             watch.stage("loading the model")
             problem = judgement(circuit, setup=setup, anyway=anyway, tell=terminal.note)
             watch.stage("measuring other sizes, every prompt and single edges")
-            measure(problem, circuit, joining, run.directory)
+            measure(problem, circuit, joining, run.directory, watch.pruning)
     except (AcdcError, GraphsError, TaskError) as error:
         terminal.warn(f"the page shows only what is in the run's folder: {error}")
 

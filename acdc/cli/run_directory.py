@@ -14,6 +14,7 @@ from acdc.discovery.checkpoint import ROUNDS
 from acdc.errors import UnwritableOutput
 
 LOCK = ".acdc.lock"
+EXPLANATION = "explain.json"
 
 Obstacle = Callable[[Path], str]
 """What of another run is in a directory, in words; "" where there is nothing."""
@@ -133,6 +134,20 @@ def of_stability(circuit: Mapping[str, Any], request: Mapping[str, Any], name: s
     return obstacle
 
 
+def of_explanation(circuit: Mapping[str, Any], edges: str) -> Obstacle:
+    """What keeps the explanation of a circuit out, whose edges have this hash; its own may be replaced."""
+
+    def obstacle(candidate: Path) -> str:
+        there, before = _read(candidate / "circuit.json"), _read(candidate / EXPLANATION)
+        if there is not None and _plain(there) != _plain(circuit):
+            return "another circuit (circuit.json)"
+        if before is not None and before.get("circuit") != edges:
+            return f"the explanation of another circuit ({EXPLANATION})"
+        return ""
+
+    return obstacle
+
+
 def of_attack(wanted: Mapping[str, Any], request: Mapping[str, Any] | None, name: str) -> Obstacle:
     """What keeps an attack out that is to hold these settings, as far as they are known.
 
@@ -184,7 +199,9 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _is_result_of(there: Mapping[str, Any] | None, request: Mapping[str, Any]) -> bool:
     """Whether a circuit file is what a discovery of this request writes: nothing has been added to it since."""
-    added = there is not None and ({"stability", "robust"} & there.keys() or "cut_from" in there.get("algorithm", {}))
+    added = there is not None and (
+        {"stability", "robust", "roles"} & there.keys() or "cut_from" in there.get("algorithm", {})
+    )
     return there is not None and not added and _holds(there, _json(request))
 
 
@@ -205,9 +222,12 @@ def _json(data: Any) -> Any:
 
 
 def _plain(circuit: Mapping[str, Any]) -> dict[str, Any]:
-    """A circuit's file without what a stability adds."""
+    """A circuit's file without what a stability or an explanation adds."""
     edges = [{"edge": row.get("edge"), "score": row.get("score")} for row in circuit.get("edges", ())]
-    return {**{key: value for key, value in _json(circuit).items() if key != "stability"}, "edges": edges}
+    return {
+        **{key: value for key, value in _json(circuit).items() if key not in ("stability", "roles")},
+        "edges": edges,
+    }
 
 
 def _runs(stability: Any) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from acdc.cli import options as given
-from acdc.cli import terminal
+from acdc.cli import run_page, terminal
 from acdc.cli.destination import Destination
 from acdc.cli.interruption import interruptible
 from acdc.cli.options import circuit_file
@@ -69,11 +69,12 @@ def stability(
         findings = Findings.of(found.noted_in(loaded), str(file))
         written = destination.write(findings.circuit, findings.origin.title)
         checkpoint.unlink(missing_ok=True)
+        page = run_page.refresh(destination.directory)
     if json:
         terminal.write_json(found.to_json())
     else:
         terminal.parts(table(findings, _SHOWN_EDGES))
-        terminal.written(written.files)
+        terminal.written((*written.files, *page))
     if written.undrawn:
         raise written.undrawn
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acdc.cli import terminal
+from acdc.cli import run_page, terminal
 from acdc.cli.exits import Exit, report
 from acdc.cli.options import Anyway, AsJson, argument, flag, option
 from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.errors import GraphsError
 
 if TYPE_CHECKING:
     from acdc.hypotheses.session import ClaimOutcome
@@ -27,7 +29,8 @@ def hypotheses(
 ) -> None:
     """Test circuit hypotheses: every claim in every file, as `pytest` does.
 
-    A file or a claim that cannot be tested is told of, and the others are tested nevertheless.
+    A file or a claim that cannot be tested is told of, and the others are tested nevertheless. In a run's directory
+    what comes of the claims is left in claims.json, for its page.
     """
     from acdc.hypotheses.session import hypothesis_files, run
 
@@ -41,6 +44,8 @@ def hypotheses(
         worst = max(worst, code)
         counts[word] += 1
         rows.append(_row(outcome))
+    if len(path) == 1 and model is None and not anyway:
+        _keep(path[0], {**counts, "claims": rows})
     if json:
         terminal.write_json({**counts, "claims": rows})
     else:
@@ -52,6 +57,20 @@ def hypotheses(
     if counts["failed"]:
         terminal.fail(f"{counts['failed']} of {counts['passed'] + counts['failed']} claims do not hold")
     raise typer.Exit(worst)
+
+
+def _keep(run: Path, found: dict[str, Any]) -> None:
+    """Leave what came of the claims in a run's directory; any other stays as it is."""
+    if not (run / "circuit.json").is_file():
+        return
+    from acdc.attacks.file import circuit_hash
+
+    try:
+        of = {"hash": circuit_hash(Circuit.load(run / "circuit.json"))}
+    except GraphsError as error:
+        terminal.warn(f"{run / 'claims.json'} is not written: {error}")
+        return
+    run_page.keep(run, "claims.json", of, {"circuit": of, **found})
 
 
 def _tell(outcome: ClaimOutcome, *, quiet: bool) -> tuple[str, Exit]:

@@ -83,6 +83,7 @@ def forecast(problem: Problem, method: Method, goal: Goal, *, budget: float = _B
             working = algorithm.bytes_per_step(problem)
         else:
             working = int(working * footprint.tokens / footprint_of(sample).tokens)
+        working = max(working, trials) if method.refine else working
     else:
         threshold = goal.value if isinstance(goal, Threshold) else abs(full - none) * _TYPICAL
         seconds, slowest = _pruned(replace(algorithm, threshold=threshold), sample, budget)

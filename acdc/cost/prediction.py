@@ -6,14 +6,14 @@ removals pruning tries, and what each reaches, is what real runs met (`acdc.cost
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from acdc.cost.device_speed import operations_per_second
 from acdc.cost.file_tokenizer import FileTokenizer
 from acdc.cost.operations import Operations
-from acdc.cost.work import GRADIENTS, PROMPTS_PER_STEP, Work, runs_in, work_of
+from acdc.cost.work import GRADIENTS, PROMPTS_PER_STEP, Work, refining, runs_in, work_of
 from acdc.discovery.defaults import Defaults, measured_for
 from acdc.errors import UnmeasurableBehaviour
 from acdc.footprint import MEMORY_FACTOR, Footprint
@@ -131,8 +131,9 @@ def _timed(chosen: Defaults, work: Work, operations: Operations, speed: float) -
             runs = runs_in(_SEARCHING * allowed - loading - around, chosen.method, operations, speed)
             work = Work(runs, work.passes, work.operations, work.spread)
             return work, (max(allowed * _SEARCHING, least), max(allowed, least))
+        allowed += refining(chosen.method, chosen.goal, operations) * work.spread / speed  # which comes after
         if chosen.method.name == "masks":  # whose training has so much time and no more
-            return work, (min(_SEARCHING * allowed, least), allowed)
+            return work, (min(_SEARCHING * 60 * chosen.goal.minutes, least), allowed)
         return work, (min(allowed, least), max(allowed, least))
     return work, (
         loading / _LOADED + (around + searching) / work.spread,
@@ -197,6 +198,9 @@ def _working(
     """What the method itself holds: trials, a gradient, or a step of `training`."""
     gradient = footprint.gradient(shape.d_head, shape.mlp // shape.graph.d_model, longest)
     trials = footprint.trials(method.max_bytes, vocabulary=vocabulary)
+    if method.refine and not method.entry.prunes:
+        unrefined = replace(method, refine=False)
+        return max(trials, _working(unrefined, footprint, shape, longest, training, vocabulary=vocabulary))
     match method.name:
         case "acdc" | "exact" | "exact-redundant":
             return trials

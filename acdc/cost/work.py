@@ -32,7 +32,8 @@ _SCORED, _PRUNED, _SWEPT = 1.8, 2.0, 4.0
 _REFINEMENTS = 3
 _LEVEL = 16  # a circuit keeps nearly all of a behaviour where no edge of it is worth more than this part of the rest
 _UNDECIDED = 0.5  # the part of removals of all edges that need the vocabulary; what a shortlist leaves are harder ones
-_REFINED = 1.5
+_REFINED, _SWEEPS = 1.5, 3
+"""How many times as long a run takes whose circuit is swept, and the sweeps over a circuit that scores chose."""
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
 _GONE = 16  # edges without which all effects are measured again, at the most
 _RANKING = 16  # prompts that name the edges of learned masks
@@ -63,11 +64,33 @@ def work_of(method: Method, goal: Goal, operations: Operations, metric: str) -> 
     graph = operations.shape.graph
     ranking = _scoring(method, goal, operations)
     if not method.entry.prunes:
-        return Work(0, _pieces(method, goal, operations), ranking + _sizing(goal, operations), _SCORED)
+        searching = ranking + _sizing(goal, operations)
+        spread = _SWEPT if method.refine else _SCORED
+        return Work(0, _pieces(method, goal, operations), searching + refining(method, goal, operations), spread)
     falling = _thresholds(goal, EFFECTS[metric], graph)
     runs = [_run(method, threshold, operations) for threshold in falling]
     met = expected(graph, falling[-1], shortlist=method.name == "shortlist")
     return Work(len(runs), math.ceil(met.run), ranking + sum(runs), _PRUNED if len(runs) == 1 else _SWEPT)
+
+
+def refining(method: Method, goal: Goal, operations: Operations) -> float:
+    """The sweeps over the single edges of a circuit that scores chose; 0 for methods that prune, whose runs have them.
+
+    Learned masks meet a level, or what minutes are for, with far fewer edges than attribution.
+    """
+    if method.entry.prunes or not method.refine:
+        return 0.0
+    graph = operations.shape.graph
+    match goal:
+        case Edges(count):
+            edges: float = min(count, graph.n_edges)
+        case Threshold():
+            edges = 0.02 * graph.n_edges
+        case _:
+            edges = (0.01 if method.name == "masks" else 0.1) * graph.n_edges
+    part = expected(graph, threshold_of(edges, graph)).part
+    layers = operations.forward - operations.unembedding
+    return _SWEEPS * (edges * (part * layers + operations.unembedding) + operations.measuring(edges))
 
 
 def runs_in(seconds: float, method: Method, operations: Operations, speed: float) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from acdc.correctness import Right, hardly_done
@@ -46,6 +47,11 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<Result: {self.circuit!r}, {self.faithfulness!r}, {len(self.curve)} points on the curve>"
+
+    def page(self, height: int = 900) -> Any:
+        """The interactive page of the circuit for a notebook, in a frame so many pixels high."""
+        # found by name: a page knows results, and not the other way round
+        return resolve_name("acdc.report.frame:page")(self, height)
 
     def _repr_html_(self) -> str:
         lines = "<br>".join(escape(repr(part)) for part in (self.circuit, self.faithfulness))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from acdc.discovery.selection import Selection
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
+from acdc.judges.distance import Watch
 from acdc.judges.faithfulness import Faithfulness, faithfulness_of_each
 from acdc.problem import Problem
 
@@ -29,7 +30,11 @@ class MeasuredCircuit:
 
 
 def family(
-    problem: Problem, found: Circuit, joining: Mapping[Edge, float | None], seed: int = 0
+    problem: Problem,
+    found: Circuit,
+    joining: Mapping[Edge, float | None],
+    seed: int = 0,
+    watch: Watch | None = None,
 ) -> tuple[MeasuredCircuit, ...]:
     """The circuit that was found and those of other sizes from the same search, smallest first, all measured.
 
@@ -40,7 +45,7 @@ def family(
     """
     by_size = {len(one): one for one in beginnings(found, joining)} | {len(found): found}
     circuits = [by_size[size] for size in sorted(by_size)]
-    judged = faithfulness_of_each(problem, circuits, seed)
+    judged = faithfulness_of_each(problem, circuits, seed, watch, "measuring circuits of other sizes")
     return tuple(MeasuredCircuit(*pair) for pair in zip(circuits, judged, strict=True))
 
 

@@ -9,7 +9,7 @@ from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import CurvePoint
 from acdc.settings import KeptAccuracy, KeptFaithfulness, Level, MeanKL
-from acdc.tasks.metrics import Accuracy, KLDivergence
+from acdc.tasks.metrics import AbstractMetric, Accuracy, KLDivergence
 
 
 def measured(problem: Problem, circuit: Circuit, threshold: float, tested: int = 0) -> CurvePoint:
@@ -23,7 +23,7 @@ class LevelCheck:
     """What a level asks of every point of a curve."""
 
     def __init__(self, level: Level, problem: Problem) -> None:
-        self._level = level
+        self._level, self._problem = level, problem
         self._right = 0.0
         if isinstance(level, KeptAccuracy):
             whole = problem.measure([Circuit.full(problem.graph)], [Accuracy()])
@@ -43,6 +43,34 @@ class LevelCheck:
                 return point.kl is not None and point.kl <= nats
             case KeptAccuracy(fraction):
                 return point.accuracy is not None and point.accuracy >= fraction * self._right
+            case _:
+                assert_never(self._level)
+
+    def slack(self, point: CurvePoint) -> float:
+        """By how much the mean of `metric` may get worse before the circuit keeps too little."""
+        match self._level:
+            case KeptFaithfulness(fraction):
+                full, none = self._problem.bounds
+                return (point.faithfulness - fraction) * abs(full - none)
+            case MeanKL(nats):
+                assert point.kl is not None
+                return nats - point.kl
+            case KeptAccuracy(fraction):
+                assert point.accuracy is not None
+                return point.accuracy - fraction * self._right
+            case _:
+                assert_never(self._level)
+
+    @property
+    def metric(self) -> AbstractMetric:
+        """What the level is measured by."""
+        match self._level:
+            case KeptFaithfulness():
+                return self._problem.metric
+            case MeanKL():
+                return KLDivergence()
+            case KeptAccuracy():
+                return Accuracy()
             case _:
                 assert_never(self._level)
 

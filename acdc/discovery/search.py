@@ -7,6 +7,7 @@ from dataclasses import asdict
 from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer
 from acdc.discovery.pruning_runs import Pruning, prunes
+from acdc.discovery.refined_search import RefinedSearch
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule
 from acdc.discovery.threshold_sweep import ThresholdSweep
@@ -17,14 +18,15 @@ from acdc.settings import Edges, Goal, Method, Minutes
 def algorithm_of(method: Method, seed: int = 0) -> Pruning | AbstractScorer:
     """The algorithm that a method is, with its settings; `seed` is for those that draw random numbers."""
     entry, given = method.entry, {**asdict(method), "seed": seed}
-    settings = {name: given[name] for name in entry.takes if name != "select"}
+    of_the_search = () if entry.prunes else ("refine", "select")
+    settings = {name: given[name] for name in entry.takes if name not in of_the_search}
     built: Pruning | AbstractScorer = entry.algorithm.build(*(1.0,) * entry.prunes, **settings)  # 1.0: a threshold
     return built
 
 
 def search(
     method: Method, goal: Goal, seed: int = 0, spent: float = 0.0
-) -> ThresholdSweep | ScoredSearch | TimedSearch:
+) -> ThresholdSweep | ScoredSearch | TimedSearch | RefinedSearch:
     """The search that a method makes for a goal; `seed` is for the methods that draw random numbers.
 
     `spent` are the seconds that are gone already, of a goal that has so many.
@@ -33,7 +35,9 @@ def search(
     if isinstance(goal, Edges) and isinstance(algorithm, LearnedMasks):
         algorithm = algorithm.up_to(goal.count)
     if isinstance(goal, Minutes):
-        return TimedSearch(goal, algorithm, Rule(method.select), spent)
+        timed = TimedSearch(goal, algorithm, Rule(method.select), spent)
+        return RefinedSearch(timed, method.max_bytes) if method.refine and not prunes(algorithm) else timed
     if prunes(algorithm):
         return ThresholdSweep(goal, algorithm)
-    return ScoredSearch(goal, algorithm, Rule(method.select))
+    scored = ScoredSearch(goal, algorithm, Rule(method.select))
+    return RefinedSearch(scored, method.max_bytes) if method.refine else scored

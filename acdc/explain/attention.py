@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.batch import Batch
 from acdc.explain.positions import END, OTHER, position_names
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.nodes import Node
@@ -56,8 +57,7 @@ def attention(problem: Problem) -> AttentionBySlot:
     slots = slot_names(problem)
     total: _Sums | None = None
     for batch in problem.batches:
-        rows = zip(batch.prompts.index.tolist(), batch.prompts.scored_positions.tolist(), strict=True)
-        is_slot = _is_slot(problem, list(rows), slots, batch.runs.delta.shape[-2])
+        is_slot = slots_of_batch(problem, batch, slots)
         summed = _Sums.of(batch.runs, is_slot.to(problem.model.device, problem.model.dtype))
         total = summed if total is None else total + summed
         del batch
@@ -73,6 +73,12 @@ def slot_names(problem: Problem) -> tuple[str, ...]:
         for position, name in enumerate(position_names(pair, problem.model.tokenizer)):
             first[name] = min(position, first.get(name, position))
     return (END, *(name for name in sorted(first, key=lambda name: (first[name], name)) if name != END))
+
+
+def slots_of_batch(problem: Problem, batch: Batch, slots: Sequence[str]) -> Float[Tensor, "batch slot pos"]:
+    """Which of the slots stands at each position of the rows of a batch, 1 or 0."""
+    rows = zip(batch.prompts.index.tolist(), batch.prompts.scored_positions.tolist(), strict=True)
+    return _is_slot(problem, list(rows), slots, batch.runs.delta.shape[-2])
 
 
 def _is_slot(

@@ -22,7 +22,7 @@ _MOST = 40
 
 @dataclass(frozen=True)
 class AttentionTable:
-    """The mean attention of every head, with the control: what it were if each head looked at all positions alike."""
+    """The mean attention of every head; what all others pay to the same position on average is the control."""
 
     by_slot: AttentionBySlot
 
@@ -31,13 +31,19 @@ class AttentionTable:
         """The number of the scored position among the slots."""
         return self.by_slot.slots.index(END)
 
-    def sharpest(self, count: int) -> list[tuple[str, str, float]]:
-        """The heads that look most at one position back from the scored one: head, "2 back", and how much."""
+    def sharpest(self, count: int) -> list[tuple[str, str, float, float]]:
+        """The heads that look most at one position back from the scored one: head, "2 back", how much, and how much
+        all other heads do on average (not a number where there is none).
+        """
         offsets = torch.nan_to_num(self.by_slot.by_offset[:, self.end])
         value, back = offsets.max(dim=1)
         order = value.argsort(descending=True)[:count]
         names = ["itself", *(f"{number} back" for number in range(1, offsets.shape[1]))]
-        return [(self.by_slot.heads[head].name, names[int(back[head])], float(value[head])) for head in order.tolist()]
+        others = (offsets.sum(0) - offsets) / (len(offsets) - 1 or torch.nan)
+        return [
+            (self.by_slot.heads[head].name, names[int(back[head])], float(value[head]), float(others[head, back[head]]))
+            for head in order.tolist()
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""

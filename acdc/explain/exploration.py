@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 PROMPTS, FEW = 16, 8
 """How many prompts are explored unless told otherwise: on models of few edges, and on large ones."""
-_PROBED = 128
-"""How many prompts are drawn for probes on small models."""
-_LAYERS = 3
+_PROBED = 384
+"""How many prompts are drawn for probes."""
+_LAYERS = 8
 """At how many layers probes and steering look at most, spread over the model."""
 METRIC = "logit_difference"
 _Found = TypeVar("_Found")
@@ -179,6 +179,7 @@ def pictures(found: Exploration) -> Iterator[tuple[str, bytes]]:
         for form in ("png", "svg"):
             picture = io.BytesIO()
             figure.savefig(picture, format=form, dpi=130)
+            figure.set_layout_engine("none")  # it stands where it stands, and to work that out again takes a second
             yield f"{name}.{form}", picture.getvalue()
 
 

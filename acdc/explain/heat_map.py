@@ -97,9 +97,9 @@ def _map(
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 dark = abs(value) > 0.6 * limit if scale.signed else value < 0.5 * limit
-                axes.text(
-                    column, row, _short(value), ha="center", va="center", fontsize=6, color="white" if dark else "black"
-                )
+                colour = "white" if dark else "black"
+                number = axes.text(column, row, _short(value), ha="center", va="center", fontsize=6, color=colour)
+                number.set_in_layout(False)  # within its cell it moves nothing, and measuring each takes long
     return image
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +34,12 @@ _WORDS = 6
 """How many of the words of a slot are told apart at most: the most frequent ones."""
 _EACH = 6
 """How many prompts must have a word at least."""
+_ENOUGH = 24
+"""And how many prompts of a word are probed on at most."""
 _FOLDS = 3
 
 _Features = dict[tuple[int, str], npt.NDArray[np.float64]]
+_Cell = tuple[int, int]  # of a map: its row and its column
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,9 @@ def probes(
         )
     features = _features(problem, reading, layers, {target.position for target in targets})
     shape = (len(layers), len(targets))
-    accuracy, control, lost, at_random = (np.full(shape, np.nan) for _ in range(4))
+    accuracy, control = np.full(shape, np.nan), np.full(shape, np.nan)
     rng = np.random.default_rng(seed)
+    directions: dict[_Cell, tuple[_Subspace, _Subspace]] = {}
     total = len(layers) * len(targets)
     for column, (target, words) in enumerate(targets.items()):
         chosen = np.array([index for index, word in enumerate(words) if word is not None])
@@ -138,10 +142,10 @@ def probes(
             accuracy[row, column] = _accuracy(x, labels, seed)
             control[row, column] = _accuracy(x, rng.permutation(labels), seed)
             found = _Subspace.of(x, labels)
-            noise = found.like_it(rng)
-            lost[row, column], at_random[row, column] = _lost(problem, layer, target.position, (found, noise))
+            directions[row, column] = found, found.like_it(rng)
             if watch is not None:
                 watch(Progress("probes", column * len(layers) + row + 1, total))
+    lost, at_random = _lost(problem, layers, [target.position for target in targets], directions)
     return Probes(layers, tuple(targets), accuracy, control, lost, at_random)
 
 
@@ -162,7 +166,11 @@ def _targets(problem: Problem, reading: PromptPairs) -> Iterator[tuple[ProbeTarg
             counts = Counter(word for word in words if word is not None)
             common = {word for word, count in counts.most_common(_WORDS) if count >= _EACH}
             if len(common) >= 2:
-                known = [word if word in common else None for word in words]
+                met: Counter[str | None] = Counter()
+                known: list[str | None] = []
+                for word in words:
+                    met[word] += 1
+                    known.append(word if word in common and met[word] <= _ENOUGH else None)
                 yield ProbeTarget(slot, position, len(common), sum(word is not None for word in known)), known
 
 
@@ -232,22 +240,30 @@ class _Subspace:
         return x - (x - mean) @ basis.T @ basis
 
 
-def _lost(problem: Problem, layer: int, position: str, subspaces: Sequence[_Subspace]) -> list[float]:
-    """The fractions of the behaviour that go with directions at a position of the clean run."""
+def _lost(
+    problem: Problem,
+    layers: Sequence[int],
+    positions: Sequence[str],
+    directions: Mapping[_Cell, tuple[_Subspace, _Subspace]],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The fractions of the behaviour that go with a probe's directions, and with random ones, of the clean run."""
     full, none = bounds(problem)
     named = NamedPositions.of(problem)
-    if position not in named.names:
-        return [float("nan")] * len(subspaces)
-    left = torch.empty(len(subspaces), len(problem.pairs), dtype=torch.float64)
+    left = torch.full((2, len(layers), len(positions), len(problem.pairs)), torch.nan, dtype=torch.float64)
     for batch in problem.batches:
         runs = PatchedBatch.of(problem, batch)
-        where = named.where(batch.prompts, batch.runs.delta.shape[-2])[named.names.index(position)][None]
-        clean = runs.restored.source
-        for row, subspace in enumerate(subspaces):
-            before = clean[layer].before
-            source = [*clean[:layer], Stream(subspace.without(before), before, before), *clean[layer + 1 :]]
-            with torch.no_grad():
-                final = replace(runs.restored, base=clean, source=tuple(source)).residual(layer, where)
-                left[row, batch.prompts.prompts.cpu()] = measured(problem, batch, final)[0]
-        del batch
-    return [float(value) for value in (full - left).mean(-1) / (full - none).mean()]
+        where = named.where(batch.prompts, batch.runs.delta.shape[-2])
+        clean, prompts = runs.restored.source, batch.prompts.prompts.cpu()
+        for (row, column), subspaces in directions.items():
+            layer, position = layers[row], positions[column]
+            if position not in named.names:
+                continue
+            before, site = clean[layer].before, where[named.names.index(position)][None]
+            for kind, subspace in enumerate(subspaces):
+                source = [*clean[:layer], Stream(subspace.without(before), before, before), *clean[layer + 1 :]]
+                with torch.no_grad():
+                    final = replace(runs.restored, base=clean, source=tuple(source)).residual(layer, site)
+                    left[kind, row, column, prompts] = measured(problem, batch, final)[0]
+        del batch, runs
+    lost, at_random = ((full - left).mean(-1) / (full - none).mean()).numpy()
+    return lost, at_random

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from acdc.explain.role_names import NAMES
 from acdc.graphs.ablation import ABLATIONS
+from acdc.graphs.roles import UNLABELLED
 from acdc.settings import DTYPES
 from acdc.tasks.files.forms import AbstractForm, MetricName, Name, wrong
 
@@ -20,9 +22,11 @@ def _own_ablation(name: object) -> object:
 if TYPE_CHECKING:
     AblationName: TypeAlias = str
     Dtype: TypeAlias = str
+    RoleName: TypeAlias = str
 else:  # all there are, so that editors complete them
     AblationName = Annotated[Literal[tuple(kind.value for kind in ABLATIONS)], BeforeValidator(_own_ablation)]
     Dtype = Literal[DTYPES]
+    RoleName = Literal[NAMES + (UNLABELLED,)]  # noqa: RUF005  # Python 3.10 unpacks nothing here
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -30,6 +34,12 @@ def _by_task(value: object) -> object:
     if isinstance(value, dict):
         return value
     raise wrong("'claims.specificity' is wrong", "a mapping", "write for each task its bound, as `induction: {...}`")
+
+
+def _by_head(value: object) -> object:
+    if isinstance(value, dict):
+        return value
+    raise wrong("'claims.roles' is wrong", "a mapping", "write for each head its role, as `a1.h0: induction`")
 
 
 def _path_or_names(value: object) -> object:
@@ -146,6 +156,8 @@ class ClaimsForm(AbstractForm):
     """How like a baseline the circuit is."""
     specificity: Annotated[dict[Name, OtherTaskForm], Field(min_length=1), BeforeValidator(_by_task)] | None = None
     """What the circuit keeps of other tasks, each by its name or behaviour file: 0 where it does none of it."""
+    roles: Annotated[dict[Name, RoleName], Field(min_length=1), BeforeValidator(_by_head)] | None = None
+    """The role of heads of the circuit, as `acdc explain` says it, or `unlabelled`."""
     counterexamples: CounterexamplesForm | None = None
     """The KL divergence from the model to the circuit on the worst of these prompts, in nats: 0 at best."""
 

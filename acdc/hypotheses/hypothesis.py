@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from acdc.errors import BadHypothesisFile
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import GraphsError
+from acdc.graphs.nodes import Node
 from acdc.graphs.patterns import check_form, expand
 from acdc.judges.same_subject import Given
 
@@ -30,6 +31,7 @@ ClaimKind = Literal[
     "size",
     "edges",
     "specificity",
+    "roles",
     "counterexamples",
 ]
 
@@ -58,23 +60,33 @@ class ClaimSubject:
 
 
 @dataclass(frozen=True)
+class ClaimedRole:
+    """The role that a head is claimed to have, or `unlabelled`."""
+
+    head: Node
+    role: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """One thing that is claimed, with its bound and where it stands (`file:line`).
 
     `other` is the task that the circuit does not do, for specificity; `against` the circuit that it is like, for edges,
-    None where that is recorded; `prompts` are the counterexamples.
+    None where that is recorded, or the role that a head of it has, for roles; `prompts` are the counterexamples.
     """
 
     kind: ClaimKind
     bound: Bound
     place: str
     other: ClaimSubject | None = None
-    against: Circuit | None = None
+    against: Circuit | ClaimedRole | None = None
     prompts: ListedPrompts | None = None
 
     @property
     def name(self) -> str:
         """What the claim goes by, such as `faithfulness` or `specificity[induction]`."""
+        if isinstance(self.against, ClaimedRole):
+            return f"{self.kind}[{self.against.head.name}]"
         return self.kind if self.other is None else f"{self.kind}[{self.other.key}]"
 
     @property

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import assert_never
 
-from acdc.errors import AcdcError
+from acdc.errors import AcdcError, BadHypothesisFile
 from acdc.graphs.circuit import Circuit
-from acdc.hypotheses.hypothesis import Claim, Hypothesis, Listed
+from acdc.hypotheses.hypothesis import Claim, ClaimedRole, Hypothesis, Listed
 from acdc.hypotheses.influential_edges import InfluentialEdge, expendable, movers, named
 from acdc.judges.completeness import completeness
 from acdc.judges.faithfulness import CONFIDENCE, RESAMPLES, Interval, faithfulness
@@ -81,11 +81,27 @@ def measure(hypothesis: Hypothesis, claim: Claim, model_cache: ModelCache) -> Me
         case "specificity":
             assert claim.other is not None
             return _faithfulness(model_cache.problem(claim.other), circuit)
+        case "roles":
+            return _role(hypothesis, claim, model_cache, circuit)
         case "counterexamples":
             assert claim.prompts is not None
             return _counterexamples(problem, circuit, claim.prompts)
         case _:
             assert_never(claim.kind)
+
+
+def _role(hypothesis: Hypothesis, claim: Claim, model_cache: ModelCache, circuit: Circuit) -> MeasuredClaim:
+    """1 where the head has the role that is claimed, 0 where it has another or none; what it has is named."""
+    claimed = claim.against
+    assert isinstance(claimed, ClaimedRole)
+    if claimed.head not in circuit.heads():
+        raise BadHypothesisFile(
+            f"{claim.place}: {claimed.head.name} is no head of the circuit; "
+            f"wanted one of {', '.join(head.name for head in circuit.heads()) or 'none: it has no heads'}"
+        )
+    found = model_cache.roles(hypothesis.subject, circuit)[claimed.head]
+    evidence = ", ".join(f"{name} {value:.2f}" for name, value in found.evidence.items())
+    return MeasuredClaim(float(found.role == claimed.role), counted=f"{found.role}: {evidence}")
 
 
 def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> MeasuredClaim:
@@ -172,7 +188,7 @@ def _likeness(hypothesis: Hypothesis, claim: Claim, circuit: Circuit) -> Measure
     own = {edge.name: edge for edge in circuit.ordered()}
     recorded = hypothesis.baselines.get(claim.name)
     other: Sequence[str] = tuple(own)  # with nothing to compare with, the verdict is that there is nothing
-    if claim.against is not None:
+    if isinstance(claim.against, Circuit):
         other = [edge.name for edge in claim.against.ordered()]
     elif recorded is not None and recorded.edges is not None:
         other = recorded.edges

@@ -8,9 +8,12 @@ from acdc.graphs.circuit import Circuit
 from acdc.models import load_named, name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from acdc.graphs.model import Model
+    from acdc.graphs.nodes import Edge, Node
+    from acdc.graphs.roles import NodeRole
     from acdc.hypotheses.hypothesis import ClaimSubject, Hypothesis
     from acdc.judges.same_subject import Differences, Tell
     from acdc.problem import Problem
@@ -25,7 +28,8 @@ class ModelCache:
         """One where nothing is loaded yet but that model, if it is given, which stands for its name."""
         self._given = {} if model is None else {name_of(model): model}
         self._models: dict[tuple[str, Compute], Model] = {}
-        self._problems: dict[tuple[str, str, Setup], Problem] = {}
+        self._problems: dict[tuple[str, str, Setup], tuple[Problem, Problem]] = {}
+        self._roles: dict[tuple[str, str, Setup, frozenset[Edge]], Mapping[Node, NodeRole]] = {}
         self._compared: dict[tuple[Path, str, Setup], Differences] = {}
 
     def check(self, hypothesis: Hypothesis, *, anyway: bool = False, tell: Tell | None = None) -> None:
@@ -52,12 +56,27 @@ class ModelCache:
 
         Raises: what loading the model and expressing the prompts in its tokens raises.
         """
+        return self._both(subject)[1]
+
+    def roles(self, subject: ClaimSubject, circuit: Circuit) -> Mapping[Node, NodeRole]:
+        """The roles of a circuit's heads on that subject, as `acdc explain` finds them.
+
+        Raises: UnmeasurableBehaviour; as `problem`.
+        """
+        from acdc.explain.labelling import label
+
+        key = (subject.key, subject.model, subject.setup, circuit.edges)
+        if key not in self._roles:
+            self._roles[key] = label(circuit, *self._both(subject), seed=subject.setup.seed).roles
+        return self._roles[key]
+
+    def _both(self, subject: ClaimSubject) -> tuple[Problem, Problem]:
+        """The discovery and the judgement problem."""
         from acdc.problems import problems
 
         key = (subject.key, subject.model, subject.setup)
         if key not in self._problems:
-            _, judgement = problems(subject.task, self._model(subject.model, subject.setup), subject.setup)
-            self._problems[key] = judgement
+            self._problems[key] = problems(subject.task, self._model(subject.model, subject.setup), subject.setup)
         return self._problems[key]
 
     def _model(self, name: str, setup: Setup) -> Model:

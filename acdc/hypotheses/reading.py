@@ -15,11 +15,21 @@ from acdc.errors import AcdcError, BadBaseline, BadHypothesisFile
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.configuration import graph_of_checkpoint
-from acdc.graphs.errors import BadCircuitFile, GraphsError
+from acdc.graphs.errors import BadCircuitFile, BadName, GraphsError
+from acdc.graphs.nodes import Node
 from acdc.hypotheses import baselines
 from acdc.hypotheses.baselines import Baseline
 from acdc.hypotheses.form import BoundForm, CounterexampleForm, CounterexamplesForm, HypothesisForm
-from acdc.hypotheses.hypothesis import Bound, Claim, ClaimKind, ClaimSubject, Hypothesis, Listed, require_graph
+from acdc.hypotheses.hypothesis import (
+    Bound,
+    Claim,
+    ClaimedRole,
+    ClaimKind,
+    ClaimSubject,
+    Hypothesis,
+    Listed,
+    require_graph,
+)
 from acdc.judges.same_subject import Given
 from acdc.models import expanded, is_gguf, name_of, resolve
 from acdc.provenance import Provenance
@@ -87,6 +97,10 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
             case BoundForm() as bound:
                 against = named.against if kind == "edges" else None
                 claims.append(Claim(kind, _bound(bound), place, against=against))
+            case dict() as heads if kind == "roles":
+                for name, role in heads.items():
+                    claimed = ClaimedRole(Node.parse(name), role)
+                    claims.append(Claim(kind, Bound(low=1.0), named.place("claims", kind, name), against=claimed))
             case dict() as bounds:
                 for name, bound in bounds.items():
                     other = ClaimSubject(named.others[name], name, named.model, replace(setup, metric=bound.metric))
@@ -111,6 +125,7 @@ class _Named:
         }
         self.circuit = self._circuit()
         self.against = self._load(self._text("claims", "edges", "against"), "claims", "edges", "against")
+        self._check_heads()
         self.recorded: dict[str, Baseline] = {}
         try:
             self.recorded = baselines.load(baselines.path_of(path))
@@ -218,6 +233,16 @@ class _Named:
                     require_graph(circuit, graph, self.model, self.place(*keys))
             except BadHypothesisFile as error:
                 self.wrong += [(_line(text.split(": ")[0]), text) for text in error.problems]
+
+    def _check_heads(self) -> None:
+        """Note what is no head's name in the claims of roles."""
+        claimed = self._value("claims", "roles")
+        for name in claimed.fields if isinstance(claimed, Record) else ():
+            try:
+                if Node.parse(name).kind != "head":
+                    raise BadName(f"{name!r} is no head; roles are those of heads, written 'a5.h3'")
+            except BadName as error:
+                self._note(error, "claims", "roles", name)
 
     def _note(self, error: Exception, *keys: str) -> None:
         place = self.place(*keys)

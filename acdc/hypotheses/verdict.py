@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from acdc.hypotheses.baselines import Baseline
-from acdc.hypotheses.hypothesis import Claim, Hypothesis
+from acdc.hypotheses.hypothesis import Claim, ClaimedRole, Hypothesis
 from acdc.hypotheses.measuring import measure
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ MEANINGS = {
     "size": "how many edges the circuit has",
     "edges": "the Jaccard index of the circuit's edges and the baseline's",
     "specificity": "the part of the other task that the circuit keeps",
+    "roles": "whether the head has the role, as `acdc explain` finds it",
     "counterexamples": "the KL divergence from the model to the circuit on the worst of the prompts, in nats",
 }
 
@@ -80,10 +81,13 @@ class Verdict:
     def message(self) -> str:
         """Why the claim does not hold: claim, value, interval, bound and the edges that most make it so."""
         claim = self.claim
+        got, wanted = f"{self.value}, {MEANINGS[claim.kind]}", f"{self.bound}{self._from_baseline()}"
+        if isinstance(claim.against, ClaimedRole):
+            got, wanted = self.measured.counted, claim.against.role
         lines = [
             f"{claim.place}: the claim {claim.name} does not hold",
-            f"  measured  {self.value}, {MEANINGS[claim.kind]}",
-            f"  claimed   {self.bound}{self._from_baseline()}",
+            f"  measured  {got}",
+            f"  claimed   {wanted}",
         ]
         if not self.bounded:
             lines.append("  remedy    record it with `acdc test --update` or `pytest --acdc-update`")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from acdc.graphs.circuit import Circuit
+from acdc.progress import Progress
 
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
+    from jaxtyping import Float
+    from torch import Tensor
 
+    from acdc.judges.distance import Watch
     from acdc.problem import Problem
+    from acdc.tasks.metrics import AbstractMetric
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
+_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,12 @@ def faithfulness(problem: Problem, circuit: Circuit, seed: int = 0) -> Faithfuln
     return faithfulness_of_each(problem, [circuit], seed)[0]
 
 
-def faithfulness_of_each(problem: Problem, circuits: Sequence[Circuit], seed: int = 0) -> tuple[Faithfulness, ...]:
+def faithfulness_of_each(
+    problem: Problem, circuits: Sequence[Circuit], seed: int = 0, watch: Watch | None = None, stage: str = "measuring"
+) -> tuple[Faithfulness, ...]:
     """What `faithfulness` is of every one of some circuits; the whole model and no edge at all are measured once.
+
+    With a `watch` they are measured a few at a time, and it hears of each few by the name of the `stage`.
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
@@ -106,7 +116,7 @@ def faithfulness_of_each(problem: Problem, circuits: Sequence[Circuit], seed: in
     problem.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     every = [Circuit.full(problem.graph), *circuits, Circuit.empty(problem.graph)]
     metrics = [problem.metric, KLDivergence(), Accuracy()]
-    values = problem.measure(every, metrics).numpy()
+    values = numpy.concatenate([part.numpy() for part in _measured(problem, every, metrics, watch, stage)], axis=1)
     means = values.mean(axis=2)
 
     def one(index: int, circuit: Circuit) -> Faithfulness:
@@ -122,6 +132,17 @@ def faithfulness_of_each(problem: Problem, circuits: Sequence[Circuit], seed: in
         )
 
     return tuple(one(index, circuit) for index, circuit in enumerate(circuits, start=1))
+
+
+def _measured(
+    problem: Problem, circuits: Sequence[Circuit], metrics: Sequence[AbstractMetric], watch: Watch | None, stage: str
+) -> Iterator[Float[Tensor, "metric circuit prompt"]]:
+    """Every metric of all circuits, or where somebody waits of a few of them at a time."""
+    few = len(circuits) if watch is None else _FEW
+    for start in range(0, len(circuits), few):
+        yield problem.measure(circuits[start : start + few], metrics)
+        if watch is not None:
+            watch(Progress(stage, min(start + few, len(circuits)), len(circuits)))
 
 
 def ratio_of_means(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
+from acdc.judges.distance import Watch
 from acdc.judges.faithfulness import Faithfulness, faithfulness_of_each
 from acdc.problem import Problem
 
@@ -23,7 +24,11 @@ class SingleRemoval:
 
 
 def single_removals(
-    problem: Problem, circuit: Circuit, seed: int = 0, edges: Sequence[Edge] | None = None
+    problem: Problem,
+    circuit: Circuit,
+    seed: int = 0,
+    edges: Sequence[Edge] | None = None,
+    watch: Watch | None = None,
 ) -> tuple[SingleRemoval, ...]:
     """What is kept without each of these edges (None: the `MOST` strongest), removed from the circuit one at a time.
 
@@ -32,5 +37,6 @@ def single_removals(
     chosen = circuit.strongest_first()[:MOST] if edges is None else edges
     if not chosen:
         return ()
-    judged = faithfulness_of_each(problem, [circuit.without([edge]) for edge in chosen], seed)
+    without = [circuit.without([edge]) for edge in chosen]
+    judged = faithfulness_of_each(problem, without, seed, watch, "removing single edges")
     return tuple(SingleRemoval(*pair) for pair in zip(chosen, judged, strict=True))

@@ -21,6 +21,7 @@ from acdc.report.columns import plain_table
 
 _SHOWN = 8
 _BRIEF = 3
+_TOP = 2
 _NOTHING = 0.005
 """What is below this in both directions is left out of a table of patching."""
 
@@ -60,9 +61,10 @@ def _table(*columns: str) -> Table:
 
 
 def _lens(lens: LogitLens) -> Table:
-    table = _table("after", "difference", "95%", "control", "right", "top tokens")
+    table = _table("after", "difference", "95%", "control", "right")
+    table.add_column("top tokens", overflow="fold")
     for index, stage in enumerate(lens.stages):
-        top = ", ".join(f"{token!r} {share:.0%}" for token, share in lens.top[index])
+        top = ", ".join(f"{token!r} {share:.0%}" for token, share in lens.top[index][:_TOP])
         numbers = (*_estimate(lens.difference, index), _two(lens.others.value[index]), _two(lens.right.value[index]))
         table.add_row(stage, *numbers, top)
     return table
@@ -86,9 +88,9 @@ def _patching(one: PatchingMap, rows: int) -> Table:
 
 
 def _attention(attention: AttentionTable, rows: int) -> Table:
-    table = _table("head", "looks", "attention")
-    for head, back, value in attention.sharpest(rows):
-        table.add_row(head, back, _two(value))
+    table = _table("head", "looks", "attention", "other heads")
+    for head, back, value, others in attention.sharpest(rows):
+        table.add_row(head, back, _two(value), _two(others))
     return table
 
 

@@ -1,13 +1,20 @@
-"""The page of a run in a notebook: in a frame that can neither ask for anything nor reach the notebook."""
+"""The page of a run or a circuit in a notebook: in a frame that can neither ask for anything nor reach the notebook."""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acdc.errors import BadSetting
-from acdc.report.runs.listing import PAGE
+from acdc.graphs.circuit import Circuit
+from acdc.report.page.run_folder import RunFolder
+from acdc.report.page.writing import page_of
+from acdc.report.runs.listing import CIRCUIT, PAGE
+
+if TYPE_CHECKING:
+    from acdc.discovery.discover import Result
 
 
 @dataclass(frozen=True)
@@ -25,12 +32,20 @@ class PageFrame:
         return f'<iframe sandbox="allow-scripts allow-downloads" {looks} src="{address}"></iframe>'
 
 
-def page(run: str | Path, height: int = 900) -> PageFrame:
-    """The page of a run, for a notebook: of its directory, or a page's own file.
+def page(of: str | Path | Circuit | Result, height: int = 900) -> PageFrame:
+    """The page of a run, for a notebook: of its directory or a page's own file, or of a result or circuit in memory.
 
-    Raises: BadSetting where no page has been made.
+    Where a run's directory has no page, it is made of what is there. The page of a circuit in memory has what its
+    record says; other sizes, prompts and attacks are a run's.
+
+    Raises: BadSetting where there is no page; BadCircuitFile, BadRunFile where a run's files are damaged.
     """
-    file = Path(run) / PAGE if Path(run).is_dir() else Path(run)
+    if not isinstance(of, (str, Path)):
+        circuit = of if isinstance(of, Circuit) else of.circuit
+        return PageFrame(page_of(RunFolder.in_memory(circuit)), height)
+    file = Path(of) / PAGE if Path(of).is_dir() else Path(of)
+    if not file.exists() and file.with_name(CIRCUIT).is_file():
+        return PageFrame(page_of(RunFolder.read(file.with_name(CIRCUIT))), height)
     try:
         return PageFrame(file.read_text("utf-8"), height)
     except (OSError, UnicodeDecodeError) as error:

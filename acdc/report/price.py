@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from typing_extensions import assert_never
 
-from acdc.methods import PRUNING
 from acdc.report.columns import fact_table
-from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Minutes, Threshold
+from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
 if TYPE_CHECKING:
     from acdc.cost.forecast import Forecast
@@ -41,9 +40,10 @@ def predicted(cost: CostPrediction, name: str) -> Table:
     )
 
 
-def price(cost: Forecast, method: str, goal: Goal) -> Table:
+def price(cost: Forecast, method: Method, goal: Goal) -> Table:
     """What a discovery would cost by a method for a goal, from a sample of it."""
-    pruning = method in PRUNING
+    pruning = method.entry.prunes
+    after = "refined, which is not in it, judged and drawn" if method.refine and not pruning else "judged and drawn"
     passes = f"at most {cost.passes:,} removals tried in a run" if pruning else f"{cost.passes:,} pieces of work"
     slow = f", {cost.slowest:,.0f} s where more of the model is reached" if cost.slowest > 1.5 * cost.seconds else ""
     a_run = " a run" if pruning and not isinstance(goal, Minutes) else ""
@@ -52,7 +52,7 @@ def price(cost: Forecast, method: str, goal: Goal) -> Table:
             "graph": f"{cost.edges:,} edges into {cost.receivers:,} receivers",
             "passes": passes,
             "memory": f"about {cost.bytes / 1e6:,.0f} MB above the loaded model",
-            "time": f"about {cost.seconds:,.1f} s{a_run}{slow}; then it is judged and drawn",
+            "time": f"about {cost.seconds:,.1f} s{a_run}{slow}; then it is {after}",
             "runs": _number_of_runs(goal) if pruning else "one",
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 
 import graphviz
@@ -15,6 +16,7 @@ from acdc.graphs.drawing.strokes import Side, of_side, repeated, scored, stronge
 from acdc.graphs.errors import RenderError
 from acdc.graphs.files import write_atomically
 from acdc.graphs.nodes import SLOTS, Edge, Node, Slot
+from acdc.graphs.roles import UNLABELLED
 
 _FORMS: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 
@@ -156,7 +158,11 @@ def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
             pin = _pin(left * wide - 96, level * high)
             picture.node(row.label, row.label, shape="plaintext", fontcolor=FAINT, fontsize="10", **pin)
         for node in row.nodes:
-            picture.node(node.name, **_shape(node, fed.get(node, set())), **_pin(across[node] * wide, level * high))
+            role = circuit.roles.get(node)
+            label = role.role if role is not None and role.role != UNLABELLED else ""
+            picture.node(
+                node.name, **_shape(node, fed.get(node, set()), label), **_pin(across[node] * wide, level * high)
+            )
 
 
 def _pin(x: float, y: float) -> dict[str, str]:
@@ -164,7 +170,7 @@ def _pin(x: float, y: float) -> dict[str, str]:
     return {"pos": f"{x / 72 + 0.0:.3f},{y / 72 + 0.0:.3f}!"}
 
 
-def _shape(node: Node, fed: set[Slot]) -> dict[str, str]:
+def _shape(node: Node, fed: set[Slot], role: str) -> dict[str, str]:
     match node.kind:
         case "input" | "logits":
             look = {"shape": "box", "style": "filled", "fillcolor": INK, "color": INK, "fontcolor": "white"}
@@ -173,11 +179,12 @@ def _shape(node: Node, fed: set[Slot]) -> dict[str, str]:
             look = {"shape": "hexagon", "style": "filled", "fillcolor": "#DFE5EA", "fixedsize": "true"}
             return {"label": node.name, **look, "width": "0.8", "height": "0.4"}
         case "head":
-            return {"label": _html(_head(node, fed)), "shape": "plain"}
+            return {"label": _html(_head(node, fed, role)), "shape": "plain"}
 
 
-def _head(node: Node, fed: set[Slot]) -> str:
-    """A head's box: its name over one cell per input that the circuit feeds."""
+def _head(node: Node, fed: set[Slot], role: str) -> str:
+    """A head's box: its name, with its role where it has one, over one cell per input that the circuit feeds."""
+    below = f'<br/><font point-size="8">{escape(role)}</font>' if role else ""
     cells = "".join(
         f'<td port="{slot}" bgcolor="{TINTS[slot]}" width="20"><font point-size="9">{slot}</font></td>'
         for slot in SLOTS
@@ -186,7 +193,7 @@ def _head(node: Node, fed: set[Slot]) -> str:
     inputs = f"<tr>{cells}</tr>" if cells else ""
     return (
         '<table border="0" cellborder="1" cellspacing="0" cellpadding="3" bgcolor="white">'
-        f'<tr><td colspan="{max(len(fed), 1)}" width="60">{node.name}</td></tr>{inputs}</table>'
+        f'<tr><td colspan="{max(len(fed), 1)}" width="60">{node.name}{below}</td></tr>{inputs}</table>'
     )
 
 

@@ -29,7 +29,7 @@ def test_a_method_takes_what_its_algorithm_has_fields_for(name: str) -> None:
     entry = METHODS[name]
     algorithm = resolve_name(f"acdc.algorithms.{entry.algorithm.name}")
     has = {field.name for field in fields(algorithm)}
-    assert {*entry.takes, *entry.algorithm.fixed} - {"select"} <= has
+    assert {*entry.takes, *entry.algorithm.fixed} - ({"select"} if entry.prunes else {"select", "refine"}) <= has
     assert set(entry.takes) <= {field.name for field in fields(Method)} | {"seed"}
     assert entry.prunes == ("threshold" in has) == ("select" not in entry.takes)
     assert "return" in get_type_hints(algorithm.walk)

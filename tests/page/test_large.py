@@ -59,3 +59,21 @@ def test_all_edges_are_drawn(page: Page, large: Path) -> None:
         }"""
     )
     assert lit > 10_000
+
+
+def test_an_edge_among_many_is_chosen_by_a_click_near_its_line(page: Page, large: Path) -> None:
+    opened(page, large, "#edges=350")
+    assert "click near one" in page.locator("#drawn").inner_text()
+    edge = "m0->m29"
+    ends = drawing(page, "['m0', 'm29'].map((name) => graph.$id(name).renderedPosition())")
+    stage = page.locator("#graph").bounding_box()
+    assert stage
+    for part in (0.08, 0.16, 0.24, 0.37, 0.43, 0.52, 0.61, 0.7):  # boxes and other lines may be in the way of some
+        x, y = (stage[axis] + (1 - part) * ends[0][axis] + part * ends[1][axis] for axis in ("x", "y"))
+        page.mouse.click(x, y)
+        if page.locator("#panel-title").inner_text() == edge:
+            break
+        page.keyboard.press("Escape")
+    assert page.locator("#panel-title").inner_text() == edge
+    page.locator("#panel").get_by_role("button", name="all edges").click()
+    assert page.locator("#panel-title").inner_text().startswith("Strongest of")

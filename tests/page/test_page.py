@@ -10,6 +10,8 @@ import pytest
 
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.drawing.placement import columns
+from acdc.judges.findings import Findings
+from acdc.report.frame import page as frame
 from acdc.report.page.run_folder import VIEW, RunFolder
 from acdc.report.page.writing import save_comparison
 from tests.acdc.report.page import run_folders
@@ -221,6 +223,55 @@ def test_rare_edges_can_be_filtered_out_and_roles_chosen(page: Page, strange: Pa
     assert "a0.h0->a3.h1<q>" not in drawing(page, "graph.edges().map((edge) => edge.data('of'))")
     page.get_by_label(run_folders.MARKUP, exact=True).check()
     assert drawing(page, "graph.edges().map((edge) => edge.data('of'))") == ["input->a0.h0<v>"]
+
+
+def test_roles_stand_in_the_graph_and_in_the_panel_with_their_evidence(page: Page, tmp_path: Path) -> None:
+    circuit = Circuit.load(run_folders.strange(tmp_path) / "circuit.json")
+    said = run_folders.explanation(circuit)
+    run_folders.with_roles(tmp_path, said["roles"])
+    (tmp_path / "explain.json").write_text(json.dumps(said))
+    opened(page, run_folders.page_of(tmp_path), "#shown=a0.h0")
+    assert drawing(page, "graph.$id('a0.h0').data('label')") == "a0.h0\nprevious to…"
+    assert drawing(page, "graph.$id('a3.h1').data('label')") == "a3.h1"
+    panel = page.locator("#panel").inner_text()
+    for words in ("previous token (percentile 99.6 of", "by chance", "0.91", "costs the model 42.0%"):
+        assert words in panel
+    page.goto(f"{page.url.split('#')[0]}#shown=a3.h1")
+    assert "no role: the evidence shows none" in page.locator("#panel").inner_text()
+    assert "percentile" not in page.locator("#panel").inner_text()
+    page.locator("#grouping").select_option("role")
+    assert drawing(page, "graph.nodes('.group').map((node) => node.data('label'))") == ["previous token"]
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_label("previous token", exact=True).check()
+    edges = set(drawing(page, "graph.edges().map((edge) => edge.data('of'))"))
+    assert edges == {edge.name for edge in circuit.edges if "a0.h0" in (edge.sender.name, edge.receiver.name)}
+    checked = page.locator("#roles").inner_text()
+    assert "a0.h0 + a3.h1" in checked
+    assert "✓ yes" in checked
+
+
+def test_a_circuit_saved_in_another_size_says_what_it_was_cut_from(page: Page, run: Path) -> None:
+    opened(page, run / "report.html")
+    found = Circuit.load(run / "circuit.json")
+    page.locator("#slider").evaluate("(one) => { one.value = 1; one.dispatchEvent(new Event('input')); }")
+    saved = Circuit.from_json(json.loads(download(page, "circuit.json")))
+    sizes = json.loads((run / "details.json").read_text())["sizes"]
+    origin = Findings.of(saved).origin
+    assert len(saved) == sizes[1]["faithfulness"]["size"]["edges"] != len(found)
+    assert saved.provenance["faithfulness"] == sizes[1]["faithfulness"]
+    assert origin.algorithm
+    assert origin.algorithm.cut_from == {"goal": found.provenance["algorithm"]["goal"], "edges": len(found)}
+    assert origin.algorithm.goal == {"kind": "Edges", "count": len(saved)}
+
+
+def test_a_page_works_in_a_notebook_s_frame(page: Page, run: Path, tmp_path: Path) -> None:
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(f'<!DOCTYPE html><meta charset="utf-8">{frame(run)._repr_html_()}', "utf-8")
+    page.goto(notebook.as_uri())
+    inside = page.frame_locator("iframe")
+    inside.locator("html[data-ready]").wait_for(state="attached")
+    inside.locator("#slider").press("ArrowLeft")
+    assert "the circuit that was found" not in inside.locator("#kept").inner_text()
 
 
 def test_two_runs_stand_in_one_drawing_and_each_edge_says_whose_it_is(page: Page, run: Path, tmp_path: Path) -> None:

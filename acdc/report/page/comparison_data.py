@@ -11,7 +11,7 @@ from acdc.judges.comparison import Difference
 from acdc.judges.findings import Findings
 from acdc.judges.stability import jaccard
 from acdc.report import phrases
-from acdc.report.page.data import again, graph_data, warnings_of
+from acdc.report.page.data import again, graph_data, subject_of, warnings_of
 from acdc.report.page.run_folder import RunFolder
 
 
@@ -33,6 +33,7 @@ def comparison_data(a: RunFolder, b: RunFolder, measured: Difference | None, unm
     in_order = either.strongest_first()
     return {
         "schema": "acdc.page/1",
+        "of": [subject_of(run.findings) for run in (a, b)],
         "title": f"A: {a.findings.origin.title} · B: {b.findings.origin.title}",
         "about": f"A is {a.directory}, B is {b.directory}",
         "summary": [[f"{name}: {key}", value] for name, run in (("A", a), ("B", b)) for key, value in _facts(run)],
@@ -43,10 +44,10 @@ def comparison_data(a: RunFolder, b: RunFolder, measured: Difference | None, unm
             "scores": [[first.scores.get(edge), second.scores.get(edge)] for edge in in_order],
         },
         "score": _score(a.findings, b.findings, measured),
-        "roles": {**_said(second, "roles"), **_said(first, "roles")},
+        "roles": {**second.to_json().get("roles", {}), **first.to_json().get("roles", {})},
         "groups": {**_said(second, "groups"), **_said(first, "groups")},
         "circuit": {"A": _record(first), "B": _record(second)},
-        **dict.fromkeys(("examples", "attack", "evaluation", "claims", "view", "stability")),
+        **dict.fromkeys(("examples", "attack", "evaluation", "claims", "explanation", "view", "stability")),
         **{name: [] for name in ("removals", "prompts", "lacking")},
         "commands": {
             "again": f"{again(a.findings)}\n{again(b.findings)}",

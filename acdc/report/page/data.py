@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from acdc.attacks.file import circuit_hash
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.drawing.placement import columns, rows
 from acdc.graphs.nodes import LOGITS, Edge
@@ -16,7 +17,7 @@ from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.findings import Findings, doubts, how_chosen, other_form, reading, warnings
 from acdc.report import phrases
 from acdc.report.page import details
-from acdc.report.page.run_folder import ATTACK, CLAIMS, EVALUATION, VIEW, RunFolder
+from acdc.report.page.run_folder import ATTACK, CLAIMS, EVALUATION, EXPLANATION, VIEW, RunFolder
 from acdc.settings import Method
 
 READABLE = 60
@@ -30,24 +31,27 @@ def page_data(run: RunFolder) -> _Json:
     findings, origin = run.findings, run.findings.origin
     measured = run.files.get(details.NAME)
     circuits, judged = _family(findings, measured)
-    algorithm = origin.algorithm
+    algorithm, record = origin.algorithm, findings.circuit.to_json()
+    explained = run.files.get(EXPLANATION, {})
     return {
         "schema": "acdc.page/1",
+        "of": [subject_of(findings)],
         "title": origin.title,
         "about": origin.task.about if origin.task else "",
         "summary": _summary(findings),
         "warnings": warnings_of(findings),
         "graph": graph_data(circuits, judged, findings.circuit),
         "score": {"meaning": algorithm.score if algorithm else "", "kind": algorithm.score_kind if algorithm else None},
-        "roles": findings.circuit.provenance.get("roles", {}),
+        "roles": {**explained.get("roles", {}), **record.get("roles", {})},
         "groups": findings.circuit.provenance.get("groups", {}),
-        "circuit": findings.circuit.to_json(),
+        "circuit": record,
         "removals": measured["removals"] if measured else [],
         "prompts": measured["prompts"] if measured else [],
         "examples": measured["examples"] if measured else None,
         "attack": run.files.get(ATTACK),
         "evaluation": run.files.get(EVALUATION),
         "claims": run.files.get(CLAIMS),
+        "explanation": explained or None,
         "view": run.files.get(VIEW),
         "stability": _stability(findings),
         "lacking": [asdict(one) for one in run.lacking],
@@ -115,6 +119,11 @@ def _family(
         circuits.append(Circuit(found.graph, members, {edge: scores[edge] for edge in members & scores.keys()}))
         judged.append(faithfulness_of(size["faithfulness"]))
     return circuits, judged
+
+
+def subject_of(findings: Findings) -> _Json:
+    """What tells one page's subject from another's: the circuit's edges, and what it is measured with."""
+    return {"hash": circuit_hash(findings.circuit), **findings.origin.measurement()}
 
 
 def faithfulness_of(data: Mapping[str, Any]) -> Faithfulness:

@@ -15,6 +15,7 @@ from acdc.explain.example_prompts import ExamplePrompts, example_prompts
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.files import write_atomically
 from acdc.graphs.nodes import Edge
+from acdc.judges.distance import Watch
 from acdc.judges.single_removals import SingleRemoval, single_removals
 from acdc.problem import Problem
 from acdc.provenance import Provenance
@@ -39,19 +40,24 @@ class Details:
 
     @classmethod
     def measure(
-        cls, problem: Problem, circuit: Circuit, joining: Mapping[Edge, float | None], seed: int = 0
+        cls,
+        problem: Problem,
+        circuit: Circuit,
+        joining: Mapping[Edge, float | None],
+        seed: int = 0,
+        watch: Watch | None = None,
     ) -> Details:
-        """Measure all of it.
+        """Measure all of it; `watch` hears of every piece.
 
         Raises: UnmeasurableBehaviour, DifferentGraphs, NotFinite.
         """
-        sizes = family(problem, circuit, joining, seed)
+        sizes = family(problem, circuit, joining, seed, watch)
         met = {node for one in sizes for node in one.circuit.nodes()}
         return cls(
             circuit,
             sizes,
             prompt_by_prompt(problem, circuit),
-            single_removals(problem, circuit, seed),
+            single_removals(problem, circuit, seed, watch=watch),
             example_prompts(problem, [node for node in problem.graph.senders if node in met]),
         )
 

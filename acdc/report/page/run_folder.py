@@ -15,10 +15,12 @@ from acdc.attacks.file import circuit_hash
 from acdc.errors import BadRunFile
 from acdc.graphs import strict_json
 from acdc.graphs.circuit import Circuit
+from acdc.hashes import edges_hash
 from acdc.judges.findings import Findings
 from acdc.report.page import details
 
 ATTACK, EVALUATION, CLAIMS, VIEW = "attack.json", "evaluation.json", "claims.json", "view.json"
+EXPLANATION = "explain.json"
 
 
 class _Form(BaseModel):
@@ -57,6 +59,20 @@ class _TestedForm(_Form):
     claims: list[dict[str, Any]]
 
 
+class _RoleForm(_Form):
+    role: str
+    evidence: dict[str, float] = {}
+    percentile: float | None = None
+
+
+class _ExplanationForm(_Form):
+    circuit: str
+    roles: dict[str, _RoleForm]
+    costs: dict[str, float] = {}
+    checks: list[dict[str, Any]] = []
+    interactions: list[dict[str, Any]] = []
+
+
 class _ViewForm(_Form):
     fragment: str
 
@@ -64,8 +80,9 @@ class _ViewForm(_Form):
 _FORMS: dict[str, tuple[type[_Form], str | None, str]] = {
     details.NAME: (_DetailsForm, details.SCHEMA, "acdc report DIR"),
     ATTACK: (_AttackForm, ATTACK_SCHEMA, "acdc attack DIR"),
-    EVALUATION: (_EvaluationForm, None, "acdc evaluate DIR --full --json > DIR/evaluation.json"),
-    CLAIMS: (_TestedForm, None, "acdc test FILES --json > DIR/claims.json"),
+    EVALUATION: (_EvaluationForm, None, "acdc evaluate DIR --full"),
+    CLAIMS: (_TestedForm, None, "acdc test DIR"),
+    EXPLANATION: (_ExplanationForm, "acdc.explanation/1", "acdc explain DIR"),
     VIEW: (_ViewForm, "acdc.view/1", "`Save the view` in the page"),
 }
 """What each file beside a circuit must look like, the schema that it names, and what makes it."""
@@ -73,7 +90,8 @@ _SAYS = {
     details.NAME: "circuits of other sizes, prompt by prompt, and single removals",
     ATTACK: "prompts on which the circuit fails, and what repairs it",
     EVALUATION: "completeness, statistical tests, ablations by metrics",
-    CLAIMS: "claims of hypothesis files, passed and failed",
+    CLAIMS: "claims of hypothesis files (test_*.acdc.yaml in the folder), passed and failed",
+    EXPLANATION: "what each head does: its role, with the evidence",
 }
 
 
@@ -101,13 +119,21 @@ class RunFolder:
 
         Raises: BadCircuitFile; BadRunFile when a file beside the circuit is damaged.
         """
-        circuit = Circuit.load(file)
-        findings = Findings.of(circuit, str(file))
-        directory, hashed = file.parent, circuit_hash(circuit)
+        findings = Findings.of(Circuit.load(file), str(file))
+        return cls._of(findings, file.parent, {name: _read(file.parent / name) for name in _FORMS})
+
+    @classmethod
+    def in_memory(cls, circuit: Circuit) -> RunFolder:
+        """The folder, called RUN, that this circuit would be alone in."""
+        return cls._of(Findings.of(circuit), Path("RUN"), dict.fromkeys(_FORMS))
+
+    @classmethod
+    def _of(cls, findings: Findings, directory: Path, there: Mapping[str, dict[str, Any] | None]) -> RunFolder:
+        """Those of the files that are of this circuit, and what is lacking."""
+        hashed = circuit_hash(findings.circuit)
         files: dict[str, Mapping[str, Any]] = {}
         lacking: list[Lacking] = []
-        for name in _FORMS:
-            data = _read(directory / name)
+        for name, data in there.items():
             why = "" if data is None else _of_another(name, data, findings, hashed)
             if data is not None and not why:
                 files[name] = data
@@ -115,8 +141,6 @@ class RunFolder:
                 lacking.append(Lacking(_SAYS[name], _command(name, directory), why))
         if findings.outcome.stability is None:
             lacking.append(Lacking("how often each edge is found again", f"acdc stability {_quoted(directory)}"))
-        if "roles" not in circuit.provenance:
-            lacking.append(Lacking("what each head does (its role)", f"acdc explain {_quoted(directory)}"))
         return cls(directory, findings, files, tuple(lacking))
 
 
@@ -162,6 +186,8 @@ def _damaged(file: Path, how: str) -> BadRunFile:
 def _of_another(name: str, data: Mapping[str, Any], findings: Findings, hashed: str) -> str:
     """Why a file is not of this circuit and its measurement, as far as it can be told; "" where it is."""
     of, measurement = data.get("circuit"), findings.origin.measurement()
+    if name == EXPLANATION and of != edges_hash(findings.circuit):
+        return f"{name} is of another circuit"
     if isinstance(of, Mapping) and of.get("hash", hashed) != hashed:
         return f"{name} is of another circuit"
     if name == details.NAME and data.get("measurement", measurement) != measurement:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Mapping
 from datetime import timezone
 from importlib.resources import files
@@ -35,6 +34,12 @@ a { color: var(--link); }
 button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; }
 button:focus-visible, a:focus-visible { outline: 3px solid #7a3fb0; outline-offset: 2px; }
 th[aria-sort=ascending] button::after { content: " \\2191"; } th[aria-sort=descending] button::after { content: " \\2193"; }
+@media (max-width: 44rem) {  /* a row of names to sort by, and below it each run as a block */
+  table, caption, thead, tbody, td { display: block; } thead tr { display: flex; flex-wrap: wrap; gap: 0 1rem; }
+  th, th.number { border: 0; padding: .2rem 0; } tbody tr { display: block; border-top: 1px solid var(--rule); padding: .5rem 0; }
+  td, .number { border: 0; padding: .05rem 0; text-align: left; } td small, time { white-space: normal; }
+  td + td::before { content: attr(data-name) ": "; color: var(--faint); }
+}
 """  # noqa: E501  # a stylesheet
 _SCRIPT = """
 const heads = [...document.querySelectorAll("th")], body = document.querySelector("tbody");
@@ -68,7 +73,6 @@ def document(runs: RunList) -> tuple[str, str]:
     page = template.render(
         folder=str(runs.folder),
         rows=[_row(runs, entry) for entry in runs.entries],
-        without_page=any(entry.page is None for entry in runs.entries),
         damaged=[(runs.name(directory), why) for directory, why in runs.damaged.items()],
         style=Markup(STYLE),
         script=Markup(_SCRIPT),
@@ -92,13 +96,13 @@ def policy(style: str, script: str = "") -> str:
 
 
 def _row(runs: RunList, entry: RunEntry) -> Mapping[str, Any]:
-    name = runs.name(entry.directory)
+    name, origin = runs.name(entry.directory), entry.origin
     return {
         "name": name,
-        "address": address(name) if entry.page else "",
-        "command": f"acdc report {shlex.quote(str(entry.directory))}",
-        "task": entry.task,
-        "model": entry.model,
+        "address": address(name),
+        "task": origin.task.name if origin.task else "",
+        "model": origin.model.words if origin.model else "",
+        "metric": origin.metric.words if origin.metric else "",
         "edges": entry.edges,
         "kept": entry.kept,
         "created": entry.created.astimezone(timezone.utc),

@@ -30,8 +30,7 @@ class RunEntry:
     """A run as a list shows it; `kept` is how faithful its circuit is, None where that was never measured."""
 
     directory: Path
-    task: str
-    model: str
+    origin: Provenance
     edges: int
     kept: Interval | None
     created: datetime
@@ -53,8 +52,7 @@ class RunEntry:
         origin = Provenance.read(data, str(file))
         return cls(
             file.parent,
-            origin.task.name if origin.task else "",
-            origin.model.words if origin.model else "",
+            origin,
             len(data["edges"]),
             _kept(data, file),
             _created(origin, file),

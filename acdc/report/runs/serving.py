@@ -2,8 +2,8 @@
 
 It listens on 127.0.0.1 alone. A page elsewhere could let a name of its own point to that address and have a browser
 read what is served here (DNS rebinding): a request that names another host than this one is refused. What is served is
-the list and the page of a run that is in it, and what came of a grid where the folder holds one; no path of a request
-is ever opened.
+the list and the page of a run that is in it, made then where the run has none, and what came of a grid where the folder
+holds one; no path of a request is ever opened.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from acdc.errors import BadRunFile, BadSetting
-from acdc.graphs.errors import BadCircuitFile
+from acdc.errors import AcdcError, BadRunFile, BadSetting
+from acdc.graphs.errors import BadCircuitFile, GraphsError
+from acdc.report.page.run_folder import RunFolder
+from acdc.report.page.writing import page_of
 from acdc.report.runs.document import address, document
-from acdc.report.runs.listing import RunEntry, RunList
+from acdc.report.runs.listing import CIRCUIT, RunEntry, RunList
 from acdc.report.runs.sweep_page import LIST, sweep_document
 
 HOST = "127.0.0.1"
@@ -81,10 +83,14 @@ class _Handler(BaseHTTPRequestHandler):
         named = {
             unquote(address(runs.name(entry.directory)), errors="surrogateescape"): entry for entry in runs.entries
         }
-        file = _inside(named[wanted].page, self.server.folder) if wanted in named else None
-        if file is None:
+        try:
+            content = _page(named[wanted], self.server.folder) if wanted in named else None
+        except (AcdcError, GraphsError, OSError) as error:
+            why = f"No page can be made of this run: {error}\n"
+            return self._answer(HTTPStatus.UNPROCESSABLE_ENTITY, why.encode("utf-8", "replace"))
+        if content is None:
             return self._answer(HTTPStatus.NOT_FOUND, b"There is no such page; the list is at /\n")
-        return self._answer(HTTPStatus.OK, file.read_bytes(), _PAGE_POLICY)
+        return self._answer(HTTPStatus.OK, content, _PAGE_POLICY)
 
     do_HEAD = do_GET  # noqa: N815  # likewise
 
@@ -105,6 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing of requests."""
 
 
-def _inside(file: Path | None, folder: Path) -> Path | None:
-    """The file, unless it is a link that leads out of the folder."""
-    return file if file is not None and file.resolve().is_relative_to(folder.resolve()) else None
+def _page(run: RunEntry, folder: Path) -> bytes | None:
+    """The page in the run's folder, one made now where there is none; None where a link leads out of the list's folder.
+
+    Raises: BadCircuitFile, BadRunFile; OSError.
+    """
+    if run.page is None:
+        return page_of(RunFolder.read(run.directory / CIRCUIT)).encode()
+    return run.page.read_bytes() if run.page.resolve().is_relative_to(folder.resolve()) else None

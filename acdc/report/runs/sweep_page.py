@@ -39,7 +39,7 @@ def sweep_document(runs: RunList) -> tuple[str, str] | None:
     if results is None:
         return None
     over = list(courses(results))
-    pages = {entry.directory.name: address(runs.name(entry.directory)) for entry in runs.entries if entry.page}
+    pages = {entry.directory.name: address(runs.name(entry.directory)) for entry in runs.entries}
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(
         files(__package__).joinpath("sweep.html").read_text("utf-8")
     )

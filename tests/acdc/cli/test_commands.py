@@ -28,6 +28,7 @@ COMMANDS = (
     "explore",
     "discover",
     "evaluate",
+    "explain",
     "stability",
     "attack",
     "pin",

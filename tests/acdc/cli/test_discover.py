@@ -80,9 +80,14 @@ def test_the_result_reads_as_a_whole_story_in_80_columns(told: tuple[Ran, Path])
 def test_the_sweep_is_told_run_by_run_where_no_bar_can_be_drawn(told: tuple[Ran, Path]) -> None:
     lines = [line for line in told[0].err.splitlines() if not line.startswith("warning: ")]
     assert lines[0] == "loading periodic-2l"
-    assert lines[-2:] == ["drawing the circuit", "measuring other sizes and single edges for report.html"]
-    assert re.fullmatch(r"judging the circuit on \d+ prompts", lines[-3])
-    assert [line.partition(" · ")[0] for line in lines[1:-3]] == [f"run {n}" for n in range(1, len(lines) - 3)]
+    assert lines[-4:] == [
+        "drawing the circuit",
+        "measuring other sizes and single edges for report.html",
+        "measuring circuits of other sizes",
+        "removing single edges",
+    ]
+    assert re.fullmatch(r"judging the circuit on \d+ prompts", lines[-5])
+    assert [line.partition(" · ")[0] for line in lines[1:-5]] == [f"run {n}" for n in range(1, len(lines) - 5)]
 
 
 def test_json_is_the_circuit_file_and_alone_on_stdout() -> None:
@@ -349,7 +354,7 @@ def test_robust_tells_each_round_and_whether_it_helped() -> None:
     assert "Robust: it helped: worst KL under an unseen attack " in ran.out
     record = json.loads(Path("here/circuit.json").read_text("utf-8"))
     assert record["robust"]["plan"]["budget"] == 30
-    assert {file.name for file in Path("here").iterdir()} == {*TEXTS, *PICTURES, "report.html"}
+    assert {file.name for file in Path("here").iterdir()} == {*TEXTS, *PICTURES, "report.html", "details.json"}
     judged = acdc("evaluate", "here", "--json")
     assert judged.code == 0, judged.err
 

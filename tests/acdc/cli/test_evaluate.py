@@ -153,8 +153,14 @@ def test_full_asks_everything_and_ends_in_a_verdict(found: Path, monkeypatch: py
     verdicts = re.findall(r"^([a-z]+) +(holds|conditional|fails|not measured)  ", ran.out, re.MULTILINE)
     assert verdicts[0] == ("faithfulness", "holds")
     assert dict(verdicts)["stability"] == "not measured"
-    assert ran.out.splitlines()[-1].startswith("verdict: ")
+    assert ran.out.splitlines()[-3].startswith("verdict: ")
+    assert ran.out.splitlines()[-1] == "Written to found: evaluation.json, report.html"
+    kept = (found / "evaluation.json").read_bytes()
+    assert [one["question"] for one in json.loads(kept)["sections"]] == [question for question, _ in verdicts]
+    assert "sufficiency" in (found / "report.html").read_text("utf-8")
     strict = acdc("evaluate", found, "--full", "--at-least", "1", "--json")
+    assert "found/evaluation.json holds what was measured otherwise and stays as it is" in strict.err
+    assert (found / "evaluation.json").read_bytes() == kept
     assert [one["question"] for one in strict.json["sections"]] == [question for question, _ in verdicts]
     assert strict.json["verdict"] == "fails"
     ablations = next(one for one in strict.json["sections"] if one["question"] == "ablations")

@@ -25,7 +25,7 @@ def test_a_shipped_model_is_explored_and_nothing_is_overwritten() -> None:
     assert found["direct_logits"]["logit_difference"] == pytest.approx(found["clean"], abs=1e-4)
     assert {file.suffix for file in there.iterdir()} == {".json", ".png", ".svg"}
     assert "Patching: head output, the strongest" in ran.out
-    assert "not able" not in refused("explore", "periodic", "--prompts", "4", "--out", there)
+    assert "holds another result (explore.json)" in refused("explore", "periodic", "--prompts", "4", "--out", there)
 
 
 @pytest.mark.usefixtures("_elsewhere")

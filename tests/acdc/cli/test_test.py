@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,33 @@ def test_a_behaviour_that_the_model_does_not_show_is_a_broken_claim() -> None:
     assert ran.code == 1
     assert "FAILED  test_periodic.acdc.yaml::faithfulness: ablating the whole model" in ran.out
     assert ran.out.splitlines()[-1] == "1 passed, 2 failed, 0 errors"
+
+
+def test_claims_in_a_run_s_folder_are_left_there_for_its_page(found: Path) -> None:
+    write(found)
+    before = (found / "report.html").read_text("utf-8")
+    assert acdc("test", found).code == 0
+    kept = json.loads((found / "claims.json").read_text("utf-8"))
+    assert [(one["claim"], one["passed"]) for one in kept["claims"]] == [
+        ("behaviour", True),
+        ("faithfulness", True),
+        ("size", True),
+    ]
+    assert before != (found / "report.html").read_text("utf-8")
+    (found / "claims.json").write_text('{"claims": []}')  # of somebody else's making
+    ran = acdc("test", found)
+    assert (ran.code, (found / "claims.json").read_text()) == (0, '{"claims": []}')
+    assert "stays as it is" in ran.err
+
+
+def test_a_page_that_cannot_be_made_again_is_no_failure(found: Path) -> None:
+    write(found)
+    (found / "view.json").write_text("{")
+    before = (found / "report.html").read_bytes()
+    ran = acdc("test", found)
+    assert ran.code == 0
+    assert "warning: found/report.html is as it was before: found/view.json is damaged" in ran.err
+    assert (found / "report.html").read_bytes() == before
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

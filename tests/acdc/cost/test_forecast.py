@@ -120,7 +120,9 @@ def test_what_a_dry_run_holds_is_bounded(periodic: Problem) -> None:
 
 
 def test_the_table_says_a_time_and_how_much_more_it_may_be() -> None:
-    shown = "\n".join(lines(price(subject.Forecast(1000, 100, 1000, 3 * 10**9, 20.0, 90.0), "acdc", Threshold(0.1))))
+    shown = "\n".join(
+        lines(price(subject.Forecast(1000, 100, 1000, 3 * 10**9, 20.0, 90.0), Method("acdc"), Threshold(0.1)))
+    )
     assert "about 3,000 MB above the loaded model" in shown
     assert "about 20.0 s a run, 90 s where more of the model is reached" in " ".join(shown.split())
 
@@ -130,7 +132,7 @@ def test_the_table_says_a_time_and_how_much_more_it_may_be() -> None:
     [(Threshold(0.1), "one"), (Minutes(5), "as many as the minutes allow"), (KeptFaithfulness(), "about ten")],
 )
 def test_the_table_says_how_many_runs_a_goal_takes(goal: Goal, runs: str) -> None:
-    shown = lines(price(subject.Forecast(1000, 100, 1000, 3 * 10**9, 300.0, 300.0), "shortlist", goal))
+    shown = lines(price(subject.Forecast(1000, 100, 1000, 3 * 10**9, 300.0, 300.0), Method("shortlist"), goal))
     (line,) = (line for line in shown if line.startswith("runs"))
     assert runs in line
     assert ("s a run" in "".join(shown)) == (not isinstance(goal, Minutes))

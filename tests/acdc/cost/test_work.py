@@ -10,10 +10,10 @@ from acdc.algorithms.redundant_patching import RedundantPatching
 from acdc.algorithms.stable_signs import StableSigns
 from acdc.cost import prediction, work
 from acdc.cost.operations import Operations
-from acdc.cost.work import GRADIENTS, runs_in, work_of
+from acdc.cost.work import GRADIENTS, refining, runs_in, work_of
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.shapes import ModelShape
-from acdc.methods import METHODS, PRUNING
+from acdc.methods import METHODS, PRUNING, SCORING
 from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
 SHAPE = ModelShape(ComputationalGraph(30, 9, 576), 134_515_008, 26_542_080, 79_626_240, 64, 49_152)
@@ -39,6 +39,15 @@ def test_more_pruning_is_more_work(method: str) -> None:
     assert series[0].operations < series[1].operations
     refined = work_of(Method(method, refine=True), Threshold(0.1), OPERATIONS, "kl").operations
     assert (refined > falling[1].operations) == (method not in ("eap+acdc", "coarse"))
+
+
+@pytest.mark.parametrize("method", SCORING)
+@pytest.mark.parametrize("goal", [Edges(50), KeptFaithfulness(), Threshold(0.1), Minutes()])
+def test_refining_a_scored_circuit_is_more_work(method: str, goal: Goal) -> None:
+    plain, refined = (work_of(Method(method, refine=refine), goal, OPERATIONS, "kl") for refine in (False, True))
+    assert refined.operations == plain.operations + refining(Method(method, refine=True), goal, OPERATIONS)
+    assert refined.operations > plain.operations
+    assert refining(Method(method), goal, OPERATIONS) == 0
 
 
 def test_more_points_on_a_path_are_more_work() -> None:

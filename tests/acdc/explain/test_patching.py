@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from acdc import tasks
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.logit_lens import logit_lens
-from acdc.explain.named_positions import NamedPositions
 from acdc.explain.patching import patching
 from acdc.explain.probes import probes
 from acdc.explain.steering import steering
 from acdc.graphs.circuit import Circuit
+from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.settings import Setup
 from acdc.tasks.metrics import LogitDifference
 from acdc.tasks.pairs import ScoredPosition, TokenPair
 from acdc.tasks.prompts import PromptPairs
@@ -43,17 +45,16 @@ def test_maps_are_those_worked_out_on_the_hand_weighted_model(on_paper: Problem)
     assert np.isnan(head.others.value).all(), "and no other prompt"
 
 
-def test_everything_put_back_is_the_clean_run(on_paper: Problem) -> None:
+def test_a_prompt_that_lacks_a_position_does_not_count_there() -> None:
+    """END-6 is only in the longer prompts: what is said of it is what they alone say."""
     model = native_model("relu")
     problem = Problem(model, behaviour(model, (5, 8, 8)), LogitDifference())
-    (residual,) = patching(problem, ("residual",))
-    full, none = problem.measure([Circuit.full(model.graph), Circuit.empty(model.graph)])[0]
-    assert residual.denoising.value.shape == (2, len(residual.columns))
-    assert (full.mean() > none.mean()).item()
-    end = NamedPositions.of(problem).names.index("END")
-    only = replace(problem, pairs=PromptPairs(problem.pairs.pairs[:1]))
-    assert np.isfinite(patching(only, ("residual",))[0].denoising.value[:, -1]).all()
-    assert np.isfinite(residual.denoising.value[:, end]).all()
+    longer = replace(problem, pairs=PromptPairs(problem.pairs.pairs[1:]))
+    everywhere, there = patching(problem, ("residual",))[0], patching(longer, ("residual",))[0]
+    first = there.columns[0]
+    assert everywhere.columns.index(first) == 0
+    assert np.isfinite(there.denoising.value[:, 0]).all()
+    np.testing.assert_allclose(everywhere.denoising.value[:, 0], there.denoising.value[:, 0], atol=1e-9)
 
 
 def test_a_model_without_mlps_has_no_map_of_them() -> None:
@@ -104,6 +105,22 @@ def test_the_lens_ends_with_the_model_itself() -> None:
     assert found.stages == ("input", "layer 0", "layer 1")
     assert found.difference.value[-1] == pytest.approx(float(whole), abs=1e-9)
     assert found.plot().axes
+
+
+def test_a_probe_finds_a_word_where_the_model_has_moved_it_and_random_directions_cost_little() -> None:
+    """Who receives is not yet at the end of the prompt before layer 0, and is before the last layer of everyday-4l."""
+    model, task = load_named("everyday-4l", Setup()), tasks.get("ioi")
+    problem = Problem(model, task.build(model.tokenizer, 8, 0).discovery, LogitDifference())
+    reading = task.prompts.pairs(model.tokenizer, 192, np.random.default_rng(1))
+    found = probes(problem, reading, (0, 3))
+    column = [target.name for target in found.targets].index("receiver at END")
+    (before, after), selectivity = found.accuracy[:, column], found.selectivity[:, column]
+    assert before < 0.5 < 0.9 < after
+    assert selectivity[1] > 0.5
+    assert np.nanmax(np.abs(found.lost_at_random)) < 0.15
+    assert found.lost[1, column] > found.lost_at_random[1, column]
+    assert found.plot().axes
+    assert found.to_json()["targets"][column]["words"] >= 2
 
 
 def test_without_slots_there_is_nothing_to_probe(on_paper: Problem) -> None:

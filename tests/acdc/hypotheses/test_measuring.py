@@ -220,3 +220,22 @@ def test_size_counts_edges_and_names_nodes_beside_them(
     assert (found.value, found.counted) == (size, counted)
     assert len(made.circuit_in(model_cache.problem(made.subject).graph)) == size
     assert judge(made, made.claims[0], model_cache).value == f"{size} {counted}"
+
+
+def test_a_role_is_the_one_that_explain_finds_and_another_says_what_was_found(
+    hypothesis: Made, model_cache: ModelCache
+) -> None:
+    both = hypothesis("  roles:\n    a0.h2: fixed offset (2 back)\n    a0.h0: induction\n")
+    right, wrong = (judge(both, claim, model_cache) for claim in both.claims)
+    assert (right.claim.name, right.passed) == ("roles[a0.h2]", True)
+    assert not wrong.passed
+    message = wrong.message()
+    assert "measured  previous token: attention to 1 back 0." in message
+    assert "claimed   induction" in message
+
+
+def test_a_role_of_a_head_outside_the_circuit_is_refused(hypothesis: Made, model_cache: ModelCache) -> None:
+    with pytest.raises(
+        BadHypothesisFile, match=r"a1\.h3 is no head of the circuit; wanted one of a0\.h0, a0\.h2, a1\.h0"
+    ):
+        measured(hypothesis("  roles: {a1.h3: induction}\n"), model_cache)

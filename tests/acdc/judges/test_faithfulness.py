@@ -16,8 +16,9 @@ from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.model import Model
-from acdc.judges.faithfulness import Faithfulness, Levels, Size, faithfulness
+from acdc.judges.faithfulness import Faithfulness, Levels, Size, faithfulness, faithfulness_of_each
 from acdc.problem import Problem
+from acdc.progress import Progress
 from acdc.tasks.metrics import AbstractMetric
 from acdc.tasks.prompts import PromptPairs
 
@@ -135,6 +136,17 @@ def test_the_whole_model_is_wholly_faithful_and_no_edge_not_at_all(measurable: P
     for circuit, wanted in ((Circuit.full(measurable.graph), 1.0), (Circuit.empty(measurable.graph), 0.0)):
         interval = faithfulness(measurable, circuit).normalised
         assert (interval.low, interval.value, interval.high) == pytest.approx((wanted,) * 3, abs=1e-9)
+
+
+def test_whoever_waits_for_many_circuits_hears_of_each_few_and_gets_the_same(measurable: Problem) -> None:
+    every = [Circuit(measurable.graph, frozenset([edge])) for edge in sorted(measurable.graph.every_edge, key=str)[:20]]
+    heard: list[Progress] = []
+    told = faithfulness_of_each(measurable, every, 0, heard.append, "sizes")
+    for one, other in zip(told, faithfulness_of_each(measurable, every), strict=True):
+        assert one.normalised.value == pytest.approx(other.normalised.value, abs=1e-6)
+        assert one.kl.circuit == pytest.approx(other.kl.circuit, abs=1e-6)
+        assert one.size == other.size
+    assert [(each.stage, each.done, each.total) for each in heard] == [("sizes", done, 22) for done in (8, 16, 22)]
 
 
 def test_json_holds_every_number(measurable: Problem) -> None:

@@ -54,7 +54,7 @@ export function curve(sizes, chosen, choose) {
  * @param {(index: number) => void} tell
  */
 export function dots(prompts, of, label, tell) {
-  const [high, left, right, ground] = [120, 12, 12, 92];
+  const [high, left, right, ground] = [136, 18, 18, 92];
   const values = prompts.map(of);
   const [least, most] = [Math.min(...values, 0), Math.max(...values)];
   /** @param {number} value */

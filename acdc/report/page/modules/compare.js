@@ -46,7 +46,7 @@ function measured(found) {
     el("p", {}, el("strong", {}, "A"), `: ${found.a.title}, ${found.a.summary}`),
     el("p", {}, el("strong", {}, "B"), `: ${found.b.title}, ${found.b.summary}`),
     el("p", {}, `Jaccard index ${found.jaccard.toFixed(2)} of ${counted(GRAPH.edges.length, "edge")} in either`),
-    rows.length ? table(["prompts", "metric, ablation", "A keeps", "B keeps"], rows, "What each keeps, on judgement prompts") : null,
+    rows.length ? table(["prompts", "metric, ablation", "A keeps", "B keeps"], rows, "What each keeps, on judgement prompts", "stacked") : null,
     found.unmeasured ? el("p", { class: "faint" }, found.unmeasured) : null,
   );
 }

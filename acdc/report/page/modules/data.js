@@ -18,11 +18,11 @@
  * @typedef {{clean: string[], corrupt: string[] | null}} ExampleTokens
  * @typedef {{prompts: ExampleTokens[], heads: Record<string, [string, string | null][]>,
  *   promotes: Record<string, [string, number][][]>}} Examples  patterns as digits, a row of them for each query
- * @typedef {{role: string, evidence?: Record<string, unknown>, percentile?: number}} Role
+ * @typedef {{role: string, evidence?: Record<string, unknown>, percentile?: number | null}} Role
  * @typedef {{schema: string, title: string, about: string, summary: [string, string][],
  *   warnings: string[], graph: GraphData, score: {meaning: string, kind: string | null}, roles: Record<string, Role>,
  *   groups: Record<string, string[]>, circuit: any, removals: Removal[], prompts: PromptOutcome[],
- *   examples: Examples | null, attack: any, evaluation: any, claims: any, view: {fragment: string} | null,
+ *   examples: Examples | null, attack: any, evaluation: any, claims: any, explanation: any, view: {fragment: string} | null,
  *   stability: any, lacking: {what: string, command: string, why: string}[],
  *   commands: {again: string, report: string}, compared?: any}} Page
  */
@@ -78,9 +78,10 @@ export function strength(edge) {
   return Math.abs(GRAPH.edges[edge][3] ?? 0);
 }
 
-/** @param {string} node */
+/** What a node does; "" where that is not known, or the evidence shows no role. @param {string} node */
 export function roleOf(node) {
-  return DATA.roles[node]?.role ?? "";
+  const said = DATA.roles[node]?.role ?? "";
+  return said === "unlabelled" ? "" : said;
 }
 
 /** Every role that a node of the page has, in alphabetical order. */

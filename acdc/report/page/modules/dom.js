@@ -61,18 +61,19 @@ export function button(label, onclick, attributes = {}) {
 }
 
 /**
- * @param {string[]} head @param {(Child | Child[])[][]} rows @param {string} caption
+ * A table; one with long texts in it becomes a block for each row where the window is narrow (`stacked`).
+ * @param {string[]} head @param {(Child | Child[])[][]} rows @param {string} caption @param {string} [kind]
  */
-export function table(head, rows, caption) {
+export function table(head, rows, caption, kind = "") {
   return el(
     "div",
     { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
     el(
       "table",
-      {},
+      { class: kind },
       el("caption", { class: "hidden" }, caption),
       el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell))))),
+      el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el("td", { "data-name": head[at] }, cell))))),
     ),
   );
 }

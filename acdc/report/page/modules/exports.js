@@ -25,17 +25,30 @@ export function saveView() {
   download("view.json", new Blob([`${JSON.stringify(saved, null, 1)}\n`], { type: "application/json" }));
 }
 
-/** The circuit of the size that is shown, with the groups in it; its measurements are left out unless it is the found one. */
+/**
+ * The circuit of the size that is shown, with the groups in it. One of another size than the found one has what was
+ * measured of itself, and says which circuit it was cut from, as `acdc cut` does.
+ */
 export function saveCircuit() {
-  const { edges: _e, faithfulness: _f, curve: _c, stability: _s, robust: _r, ...record } = DATA.circuit;
+  const { edges: _e, faithfulness: _f, curve: _c, stability: _s, robust: _r, roles: _o, algorithm = {}, ...record } = DATA.circuit;
   const size = GRAPH.sizes[view.size];
   const edges = membersOf(view.size)
     .map((edge) => ({ edge: edgeName(edge), score: GRAPH.edges[edge][3] }))
     .sort((one, other) => (one.edge < other.edge ? -1 : 1));
   const groups = Object.keys(view.groups).length ? { groups: view.groups } : {};
-  const whole = size.found ? DATA.circuit : { ...record, ...(size.faithfulness ? { faithfulness: size.faithfulness } : {}), edges };
+  const whole = size.found ? DATA.circuit : { ...record, algorithm: cut(algorithm, size.edges), ...(size.faithfulness ? { faithfulness: size.faithfulness } : {}), edges };
   const { groups: _g, ...circuit } = whole;
   download("circuit.json", new Blob([`${JSON.stringify({ ...circuit, ...groups }, null, 1)}\n`], { type: "application/json" }));
+}
+
+/** What a record says of the method, for a cut of so many edges. @param {any} algorithm @param {number} count */
+function cut(algorithm, count) {
+  const same = ["name", "settings", "score", "score_kind", "selection", "steps_taken", "missed"].filter((key) => key in algorithm);
+  return {
+    ...Object.fromEntries(same.map((key) => [key, algorithm[key]])),
+    goal: { kind: "Edges", count },
+    cut_from: { goal: algorithm.goal ?? null, edges: DATA.circuit.edges.length },
+  };
 }
 
 /** What is drawn, as a PNG picture at twice its size. */

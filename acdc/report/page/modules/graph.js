@@ -4,15 +4,17 @@ import { EDGE_NUMBER, GRAPH, HAS_FREQUENCIES, edgeName, nodeName, roleOf } from 
 import { byId, percent } from "./dom.js";
 import { found, groupOf } from "./groups.js";
 import { HEAD_HIGH, HEAD_WIDE, PORT_HIGH, PORT_WIDE, layout, line, port } from "./layout.js";
-import { brighten, paintLines, setLines } from "./lines.js";
+import { brighten, emphasise, nearest, paintLines, setLines } from "./lines.js";
 import { filtered, repairing, strongest, through } from "./shown.js";
 import { change, view } from "./state.js";
 import { colours, stroke } from "./strokes.js";
 
 /** Up to so many edges, lines are led around boxes. */
 const BENT = 160;
-/** More edges than these are plain lines, which are not pointed at. */
-const MANY = 250;
+/** More edges than these are plain lines, chosen by a click near them. */
+export const MANY = 250;
+/** So near, in pixels. */
+const NEAR = 8;
 
 /** @type {any} */
 export let cy = null;
@@ -47,7 +49,10 @@ export function beginDrawing() {
     toggle(of);
   });
   cy.on("tap", (/** @type {any} */ event) => {
-    if (event.target === cy) cy.elements().unselect();
+    if (event.target !== cy) return;
+    cy.elements().unselect();
+    const edge = nearest(event.position, NEAR / cy.zoom());
+    if (edge !== undefined) toggle(edgeName(edge));
   });
 }
 
@@ -116,7 +121,11 @@ export function recolour() {
 function groupElements() {
   const groups = groupOf();
   const names = new Set([...placed.boxes.values()].map((box) => groups.get(box.name)).filter(Boolean));
-  return [...names].map((name) => ({ group: "nodes", data: { id: `group:${name}`, label: name }, classes: "group", selectable: false }));
+  return [...names].map((name) => {
+    const xs = [...placed.boxes.values()].filter((box) => groups.get(box.name) === name).map((box) => box.at.x);
+    const wide = Math.max(...xs) - Math.min(...xs) + HEAD_WIDE + 20; // a longer name would stand over the next group's
+    return { group: "nodes", data: { id: `group:${name}`, label: name, wide }, classes: "group", selectable: false };
+  });
 }
 
 function nodeElements() {
@@ -127,8 +136,9 @@ function nodeElements() {
   }));
   const boxes = [...placed.boxes.values()].flatMap((box) => {
     const parent = groups.has(box.name) ? { parent: `group:${groups.get(box.name)}` } : {};
-    const role = roleOf(box.name);
-    const label = role && shownEdges.length <= BENT ? `${box.name}\n${role.length > 12 ? `${role.slice(0, 11)}…` : role}` : box.name;
+    const whole = roleOf(box.name);
+    const role = whole.match(/\((.*)\)/)?.[1] ?? whole; // "2 back" of a fixed offset (2 back)
+    const label = role && shownEdges.length <= BENT ? `${box.name}\n${role.length > 15 ? `${role.slice(0, 14)}…` : role}` : box.name;
     return [
       {
         ...{ group: "nodes", data: { id: box.name, of: box.name, label, ...parent }, position: { ...box.at } },
@@ -207,6 +217,7 @@ export function light() {
     if (isLit) dim(lit, names);
   });
   brighten(isLit ? lit : null);
+  emphasise(EDGE_NUMBER.get(view.shown));
   cy.forceRender();
 }
 
@@ -231,7 +242,7 @@ function styles() {
   return [
     of("core", { "active-bg-opacity": 0, "selection-box-color": colour.focus, "selection-box-opacity": 0.15 }),
     of("node.box", { ...text, ...box, shape: "rectangle", "background-color": colour.box }),
-    of("node.named", { "text-wrap": "wrap", "font-size": 10, "line-height": 1.05 }),
+    of("node.named", { "text-wrap": "wrap", "font-size": 8.5, "line-height": 1.05 }),
     of("node.mlp", { shape: "hexagon", "background-color": colour.mlp }),
     of("node.input, node.logits", { "background-color": colour.end, "border-width": 0, color: colour.endText }),
     of("node.port", { ...text, "font-size": 10, shape: "rectangle", width: PORT_WIDE, height: PORT_HIGH }),
@@ -239,6 +250,7 @@ function styles() {
     ...["q", "k", "v"].map((slot) => of(`node.port.${slot}`, { "background-color": colour[/** @type {"q"} */ (slot)] })),
     of("node.row", { ...text, "font-size": 11, color: colour.faint, "background-opacity": 0, width: 1, height: 1 }),
     of("node.group", { ...text, shape: "round-rectangle", "text-valign": "top", "font-weight": "bold", padding: 12, "compound-sizing-wrt-labels": "exclude" }),
+    of("node.group", { "text-wrap": "ellipsis", "text-max-width": "data(wide)" }),
     of("node.group", { "background-color": colour.group, "background-opacity": 0.35, "border-color": colour.line, "border-width": 1 }),
     of("edge", { width: "data(width)", "line-color": "data(color)", "line-style": "data(style)", "font-family": font }),
     of("edge.straight, edge.bent", {

@@ -11,6 +11,7 @@ export function showSections() {
   const sections = [
     ["judgement", "Judgement", judgement()],
     ["prompts", "Prompts", prompts()],
+    ["roles", "Roles", explained()],
     ["attacks", "Attacks", attacks()],
     ["claims", "Claims", claims()],
     ["origin", "Run it again", origin()],
@@ -59,7 +60,7 @@ function assessed() {
   const rows = evaluation.sections.map((/** @type {any} */ one) => [one.question, mark(one.verdict), one.finding]);
   return [
     el("h3", {}, "Everything that is asked of it: ", mark(evaluation.verdict)),
-    table(["question", "verdict", "what it rests on"], rows, "Questions and verdicts"),
+    table(["question", "verdict", "what it rests on"], rows, "Questions and verdicts", "stacked"),
   ];
 }
 
@@ -108,6 +109,20 @@ function prompts() {
     metric === "kl" ? null : dots(DATA.prompts, (one) => one.metric.circuit, `${metric} of the circuit`, tell),
     words,
     el("details", {}, el("summary", {}, "All of them"), el("ol", {}, DATA.prompts.map((one) => el("li", {}, promptWords(one))))),
+  ];
+}
+
+/** What `acdc explain` measured of roles and of heads together. @returns {(Node | null)[]} */
+function explained() {
+  const { checks = [], interactions = [] } = DATA.explanation ?? {};
+  const checked = checks.map((/** @type {any} */ one) => [one.role, one.heads.join(", "), percent(one.cost), percent(one.others), one.agrees ? "✓ yes" : "· no"]);
+  const together = interactions
+    .filter((/** @type {any} */ one) => one.structure !== "additive")
+    .map((/** @type {any} */ one) => [one.heads.join(" + "), one.structure, one.alone.map(percent).join(" and "), percent(one.both)]);
+  return [
+    checked.length ? table(["role", "heads", "ablating them costs", "as many others of their layers", "agrees"], checked, "Roles, checked by ablation", "stacked") : null,
+    together.length ? el("h3", {}, "Heads that work together") : null,
+    together.length ? table(["heads", "how", "alone", "both"], together, "What ablating pairs of heads costs", "stacked") : null,
   ];
 }
 
@@ -167,7 +182,7 @@ function claims() {
     [one.at_least === undefined ? "" : `at least ${number(one.at_least)}`, one.at_most === undefined ? "" : `at most ${number(one.at_most)}`].filter(Boolean).join(", "),
     quoted(one.file ?? ""),
   ]);
-  return rows.length ? [table(["", "claim", "measured", "claimed", "file"], rows, "Claims of hypothesis files")] : [];
+  return rows.length ? [table(["", "claim", "measured", "claimed", "file"], rows, "Claims of hypothesis files", "stacked")] : [];
 }
 
 /** @param {string} verdict */

@@ -28,7 +28,7 @@ export function layout(size, edges) {
   const made = { boxes: new Map(), labels: [] };
   const rows = GRAPH.sizes[size].rows;
   const xs = rows.flatMap(([, places]) => places.map(([, x]) => x));
-  const left = Math.min(...xs, 0);
+  const left = Math.min(...xs);
   // tall circuits of many edges are stretched, so that their lines can be told apart
   const tall = (1.5 * rows.length * up) / (ACROSS * Math.max(1, Math.max(...xs) - left));
   const across = edges.length <= 100 ? ACROSS : ACROSS * Math.min(8, Math.max(1, tall));

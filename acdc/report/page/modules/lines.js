@@ -11,6 +11,8 @@ import { colours } from "./strokes.js";
 let lines = [];
 /** @type {Set<number> | null} */
 let bright = null;
+/** @type {number | undefined} */
+let emphasised;
 
 /** Draw these from now on, and none of them where there are none. @param {Drawn[]} these */
 export function setLines(these) {
@@ -21,6 +23,32 @@ export function setLines(these) {
 /** Draw only these edges as they are and all others faintly; null: all as they are. @param {Set<number> | null} edges */
 export function brighten(edges) {
   bright = edges;
+}
+
+/** Draw this edge, by number, above all others. @param {number | undefined} edge */
+export function emphasise(edge) {
+  emphasised = edge;
+}
+
+/**
+ * The edge whose line is nearest to a point, where one is within reach; of equally near ones the strongest.
+ * @param {import("./layout.js").Point} at @param {number} reach @returns {number | undefined}
+ */
+export function nearest(at, reach) {
+  let [least, found] = [reach, /** @type {number | undefined} */ (undefined)];
+  for (const { line, edge } of lines) {
+    const away = distance(at, line);
+    if (away < least) [least, found] = [away, edge];
+  }
+  return found;
+}
+
+/** @param {import("./layout.js").Point} at @param {import("./layout.js").Line} line */
+function distance(at, { from, to }) {
+  const [dx, dy] = [to.x - from.x, to.y - from.y];
+  const along = ((at.x - from.x) * dx + (at.y - from.y) * dy) / (dx * dx + dy * dy || 1);
+  const part = Math.max(0, Math.min(1, along));
+  return Math.hypot(at.x - from.x - part * dx, at.y - from.y - part * dy);
 }
 
 /** Draw them where the boxes are. @param {{x: number, y: number}} pan @param {number} zoom */
@@ -39,19 +67,30 @@ export function paintLines(pan, zoom) {
 
 /** @param {CanvasRenderingContext2D} context @param {number} zoom */
 export function paintOn(context, zoom) {
-  const faint = lines.length > 2000 ? 0.35 : 0.6;
+  const plain = lines.length > 2000; // so many dashes can be told from nothing, and take long
+  const faint = plain ? 0.35 : 0.6;
   for (let at = lines.length - 1; at >= 0; at -= 1) {
     const { line, stroke, edge } = lines[at]; // the strongest come last, above the others
     context.globalAlpha = bright === null ? faint : bright.has(edge) ? 0.9 : 0.05;
     context.strokeStyle = stroke.color;
     context.lineWidth = Math.max(stroke.width, 0.6 / zoom);
-    context.setLineDash({ solid: [], dashed: [7, 5], dotted: [2, 4] }[stroke.style]);
-    context.beginPath();
-    context.moveTo(line.from.x, line.from.y);
-    context.lineTo(line.to.x, line.to.y);
-    context.stroke();
+    paintLine(context, line, plain ? [] : { solid: [], dashed: [7, 5], dotted: [2, 4] }[stroke.style]);
   }
   context.globalAlpha = 1;
+  const shown = lines.find(({ edge }) => edge === emphasised);
+  if (!shown) return;
+  context.strokeStyle = colours().focus;
+  context.lineWidth = Math.max(shown.stroke.width, 3 / zoom);
+  paintLine(context, shown.line, []);
+}
+
+/** @param {CanvasRenderingContext2D} context @param {import("./layout.js").Line} line @param {number[]} dashes */
+function paintLine(context, { from, to }, dashes) {
+  context.setLineDash(dashes);
+  context.beginPath();
+  context.moveTo(from.x, from.y);
+  context.lineTo(to.x, to.y);
+  context.stroke();
 }
 
 /** A picture of boxes with the lines below them. @param {ImageBitmap} boxes @param {{x1: number, y1: number}} corner @param {number} scale */

@@ -5,7 +5,7 @@ import { showComparison } from "./compare.js";
 import { DATA, GRAPH, HAS_FREQUENCIES, ROLES } from "./data.js";
 import { button, byId, counted, el, fill, keeps, number, percent, say } from "./dom.js";
 import { saveCircuit, savePng, saveSvg, saveView } from "./exports.js";
-import { beginDrawing, cy, draw, fit, light, recolour, shownEdges } from "./graph.js";
+import { MANY, beginDrawing, cy, draw, fit, light, recolour, shownEdges } from "./graph.js";
 import { found } from "./groups.js";
 import { beginKeys, step, zoom } from "./keys.js";
 import { command, showSections } from "./judgement.js";
@@ -137,6 +137,7 @@ function told() {
   const parts = [];
   if (through < size.edges) parts.push(`The filter lets through ${through.toLocaleString("en")} of ${counted(size.edges, "edge")}.`);
   if (own && !size.found && view.size === GRAPH.opens) parts.push(`The circuit that was found has ${counted(own.edges, "edge")}; this is a smaller one of the same search, measured by itself.`);
+  if (through > MANY) parts.push(`More than ${MANY} edges are plain lines: click near one to choose it.`);
   if (view.search) parts.push(`Found: ${found(view.search, GRAPH.nodes.keys()).join(", ") || "nothing"}.`);
   byId("drawn").textContent = parts.join(" ");
 }

@@ -50,13 +50,15 @@ function ofNode(node) {
 function role(name) {
   const said = DATA.roles[name];
   if (!said) return [];
-  const rank = said.percentile === undefined ? "" : ` (percentile ${(100 * said.percentile).toFixed(0)} of the model's heads)`;
+  const rank = typeof said.percentile !== "number" ? "" : ` (percentile ${(100 * said.percentile).toFixed(1)} of the model's heads)`;
   const evidence = Object.entries(said.evidence ?? {});
+  const cost = DATA.explanation?.costs?.[name];
   return [
-    el("p", {}, el("strong", {}, said.role), rank),
+    el("p", {}, el("strong", {}, roleOf(name) || "no role: the evidence shows none"), rank),
     evidence.length
       ? el("dl", { class: "facts" }, evidence.flatMap(([what, value]) => [el("dt", {}, what), el("dd", {}, typeof value === "number" ? number(value) : typeof value === "object" ? JSON.stringify(value) : String(value))]))
       : el("span", {}),
+    cost === undefined ? el("span", {}) : el("p", {}, `Ablating it costs the model ${percent(cost)} of the behaviour.`),
   ];
 }
 

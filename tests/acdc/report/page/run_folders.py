@@ -13,6 +13,7 @@ from acdc.attacks.file import circuit_hash
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.nodes import Edge
+from acdc.hashes import edges_hash
 from acdc.report.page.run_folder import RunFolder
 from acdc.report.page.writing import PAGE, save_page
 
@@ -111,14 +112,50 @@ def strange(directory: Path) -> Path:
     edges = [Edge.parse(name) for name in names]
     provenance = record(
         task={"name": MARKUP, "about": f"{ENDS_SCRIPT} {RIGHT_TO_LEFT} {EMOJI}"},
-        roles={"a0.h0": {"role": MARKUP, "evidence": {MARKUP: EMOJI}, "percentile": 0.99}},
         groups={MARKUP: ["a0.h0", "a3.h1"]},
         faithfulness=judged(4, GRAPH, 0.8),
     )
     often = dict(zip(edges, (1.0, 0.4, 0.9, 1.0), strict=True))
     circuit = Circuit(GRAPH, frozenset(edges), dict(zip(edges, (3.0, -2.0, 1.0, 5.0), strict=True)), provenance, often)
     prompts = [outcome(text, right=False) for text in (MARKUP, ENDS_SCRIPT, RIGHT_TO_LEFT, EMOJI)]
-    return written(directory, circuit, details(circuit, [[0, 1], [0, 1, 2, 3]], prompts))
+    written(directory, circuit, details(circuit, [[0, 1], [0, 1, 2, 3]], prompts))
+    return with_roles(directory, {"a0.h0": {"role": MARKUP, "evidence": {MARKUP: 0.5}, "percentile": 0.99}})
+
+
+def with_roles(directory: Path, roles: dict[str, Any]) -> Path:
+    """The folder with these roles in its circuit's file."""
+    file = directory / "circuit.json"
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "roles": roles}), "utf-8")
+    return directory
+
+
+def explanation(circuit: Circuit) -> dict[str, Any]:
+    """What `acdc explain` writes of the strange circuit: one head has a role, of the other the evidence shows none."""
+    evidence = {"attention to the token before": 0.91, "by chance": 0.2, "at all positions": 0.88}
+    return {
+        "circuit": edges_hash(circuit),
+        "summary": "",
+        "schema": "acdc.explanation/1",
+        "roles": {
+            "a0.h0": {"role": "previous token", "evidence": evidence, "percentile": 0.9963},
+            "a3.h1": {"role": "unlabelled", "evidence": {"attention to the first token": 0.3}, "percentile": None},
+        },
+        "checks": [{"role": "previous token", "heads": ["a0.h0"], "cost": 0.4, "others": 0.01, "agrees": True}],
+        "costs": {"a0.h0": 0.42, "a3.h1": 0.02},
+        "interactions": [
+            {
+                "heads": ["a0.h0", "a3.h1"],
+                "alone": [0.42, 0.02],
+                "both": 0.8,
+                "more_than_sum": {"value": 0.36, "low": 0.3, "high": 0.4},
+                "structure": "backup",
+            }
+        ],
+        "composition": [],
+        "mlps": [],
+        "variations": [],
+        "heads": [],
+    }
 
 
 def large(directory: Path, count: int = 9216) -> Path:

@@ -102,7 +102,9 @@ def test_without_details_only_the_circuit_that_was_found_is_shown_and_the_comman
     assert f"acdc report {folder}" in commands
     assert f"acdc attack {folder}" in commands
     assert f"acdc stability {folder}" in commands
-    assert f"acdc evaluate {folder} --full --json > {folder}/evaluation.json" in commands
+    assert f"acdc evaluate {folder} --full" in commands
+    assert f"acdc test {folder}" in commands
+    assert f"acdc explain {folder}" in commands
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,24 @@ def test_the_command_that_finds_it_again_says_all_that_the_record_does(strange: 
         "acdc discover 'my behaviour.yaml' --model smollm2-135m --method eap-ig --threshold 0.1234567890123 "
         "--select greedy --steps 9 --metric logit_difference --ablation resample --prompts 2 --seed 0"
     )
+
+
+def test_roles_come_from_the_circuit_s_file_and_from_explain_json_of_this_circuit(folder: Path) -> None:
+    circuit = Circuit.load(folder / "circuit.json")
+    own = circuit.to_json()["roles"]
+    said = run_folders.explanation(circuit)
+    (folder / "explain.json").write_text(json.dumps(said))
+    data = page_data(RunFolder.read(folder / "circuit.json"))
+    assert data["roles"] == {**said["roles"], **own}
+    assert data["explanation"]["checks"] == said["checks"]
+    assert "each head" not in str(data["lacking"])
+    circuit.strongest(3).save(folder / "circuit.json")
+    data = page_data(RunFolder.read(folder / "circuit.json"))
+    assert data["explanation"] is None
+    assert any(one["why"] == "explain.json is of another circuit" for one in data["lacking"])
+    (folder / "explain.json").write_text(json.dumps({**said, "roles": {"a0.h0": {"role": 3}}}))
+    with pytest.raises(BadRunFile, match=r"explain.json is damaged.*roles.a0.h0.role"):
+        RunFolder.read(folder / "circuit.json")
 
 
 def test_a_comparison_says_of_every_edge_whose_it_is(tmp_path: Path) -> None:

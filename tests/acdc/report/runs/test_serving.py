@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 
 from acdc.errors import BadSetting
+from acdc.report.page.run_folder import RunFolder
+from acdc.report.page.writing import page_of
 from acdc.report.runs.listing import RunList
 from acdc.report.runs.serving import RunServer
+from tests.acdc.report.page import run_folders
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -28,6 +31,7 @@ def run(directory: Path, *, task: str = "ioi", created: str | None = None, page:
         "schema": "acdc.circuit/1",
         "task": {"name": task},
         "model": {"name": "gpt2"},
+        "metric": {"name": "logit_difference"},
         "faithfulness": {"normalised": {"value": 0.9, "low": 0.85, "high": 0.95}},
         "graph": {},
         "edges": edges,
@@ -113,8 +117,8 @@ def test_the_list_is_newest_first_and_opens_every_page_that_is_there(server: Run
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     names = [entry.directory.name for entry in server.runs().entries]
     assert names == ["new # <b>%2e", "er", "old", "link"]
-    assert len(page.links) == 3
-    for link, (wanted, content) in zip(page.links, [(200, "a page"), (200, "a page"), (404, "no such")], strict=True):
+    answers = [(200, "a page"), (422, "No page can be made of this run"), (200, "a page"), (404, "no such")]
+    for link, (wanted, content) in zip(page.links, answers, strict=True):
         status, _, text = asked(server, link)
         assert (status, content in text, "secret" in text) == (wanted, True, False)
 
@@ -122,12 +126,26 @@ def test_the_list_is_newest_first_and_opens_every_page_that_is_there(server: Run
 def test_what_is_named_in_a_run_is_text(server: RunServer) -> None:
     page = Page(asked(server, "/")[2])
     assert EVIL in page.texts
+    assert page.texts.count("logit difference") == 4  # by which each run is faithful
     assert not {"img", "b"} & page.elements
 
 
-def test_a_run_without_a_page_names_the_command_and_a_damaged_one_its_fault(server: RunServer, folder: Path) -> None:
+def test_a_run_without_a_page_is_given_one_when_it_is_opened(server: RunServer, folder: Path) -> None:
+    (folder / "small").mkdir()
+    made = run_folders.strange(folder / "small")
+    status, headers, text = asked(server, "/run/small/report.html")
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert text == page_of(RunFolder.read(made / "circuit.json"))
+    assert not (made / "report.html").exists()
+    (made / "claims.json").write_text("{")
+    status, headers, text = asked(server, "/run/small/report.html")
+    assert (status, headers["Content-Type"]) == (422, "text/plain; charset=utf-8")
+    assert "claims.json is damaged" in text
+
+
+def test_a_damaged_run_is_named_with_its_fault(server: RunServer, folder: Path) -> None:
     page = Page(asked(server, "/")[2])
-    assert f"acdc report {folder}/deep/er" in page.texts
     assert any("circuit.json is not JSON" in words for words in page.texts)
     assert list(server.runs().damaged) == [folder / "damaged"]
 
@@ -200,6 +218,6 @@ def test_a_run_that_says_little_is_listed(tmp_path: Path) -> None:
     run(tmp_path / "a")
     (tmp_path / "a" / "circuit.json").write_text('{"schema": "acdc.circuit/1", "edges": []}')
     (entry,) = RunList.of(tmp_path, {}).entries
-    assert (entry.task, entry.model, entry.edges, entry.kept) == ("", "", 0, None)
+    assert (entry.origin.task, entry.origin.model, entry.edges, entry.kept) == (None, None, 0, None)
     (tmp_path / "a" / "circuit.json").write_text('{"schema": "acdc.circuit/1", "edges": [], "faithfulness": 3}')
     assert "under" in RunList.of(tmp_path, {}).damaged[tmp_path / "a"]

@@ -61,12 +61,15 @@ def test_what_has_no_circuit_says_why_as_text(folder: Path) -> None:
     assert "1 of 2 seeds" in page.texts
 
 
-def test_a_cell_with_a_page_links_to_it(folder: Path) -> None:
-    one = next(path for path in (folder / "cells").iterdir())
+def test_a_cell_links_to_its_page(folder: Path) -> None:
+    one, *others = (path for path in sorted((folder / "cells").iterdir()))
     (one / "report.html").write_text("its page")
-    (link,) = {link for link in shown(folder).links if link.startswith("/run/")}
+    links = {link for link in shown(folder).links if link.startswith("/run/")}
+    assert links == {f"/run/cells/{path.name}/report.html" for path in (one, *others)}
     with serving(folder) as server:
-        assert asked(server, link)[2] == "its page"
+        assert asked(server, f"/run/cells/{one.name}/report.html")[2] == "its page"
+        status, _, text = asked(server, f"/run/cells/{others[0].name}/report.html")
+    assert (status, "periodic" in text) == (200, True)
 
 
 def test_a_damaged_grid_is_told(folder: Path) -> None:

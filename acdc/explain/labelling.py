@@ -1,0 +1,36 @@
+"""The roles of a circuit's heads from prompts alone: chosen on one half of them, checked on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from acdc.explain.evidence import evidence
+from acdc.explain.roles import CausalCheck, HeadEvidence, candidates, causal_checks, roles
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Node
+from acdc.graphs.roles import NodeRole
+from acdc.problem import Problem
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The role of every head of a circuit, the evidence on the prompts kept for it, and the causal checks."""
+
+    roles: Mapping[Node, NodeRole]
+    kept: HeadEvidence
+    checks: tuple[CausalCheck, ...]
+
+
+def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0) -> Labels:
+    """Say which role each head of a circuit has; `seed` draws the random sequences and the heads to compare with.
+
+    Raises: UnmeasurableBehaviour, DifferentGraphs.
+    """
+    keeping.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
+    heads = circuit.heads()
+    chosen, kept = (
+        evidence(half, heads, 2 * seed + number) for number, half in enumerate((choosing, keeping), start=1)
+    )
+    checks, counting = causal_checks(keeping, circuit, candidates(circuit, chosen, kept), seed)
+    return Labels(roles(circuit, chosen, kept, checks, counting), kept, checks)

@@ -1,0 +1,221 @@
+"""Which role each head of a circuit has: only where attention, on prompts kept for it, and ablation agree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from acdc.explain.estimates import means
+from acdc.explain.head_behaviours import HeadBehaviours
+from acdc.explain.node_ablation import costs_without
+from acdc.explain.relation_names import AFTER, ANSWER, RELATIONS
+from acdc.explain.role_names import MOVER, NEGATIVE, ROLES
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Node
+from acdc.graphs.roles import UNLABELLED, NodeRole
+from acdc.judges.faithfulness import Interval
+from acdc.problem import Problem
+
+ATTENTION = 0.5
+"""A role's heads pay at least this part of their attention along its relation."""
+ABOVE_CHANCE = 0.25
+"""And so much more than chance gives."""
+LEAST = 0.01
+"""What costs less than this part of the behaviour is taken to cost nothing."""
+CONTROLS = 10
+
+
+@dataclass(frozen=True)
+class DirectEffect:
+    """What a head adds to the logit difference of answers and distractors directly, as a part of all of it.
+
+    `mostly` is whether the edge from it to the logits alone costs at least half of what the head costs.
+    """
+
+    part: Interval
+    mostly: bool
+
+    @property
+    def sign(self) -> int:
+        """1 where it surely adds, -1 where it surely takes away, 0 where neither is sure."""
+        return 1 if self.part.low > 0 else -1 if self.part.high < 0 else 0
+
+
+@dataclass(frozen=True)
+class HeadEvidence:
+    """What is measured of the heads of a circuit on some prompts: attention, each position counting as it is needed.
+
+    `everywhere` and `random` are the attention of all heads of the model at all positions of these prompts and of
+    random sequences; `needed` is what ablating each head of the circuit at each slot alone costs.
+    """
+
+    prompts: HeadBehaviours
+    everywhere: HeadBehaviours
+    random: HeadBehaviours | None
+    direct: Mapping[Node, DirectEffect]
+    needed: Mapping[Node, Mapping[str, float]]
+
+    def role(self, head: Node) -> tuple[str, str]:
+        """The role that a head's evidence speaks for, with the relation; `unlabelled` and "" where it is none."""
+        fitting = [relation for relation in RELATIONS if self._fits(head, relation)]
+        if not fitting:
+            return UNLABELLED, ""
+        best = max(self.prompts.score(head, relation) for relation in fitting)
+        # of those that fit alike, as on prompts of one form, the first in the order of the relations
+        relation = next(one for one in fitting if self.prompts.score(head, one) > best - 0.1)
+        role = ROLES[relation]
+        return (NEGATIVE if role == MOVER and self.direct[head].sign < 0 else role), relation
+
+    def _fits(self, head: Node, relation: str) -> bool:
+        here = self.prompts
+        if here.reached(head, relation) < 0.5:
+            return False  # most of what the head is needed for is where no such key is
+        if relation in AFTER and head.layer == 0:
+            return False  # nothing has told its keys yet what stands before them (Elhage et al. 2021)
+        if relation == ANSWER and not (head in self.direct and self.direct[head].mostly and self.direct[head].sign):
+            return False
+        return here.of(head, relation) >= max(ATTENTION, here.by_chance(head, relation) + ABOVE_CHANCE)
+
+
+@dataclass(frozen=True)
+class CausalCheck:
+    """What ablating the heads of a role costs, of the behaviour, and how much more than others of their layers do."""
+
+    role: str
+    heads: tuple[Node, ...]
+    cost: Interval
+    others: float
+    more: Interval
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is surely more than nothing: less, for heads that work against the behaviour."""
+        return _counts(self.role, self.more)
+
+
+def causal_checks(
+    problem: Problem, circuit: Circuit, candidates: Mapping[Node, str], seed: int = 0
+) -> tuple[tuple[CausalCheck, ...], frozenset[Node]]:
+    """For every role the check of its heads together; and the heads that also count by themselves.
+
+    One does when ablating it, alone or after the others of its role, costs more than ablating another of its layer.
+
+    Raises: UnmeasurableBehaviour.
+    """
+    by_role: dict[str, list[Node]] = defaultdict(list)
+    for head, role in candidates.items():
+        by_role[role].append(head)
+    rng, checks, counting = np.random.default_rng(seed), [], set[Node]()
+    inside = (set(circuit.heads()), set(candidates))
+    for role, heads in by_role.items():
+        controls = _controls(problem, inside, heads, rng)
+        alone = [[head] for head in heads]
+        rest = [[other for other in heads if other != head] for head in heads]
+        others = [one for head in heads for one in _controls(problem, inside, [head], rng)]
+        groups = [heads, *controls, *alone, *rest, *others]
+        costs = costs_without(problem, groups)
+        parts = torch.split(costs, [1, len(controls), len(heads), len(heads), len(others)])
+        together, control, single, without, other = parts
+        base = control.mean(0) if len(controls) else torch.zeros(costs.shape[1], dtype=costs.dtype)
+        checks.append(
+            CausalCheck(role, tuple(heads), _mean(together[0]), float(base.mean()), _mean(together[0] - base))
+        )
+        small = other.mean(0) if len(others) else torch.zeros(costs.shape[1], dtype=costs.dtype)
+        for head, own, less in zip(heads, single, without, strict=True):
+            if any(_counts(role, _mean(one - small)) for one in (own, together[0] - less)):
+                counting.add(head)
+    return tuple(checks), frozenset(counting)
+
+
+def roles(
+    circuit: Circuit,
+    chosen: HeadEvidence,
+    kept: HeadEvidence,
+    checks: Sequence[CausalCheck],
+    counting: Collection[Node],
+) -> dict[Node, NodeRole]:
+    """The role of every head of a circuit, with the evidence on the prompts that were kept for it."""
+    agreeing = {check.role: check for check in checks if check.agrees}
+    found = {}
+    for head in circuit.heads():
+        role, relation = kept.role(head)
+        if role == UNLABELLED or chosen.role(head)[0] != role or role not in agreeing or head not in counting:
+            found[head] = NodeRole(UNLABELLED, _strongest(kept, head))
+            continue
+        found[head] = NodeRole(
+            role, _evidence(kept, head, relation, agreeing[role]), kept.everywhere.percentile(head, relation)
+        )
+    return found
+
+
+def candidates(circuit: Circuit, chosen: HeadEvidence, kept: HeadEvidence) -> dict[Node, str]:
+    """The heads of a circuit whose attention speaks for one role on both halves of the prompts."""
+    both = {head: (chosen.role(head)[0], kept.role(head)[0]) for head in circuit.heads()}
+    return {head: role for head, (role, again) in both.items() if role == again != UNLABELLED}
+
+
+def _counts(role: str, cost: Interval) -> bool:
+    """Whether a cost is surely one; metrics that cannot improve, such as kl, rise without negative name movers too."""
+    helps = cost.value >= LEAST and cost.low > 0
+    return helps or (role == NEGATIVE and cost.value <= -LEAST and cost.high < 0)
+
+
+def _evidence(kept: HeadEvidence, head: Node, relation: str, check: CausalCheck) -> dict[str, float]:
+    numbers = {
+        f"attention to {relation}": kept.prompts.of(head, relation),
+        "by chance": kept.prompts.by_chance(head, relation),
+        "at all positions": kept.everywhere.of(head, relation),
+    }
+    if kept.random is not None and relation != ANSWER:
+        numbers["on random sequences"] = kept.random.of(head, relation)
+    if head in kept.direct:
+        numbers["direct effect"] = kept.direct[head].part.value
+    numbers["cost of ablating the role's heads"] = check.cost.value
+    numbers["cost of ablating others"] = check.others
+    return {name: round(value, 4) for name, value in numbers.items()}
+
+
+def _strongest(kept: HeadEvidence, head: Node) -> dict[str, float]:
+    """What comes nearest to a role."""
+    reached = [one for one in RELATIONS if kept.prompts.reached(head, one) >= 0.5] or list(RELATIONS)
+    relation = max(reached, key=lambda one: kept.prompts.score(head, one))
+    return {
+        f"attention to {relation}": round(kept.prompts.of(head, relation), 4),
+        "by chance": round(kept.prompts.by_chance(head, relation), 4),
+    }
+
+
+def _controls(
+    problem: Problem, working: Sequence[Collection[Node]], heads: Sequence[Node], rng: np.random.Generator
+) -> list[list[Node]]:
+    """Groups of as many other heads of the same layers, at random: none of the first of these sets that leaves enough.
+
+    Heads that do work of their own would make a poor comparison.
+    """
+    pools, counts = [], []
+    for layer in sorted({head.layer for head in heads}):
+        own = [head for head in heads if head.layer == layer]
+        every = [Node("head", layer, number) for number in range(problem.graph.n_heads)]
+        left = [[head for head in every if head not in heads and head not in known] for known in (*working, ())]
+        pools.append(next((pool for pool in left if len(pool) >= len(own)), left[-1]))
+        counts.append(min(len(own), len(pools[-1])))
+    if not sum(counts):
+        return []
+
+    def drawn() -> tuple[Node, ...]:
+        chosen = zip(pools, counts, strict=True)
+        return tuple(pool[at] for pool, count in chosen for at in sorted(rng.choice(len(pool), count, replace=False)))
+
+    groups = {drawn() for _ in range(CONTROLS)}
+    return [list(group) for group in sorted(groups)]
+
+
+def _mean(values: Float[Tensor, " prompt"]) -> Interval:
+    """The mean over prompts; without an interval, where there is one prompt, nothing is sure."""
+    return means(values[None]).interval(0)

@@ -1,0 +1,93 @@
+"""What every node of a circuit does, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from acdc.explain.summary import summary
+from acdc.report.columns import plain_table
+
+if TYPE_CHECKING:
+    from acdc.explain.explanation import Explanation
+
+_EDGES, _PAIRS = 20, 10
+
+
+def tables(found: Explanation) -> Iterator[RenderableType]:
+    """The nodes with their roles, then composition, interactions and variations, and the paragraph."""
+    if found.roles:
+        yield _nodes(found)
+    if lines := [f"{head.name}  {slots}" for head, slots in found.heads.slots.items() if slots.writes]:
+        title = Text("Where ablating a head costs the behaviour, and the slots it looks at from there", style="bold")
+        yield Group(title, Text("\n".join(lines)))
+    if found.mlps:
+        yield Text("\n".join(f"{mlp.node.name} promotes {', '.join(map(repr, mlp.promotes))}" for mlp in found.mlps))
+    if found.composition:
+        yield _composition(found)
+    if pairs := [pair for pair in found.ablations.pairs if pair.structure != "additive"]:
+        lines = [
+            f"{pair.heads[0].name} + {pair.heads[1].name}  {pair.structure}: {pair.alone[0]:.0%} and "
+            f"{pair.alone[1]:.0%} alone, {pair.both:.0%} together"
+            for pair in sorted(pairs, key=lambda pair: -abs(pair.more.value))[:_PAIRS]
+        ]
+        yield Group(Text("Heads that work together", style="bold"), Text("\n".join(lines)))
+    if found.variations:
+        yield _variations(found)
+    yield Text(summary(found))
+
+
+def _nodes(found: Explanation) -> RenderableType:
+    table = plain_table()
+    for name in ("head", "role"):
+        table.add_column(name, no_wrap=True)
+    for name in ("percentile", "cost", "direct", "copying"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("evidence")
+    direct = found.heads.measured.direct
+    for head, role in found.roles.items():
+        name, value = next(iter(role.evidence.items()))
+        table.add_row(
+            head.name,
+            role.role,
+            "-" if role.percentile is None else f"{role.percentile:.0%}",
+            f"{found.ablations.costs[head]:.0%}",
+            f"{direct[head].part.value:+.0%}" if head in direct else "-",
+            f"{found.heads.copying[head]:+.2f}",
+            f"{name} {value:.2f}",
+        )
+    return table
+
+
+def _composition(found: Explanation) -> RenderableType:
+    table = plain_table()
+    table.add_column("without this edge alone", no_wrap=True)
+    table.add_column("attention moves", justify="right", no_wrap=True)
+    table.add_column("direct effect lost", justify="right", no_wrap=True)
+    table.add_column("where attention goes, by slot")
+    strongest = sorted(found.composition, key=lambda one: -max(one.moved, abs(one.lost) / 100))[:_EDGES]
+    for one in strongest:
+        moves = sorted(one.slots.items(), key=lambda item: -abs(item[1]))[:3]
+        where = ", ".join(f"{name} {change:+.2f}" for name, change in moves if abs(change) >= 0.01)
+        table.add_row(one.edge.name, f"{one.moved:.0%}", f"{one.lost:+.2f}", where)
+    return table
+
+
+def _variations(found: Explanation) -> RenderableType:
+    """The attention of every head with a role along its relation, at all positions, on each variation of the task."""
+    table, usual = plain_table(), found.heads.measured.everywhere
+    heads = {head: found.heads.measured.role(head)[1] for one in found.variations for head in one.usual}
+    table.add_column("the same on other patterns", no_wrap=True)
+    for head, relation in heads.items():
+        table.add_column(f"{head.name}: {relation}", justify="right")
+    table.add_row("as it is", *(f"{usual.of(head, relation):.2f} " for head, relation in heads.items()))
+    for one in found.variations:
+        cells = (
+            f"{one.here[head]:.2f}{'*' if head in one.changed else ' '}" if head in one.here else "- " for head in heads
+        )
+        table.add_row(one.name, *cells)
+    changed = any(one.changed for one in found.variations)
+    return Group(table, *([Text("*: it looks elsewhere", style="dim")] if changed else []))
