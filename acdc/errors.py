@@ -15,6 +15,8 @@ AcdcError (ValueError)
 |-- BadCheckpoint           nothing to resume, or another discovery's
 |-- BadJoiningFile          the edges that a search knows of, for other sizes, are not there or damaged
 |-- BadHypothesisFile       a hypothesis file with mistakes, with every problem found
+|-- BadGridFile             a grid file with mistakes, with every problem found
+|-- NoCluster               Ray is not installed, or its cluster cannot be used
 |-- BadBaseline             a file of recorded values that cannot be read
 |-- BadAttackFile           a file that is no attack's
 |-- BadRunFile              a file beside a circuit that is damaged, so that no page can be made of it
@@ -86,6 +88,18 @@ class BadHypothesisFile(AcdcError):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+class BadGridFile(AcdcError):
+    """A grid file that cannot be used as it is; `problems` holds every mistake found."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class NoCluster(AcdcError):
+    """Ray is not installed, or its cluster does not answer or does not fit."""
 
 
 class BadBaseline(AcdcError):

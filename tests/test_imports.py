@@ -22,7 +22,7 @@ HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 SLOW = HEAVY | {
     *("beartype", "filelock", "graphviz", "haiku", "huggingface_hub", "importlib.metadata", "jaxtyping", "matplotlib"),
     *("jinja2", "networkx", "numpy", "pandas", "PIL", "pydantic", "pygraphviz", "pytest", "rich", "safetensors"),
-    *("scipy", "sklearn"),
+    *("ray", "scipy", "sklearn"),
     *("tokenizers", "tracr", "typer", "yaml"),
 }
 """What takes tens of milliseconds to import, or need not be installed: what an import inside a function may save."""
@@ -41,7 +41,7 @@ FLOORS = (
     {"judges"},
     {"discovery"},
     {"attacks", "bench", "cost", "explain"},
-    {"hypotheses", "report", "robust"},
+    {"hypotheses", "report", "robust", "sweep"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 )
 """What is in `acdc`, from the ground up: each imports from its own floor and those below it."""

@@ -25,6 +25,7 @@ from acdc.cli.schema import schema
 from acdc.cli.show import show
 from acdc.cli.stability import stability
 from acdc.cli.strict import StrictCommand, StrictGroup
+from acdc.cli.sweep import sweep
 from acdc.cli.tasks import tasks
 from acdc.cli.test import hypotheses
 from acdc.cli.threads import use
@@ -150,6 +151,20 @@ Examples:
   acdc diff before.json after.json --render difference.png
   acdc diff before.json after.json --json | jq '.edges.gained[].edge'"""
 
+_SWEEP = """\b
+Examples:
+  acdc sweep grid.yaml --dry-run
+  acdc sweep grid.yaml
+  acdc sweep grid.yaml --on ray
+  acdc sweep grid.yaml --shard 3/8 --out /shared/nightly
+\b
+A grid:
+  tasks: [ioi, my_behaviour.yaml]
+  models: [checkpoints/step*]
+  seeds: [0, 1]
+  settings: {prompts: 32, goal: {faithfulness: 0.9}}
+  then: {evaluate: true, attack: {budget: 500}}"""
+
 _TEST = """\b
 Examples:
   acdc test tests/hypotheses
@@ -200,6 +215,7 @@ def command() -> Any:
     app.command(cls=StrictCommand, epilog=_CUT)(cut)
     app.command("test", cls=StrictCommand, epilog=_TEST)(hypotheses)
     app.command(cls=StrictCommand, epilog=_SCHEMA)(schema)
+    app.command(cls=StrictCommand, epilog=_SWEEP)(sweep)
     app.command(cls=StrictCommand, epilog=_BENCH)(bench)
     made: Any = typer.main.get_command(app)
     # groups would stand last

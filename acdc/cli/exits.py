@@ -11,7 +11,7 @@ import traceback
 from enum import IntEnum
 
 from acdc.cli.terminal import fail
-from acdc.errors import AcdcError, DownloadFailed, UnusableCache
+from acdc.errors import AcdcError, DownloadFailed, NoCluster, UnusableCache
 from acdc.graphs.errors import GraphsError, ModelUnreachable, RenderError
 from acdc.tasks.errors import TaskError
 
@@ -35,7 +35,7 @@ class Exit(IntEnum):
 def report(error: Exception) -> Exit:
     """Tell an error on stderr and return the exit code it means."""
     match error:
-        case ModelUnreachable() | RenderError() | DownloadFailed() | UnusableCache():
+        case ModelUnreachable() | RenderError() | DownloadFailed() | UnusableCache() | NoCluster():
             return _told(str(error), Exit.ENVIRONMENT)
         case TaskError() | GraphsError() | AcdcError():
             return _told(str(error), Exit.BAD_INPUT)

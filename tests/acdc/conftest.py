@@ -25,6 +25,7 @@ from tests.acdc.behaviours import behaviour
 from tests.acdc.cli import command_line
 from tests.acdc.discoveries import periodic
 from tests.acdc.hypotheses.files import claiming, write
+from tests.acdc.sweep import grids
 from tests.checkpoints import Checkpoints
 from tests.native_bridges import native_model
 from tests.shared import SharedModels
@@ -116,6 +117,18 @@ def two_lengths(two_heads: Model) -> Problem:
 def found() -> acdc.Result:
     """A circuit of a shipped model."""
     return periodic()
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a grid: one task, three models of which the first hardly does it, two seeds, all cells done."""
+    folder = tmp_path_factory.mktemp("swept")
+    for step, noise in ((1, 0.55), (2, 0.1)):
+        grids.checkpoint(folder / "ck" / f"step{step}", noise)
+    grid = grids.small(folder, models="[ck/step*, periodic-2l]", seeds="[0, 1]")
+    ran = command_line.acdc("sweep", grid, "--out", folder / "found", "--quiet")
+    assert ran.code == 0, ran.err
+    return folder / "found"
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from acdc.algorithms.greedy import GreedyPruning
 from acdc.graphs.circuit import Circuit
 from acdc.robust.plan import RobustPlan
 from acdc.settings import Setup
-from tests.benchmarks import bench, calibration, edge_cases, floors, frontier, robustness
+from tests.benchmarks import bench, calibration, edge_cases, floors, frontier, robustness, sweep
 from tests.benchmarks.one_forward_per_edge import OneAtATime, trials
 from tests.benchmarks.rows import KINDS, METRICS, QUICK, DifferentDecisions, check_same
 from tests.benchmarks.subjects import PLANTED, Subject, subject
@@ -146,3 +146,10 @@ def test_costs_stand_beside_their_floors(capsys: pytest.CaptureFixture[str]) -> 
     for row in ("plain forward", "integrated gradients, 5 steps", "a circuit of", "greedy at 0.3", "greedy beside 60"):
         assert row in printed
     assert printed.count("times faster per tested edge") >= 2
+
+
+def test_what_a_grid_costs_beside_its_cells_is_measured(tmp_path: Path) -> None:
+    found = sweep.overhead(2, "local", tmp_path)
+    assert found.rows == 2
+    assert 0 < found.cells < found.whole
+    assert found.again < found.whole

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from acdc.report.runs.listing import PAGE, RunEntry, RunList
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1b2733; --faint: #566473; --ground: #fff; --rule: #d5dce3; --link: #00508a; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6ecf1; --faint: #a3b1be; --ground: #11181f; --rule: #33404c; --link: #8fc9f7; }
@@ -67,17 +67,6 @@ def address(name: str) -> str:
 
 def document(runs: RunList) -> tuple[str, str]:
     """The page, and the content security policy that it is served with."""
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src {_hash(_SCRIPT)}",
-            f"style-src {_hash(_STYLE)}",
-            "img-src data:",  # the empty icon, without which browsers ask for one
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(
         files(__package__).joinpath("runs.html").read_text("utf-8")
     )
@@ -85,10 +74,25 @@ def document(runs: RunList) -> tuple[str, str]:
         folder=str(runs.folder),
         rows=[_row(runs, entry) for entry in runs.entries],
         damaged=[(runs.name(directory), why) for directory, why in runs.damaged.items()],
-        style=Markup(_STYLE),
+        style=Markup(STYLE),
         script=Markup(_SCRIPT),
     )
-    return page, policy
+    return page, policy(STYLE, _SCRIPT)
+
+
+def policy(style: str, script: str = "") -> str:
+    """The content security policy of a page with this style and this script, or none."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            *((f"script-src {_hash(script)}",) if script else ()),
+            f"style-src {_hash(style)}",
+            "img-src data:",  # the empty icon, without which browsers ask for one
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 def _row(runs: RunList, entry: RunEntry) -> Mapping[str, Any]:

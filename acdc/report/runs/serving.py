@@ -2,7 +2,8 @@
 
 It listens on 127.0.0.1 alone. A page elsewhere could let a name of its own point to that address and have a browser
 read what is served here (DNS rebinding): a request that names another host than this one is refused. What is served is
-the list and the page of a run that is in it, made then where the run has none; no path of a request is ever opened.
+the list and the page of a run that is in it, made then where the run has none, and what came of a grid where the folder
+holds one; no path of a request is ever opened.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from acdc.errors import AcdcError, BadSetting
-from acdc.graphs.errors import GraphsError
+from acdc.errors import AcdcError, BadRunFile, BadSetting
+from acdc.graphs.errors import BadCircuitFile, GraphsError
 from acdc.report.page.run_folder import RunFolder
 from acdc.report.page.writing import page_of
 from acdc.report.runs.document import address, document
 from acdc.report.runs.listing import CIRCUIT, RunEntry, RunList
+from acdc.report.runs.sweep_page import LIST, sweep_document
 
 HOST = "127.0.0.1"
 _PAGE_POLICY = "frame-ancestors 'none'"  # all else is in the page itself
@@ -71,8 +73,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(HTTPStatus.FORBIDDEN, b"This is for the browser of the machine it runs on.\n")
         path = urlsplit(self.path).path
         runs = self.server.runs()
-        if path == "/":
-            page, policy = document(runs)
+        if path in ("/", LIST):
+            try:
+                page, policy = (path == "/" and sweep_document(runs)) or document(runs)
+            except (BadRunFile, BadCircuitFile) as error:
+                return self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}\n".encode())
             return self._answer(HTTPStatus.OK, page.encode("utf-8", "replace"), policy)
         wanted = unquote(path, errors="surrogateescape")
         named = {

@@ -40,6 +40,7 @@ COMMANDS = (
     "cut",
     "test",
     "schema",
+    "sweep",
     "bench",
 )
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from acdc.cli.exits import Exit, report
-from acdc.errors import AcdcError, DownloadFailed, UnreachableGoal, UnusableCache, UnwritableOutput
+from acdc.errors import AcdcError, DownloadFailed, NoCluster, UnreachableGoal, UnusableCache, UnwritableOutput
 from acdc.graphs.errors import BadCircuitFile, GraphsError, ModelUnreachable, RenderError
 from acdc.tasks.errors import BadPrompts, PromptProblem, TaskError, UnknownTask
 from tests.acdc.cli.command_line import acdc
 
-ENVIRONMENTS = (ModelUnreachable, RenderError, DownloadFailed, UnusableCache)
+ENVIRONMENTS = (ModelUnreachable, RenderError, DownloadFailed, UnusableCache, NoCluster)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ ENVIRONMENTS = (ModelUnreachable, RenderError, DownloadFailed, UnusableCache)
         (RenderError("a"), 3),
         (DownloadFailed("a"), 3),
         (UnusableCache("a"), 3),
+        (NoCluster("a"), 3),
         (ModuleNotFoundError("No module named 'rich.table'", name="rich.table"), 3),
         (MemoryError(), 3),
         (torch.OutOfMemoryError("CUDA out of memory"), 3),

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,9 @@ def folder(tmp_path: Path) -> Path:
     return runs
 
 
-@pytest.fixture
-def server(folder: Path) -> Iterator[RunServer]:
+@contextmanager
+def serving(folder: Path) -> Iterator[RunServer]:
+    """A server of that folder, which answers."""
     with RunServer(folder) as made:
         thread = threading.Thread(target=made.serve_forever, args=(0.02,))
         thread.start()
@@ -67,6 +69,12 @@ def server(folder: Path) -> Iterator[RunServer]:
         finally:
             made.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[RunServer]:
+    with serving(folder) as made:
+        yield made
 
 
 def asked(server: RunServer, path: str, method: str = "GET", **headers: str) -> tuple[int, Any, str]:

@@ -1,0 +1,94 @@
+"""How one behaviour's circuit changes over the models of a grid, in their order: checkpoints of one training, say.
+
+Edges are the same by name only in models of one shape: of another shape, no change is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from acdc.correctness import SELDOM
+from acdc.graphs.nodes import Edge
+from acdc.judges.stability import jaccard
+from acdc.sweep.results import CellResult, SweepResults
+
+
+@dataclass(frozen=True)
+class CircuitChange:
+    """A circuit against that of an earlier model: edges that came and that went, and their Jaccard index."""
+
+    before: str
+    jaccard: float
+    gained: tuple[Edge, ...]
+    lost: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class CourseStep:
+    """A cell, and how its circuit changed since the nearest earlier model that has one; None for the first.
+
+    `apart` is that earlier model's name where its shape is another, so that edges cannot be compared by their names.
+    """
+
+    cell: CellResult
+    change: CircuitChange | None = None
+    apart: str = ""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A task's circuits over the models, by one method, with one seed."""
+
+    task: str
+    method: str
+    seed: int
+    steps: tuple[CourseStep, ...]
+
+
+def courses(results: SweepResults) -> Iterator[Course]:
+    """Every course of a grid.
+
+    Raises: BadCircuitFile.
+    """
+    groups: dict[tuple[str, str, int], list[CellResult]] = {}
+    for cell in results.cells:
+        groups.setdefault((cell.task, cell.method, cell.seed), []).append(cell)
+    for (task, method, seed), cells in sorted(groups.items(), key=lambda one: results.tasks.index(one[0][0])):
+        yield Course(task, method, seed, tuple(_steps(cells)))
+
+
+def first_shown(results: SweepResults, task: str) -> str | None:
+    """The first model that shows the behaviour itself; None where none does, or none was measured.
+
+    It is right on at least half of the judgement prompts, and more often than without any edge, in the mean over the
+    cells that measured it.
+    """
+    return next((model for model in results.models if shows(list(results.of(task, model)))), None)
+
+
+def shows(cells: Sequence[CellResult]) -> bool:
+    """Whether cells of one task on one model have measured that it shows the behaviour, as `first_shown` says."""
+    levels = [figures["faithfulness"]["accuracy"] for cell in cells if (figures := cell.figures)]
+    if not levels:
+        return False
+    full, none = (mean(level[which] for level in levels) for which in ("full", "none"))
+    return bool(full >= SELDOM and full > none)
+
+
+def _steps(cells: list[CellResult]) -> Iterator[CourseStep]:
+    before: CellResult | None = None
+    for cell in cells:
+        own, other = cell.circuit, before.circuit if before else None
+        if own is None:
+            yield CourseStep(cell)
+            continue
+        if before is None or other is None:
+            yield CourseStep(cell)
+        elif own.graph != other.graph:
+            yield CourseStep(cell, apart=before.model)
+        else:
+            gained, lost = (tuple(one.ordered()) for one in (own - other, other - own))
+            yield CourseStep(cell, CircuitChange(before.model, jaccard(own, other), gained, lost))
+        before = cell

@@ -1,0 +1,239 @@
+"""The cells of a grid as tasks of a Ray cluster, each with the CPUs, GPUs and memory that its forecast says.
+
+Ray schedules them; what is decided here is only what becomes of a cell whose worker dies.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import socket
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from acdc.errors import BadSetting, NoCluster
+from acdc.sweep.cell import SweepCell, installed
+from acdc.sweep.cell_run import run_cell
+from acdc.sweep.demand import CellDemand
+from acdc.sweep.folder import SweepFolder, whereabouts
+from acdc.sweep.loaded_model import LoadedModel
+from acdc.sweep.run import WAIT, CellEnded
+
+LOCAL = "ray"
+_ADDRESS = "ray://"
+RETRIES = 2
+"""How many times a cell is begun again whose worker died."""
+_FLYING = 1_000
+"""Tasks that Ray is given at once."""
+_ANSWER = 10.0
+"""Seconds within which a cluster must answer."""
+WorkerTask = Callable[[str, SweepCell, Mapping[str, "str | None"]], "dict[str, Any] | None"]
+"""What runs in a worker: given the results' folder, a cell and the driver's versions, the cell's record."""
+
+
+@contextmanager
+def cluster(on: str) -> Iterator[Any]:
+    """Ray, connected to the cluster of that address, or to one of this machine that ends with the connection.
+
+    Raises: NoCluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise NoCluster(
+            f"--on {on} needs Ray, which is not installed: pip install 'acdc-circuits[ray]', or give --on local"
+        ) from error
+    with _told_to_nobody():
+        try:
+            _connect(ray, on)
+        except (RuntimeError, OSError, ValueError, ImportError, ray.exceptions.RayError) as error:
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            remedy = "correct --on, start one there, or give the token it asks for (RAY_AUTH_MODE=token)"
+            raise NoCluster(f"no Ray cluster can be used at {on}: {why[0]}; {remedy}") from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _connect(ray: Any, on: str) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if on == LOCAL:
+        root = str(Path(__file__).parents[2])
+        if root not in site.getsitepackages():  # for the workers, this package is where it is for this process
+            paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+            quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
+        ray.init(address="local", include_dashboard=False, **quiet)
+        return
+    _check_answers(on)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not answer is told once
+        ray.init(address=on, **quiet)
+
+
+@contextmanager
+def _told_to_nobody() -> Iterator[None]:
+    """Inside, a cluster that is started sends no statistics of its use to Ray's makers."""
+    name = "RAY_USAGE_STATS_ENABLED"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+def check_place(on: str) -> None:
+    """Refuse what is no place to run cells.
+
+    Raises: BadSetting.
+    """
+    host, _, port = on.removeprefix(_ADDRESS).rpartition(":")
+    if on in ("local", LOCAL) or (on.startswith(_ADDRESS) and host and port.isdecimal() and int(port) < 1 << 16):
+        return
+    raise BadSetting(f"--on is {on!r}; wanted local, ray (a cluster of this machine) or ray://HOST:PORT")
+
+
+def _check_answers(on: str) -> None:
+    """Ray itself waits minutes for an address that does not answer."""
+    host, _, port = on.removeprefix(_ADDRESS).rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER):
+        pass
+
+
+def run_on_ray(
+    wanted: Sequence[CellDemand], folder: SweepFolder, ray: Any, work: WorkerTask | None = None
+) -> Iterator[CellEnded]:
+    """Make every cell on the cluster that Ray is connected to, in any order; each is told when it has ended.
+
+    One whose worker dies is begun again, `RETRIES` times at most, and has then failed; so has one that is larger than
+    every machine of the cluster, which would wait for ever.
+
+    Raises: NoCluster.
+    """
+    nodes = ray.nodes()
+    queue = _Queue(ray, folder, work or made_in_worker)
+    for each in wanted:
+        if why := _too_large(each, nodes):
+            yield CellEnded(each.cell, folder.failed(each.cell, why))
+        else:
+            queue.add(each)
+    try:
+        yield from queue.run()
+    except ConnectionError as error:  # the cluster is gone, and with it all that was being made
+        raise NoCluster(f"the Ray cluster is gone: {error}; run the same again to go on") from error
+
+
+class _Queue:
+    """The cells that wait, and those that Ray has been given."""
+
+    def __init__(self, ray: Any, folder: SweepFolder, work: WorkerTask) -> None:
+        self._ray, self._folder = ray, folder
+        self._waiting: deque[CellDemand] = deque()
+        self._task = ray.remote(max_retries=0)(work)
+        self._flying: dict[Any, CellDemand] = {}
+        self._of_others: deque[tuple[float, CellDemand]] = deque()
+        self._died: Counter[str] = Counter()
+
+    def add(self, each: CellDemand) -> None:
+        """Have one more cell wait."""
+        self._waiting.append(each)
+
+    def run(self) -> Iterator[CellEnded]:
+        """Every cell as it ends."""
+        while self._waiting or self._flying or self._of_others:
+            while self._of_others and self._of_others[0][0] <= time.monotonic():
+                self._waiting.append(self._of_others.popleft()[1])
+            while self._waiting and len(self._flying) < _FLYING:
+                self._give(self._waiting.popleft())
+            if not self._flying:
+                time.sleep(WAIT / 10)
+                continue
+            ended, _ = self._ray.wait(list(self._flying), timeout=WAIT)
+            for reference in ended:
+                each = self._flying.pop(reference)
+                record = self._record(reference, each)
+                if record is not None:
+                    yield CellEnded(each.cell, record)
+
+    def _give(self, each: CellDemand) -> None:
+        needs = {"num_cpus": each.cell.search.threads, "num_gpus": each.gpus, "memory": each.bytes or None}
+        reference = self._task.options(name=each.cell.words, **needs).remote(
+            str(self._folder.directory), each.cell, installed()
+        )
+        self._flying[reference] = each
+
+    def _record(self, reference: Any, each: CellDemand) -> dict[str, Any] | None:
+        """What a task came to; None where the cell has to be given again, at once or when others have had time."""
+        errors = self._ray.exceptions
+        try:
+            record: dict[str, Any] | None = self._ray.get(reference)
+        except errors.RayTaskError as error:
+            return self._folder.failed(
+                each.cell, f"a fault in acdc: {type(error.cause).__name__}: {error.cause}", str(error)
+            )
+        except errors.RayError as error:  # the worker died, or its machine did, or Ray ended it as memory ran out
+            self._died[each.cell.hash] += 1
+            if self._died[each.cell.hash] <= RETRIES:
+                self._waiting.appendleft(each)
+                return None
+            return self._folder.failed(each.cell, _how_it_died(error, errors, RETRIES + 1))
+        if record is None:
+            self._of_others.append((time.monotonic() + WAIT, each))
+        return record
+
+
+def made_in_worker(directory: str, cell: SweepCell, versions: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """The record of a cell, made in a worker of the cluster; None where another process is making it."""
+    folder = SweepFolder(Path(directory))
+    here = whereabouts()["host"]
+    if not folder.directory.is_dir():
+        return folder.failed(
+            cell, f"{directory} is not there on {here}; give a folder that all machines share, with --out"
+        )
+    if different := [
+        f"{name} {installed()[name]}, not {version}"
+        for name, version in versions.items()
+        if installed()[name] != version
+    ]:
+        return folder.failed(cell, f"{here} has {', '.join(different)}: it would find other numbers; install the same")
+    return folder.attempt(cell, partial(_work, _model_of_this_process()))
+
+
+def _work(loaded: LoadedModel, cell: SweepCell, room: Path) -> dict[str, Any]:
+    return run_cell(cell, loaded, room)
+
+
+@lru_cache(maxsize=1)
+def _model_of_this_process() -> LoadedModel:
+    """Ray gives one worker process many tasks, and the model stays for the next."""
+    return LoadedModel()
+
+
+def _too_large(each: CellDemand, nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Why no machine of the cluster can ever run a cell; "" where one can."""
+    needs = {"CPU": each.cell.search.threads, "GPU": each.gpus, "memory": each.bytes}
+    has = [node["Resources"] for node in nodes if node["Alive"]]
+    if any(all(machine.get(name, 0) >= need for name, need in needs.items()) for machine in has):
+        return ""
+    most = {name: max((machine.get(name, 0) for machine in has), default=0) for name in needs}
+    return f"no machine of the cluster has room for it: it takes {_told(needs)}, and they have at most {_told(most)}"
+
+
+def _told(resources: Mapping[str, float]) -> str:
+    return f"{resources['CPU']:g} CPUs, {resources['GPU']:g} GPUs and {resources['memory'] / 1e9:.1f} GB"
+
+
+def _how_it_died(error: Exception, errors: Any, times: int) -> str:
+    if isinstance(error, errors.OutOfMemoryError):
+        return f"memory ran out on the worker, {times} times; ask for fewer prompts, or give the cluster more memory"
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"the worker that made it died {times} times ({first}); memory may have run out: look at Ray's own logs"
