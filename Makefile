@@ -40,11 +40,12 @@ test-real: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## get SmolLM2 (o
 	$(BIN)/acdc models get smollm2-135m
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/real --real $(ARGS)
 
-test-page: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check the page of a run in Chromium (it and npm must be there)
+test-page: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check the page of a run in Chromium (installs it, as root, on Debian)
 	@command -v npm > /dev/null || { echo "node.js is missing, which checks the page's types and accessibility:" \
 		"apt-get install nodejs npm" >&2; exit 1; }
-	@command -v "$${CHROMIUM:-chromium}" > /dev/null || { echo "Chromium is missing: apt-get install chromium," \
-		"or name one in CHROMIUM" >&2; exit 1; }
+	@command -v "$${CHROMIUM:-chromium}" > /dev/null || { apt-get update -qq && \
+		apt-get install -y -qq chromium > /dev/null; } || { \
+		echo "Chromium is missing: apt-get install chromium, as root, or name one in CHROMIUM" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt playwright
 	npm ci --prefix tests/page --no-audit --no-fund --silent
 	tests/page/node_modules/.bin/tsc --project tests/page
