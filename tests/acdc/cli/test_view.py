@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,29 @@ import acdc as package
 from tests.acdc.cli.command_line import refused
 
 
+@contextmanager
+def ending(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the process where a test fails before it ends."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_it_serves_until_ctrl_c(found: Path) -> None:
     Path("runs/broken").mkdir(parents=True)
     Path("runs/broken/circuit.json").write_text("{}")
     found.rename("runs/found")
     environment = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
-    words = [sys.executable, "-m", "acdc", "view"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as serving:
+    # what runs in the background of a shell is started without Ctrl-C
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom acdc.cli import main; main()"
+    )
+    words = [sys.executable, "-c", script, "view"]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as serving,
+        ending(serving),
+    ):
         assert serving.stdout is not None
         said = serving.stdout.readline()
         (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", said)

@@ -231,6 +231,8 @@ CIRCUITS = (
     Wrong("export found found", "got the ending '', wanted one of .svg"),
     Wrong("explore nope", "unknown task: got 'nope'"),
     Wrong("report", "Missing argument"),
+    Wrong("sweep nowhere.yaml", "nowhere.yaml"),
+    Wrong("sweep grid.yaml", "grid.yaml:2: unknown key", prepared=file("grid.yaml", "tasks: [ioi]\nsedes: [1]\n")),
     Wrong("report nowhere", "no circuit can be read from nowhere"),
     Wrong("report found found found", "a page shows one run or compares two: got 3, wanted 1 or 2; drop some"),
     Wrong("report found --out page.txt", "got the ending '.txt', wanted one of .html, .htm"),

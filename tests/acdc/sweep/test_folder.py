@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from filelock import FileLock
 from acdc.errors import UnmeasurableBehaviour
 from acdc.sweep.cell import SweepCell
 from acdc.sweep.folder import SweepFolder
+from tests.acdc.sweep.drivers import begin_and_die, started
 from tests.acdc.sweep.grids import cells_of, events, nothing, small
 
 
@@ -97,20 +97,12 @@ def test_a_cell_that_another_process_makes_is_left_to_it(folder: SweepFolder, ce
     assert folder.attempt(cell, nothing) is not None
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of forks, newer Pythons
 def test_the_lock_and_the_leavings_of_a_killed_process_stand_in_nobodys_way(
     folder: SweepFolder, cell: SweepCell
 ) -> None:
-    def killed(cell: SweepCell, room: Path) -> dict[str, Any]:
-        (room / "half").write_text("half")
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
-
-    child = os.fork()
-    if child == 0:
-        folder.attempt(cell, killed)
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    child = started(begin_and_die, cell, folder)
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
     assert len(left(folder)) == 2, "its lock and what it had made"
     assert folder.attempt(cell, nothing) is not None
     assert left(folder) == [cell.hash]

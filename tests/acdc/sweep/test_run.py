@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections import Counter
@@ -16,9 +15,8 @@ from acdc.sweep import run as running
 from acdc.sweep.cell import SweepCell
 from acdc.sweep.folder import SweepFolder
 from acdc.sweep.run import kept_and_left, run_here
-from tests.acdc.sweep.grids import cells_of, checkpoint, events, nothing, small
-
-pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of forks, newer Pythons
+from tests.acdc.sweep.drivers import make_all, slowly, started
+from tests.acdc.sweep.grids import cells_of, checkpoint, events, small
 
 
 @pytest.fixture
@@ -31,29 +29,18 @@ def folder(tmp_path: Path) -> SweepFolder:
     return SweepFolder(tmp_path / "results")
 
 
-def slowly(loaded: object, cell: SweepCell, room: Path) -> dict[str, Any]:
-    time.sleep(0.02)
-    return nothing(cell, room)
-
-
-def driver(cells: tuple[SweepCell, ...], folder: SweepFolder) -> int:
-    """Another process that makes the cells."""
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if len(list(run_here(cells, folder))) == len(cells) else 1)
-    return child
-
-
 def test_a_killed_driver_loses_no_cell_that_is_done_and_makes_none_twice(
     cells: tuple[SweepCell, ...], folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "_work", slowly)
     for more in (3, 6):
-        child = driver(cells, folder)
+        child = started(make_all, cells, folder)
         while sum(event == "done" for event, _ in events(folder)) < more:
+            assert child.exitcode is None
             time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        child.kill()
+        child.join(60)
+        assert child.exitcode == -signal.SIGKILL
     kept, left = kept_and_left(cells, folder)
     assert len(kept) >= 6
     assert len(list(run_here(left, folder))) == len(left)
@@ -62,14 +49,12 @@ def test_a_killed_driver_loses_no_cell_that_is_done_and_makes_none_twice(
     assert sum(counts["begun", cell.hash] for cell in cells) <= len(cells) + 2, "but for those that were in flight"
 
 
-def test_two_drivers_make_every_cell_once(
-    cells: tuple[SweepCell, ...], folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "_work", slowly)
-    monkeypatch.setattr(running, "WAIT", 0.01)
+def test_two_drivers_make_every_cell_once(cells: tuple[SweepCell, ...], folder: SweepFolder) -> None:
     folder.directory.mkdir()
-    children = [driver(cells, folder), driver(tuple(reversed(cells)), folder)]
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+    children = [started(make_all, order, folder) for order in (cells, tuple(reversed(cells)))]
+    for child in children:
+        child.join(120)
+    assert [child.exitcode for child in children] == [0, 0]
     assert set(Counter(events(folder)).values()) == {1}
 
 
