@@ -231,7 +231,7 @@ def test_roles_stand_in_the_graph_and_in_the_panel_with_their_evidence(page: Pag
     run_folders.with_roles(tmp_path, said["roles"])
     (tmp_path / "explain.json").write_text(json.dumps(said))
     opened(page, run_folders.page_of(tmp_path), "#shown=a0.h0")
-    assert drawing(page, "graph.$id('a0.h0').data('label')") == "a0.h0\nprevious to…"
+    assert drawing(page, "graph.$id('a0.h0').data('label')") == "a0.h0\nprevious token"
     assert drawing(page, "graph.$id('a3.h1').data('label')") == "a3.h1"
     panel = page.locator("#panel").inner_text()
     for words in ("previous token (percentile 99.6 of", "by chance", "0.91", "costs the model 42.0%"):
