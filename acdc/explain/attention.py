@@ -49,7 +49,8 @@ def layer_patterns(runs: Runs) -> Iterator[Float[Tensor, "head batch query key"]
         residual = runs.clean_residual(layer.indices.reads)
         q, k = (layer.project_all(slot, residual) for slot in ("q", "k"))
         with torch.no_grad():
-            yield layer.layer.attention.pattern(q, k, layer.geometry)
+            pattern = layer.layer.attention.pattern(q, k, layer.geometry)
+        yield pattern  # outside: who reads it meanwhile, or reads two models in turns, keeps a grad mode of their own
 
 
 def attention(problem: Problem) -> AttentionBySlot:
