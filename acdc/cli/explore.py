@@ -12,7 +12,7 @@ from acdc.cli.bench_files import written
 from acdc.cli.destination import Destination
 from acdc.cli.options import flag, option
 from acdc.cli.run_directory import free_directory
-from acdc.discovery.defaults import LARGE, default_directory
+from acdc.discovery.defaults import EXPLORED, EXPLORED_IF_LARGE, LARGE, default_directory
 from acdc.models import graph_of, resolve
 from acdc.settings import Compute, Setup
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from acdc.progress import Progress
 
 _FILE = "explore.json"
-_PROMPTS, _FEW = 16, 8
 
 
 def explore(
@@ -52,7 +51,7 @@ def explore(
     on = model or named.model
     resolve(on)
     graph = graph_of(on)
-    few = _FEW if graph is not None and graph.n_edges >= LARGE else _PROMPTS
+    few = EXPLORED_IF_LARGE if graph is not None and graph.n_edges >= LARGE else EXPLORED
     setup = Setup(metric, prompts=few if prompts is None else prompts, seed=seed, compute=Compute(device, dtype))
     usual = default_directory(named.name, on)
     directory = out if out is not None else usual.with_name(f"explore-{usual.name}")

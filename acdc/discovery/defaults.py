@@ -18,6 +18,8 @@ from acdc.settings import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, 
 LARGE, LARGE_METHOD = 5_000, "masks"
 """Edges from which on a graph is large, and how it is searched."""
 PROMPTS = 64
+EXPLORED, EXPLORED_IF_LARGE = 16, 8
+"""How many prompts are explored unless told otherwise."""
 TO_THE_MODEL = (*PRUNING, "masks")
 """The methods that keep a circuit near the model: measured by KL where no metric is named."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from acdc.correctness import correct
-from acdc.discovery.defaults import LARGE
+from acdc.discovery.defaults import EXPLORED, EXPLORED_IF_LARGE, LARGE
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.attention import attention
 from acdc.explain.attention_table import AttentionTable
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from acdc.judges.distance import Watch
 
-PROMPTS, FEW = 16, 8
-"""How many prompts are explored unless told otherwise: on models of few edges, and on large ones."""
 _PROBED = 384
 """How many prompts are drawn for probes."""
 _LAYERS = 8
@@ -130,7 +128,7 @@ def explore(
     asked = Request.of(task, model)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup or Setup())
     large = loaded.graph.n_edges >= LARGE and not full
-    setup = setup or Setup(prompts=FEW if loaded.graph.n_edges >= LARGE else PROMPTS)
+    setup = setup or Setup(prompts=EXPLORED_IF_LARGE if loaded.graph.n_edges >= LARGE else EXPLORED)
     pairs = asked.task.build(loaded.tokenizer, setup.prompts, setup.seed).discovery
     named = setup.metric or ("log_probability_difference" if pairs.whole else METRIC)
     problem = Problem(loaded, pairs, metric(named), Ablation.RESAMPLE)
