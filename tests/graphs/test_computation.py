@@ -142,7 +142,7 @@ def test_the_inputs_of_layers_are_the_receivers_without_spans(graph: Computation
 
 @pytest.mark.parametrize("spans", [("S1", "S1"), ("a b",), ("",), ["S1"], (1,)])
 def test_spans_are_names_no_two_of_which_are_the_same(spans: Any) -> None:
-    with pytest.raises(ValueError, match="no two of them the same|no span is called"):
+    with pytest.raises(ValueError, match=r"no two of them the same|no span is called"):
         ComputationalGraph(2, 2, 8, spans=spans)
 
 
