@@ -16,7 +16,7 @@ from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadCircuitFile
 from acdc.graphs.mib import from_mib, load_matrix, save, scored_graph, to_mib
 from acdc.graphs.nodes import Edge
-from tests.graphs.recipes import Recipe, recipes
+from tests.graphs.recipes import SHAPES, Recipe, recipes
 
 TINY = ComputationalGraph(n_layers=1, n_heads=1, d_model=4)
 
@@ -57,7 +57,7 @@ def test_every_node_and_edge_of_the_model_is_listed(shape: dict[str, bool]) -> N
     assert not any(row["in_graph"] for part in ("nodes", "edges") for row in data[part].values())
 
 
-@given(recipes())
+@given(recipes(shapes=SHAPES))
 def test_reading_undoes_writing(recipe: Recipe) -> None:
     circuit = recipe.circuit()
     again = from_mib(json.loads(json.dumps(to_mib(circuit))))
@@ -158,7 +158,7 @@ def test_scores_stand_where_mib_s_formulas_say() -> None:
     assert tensors["nodes_in_graph"].tolist() == [True, False, True, False, True, False, False]
 
 
-@given(recipes())
+@given(recipes(shapes=SHAPES))
 def test_a_matrix_read_again_is_the_same_circuit(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
     circuit = recipe.circuit()
     assume(circuit.edges)  # a file of no edges is refused
