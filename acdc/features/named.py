@@ -40,10 +40,18 @@ def fitted_units(
     if found := _MLP.fullmatch(name):
         return Fitted(Neurons.of(problem.model, int(found[1])), None)
     dictionary = _of_layer(load(shipped_dictionary(name) or Path(name).expanduser(), hook), layer)
+    moved, fit = checked(problem, dictionary, anyway=anyway)
+    return Fitted(Features.of(moved, problem.model), fit)
+
+
+def checked(problem: Problem, dictionary: Dictionary, *, anyway: bool = False) -> tuple[Dictionary, Fit]:
+    """A dictionary where the model is and in its precision, and how well it fits on a problem's prompts.
+
+    Raises: BadDictionary when it does not.
+    """
     moved = dictionary.to(problem.model.device, problem.model.dtype)
     batches = [TokenPairs(batch.clean, batch.corrupt, batch.scored_positions) for batch in problem.prompt_batches]
-    fit = (measured if anyway else check)(moved, problem.model, batches)
-    return Fitted(Features.of(dictionary, problem.model), fit)
+    return moved, (measured if anyway else check)(moved, problem.model, batches)
 
 
 def _of_layer(dictionaries: Sequence[Dictionary], layer: int | None) -> Dictionary:
