@@ -300,6 +300,18 @@ class Circuit:
         """The edges as a table, in topological order: edge, sender, receiver, slot, score, frequency."""
         return tables.edges(self.ordered(), self.scores, self.frequencies)
 
+    def page(self, height: int = 900) -> Any:
+        """The circuit's interactive page for a notebook, in a frame so many pixels high, as `acdc.page` makes it.
+
+        Raises: RuntimeError where nothing that makes pages is installed.
+        """
+        from importlib.metadata import entry_points
+
+        makers = entry_points(group="acdc.pages")  # whoever makes pages knows circuits, and not the other way round
+        if not makers:
+            raise RuntimeError("no package that makes pages of circuits is installed; install acdc-circuits with pip")
+        return next(iter(makers)).load()(self, height)
+
     def _repr_svg_(self) -> str | None:
         # found by name: drawing knows circuits, and not the other way round
         shown: Callable[[Circuit], str | None] = resolve_name("acdc.graphs.drawing.notebook:picture")
