@@ -44,7 +44,7 @@ def by_position(model: Model, prompts: Sequence[PromptPairs]) -> Model:
         for scored in pair.scored:
             names = _names(pair, model.tokenizer, scored.position, by_slot=by_slot)
             for position, name in enumerate(names[: scored.position] if model.is_causal else names):
-                places.setdefault(name, []).append((position - scored.position) / len(names))
+                places.setdefault(name, []).append((position - scored.position) / (len(names) if by_slot else 1))
     places.pop(END, None)
     names_in_order = sorted(places, key=lambda name: sum(places[name]) / len(places[name]))
     try:
