@@ -107,8 +107,11 @@ class Circuit:
         return frozenset(edge.at_every_span for edge in self.edges)
 
     def without_spans(self) -> Circuit:
-        """The circuit of the same `pairs` at every position, in the graph without spans; scores are not kept."""
-        return Circuit(self.graph.without_spans, self.pairs())
+        """The circuit of the same `pairs` at every position, in the graph without spans; scores are not kept.
+
+        One of a graph without spans is itself.
+        """
+        return Circuit(self.graph.without_spans, self.pairs()) if self.graph.spans else self
 
     def __len__(self) -> int:
         return len(self.edges)
