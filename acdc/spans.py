@@ -103,7 +103,8 @@ def _marks(pair: TokenPair, tokenizer: Tokenizer | None) -> dict[int, str]:
     """The names of the positions at which words of slots stand, those that are to be spans."""
     wanted, marks = pair.text.wording.spans, dict[int, str]()
     for word in slot_words(pair, tokenizer):
-        of_slot = {word.name, _NUMBER.sub("", word.name)}
+        slot = _NUMBER.sub("", word.name)
+        of_slot = {word.name, slot, *slot.split(", ")}  # a slot that rows fill is called like all its columns
         if of_slot.isdisjoint(_NO_WORDS) and (wanted is None or not of_slot.isdisjoint(wanted)):
             for position in range(word.start, word.end):
                 marks.setdefault(position, span_name(word.name))

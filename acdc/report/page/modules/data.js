@@ -10,7 +10,8 @@
  *   rows: Row[]}} Size
  * @typedef {"first" | "second" | "both"} Side
  * @typedef {{n_edges: number, nodes: [string, string, number][],
- *   edges: [number, number, string | null, number | null, number?][], spans?: (string | null)[], sizes: Size[], opens: number,
+ *   edges: [number, number, string | null, number | null, number?][], spans?: (string | null)[], sizes: Size[],
+ *   opens: number,
  *   sides?: Side[], scores?: [number | null, number | null][]}} GraphData
  * @typedef {{clean: string, corrupt: string, answers: string[], model: string, circuit: string, model_right: boolean,
  *   circuit_right: boolean, kl: number, metric: Levels}} PromptOutcome
