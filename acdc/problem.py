@@ -24,6 +24,7 @@ from acdc.graphs.errors import ModelChanged
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.runs import TokenPairs, end, mean_outputs, prepare
 from acdc.graphs.model import Model
+from acdc.spans import span_numbers
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, PromptProblem
 from acdc.tasks.metrics import AbstractMetric
@@ -220,9 +221,13 @@ class Problem:
         for batch in self.prompt_batches:
             yield self._prepared(batch, means)
 
+    def tokens(self, prompts: PromptBatch) -> TokenPairs:
+        """What a batch of its prompts runs on, with the spans of all positions if edges are by position."""
+        spans = span_numbers(self.model, self.pairs, prompts)
+        return TokenPairs(prompts.clean, prompts.corrupt, prompts.scored_positions, spans)
+
     def _prepared(self, prompts: PromptBatch, means: Tensor | None) -> Batch:
-        tokens = TokenPairs(prompts.clean, prompts.corrupt, prompts.scored_positions)
-        runs = prepare(self.model, tokens, self.ablation, means)
+        runs = prepare(self.model, self.tokens(prompts), self.ablation, means)
         with torch.no_grad():
             return Batch(runs, prompts, prompts.targets(runs.reference()))
 

@@ -9,6 +9,7 @@ from acdc.graphs.model import Model
 from acdc.models import tokenizer_of
 from acdc.problem import Problem
 from acdc.settings import Setup
+from acdc.spans import by_position
 from acdc.tasks.metrics import metric
 from acdc.tasks.task import Task
 
@@ -16,9 +17,14 @@ from acdc.tasks.task import Task
 def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
     """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
 
-    Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right.
+    Edges are by position as the setup says, or as they are in the model's graph already.
+
+    Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right;
+    BadSetting when edges by position are too many.
     """
     prompts = drawn(task, model, setup)
+    if setup.positions == "slots" and not model.graph.spans:
+        model = by_position(model, (prompts.discovery, prompts.judgement))
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     batching = Batching(max_bytes=max_bytes)
     return (

@@ -78,12 +78,14 @@ class PromptsSide(_Part):
 class PromptsOrigin(_Part):
     """The prompts a circuit was found and judged on: how many were asked for at most, and the seed they are drawn with.
 
-    `only_correct` says that prompts which the model gets wrong were left out.
+    `only_correct` says that prompts which the model gets wrong were left out, `positions` whether edges are by
+    position; which spans there are, the graph says.
     """
 
     count: int | None = None
     seed: int | None = None
     only_correct: bool = False
+    positions: str = "none"
     discovery: PromptsSide | None = None
     judgement: PromptsSide | None = None
 
@@ -186,8 +188,9 @@ class Provenance(_Part):
             )
         )
         only_correct = self.prompts is not None and self.prompts.only_correct
+        positions = self.prompts.positions if self.prompts is not None else "none"
         try:
-            return Setup(metric, ablation, prompts, seed, only_correct, Compute(dtype=dtype))
+            return Setup(metric, ablation, prompts, seed, only_correct, Compute(dtype=dtype), positions)
         except ValueError as error:
             raise _damaged(str(error)) from error
 

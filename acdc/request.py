@@ -91,6 +91,7 @@ class Request:
                 count=setup.prompts,
                 seed=setup.seed,
                 only_correct=setup.only_correct,
+                **({"positions": "slots"} if discovery.graph.spans else {}),
                 discovery=side(discovery),
                 judgement=side(judgement),
             ),

@@ -46,22 +46,14 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class Setup:
-    """The choices that a measurement depends on.
+class AbstractMeasured:
+    """What is measured, by a metric's name (None: the task's own), and an `Ablation` or its value.
 
-    `metric` is a metric's name (None: the task's own), `ablation` an `Ablation` or its value, `prompts` how many
-    prompts to discover with and as many others to judge by, `seed` what they are drawn with; `only_correct` leaves out
-    those that the model gets wrong; `compute` says on what it is measured, and how precisely.
-
-    Raises: BadSetting when a value is none of these; UnknownMetric.
+    Raises: BadSetting; UnknownMetric.
     """
 
     metric: str | None = None
     ablation: str | Ablation = Ablation.RESAMPLE
-    prompts: int = 64
-    seed: int = 0
-    only_correct: bool = False
-    compute: Compute = Compute()
 
     def __post_init__(self) -> None:
         try:
@@ -69,6 +61,35 @@ class Setup:
         except ValueError as error:
             kinds = ", ".join(kind.value for kind in Ablation)
             raise BadSetting(f"unknown ablation {self.ablation!r}; wanted one of {kinds}") from error
+        if self.metric is not None:
+            object.__setattr__(self, "metric", metric_name(self.metric))
+
+
+POSITIONS = ("none", "slots")
+"""Whether edges are by position: kept or dropped at each span of the prompts, which are the task's slots."""
+
+
+@dataclass(frozen=True)
+class Setup(AbstractMeasured):
+    """The choices that a measurement depends on.
+
+    Besides metric and ablation, `prompts` is how many prompts to discover with and as many others to judge by, `seed`
+    what they are drawn with; `only_correct` leaves out those that the model gets wrong; `compute` says on what it is
+    measured, and how precisely; `positions` whether edges are by position ("slots").
+
+    Raises: BadSetting when a value is none of these; UnknownMetric.
+    """
+
+    prompts: int = 64
+    seed: int = 0
+    only_correct: bool = False
+    compute: Compute = Compute()
+    positions: str = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.positions not in POSITIONS:
+            raise BadSetting(f"unknown positions {self.positions!r}; wanted {' or '.join(POSITIONS)} (--positions)")
         if self.prompts < 2:
             raise BadSetting(f"{self.prompts} prompts are too few; wanted at least 2 to discover with (--prompts)")
         if self.prompts > MOST_PROMPTS:
@@ -77,8 +98,6 @@ class Setup:
             )
         if self.seed < 0:
             raise BadSetting(f"the seed is {self.seed}; wanted 0 or a positive number")
-        if self.metric is not None:
-            object.__setattr__(self, "metric", metric_name(self.metric))
 
     def on(self, device: str | None = None, dtype: str | None = None) -> Setup:
         """The same on that device and in that precision; what is None stays as it is.

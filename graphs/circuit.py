@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from acdc.graphs import mib_form, networkx_form, tables
 from acdc.graphs import roles as node_roles
+from acdc.graphs.anatomy import AbstractAnatomy
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from acdc.graphs.files import finite_numbers, read, read_text, write_atomically
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import pandas
 
 SCHEMA = "acdc.circuit/1"
+BY_POSITION = "acdc.circuit/2"
+"""The schema of circuits whose edges have spans; the others are of the first, which older versions read."""
 _OWN_KEYS = frozenset({"schema", "graph", "edges", "roles"})
 
 
@@ -98,6 +101,17 @@ class Circuit:
         return cls(graph, frozenset(edge for edge, index in graph.edge_indices.items() if mask[index]))
 
     # Asking
+
+    def pairs(self) -> frozenset[Edge]:
+        """The edges without their spans: which sender is read by which receiver, wherever that is."""
+        return frozenset(edge.at_every_span for edge in self.edges)
+
+    def without_spans(self) -> Circuit:
+        """The circuit of the same `pairs` at every position, in the graph without spans; scores are not kept.
+
+        One of a graph without spans is itself.
+        """
+        return Circuit(self.graph.without_spans, self.pairs()) if self.graph.spans else self
 
     def __len__(self) -> int:
         return len(self.edges)
@@ -215,18 +229,23 @@ class Circuit:
     # Files
 
     def to_json(self) -> dict[str, Any]:
-        """The circuit as plain JSON data of schema `acdc.circuit/1`; `from_json` gives back exactly this circuit."""
+        """The circuit as plain JSON data; `from_json` gives back exactly this circuit.
+
+        It is of schema `acdc.circuit/1`, or `acdc.circuit/2` with spans.
+        """
         return {**self._record(), "edges": [self._row(edge) for edge in self.ordered()]}
 
     def _record(self) -> dict[str, Any]:
-        size = {name: getattr(self.graph, name) for name in self.graph.__dataclass_fields__}
+        size = {name: getattr(self.graph, name) for name in AbstractAnatomy.__dataclass_fields__}
+        size |= {"spans": list(self.graph.spans)} if self.graph.spans else {}
         counts = {
             "edges": self.graph.n_edges,
             "senders": len(self.graph.senders),
             "receivers": len(self.graph.receivers),
         }
         roles = {"roles": node_roles.to_json(self.roles)} if self.roles else {}
-        return {"schema": SCHEMA, **self.provenance, **roles, "graph": {**counts, **size}}
+        schema = BY_POSITION if self.graph.spans else SCHEMA
+        return {"schema": schema, **self.provenance, **roles, "graph": {**counts, **size}}
 
     def _row(self, edge: Edge) -> dict[str, Any]:
         often = {"frequency": self.frequencies[edge]} if edge in self.frequencies else {}
@@ -238,14 +257,16 @@ class Circuit:
 
         Raises: BadCircuitFile when the data is not of the schema or contradicts itself.
         """
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, BY_POSITION):
             got = data.get("schema", "no schema") if isinstance(data, dict) else type(data).__name__
             raise BadCircuitFile(
-                f"{where} is no circuit file: got {got!r}, wanted schema {SCHEMA!r}; write one with `acdc discover`"
+                f"{where} is no circuit file: got {got!r}, wanted schema {SCHEMA!r} or {BY_POSITION!r}; "
+                "write one with `acdc discover`"
             )
         try:
-            sizes = {name: data["graph"][name] for name in ComputationalGraph.__dataclass_fields__}
-            graph = ComputationalGraph(**sizes)
+            sizes = {name: data["graph"][name] for name in AbstractAnatomy.__dataclass_fields__}
+            spans = tuple(data["graph"]["spans"]) if data["schema"] == BY_POSITION else ()
+            graph = ComputationalGraph(**sizes, spans=spans)
             scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}
             if len(scores) < len(data["edges"]):
                 raise ValueError("an edge is listed twice")
@@ -255,7 +276,9 @@ class Circuit:
             roles = node_roles.from_json(data.get("roles", {}))
             return cls(graph, frozenset(scores), known, provenance, finite_numbers(often, "frequency"), roles)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise BadCircuitFile(f"{where} has schema {SCHEMA!r} but is damaged: {error}; discover it again") from error
+            raise BadCircuitFile(
+                f"{where} has schema {data['schema']!r} but is damaged: {error}; discover it again"
+            ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the circuit's JSON, whole or not at all."""
@@ -297,7 +320,7 @@ class Circuit:
         return networkx_form.graphml(self.networkx())
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The edges as a table, in topological order: edge, sender, receiver, slot, score, frequency."""
+        """The edges as a table, in topological order: edge, sender, receiver, slot, span, score, frequency."""
         return tables.edges(self.ordered(), self.scores, self.frequencies)
 
     def page(self, height: int = 900) -> Any:

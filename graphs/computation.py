@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
+from acdc.graphs.anatomy import AbstractAnatomy
 from acdc.graphs.errors import NotInGraph
-from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot, check_span
 
 if TYPE_CHECKING:
     import networkx
@@ -19,7 +20,10 @@ MOST_EDGES = 100_000_000
 
 @dataclass(frozen=True)
 class MlpIndices:
-    """Which sender and which receiver an MLP is, by number, and how many senders, from the first, it may read."""
+    """Which sender and which receiver an MLP is, by number, and how many senders, from the first, it may read.
+
+    Receivers are counted without spans.
+    """
 
     sender: int
     receiver: int
@@ -28,7 +32,10 @@ class MlpIndices:
 
 @dataclass(frozen=True)
 class LayerIndices:
-    """Which senders and receivers the nodes of a layer are, by number; `mlp` is None in attention-only models."""
+    """Which senders and receivers the nodes of a layer are, by number; `mlp` is None in attention-only models.
+
+    Receivers are counted without spans.
+    """
 
     heads: range
     slots: Mapping[Slot, range]
@@ -45,39 +52,28 @@ class LayerIndices:
         return range(self.slots[SLOTS[0]].start, self.slots[SLOTS[-1]].stop)
 
 
+@final
 @dataclass(frozen=True)
-class ComputationalGraph:
+class ComputationalGraph(AbstractAnatomy):
     """All senders and receivers of a transformer, each receiver reading every sender before it.
 
     Senders stand in topological order (`input`, then per layer the heads and the MLP), so that what a receiver may
     read is always a prefix of them; receivers stand in MIB's order (per layer all q, all k, all v, the MLP; `logits`
-    last). In a `parallel` model attention and MLP of a layer read the same residual. `frozen_scale` says that a norm
-    spans heads: it follows their sum (Gemma 2 and 3), so that they add up only given its scale, or takes the queries or
-    keys of all of them together (OLMo 2).
+    last). With `spans`, parts of prompts by name, every input of a node is a receiver once for each of them, in this
+    order and next to each other; `logits`, which are read at the scored position, are one receiver all the same.
 
-    Raises: ValueError when a count is no positive integer, something else is neither true nor false, there are more
-    than `MOST_EDGES` edges, or an attention-only model is called parallel.
+    Raises: ValueError as `AbstractAnatomy`, when there are more than `MOST_EDGES` edges, or when a span has no name
+    that can stand in an edge's or two have the same.
     """
 
-    n_layers: int
-    n_heads: int
-    d_model: int
-    has_mlp: bool = True
-    parallel: bool = False
-    frozen_scale: bool = False
+    spans: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("n_layers", "n_heads", "d_model"):
-            count = getattr(self, name)
-            if type(count) is not int or count < 1:
-                raise ValueError(f"{name} is {count!r}, wanted a whole number from 1 on")
-        for name in ("has_mlp", "parallel", "frozen_scale"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} is {getattr(self, name)!r}, wanted true or false")
+        super().__post_init__()
+        if not isinstance(self.spans, tuple) or len({check_span(name) for name in self.spans}) < len(self.spans):
+            raise ValueError(f"spans are {self.spans!r}, wanted names as a tuple, no two of them the same")
         if self.n_edges > MOST_EDGES:
             raise ValueError(f"a model of {self.describe()} has more than {MOST_EDGES:,} edges, too many to list")
-        if self.parallel and not self.has_mlp:
-            raise ValueError("a graph without MLPs cannot run them in parallel with attention")
 
     @cached_property
     def senders(self) -> tuple[Node, ...]:
@@ -95,7 +91,30 @@ class ComputationalGraph:
         for layer in range(self.n_layers):
             receivers += [Receiver(Node("head", layer, h), slot) for slot in SLOTS for h in range(self.n_heads)]
             receivers += [Receiver(Node("mlp", layer))] * self.has_mlp
-        return (*receivers, Receiver(LOGITS))
+        spans: tuple[str | None, ...] = self.spans or (None,)
+        return (*(each._replace(span=span) for each in receivers for span in spans), Receiver(LOGITS))
+
+    @property
+    def per_input(self) -> int:
+        """How many receivers, next to each other, each input of a node other than the logits is."""
+        return max(1, len(self.spans))
+
+    @cached_property
+    def without_spans(self) -> ComputationalGraph:
+        """The same graph with one receiver for each input of a node, whose numbers are those of `layers`."""
+        return replace(self, spans=()) if self.spans else self
+
+    def with_spans(self, names: tuple[str, ...]) -> ComputationalGraph:
+        """The same graph with these spans; asked for again, it is the same object, which knows its edges already."""
+        if names == self.spans:
+            return self
+        if names not in self._spanned:
+            self._spanned[names] = replace(self, spans=names)
+        return self._spanned[names]
+
+    @cached_property
+    def _spanned(self) -> dict[tuple[str, ...], ComputationalGraph]:
+        return {}
 
     @cached_property
     def sender_index(self) -> dict[Node, int]:
@@ -109,7 +128,7 @@ class ComputationalGraph:
 
     @cached_property
     def layers(self) -> tuple[LayerIndices, ...]:
-        """Which senders and receivers belong to each layer."""
+        """Which senders belong to each layer, and which receivers of the graph without spans: which inputs."""
         layers: list[LayerIndices] = []
         sender, receiver, count = 1, 0, self.n_heads
         for _ in range(self.n_layers):
@@ -162,7 +181,7 @@ class ComputationalGraph:
         layers, heads, mlps = self.n_layers, self.n_heads, int(self.has_mlp)
         before = layers + (heads + mlps) * layers * (layers - 1) // 2  # what is read before each layer, summed up
         within = 0 if self.parallel else mlps * heads * layers  # an MLP reads the heads of its own layer
-        return (3 * heads + mlps) * before + within + 1 + layers * (heads + mlps)
+        return ((3 * heads + mlps) * before + within) * self.per_input + 1 + layers * (heads + mlps)
 
     def __contains__(self, edge: object) -> bool:
         return isinstance(edge, Edge) and edge in self.edge_indices
@@ -170,14 +189,16 @@ class ComputationalGraph:
     def describe(self) -> str:
         """The size of the graph in words, for messages."""
         mlp = "no MLPs" if not self.has_mlp else "parallel MLPs" if self.parallel else "MLPs"
-        return f"{self.n_layers} layers, {self.n_heads} heads per layer and {mlp}"
+        size = f"{self.n_layers} layers, {self.n_heads} heads per layer and {mlp}"
+        return f"{size}, by position ({', '.join(self.spans)})" if self.spans else size
 
     def networkx(self) -> networkx.MultiDiGraph[str]:
-        """The whole graph for networkx: nodes by name, one edge per slot, keyed by the edge's name."""
+        """The whole graph for networkx: nodes by name, one edge per slot and span, keyed by name."""
         import networkx
 
         graph: networkx.MultiDiGraph[str] = networkx.MultiDiGraph()
         graph.add_nodes_from(node.name for node in (*self.senders, LOGITS))
         for edge in self.edges():
-            graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "")
+            where = {"span": edge.span} if edge.span else {}
+            graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "", **where)
         return graph

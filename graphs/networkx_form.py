@@ -1,7 +1,8 @@
 """A circuit's nodes and edges as a networkx graph, and that as GraphML, from which the circuit can be read again.
 
 Every attribute of the graph is an entry of circuit.json as JSON text (`ablation`, `model`, `graph` with the frozen
-scale, ...), so that GraphML keeps all that circuit.json does; edges have the attributes `slot`, `score`, `frequency`.
+scale, ...), so that GraphML keeps all that circuit.json does; edges have the attributes `slot`, `score`, `frequency`
+and, in a circuit by position, `span`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def multigraph(
     for row in edges:
         edge = Edge.parse(row["edge"])
         known = {name: row[name] for name in ("score", "frequency") if row.get(name) is not None}
+        known |= {"span": edge.span} if edge.span else {}
         graph.add_edge(edge.sender.name, edge.receiver.name, edge.name, slot=edge.slot or "", **known)
     return graph
 

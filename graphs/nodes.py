@@ -15,7 +15,24 @@ _NUMBER = "0|[1-9][0-9]{0,8}"  # in one way only, so that no two names are one n
 _NODE = re.compile(
     rf"(?P<input>input)|(?P<logits>logits)|a(?P<layer>{_NUMBER})\.h(?P<head>{_NUMBER})|m(?P<mlp>{_NUMBER})"
 )
-_EDGE = re.compile(r"(?P<sender>[^-<>]+)->(?P<receiver>[^-<>]+)(?:<(?P<slot>[qkv])>)?")
+_EDGE = re.compile(r"(?P<sender>[^-<>@]+)->(?P<receiver>[^-<>@]+)(?:<(?P<slot>[qkv])>)?(?:@(?P<span>.*))?")
+_SPAN = re.compile(r"[A-Za-z0-9_.+-]+")
+_NOT_IN_SPANS = re.compile(r"[^A-Za-z0-9_.+-]")
+
+
+def span_name(text: str) -> str:
+    """What a span of this name is called in edges: with `_` for spaces and all else that cannot stand there."""
+    return _NOT_IN_SPANS.sub("_", text.strip()) or "_"
+
+
+def check_span(name: str) -> str:
+    """The name itself, if a span can have it.
+
+    Raises: BadName.
+    """
+    if not isinstance(name, str) or not _SPAN.fullmatch(name):
+        raise BadName(f"no span is called {name!r}; spans are named by letters, digits and any of _ . + -, as in 'S1'")
+    return name
 
 
 class Node(NamedTuple):
@@ -65,36 +82,52 @@ LOGITS = Node("logits")
 
 
 class Receiver(NamedTuple):
-    """An input that reads the residual stream: a head's query, key or value input, an MLP, or the logits."""
+    """An input that reads the residual stream: a head's query, key or value input, an MLP, or the logits.
+
+    With a `span` it is that input at the positions of this span only; where a graph has spans, each of its inputs but
+    the logits, which are read at the scored position, has one.
+    """
 
     node: Node
     slot: Slot | None = None
+    span: str | None = None
 
     @property
     def name(self) -> str:
-        """The field's name of the receiver: `a5.h3<q>`, `m7` or `logits`."""
-        return self.node.name if self.slot is None else f"{self.node.name}<{self.slot}>"
+        """The field's name of the receiver, `a5.h3<q>`, `m7` or `logits`, and its span, as in `a5.h3<q>@END`."""
+        name = self.node.name if self.slot is None else f"{self.node.name}<{self.slot}>"
+        return name if self.span is None else f"{name}@{self.span}"
 
     def __str__(self) -> str:
         return self.name
 
 
 class Edge(NamedTuple):
-    """What one node writes, as one receiver reads it; `slot` is q, k or v when the receiver is a head."""
+    """What one node writes, as one receiver reads it; `slot` is q, k or v when the receiver is a head.
+
+    With a `span`, as it reads it at the positions of this span: keys and values where they are read from, queries where
+    the head writes.
+    """
 
     sender: Node
     receiver: Node
     slot: Slot | None = None
+    span: str | None = None
 
     @property
     def name(self) -> str:
-        """The field's name of the edge, such as `a5.h3->a9.h6<q>` or `m11->logits`."""
+        """The field's name of the edge, such as `a5.h3->a9.h6<q>`, `m11->logits` or, with a span, `input->m0@S1`."""
         return f"{self.sender.name}->{self.target.name}"
 
     @property
     def target(self) -> Receiver:
-        """The receiver with its slot."""
-        return Receiver(self.receiver, self.slot)
+        """The receiver with its slot and span."""
+        return Receiver(self.receiver, self.slot, self.span)
+
+    @property
+    def at_every_span(self) -> Edge:
+        """The edge without its span: the pair of sender and receiver that it is of."""
+        return self._replace(span=None)
 
     def __str__(self) -> str:
         return self.name
@@ -103,16 +136,22 @@ class Edge(NamedTuple):
     def parse(cls, name: str) -> Edge:
         """The edge of that name.
 
-        Raises: BadName when the text is not of the form `a5.h3->a9.h6<q>`.
+        Raises: BadName when the text is not of the form `a5.h3->a9.h6<q>` or `a5.h3->a9.h6<q>@S1`.
         """
         found = _EDGE.fullmatch(name)
         if found is None:
             raise BadName(f"no edge is called {name!r}; edges are written 'a5.h3->a9.h6<q>' or 'm11->logits'")
         slot: Slot | None = found["slot"]  # type: ignore[assignment]  # the pattern admits q, k and v only
-        edge = cls(Node.parse(found["sender"]), Node.parse(found["receiver"]), slot)
+        span = None if found["span"] is None else check_span(found["span"])
+        edge = cls(Node.parse(found["sender"]), Node.parse(found["receiver"]), slot, span)
         if (edge.receiver.kind == "head") != (slot is not None):
             raise BadName(
                 f"the edge {name!r} must say <q>, <k> or <v> exactly when it ends in a head; "
                 "write for example 'a5.h3->a9.h6<q>' or 'a5.h3->m7'"
+            )
+        if edge.receiver == LOGITS and span is not None:
+            raise BadName(
+                f"the edge {name!r} cannot have a span: the logits are read at the scored position only; "
+                f"leave out '@{span}'"
             )
         return edge

@@ -16,8 +16,8 @@ def edges(chosen: Iterable[Edge], scores: Mapping[Edge, float], frequencies: Map
     import pandas
 
     rows = [
-        (edge.name, edge.sender.name, edge.receiver.name, edge.slot, scores.get(edge), frequencies.get(edge))
+        (edge.name, edge.sender.name, edge.receiver.name, edge.slot, edge.span, scores.get(edge), frequencies.get(edge))
         for edge in chosen
     ]
-    names = ["edge", "sender", "receiver", "slot", "score", "frequency"]
+    names = ["edge", "sender", "receiver", "slot", "span", "score", "frequency"]
     return pandas.DataFrame(rows, columns=names).astype({"score": float, "frequency": float})

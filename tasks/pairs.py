@@ -59,12 +59,14 @@ class Scoring:
 class Wording:
     """What a pair of prompts was made from: `template` names its wording, `filling` has the word in each slot, by name.
 
-    With `chat`, the prompts are what a user says to a chat model, and the answer is what the model says first.
+    With `chat`, the prompts are what a user says to a chat model, and the answer is what the model says first. `spans`
+    are the slots at which edges may be kept or dropped by position (None: at all of them).
     """
 
     template: str = ""
     filling: tuple[tuple[str, str], ...] = ()
     chat: ChatTemplate | None = field(default=None, compare=False)
+    spans: tuple[str, ...] | None = field(default=None, compare=False)
 
     @staticmethod
     def of(words: Mapping[str, str], template: str = "") -> Wording:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from acdc.attacks.word_tokenizer import WordTokenizer
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.execution.runs import TokenPairs
 from acdc.graphs.execution.token_gradients import token_gradients
 from acdc.precision import wide
 from acdc.problem import Problem
@@ -50,9 +49,11 @@ def ranked(
     Source: Ebrahimi et al. 2018 (arXiv:1712.06751), section 2: the gradient times the difference of the embeddings.
     """
     found: dict[int, list[Substitution]] = {}
-    for batch in problem.on(PromptPairs(tuple(parents))).prompt_batches:
-        prompts = TokenPairs(batch.clean, batch.corrupt, batch.scored_positions)
-        slopes = token_gradients(problem.model, prompts, circuit, divergence, problem.ablation, problem.means)
+    of_parents = problem.on(PromptPairs(tuple(parents)))
+    for batch in of_parents.prompt_batches:
+        slopes = token_gradients(
+            problem.model, of_parents.tokens(batch), circuit, divergence, problem.ablation, problem.means
+        )
         for row, number in enumerate(batch.index.tolist()):
             length = len(parents[number].clean)
             gradient = torch.stack((slopes.clean[row, :length], slopes.corrupt[row, :length]))

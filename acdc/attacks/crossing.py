@@ -20,6 +20,8 @@ from acdc.graphs.execution.crossing import CrossedRun
 from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress
+from acdc.spans import span_numbers
+from acdc.tasks.batches import PromptBatch
 from acdc.tasks.metrics import KLDivergence, Targets
 from acdc.tasks.prompts import PromptPairs
 from acdc.tasks.tokenisation import TokenPair
@@ -104,7 +106,9 @@ def _crossed(
     for some in members:
         pairs = [problem.pairs.pairs[index] for index in some]
         tokens = (torch.tensor([pair.clean for pair in pairs]), torch.tensor([pair.corrupt for pair in pairs]))
-        run = CrossedRun(problem.model, circuit, *tokens, pairs[0].position)
+        batch = PromptBatch.of((index, problem.pairs.pairs[index]) for index in some)
+        spans = span_numbers(problem.model, problem.pairs, batch)
+        run = CrossedRun(problem.model, circuit, *tokens, pairs[0].position, spans)
         reference, numbers = run.reference(), np.array(some, np.intp)
         said = reference.argmax(-1).tolist()
         right.update(index for index, pair, token in zip(some, pairs, said, strict=True) if token in pair.answers)

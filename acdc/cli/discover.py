@@ -48,6 +48,7 @@ def discover(
     minutes: given.InMinutes = None,
     metric: given.Measured = None,
     ablation: given.Missing = "resample",
+    positions: given.ByPosition = "none",
     refine: given.Refine = False,
     select: given.Select = None,
     level: given.AtLevel = None,
@@ -77,7 +78,8 @@ def discover(
     """
     levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
     goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
-    setup = Setup(metric, ablation, PROMPTS if prompts is None else prompts, seed, only_correct, Compute(device, dtype))
+    count, compute = PROMPTS if prompts is None else prompts, Compute(device, dtype)
+    setup = Setup(metric, ablation, count, seed, only_correct, compute, positions)
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
     if sampled and not dry_run:

@@ -86,7 +86,8 @@ def example_prompts(problem: Problem, nodes: Iterable[Node], count: int = PROMPT
 def _alone(model: Model, tokens: tuple[int, ...], position: int) -> Runs:
     """The run of one prompt up to its scored position, as the difference from nothing."""
     ids = torch.tensor([tokens], device=model.device)
-    return prepare(model, TokenPairs(ids, ids, torch.tensor([position], device=model.device)), Ablation.ZERO)
+    prompt = TokenPairs(ids, ids, torch.tensor([position], device=model.device))
+    return prepare(model.by_position(()), prompt, Ablation.ZERO)
 
 
 def _words(model: Model, tokens: tuple[int, ...]) -> tuple[str, ...]:

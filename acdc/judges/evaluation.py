@@ -66,6 +66,8 @@ def subject(
 ) -> tuple[Task, Model]:
     """The task and the loaded model of a circuit; what is None is what its own record says.
 
+    The model's edges are by position if the circuit's are.
+
     `tell` is told of weights, tokenizer and prompts that are not those the circuit was found with, where this follows
     from what is given here, and of what cannot be checked.
 
@@ -84,6 +86,7 @@ def subject(
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(model, setup)
+    loaded = loaded.by_position(circuit.graph.spans)
     require_graph(circuit, loaded)
     differences(circuit, task, loaded, setup, given).refuse_or_tell(anyway=anyway, tell=tell)
     return task, loaded

@@ -15,6 +15,7 @@ from acdc.graphs.errors import BadTokens, DifferentGraphs
 from acdc.graphs.execution.layer import LayerRun, layer_runs
 from acdc.graphs.execution.liveness import Liveness, receivers_of
 from acdc.graphs.execution.runs import residuals_of
+from acdc.graphs.execution.spans import rows_of
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
 
@@ -50,12 +51,14 @@ class _Clean:
     """What is known of some clean prompts, axes as in `CrossedRun`.
 
     `wrote` holds what live senders write that nothing of the corrupt prompt reaches, to which a block adds what the
-    others write for its pairs; `scales`, of norms that span heads, are frozen.
+    others write for its pairs; `scales`, of norms that span heads, are frozen; `spans`, if edges have such, are those
+    of the prompts' positions.
     """
 
     wrote: dict[int, Float[Tensor, "#corrupt clean _ d_model"]]
     scales: tuple[Scales, ...]
     layers: tuple[LayerRun, ...]
+    spans: Int[Tensor, "clean pos"] | None = None
 
 
 class CrossedRun:
@@ -63,7 +66,8 @@ class CrossedRun:
 
     Whatever a node reads or writes has the axes [corrupt, clean, pos, d_model], the first two of length 1 where it does
     not depend on that prompt; so each part of the model runs once for every corrupt prompt, every clean prompt or every
-    pair, as the circuit's edges make it. Of the pairs only one block is ever held.
+    pair, as the circuit's edges make it. Of the pairs only one block is ever held. Where edges have spans, `spans` are
+    those of each position of the clean prompts, and an edge brings at these what the sender writes.
 
     Raises: DifferentGraphs when the circuit is of another model; BadTokens when the prompts do not fit each other or
     the model.
@@ -76,6 +80,7 @@ class CrossedRun:
         clean: Int[Tensor, "clean pos"],
         corrupt: Int[Tensor, "corrupt _"],
         position: int,
+        spans: Int[Tensor, "clean pos"] | None = None,
     ) -> None:
         graph = model.graph
         if circuit.graph != graph:
@@ -95,11 +100,20 @@ class CrossedRun:
         self._model, self._position = model, position
         self._clean, self._corrupt = clean[:, :end].to(model.device), corrupt[:, :end].to(model.device)
         self._geometries = model.geometries(length, end)
+        if graph.spans and spans is None:
+            raise BadTokens(
+                "the circuit has edges by position, and the prompts do not say of which span theirs are; give `spans`"
+            )
         live = Liveness.of(graph, torch.from_numpy(circuit.mask())[None])
         self._live: list[int] = live.live[0].nonzero()[:, 0].tolist()
         self._all_positions: list[bool] = live.all_positions[0].tolist()
-        self._kept: list[list[int]] = [row.nonzero()[:, 0].tolist() for row in live.kept[0]]
-        self._reads = [graph.reads(receiver) for receiver in graph.receivers]
+        by_span = live.kept[0][rows_of(graph)]
+        self._kept: list[list[int]] = [row.any(0).nonzero()[:, 0].tolist() for row in by_span]
+        self._whole: list[list[bool]] = by_span.all(1).tolist()
+        inputs = graph.without_spans
+        self._reads = [inputs.reads(receiver) for receiver in inputs.receivers]
+        self._by_span = by_span.to(model.device)
+        self._spans = None if spans is None or not graph.spans else spans[:, :end].to(model.device)
         self._clean_only = self._of_the_clean_prompt()
         nothing = torch.zeros(len(graph.senders), 1, 1, graph.d_model, dtype=model.dtype, device=model.device)
         self._biases = residuals_of(model, nothing, (1, 1, graph.d_model))
@@ -120,6 +134,7 @@ class CrossedRun:
                 known = self._known(
                     {sender: value[:, others] for sender, value in wrote.items()},
                     tuple(each.map(itemgetter(others)) for each in scales),
+                    others,
                 )
                 yield Block(some, others, self._run_pairs(ablated, known))
 
@@ -143,13 +158,18 @@ class CrossedRun:
         found = {0}
         for sender in self._live[1:]:
             rows = [row for row, _ in receivers_of(self._model.graph, sender)]
-            if all(len(self._kept[row]) == self._reads[row] and found.issuperset(self._kept[row]) for row in rows):
+            if all(self._is_whole(row) and found.issuperset(self._kept[row]) for row in rows):
                 found.add(sender)
         return found
 
-    def _known(self, wrote: dict[int, Tensor], scales: tuple[Scales, ...]) -> _Clean:
+    def _is_whole(self, row: int) -> bool:
+        """Whether an input keeps all it reads, at every span."""
+        return len(self._kept[row]) == self._reads[row] and all(self._whole[row][sender] for sender in self._kept[row])
+
+    def _known(self, wrote: dict[int, Tensor], scales: tuple[Scales, ...], some: slice) -> _Clean:
         position = torch.tensor([self._position], device=self._model.device)
-        return _Clean(wrote, scales, layer_runs(self._model, self._geometries, position, scales, self._scored))
+        layers = layer_runs(self._model, self._geometries, position, scales, self._scored)
+        return _Clean(wrote, scales, layers, None if self._spans is None else self._spans[some])
 
     @torch.no_grad()
     def _run_clean(self, some: slice) -> _Clean:
@@ -158,7 +178,7 @@ class CrossedRun:
         scales: tuple[Scales, ...] = (Scales(),) * self._model.graph.n_layers
         if self._model.graph.frozen_scale:
             scales = self._model.trace(start, self._geometries).scales
-        known = self._known({0: start[None]}, scales)
+        known = self._known({0: start[None]}, scales, some)
         for sender in self._live:
             if sender in self._clean_only and sender:
                 known.wrote[sender] = self._write(sender, None, known)
@@ -204,25 +224,41 @@ class CrossedRun:
     def _input(
         self, row: int, all_positions: bool, ablated: _Corrupt | None, known: _Clean
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
-        """What a receiver reads: what the corrupt prompt brings it over missing edges, and all that it keeps."""
-        kept, read = self._kept[row], self._reads[row]
-        if len(kept) == read:
+        """What an input reads: what the corrupt prompt brings it over missing edges, and all that it keeps."""
+        read, whole = self._reads[row], [sender for sender in self._kept[row] if self._whole[row][sender]]
+        if self._is_whole(row):
             missing = self._biases[read][None]
         else:
             assert ablated is not None
             if row not in ablated.missing:
                 residual = ablated.residuals[read][:, None]
-                residual = residual - ablated.outputs[kept].sum(0) if kept else residual
+                residual = residual - ablated.outputs[whole].sum(0) if whole else residual
                 ablated.missing[row] = residual if all_positions else self._scored(residual)
             missing = ablated.missing[row]
-        values = [known.wrote[sender] if all_positions else self._scored(known.wrote[sender]) for sender in kept]
+        values = [known.wrote[sender] if all_positions else self._scored(known.wrote[sender]) for sender in whole]
         # what does not depend on the corrupt prompt first, and on its own, so that few sums are as large as the pairs
-        own = [value for sender, value in zip(kept, values, strict=True) if sender in self._clean_only]
+        own = [value for sender, value in zip(whole, values, strict=True) if sender in self._clean_only]
         total: Tensor = missing + sum(own)
-        for sender, value in zip(kept, values, strict=True):
+        for sender, value in zip(whole, values, strict=True):
             if sender not in self._clean_only:
                 total = total + value
+        for sender in self._kept[row]:
+            if not self._whole[row][sender]:
+                assert ablated is not None
+                part = self._at_spans(row, sender, ablated, known)
+                total = total + (part if all_positions else self._scored(part))
         return total
+
+    def _at_spans(
+        self, row: int, sender: int, ablated: _Corrupt, known: _Clean
+    ) -> Float[Tensor, "corrupt clean pos d_model"]:
+        """What a sender brings an input over what missing edges would, at the spans at which its edges are kept."""
+        assert known.spans is not None
+        inside = self._by_span[row, known.spans, sender][..., None]
+        wrote, missing = known.wrote[sender], ablated.outputs[sender]
+        if wrote.shape[-2] != missing.shape[-2]:  # it is there at the scored position only
+            inside, missing = self._scored(inside), self._scored(missing)
+        return (wrote - missing) * inside
 
     def _scored(self, x: Float[Tensor, "*batch pos d"]) -> Float[Tensor, "*batch 1 d"]:
         """x at the scored position, or x itself where it is there already."""

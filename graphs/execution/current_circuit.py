@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.graphs.execution.runs import Runs
+from acdc.graphs.execution.spans import at_any_span, rows_of
 from acdc.graphs.execution.stages import AbstractStage, HeadStage, MlpStage
 from acdc.graphs.nodes import LOGITS, Node
 
@@ -38,7 +39,8 @@ class CurrentCircuit:
         self._scored_delta = runs.scored(runs.delta)
         self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
         self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
-        self._read_everywhere = torch.zeros(len(graph.receivers), dtype=torch.bool)
+        self._rows = rows_of(graph)
+        self._read_everywhere = torch.zeros(len(self._rows), dtype=torch.bool)  # by input
         self._entered: set[tuple[str, int]] = set()
         self._unsettled = set(range(len(graph.receivers)))  # receivers whose state is not that of the kept edges
         for receiver in graph.receivers[::-1][:decided]:
@@ -70,8 +72,9 @@ class CurrentCircuit:
         self._entered.add((node.kind, node.layer))
         group = [node] if node.kind == "mlp" else [Node("head", node.layer, head) for head in range(graph.n_heads)]
         senders = torch.tensor([graph.sender_index[member] for member in group])
-        alive = self.kept[:, senders].any(dim=0)
-        everywhere = (self.kept[:, senders] & self._read_everywhere[:, None]).any(dim=0)
+        kept = at_any_span(graph, self.kept[:, senders])
+        alive = kept.any(dim=0)
+        everywhere = (kept & self._read_everywhere[:, None]).any(dim=0)
         for all_positions in (False, True):
             members = senders[alive & (everywhere == all_positions)]
             if not len(members):
@@ -112,49 +115,59 @@ class CurrentCircuit:
         stale = torch.zeros(len(self.kept), dtype=torch.bool)
         stale[list(self._unsettled)] = True
         for stage in self.stages:
-            slots = [slot for slot, rows in stage.receivers.items() if stale[rows].any()]
+            slots = [slot for slot, inputs in stage.receivers.items() if stale[self._rows[inputs]].any()]
             if slots:
                 self._refresh_stage(stage, slots)
                 stale |= self.kept[:, stage.senders].any(dim=1)
         if stale[-1]:
-            row = torch.tensor([len(self.kept) - 1])
-            self.final = self._read(row, len(self.runs.graph.senders), all_positions=False)[0]
+            last = torch.tensor([len(self._rows) - 1])
+            self.final = self._read(last, len(self.runs.graph.senders), all_positions=False)[0]
         self._unsettled = set()
         return bool(stale[-1])
 
+    def joined(self, kept: Bool[Tensor, "*receiver sender"], connected: Bool[Tensor, " sender"] | None = None) -> bool:
+        """Whether any of these edges comes from a sender that is joined to `input`, or is one of those `connected`."""
+        return bool((kept & (self.connected if connected is None else connected)).any())
+
+    def inputs(self, stage: AbstractStage, row: int) -> Bool[Tensor, "input span sender"]:
+        """The edges into a node of a stage, slot by slot and span by span."""
+        return self.kept[self._rows[torch.stack([inputs[row] for inputs in stage.receivers.values()])]]
+
     def _refresh_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
-        graph = self.runs.graph
         stage.refresh(
             {
-                slot: self._read(rows, graph.reads(graph.receivers[int(rows[0])]), stage.reads_all_positions(slot))
-                for slot, rows in stage.receivers.items()
+                slot: self._read(inputs, self._reads(stage, slot), stage.reads_all_positions(slot))
+                for slot, inputs in stage.receivers.items()
                 if slot in slots
             }
         )
         for row, sender in enumerate(stage.senders.tolist()):
-            inputs = torch.stack([self.kept[rows[row]] for rows in stage.receivers.values()])
-            count = graph.reads(graph.receivers[int(next(iter(stage.receivers.values()))[row])])
-            self._intact[sender] = bool(inputs[:, :count].all()) and bool(self._intact[:count].all())
-            self.connected[sender] = bool((inputs & self.connected).any())
+            inputs, count = self.inputs(stage, row), self._reads(stage, next(iter(stage.receivers)))
+            self._intact[sender] = bool(inputs[..., :count].all()) and bool(self._intact[:count].all())
+            self.connected[sender] = self.joined(inputs)
             if not self.connected[sender]:
                 stage.wrote[row] = self.ablated(sender, stage.all_positions)
 
+    def _reads(self, stage: AbstractStage, slot: str) -> int:
+        graph = self.runs.graph
+        return graph.reads(graph.receivers[int(self._rows[stage.receivers[slot][0], 0])])
+
     def _read(
-        self, receivers: Int[Tensor, " receiver"], count: int, all_positions: bool
-    ) -> Float[Tensor, "receiver batch pos d_model"]:
-        """What these receivers, each of which may read the first `count` senders, read in the current circuit."""
-        return self.mixed(self.kept[receivers], count, all_positions)
+        self, inputs: Int[Tensor, " input"], count: int, all_positions: bool
+    ) -> Float[Tensor, "input batch pos d_model"]:
+        """What these inputs, each of which may read the first `count` senders, read in the current circuit."""
+        return self.mixed(self.kept[self._rows[inputs]], count, all_positions)
 
     def mixed(
-        self, kept: Bool[Tensor, "receiver sender"], count: int, all_positions: bool
-    ) -> Float[Tensor, "receiver batch pos d_model"]:
-        """What receivers read over these edges, each of which may read the first `count` senders."""
-        if kept[:, :count].all() and self._intact[:count].all():
+        self, kept: Bool[Tensor, "input span sender"], count: int, all_positions: bool
+    ) -> Float[Tensor, "input batch pos d_model"]:
+        """What inputs read over these edges, each of which may read the first `count` senders."""
+        if kept[..., :count].all() and self._intact[:count].all():
             residual = self.runs.clean_residual(count)
             residual = residual if all_positions else self.runs.scored(residual)
             return residual.repeat(len(kept), 1, 1, 1)
-        senders = kept.any(dim=0).nonzero().squeeze(1).tolist()
+        senders = kept.any(dim=0).any(dim=0).nonzero().squeeze(1).tolist()
         ablated = self.runs.ablated.residuals[count]
         ablated = ablated if all_positions else self.runs.scored(ablated)
         carried = self.carried(senders, all_positions)
-        return (kept[:, senders].to(carried) @ carried.flatten(1)).view(len(kept), *ablated.shape) + ablated
+        return self.runs.positions.mix(kept[..., senders].to(carried), carried) + ablated

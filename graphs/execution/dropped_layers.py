@@ -11,12 +11,13 @@ Source: Kramar et al. 2024 (arXiv:2403.00745), sections 3.1.1 (QK fix) and 3.1.2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.execution.gradients import Linearisation, by_row, rows_first, wide
+from acdc.graphs.execution.gradients import Linearisation, rows_first, wide
 from acdc.graphs.execution.linear_layer import LinearLayer
 from acdc.graphs.nodes import SLOTS
 
@@ -38,34 +39,36 @@ def sizes_of_effects(
     runs, graph = run.runs, run.runs.graph
     at_final = run.at_final(gradient)
     scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=wide(runs.delta.dtype))
-    scores[-1] = _sizes(by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))), prompts)[0]
+    at_logits = run.by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))).sum(2)
+    scores[-1] = _sizes(at_logits, prompts)[0]
     delta, whole, dropped = rows_first(runs.delta), run.spread(at_final), list[Tensor]()
     while run.layers:
         layer, below = run.layers.pop(), len(run.layers)
-        found, before = _estimates(layer, runs.delta, delta, [*dropped, whole])
+        found, before = _estimates(run, layer, delta, [*dropped, whole])
         # to leave out a layer below changes no gradient here
         of_whole = below if graph.n_layers > 1 else 1
         total = of_whole * _sizes(found[-1], prompts) + sum(_sizes(estimate, prompts) for estimate in found[:-1])
-        rows = slice(layer.receivers.start, layer.receivers.stop)
+        rows = runs.rows[layer.receivers.start : layer.receivers.stop].flatten()
         scores[rows, : layer.reads] = total / max(1, graph.n_layers - 1)
         dropped, whole = [*before[:-1], whole], before[-1]
     return scores * run.scale
 
 
 def _estimates(
+    run: Linearisation,
     layer: LinearLayer,
-    delta: Float[Tensor, "all batch pos d_model"],
     by_rows: Float[Tensor, "batch all number"],
     flows: Sequence[Float[Tensor, "batch pos d_model"]],
 ) -> tuple[list[Float[Tensor, "batch receiver sender"]], list[Float[Tensor, "batch pos d_model"]]]:
     """For each gradient at the residual stream after a layer, estimates of the edges into it, and that before it."""
-    reads, n_heads = layer.run.indices.reads, layer.graph.n_heads
+    reads, n_heads, delta = layer.run.indices.reads, layer.graph.n_heads, run.runs.delta
+    positions, spans = run.runs.positions, layer.graph.spans
     heads = len(SLOTS) * n_heads
     found, at_gathered, before = list[Tensor](), list[Tensor](), list[Tensor]()
     for number, flowing in enumerate(flows, start=1):
         gradients = layer.pull_back(flowing, again=number < len(flows))
-        estimates = by_row(gradients.read, by_rows[:, : layer.reads])
-        estimates[:, :heads, reads:] = 0  # of the layer's own heads, which its MLP alone reads
+        estimates = run.by_row(gradients.read, by_rows[:, : layer.reads])
+        estimates[:, :heads, :, reads:] = 0  # of the layer's own heads, which its MLP alone reads
         assert gradients.gathered is not None
         found.append(estimates)
         at_gathered.append(gradients.gathered.to(estimates.dtype))
@@ -75,12 +78,14 @@ def _estimates(
     for slot, first in zip(SLOTS, range(0, heads, n_heads), strict=True):
         if slot == "v":
             continue
-        for start in range(0, reads, at_once):
+        rows = slice(first, first + n_heads)
+        for start, span in product(range(0, reads, at_once), range(len(spans) or 1)):
             some = slice(start, min(start + at_once, reads))
-            less = layer.gathered_less(slot, delta[some]).to(found[0].dtype)
+            there = positions.confined(delta[some], span if spans else None)
+            less = layer.gathered_less(slot, there).to(found[0].dtype)
             for estimates, slope in zip(found, at_gathered, strict=True):
-                estimates[:, first : first + n_heads, some] = torch.einsum("hbpk,hsbpk->bhs", slope, less)
-    return found, before
+                estimates[:, rows, span, some] = torch.einsum("hbpk,hsbpk->bhs", slope, less)
+    return [estimates.flatten(1, 2) for estimates in found], before
 
 
 def _sizes(

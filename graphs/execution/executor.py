@@ -25,7 +25,8 @@ class Executor:
     circuit less what the missing edge would carry; the rest is the model's own arithmetic. A node that no path over
     kept edges joins to `input` writes exactly what the ablated run has, whatever the ablation, so that nothing of the
     clean run enters a circuit but over its edges. So the full circuit is the clean run and the empty one the ablated
-    run, to rounding.
+    run, to rounding. Where the graph has spans, an edge brings this at the positions of its span only, `spans` says
+    which those are, and a path over edges of any spans joins.
 
     Raises: BadTokens when the prompts do not fit each other or the model.
     """
@@ -38,8 +39,9 @@ class Executor:
         positions: Int[Tensor, " batch"],
         ablation: Ablation = Ablation.RESAMPLE,
         means: Float[Tensor, "sender 1 _ d_model"] | None = None,
+        spans: Int[Tensor, "batch pos"] | None = None,
     ) -> None:
-        self.runs = prepare(model, TokenPairs(clean, corrupt, positions), ablation, means)
+        self.runs = prepare(model, TokenPairs(clean, corrupt, positions, spans), ablation, means)
 
     @classmethod
     def of(cls, runs: Runs) -> Executor:
@@ -119,29 +121,29 @@ class Executor:
         written = runs.delta[:1].expand(len(masks), 1, *runs.delta.shape[1:])
         for layer in runs.layers:
             heads, receivers, mlp = layer.indices.heads, layer.indices.receivers, layer.indices.mlp
-            slots = self._input(masks[:, receivers.start : receivers.stop, : heads.start], written)
+            slots = self._input(masks[:, runs.rows[receivers.start : receivers.stop], : heads.start], written)
             parts = zip(SLOTS, slots.view(len(SLOTS), graph.n_heads, *slots.shape[1:]), strict=True)
             q, k, v = (layer.project(slot, residual) for slot, residual in parts)
             wrote = layer.heads(q, k, v) - runs.ablated.outputs[heads.start : heads.stop, None]
             written = torch.cat((written, wrote.transpose(0, 1) * joined[:, heads.start : heads.stop]), dim=1)
             if mlp is not None:
-                residual = self._input(masks[:, mlp.receiver, None, : mlp.reads], written)[0]
+                residual = self._input(masks[:, runs.rows[mlp.receiver, None], : mlp.reads], written)[0]
                 wrote = layer.mlp(residual) - runs.ablated.outputs[mlp.sender]
                 written = torch.cat((written, wrote[:, None] * joined[:, mlp.sender, None]), dim=1)
-        final = self._input(masks[:, -1:], runs.scored(written))[0]
+        final = self._input(masks[:, runs.rows[-1:]], runs.scored(written))[0]
         return runs.model.unembedding(final.squeeze(-2), columns)
 
     def _input(
         self,
-        mask: Float[Tensor, "circuit receiver read"],
+        mask: Float[Tensor, "circuit input span read"],
         written: Float[Tensor, "circuit sender batch pos d_model"],
-    ) -> Float[Tensor, "receiver circuit batch pos d_model"]:
-        """What these receivers, which all read the same senders, read."""
-        n_circuits, n_receivers, read = mask.shape
-        kept = mask.to(written.dtype) @ written[:, :read].flatten(2)
+    ) -> Float[Tensor, "input circuit batch pos d_model"]:
+        """What these inputs of nodes, which all read the same senders, read."""
+        read = mask.shape[-1]
+        kept = self.runs.positions.mix(mask.to(written.dtype), written[:, :read])
         ablated = self.runs.ablated.residuals[read]
         ablated = self.runs.scored(ablated) if written.shape[-2] == 1 else ablated
-        return kept.view(n_circuits, n_receivers, *ablated.shape).transpose(0, 1) + ablated
+        return kept.transpose(0, 1) + ablated
 
 
 def _groups(costs: list[int], most: int) -> Iterator[slice]:

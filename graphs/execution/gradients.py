@@ -58,7 +58,8 @@ class Linearisation:
         """For every edge, by how much a function of the logits would fall if the edge carried what a missing one does.
 
         To first order, with derivatives by the rules: the inner product, over prompts and positions, of the receiver's
-        gradient and the sender's clean output less its ablated one. `gradient` is the function's at `logits`; `senders`
+        gradient and the sender's clean output less its ablated one (over the positions of the receiver's span, if
+        edges are by position). `gradient` is the function's at `logits`; `senders`
         (None: all) are those whose edges are wanted, by index, the rest is left 0. Can be called once.
 
         Source: Nanda 2023 (attribution patching); Syed et al. 2023 (arXiv:2310.10348), equation 2.
@@ -67,7 +68,7 @@ class Linearisation:
         self._scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=wide(runs.delta.dtype))
         self._senders = range(len(graph.senders)) if senders is None else senders
         at_final = self.at_final(gradient)
-        logits = range(len(graph.receivers) - 1, len(graph.receivers))
+        logits = range(len(runs.rows) - 1, len(runs.rows))
         self._contract(logits, len(graph.senders), runs.scored(runs.delta), at_final[None, :, None])
         flowing = self.spread(at_final)
         self._flows: list[Tensor] = []
@@ -75,9 +76,8 @@ class Linearisation:
             layer = self.layers.pop()
             gradients = layer.pull_back(flowing)
             self._contract(layer.receivers, layer.reads, runs.delta, gradients.read)
-            self._scores[
-                layer.run.indices.receivers.start : layer.run.indices.receivers.stop, layer.run.indices.reads :
-            ] = 0
+            indices = layer.run.indices
+            self._scores[runs.rows[indices.receivers.start : indices.receivers.stop].flatten(), indices.reads :] = 0
             self._flows += [flowing] * (layer.computed is not None) + [gradients.at_heads] * graph.n_heads
             flowing = gradients.before
         self._flows.append(flowing)
@@ -89,15 +89,15 @@ class Linearisation:
         shape = len(runs.scored_positions), len(graph.receivers), len(graph.senders)
         scores = runs.delta.new_zeros(shape, dtype=wide(runs.delta.dtype))
         at_final = self.at_final(gradient)
-        scores[:, -1:] = by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta)))
+        scores[:, -1] = self.by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))).sum((1, 2))
         delta, flowing = rows_first(runs.delta), self.spread(at_final)
         while self.layers:
             layer = self.layers.pop()
-            gradients, rows = layer.pull_back(flowing), layer.run.indices.receivers
-            scores[:, layer.receivers.start : layer.receivers.stop, : layer.reads] = by_row(
-                gradients.read, delta[:, : layer.reads]
-            )
-            scores[:, rows.start : rows.stop, layer.run.indices.reads :] = 0
+            gradients, indices = layer.pull_back(flowing), layer.run.indices
+            rows = runs.rows[layer.receivers.start : layer.receivers.stop]
+            scores[:, rows, : layer.reads] = self.by_row(gradients.read, delta[:, : layer.reads])
+            heads = runs.rows[indices.receivers.start : indices.receivers.stop]
+            scores[:, heads.flatten(), indices.reads :] = 0
             flowing = gradients.before
         return scores * self.scale
 
@@ -132,32 +132,34 @@ class Linearisation:
         flowing[rows, self.runs.scored_positions] = at_final
         return flowing
 
+    def by_row(
+        self, gradients: Float[Tensor, "input batch pos d_model"], delta: Float[Tensor, "batch sender number"]
+    ) -> Float[Tensor, "batch input span sender"]:
+        """The inner products over the positions of each span, row by row, with what `rows_first` makes of deltas."""
+        return self.runs.positions.contract_by_row(gradients.to(delta.dtype), delta)
+
     def _contract(
         self,
-        receivers: range,
+        inputs: range,
         reads: int,
         delta: Float[Tensor, "sender batch pos d_model"],
-        gradients: Float[Tensor, "receiver batch pos d_model"],
+        gradients: Float[Tensor, "input batch pos d_model"],
     ) -> None:
-        """Score the edges from the first `reads` senders into receivers that have these gradients."""
+        """Score the edges from the first `reads` senders into inputs of nodes that have these gradients."""
         wanted = range(self._senders.start, min(self._senders.stop, reads))
-        slopes = gradients.flatten(1).to(self._scores.dtype)
+        slopes, rows = gradients.to(self._scores.dtype), self.runs.rows[inputs.start : inputs.stop]
         at_once = len(wanted) if delta.dtype == slopes.dtype else max(1, _WIDENED // delta[0].numel())
         for start in range(wanted.start, wanted.stop, max(1, at_once)):
             some = slice(start, min(start + at_once, wanted.stop))
-            self._scores[receivers.start : receivers.stop, some] = slopes @ delta[some].flatten(1).to(slopes.dtype).T
+            found = self.runs.positions.contract(slopes, delta[some].to(slopes.dtype))
+            if inputs.stop == len(self.runs.rows):  # the logits, which have no spans
+                found, rows = found.sum(1, keepdim=True), rows[:, :1]
+            self._scores[rows, some] = found
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
     """In which precision products of numbers of this one are added up."""
     return torch.promote_types(dtype, torch.float32)
-
-
-def by_row(
-    gradients: Float[Tensor, "receiver batch pos d_model"], delta: Float[Tensor, "batch sender number"]
-) -> Float[Tensor, "batch receiver sender"]:
-    """The inner products over positions, row by row, with what `rows_first` makes of deltas."""
-    return rows_first(gradients) @ delta.transpose(1, 2)
 
 
 def rows_first(x: Float[Tensor, "part batch pos d_model"]) -> Float[Tensor, "batch part number"]:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from acdc.graphs.execution.current_circuit import CurrentCircuit
 from acdc.graphs.execution.runs import Runs
+from acdc.graphs.execution.spans import rows_of
 from acdc.graphs.execution.stages import AbstractStage, Write
 from acdc.graphs.nodes import LOGITS, Receiver
 
@@ -67,6 +68,7 @@ class IncrementalExecutor:
         self.columns = columns
         self._now = CurrentCircuit(runs, kept, decided)
         self.kept = self._now.kept
+        self._rows = rows_of(runs.graph)
         self._logits: Float[Tensor, "batch column"] | None = None
         self._trial: list[Write] = []
         self._tried: tuple[int, list[list[int]]] = (0, [])  # a row, and by trial which senders it adds to those removed
@@ -111,9 +113,8 @@ class IncrementalExecutor:
         if receiver.node == LOGITS:
             removed = self._now.carried(senders, all_positions=False)
             return self._arrive(self._now.final - (removed.cumsum(0) if together else removed))
-        stage, _ = self._now.stage_of(receiver.node)
-        slot, index = stage.find(row)
-        removed = self._now.carried(senders, stage.reads_all_positions(slot))
+        stage, slot, index, span = self._where(receiver)
+        removed = self.runs.positions.confined(self._now.carried(senders, stage.reads_all_positions(slot)), span)
         arrived = stage.read[slot][index] - (removed.cumsum(0) if together else removed)
         joined = (self.kept[row] & self._now.connected)[list(senders)].long()
         return self._reach(receiver, arrived, joined.cumsum(0) if together else joined)
@@ -130,10 +131,11 @@ class IncrementalExecutor:
         removed = self.kept[row] & ~staying
         self._trial, self._tried = [], (row, [removed.nonzero().squeeze(1).tolist()])
         if receiver.node == LOGITS:
-            return self._arrive(self._now.mixed(staying[None], graph.reads(receiver), all_positions=False))
-        stage, _ = self._now.stage_of(receiver.node)
-        slot, _ = stage.find(row)
-        arrived = self._now.mixed(staying[None], graph.reads(receiver), stage.reads_all_positions(slot))
+            return self._arrive(self._now.mixed(staying[None, None], graph.reads(receiver), all_positions=False))
+        stage, slot, index, span = self._where(receiver)
+        kept = self._now.inputs(stage, index)[[*stage.receivers].index(slot)]
+        kept[span or 0] = staying
+        arrived = self._now.mixed(kept[None], graph.reads(receiver), stage.reads_all_positions(slot))
         return self._reach(receiver, arrived, (removed & self._now.connected).sum()[None])
 
     def _reach(
@@ -143,9 +145,10 @@ class IncrementalExecutor:
         unjoined: Int[Tensor, " trial"],
     ) -> Float[Tensor, "trial batch d_model"]:
         """The final residuals where this receiver reads what arrives; `unjoined` counts the joined senders removed."""
-        row, (stage, _) = self.runs.graph.receiver_index[receiver], self._now.stage_of(receiver.node)
-        slot, index = stage.find(row)
-        cut = self._cut(receiver, row, unjoined)
+        stage, slot, index, span = self._where(receiver)
+        cut = self._cut(receiver, unjoined)
+        if cut is None and not self.runs.positions.is_met(span, all_positions=stage.reads_all_positions(slot)):
+            return self.residual.expand(len(arrived), *self.residual.shape)
         changes = [self._pass(stage, {slot: (torch.tensor([index]), arrived[None])}, cut)]
         for later in self._now.from_stage(stage)[1:]:
             arrivals = {}
@@ -155,7 +158,7 @@ class IncrementalExecutor:
                     arrivals[slot] = touched, later.read[slot][touched].unsqueeze(1) + change
             if arrivals:
                 changes.append(self._pass(later, arrivals, cut))
-        change, _ = self._mix(changes, torch.tensor([len(self.kept) - 1]), all_positions=False)
+        change, _ = self._mix(changes, torch.tensor([len(self._rows) - 1]), all_positions=False)
         if change is None:
             return self.residual.expand(len(arrived), *self.residual.shape)
         return self._arrive(self._now.final + change[0])
@@ -186,15 +189,22 @@ class IncrementalExecutor:
         self._trial.append(Write(self._now.final, None, final))
         return final.squeeze(-2)
 
-    def _cut(self, receiver: Receiver, row: int, unjoined: Int[Tensor, " trial"]) -> _Cut | None:
+    def _where(self, receiver: Receiver) -> tuple[AbstractStage, str, int, int | None]:
+        """The stage of a receiver's node, the slot and the row that it is there, and the number of its span."""
+        graph = self.runs.graph
+        number, span = divmod(graph.receiver_index[receiver], graph.per_input)
+        stage, _ = self._now.stage_of(receiver.node)
+        return stage, *stage.find(number), span if graph.spans else None
+
+    def _cut(self, receiver: Receiver, unjoined: Int[Tensor, " trial"]) -> _Cut | None:
         """The trials that leave the receiver's node without any path from `input`, if there are such.
 
         `unjoined` counts how many senders that kept edges join to `input` are removed.
         """
         stage, number = self._now.stage_of(receiver.node)
-        inputs = self.kept[[int(rows[number]) for rows in stage.receivers.values()]] & self._now.connected
-        here = self.kept[row] & self._now.connected
-        if int(inputs.sum()) > int(here.sum()):  # another slot of the head is joined to `input`
+        inputs = self._now.inputs(stage, number) & self._now.connected
+        here = self.kept[self.runs.graph.receiver_index[receiver]] & self._now.connected
+        if int(inputs.sum()) > int(here.sum()):  # another slot or span of the node is joined to `input`
             return None
         trials = here.sum() == unjoined
         if not trials.any():
@@ -203,8 +213,7 @@ class IncrementalExecutor:
         connected[stage.senders[number]] = False
         for later in self._now.from_stage(stage):
             for number, sender in enumerate(later.senders.tolist()):
-                rows = [int(rows[number]) for rows in later.receivers.values()]
-                connected[sender] = connected[sender] and bool((self.kept[rows] & connected).any())
+                connected[sender] = connected[sender] and self._now.joined(self._now.inputs(later, number), connected)
         return _Cut(trials, ~connected)
 
     def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]], cut: _Cut | None) -> _Change:
@@ -217,20 +226,29 @@ class IncrementalExecutor:
         return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
     def _mix(
-        self, changes: list[_Change], receivers: Int[Tensor, " receiver"], all_positions: bool
+        self, changes: list[_Change], inputs: Int[Tensor, " input"], all_positions: bool
     ) -> tuple[Tensor | None, Int[Tensor, " touched"]]:
-        """How much what these receivers read changes, for those of them that any change reaches."""
-        kept = self.kept[receivers]
-        links = [kept[:, change.senders] for change in changes]
-        touched = torch.cat(links, dim=1).any(dim=1).nonzero().squeeze(1)
+        """How much what these inputs of nodes read changes, for those of them that any change reaches."""
+        kept = self.kept[self._rows[inputs]]
+        links = [kept[..., change.senders] for change in changes]
+        touched = torch.cat(links, dim=-1).any(dim=-1).any(dim=-1).nonzero().squeeze(1)
         total: Tensor | None = None
         for link, change in zip(links, changes, strict=True):
-            used = link.any(dim=0)
+            used = link.any(dim=0).any(dim=0)
             if not used.any():
                 continue
             part = change.everywhere if all_positions else change.scored
             part = part if used.all() else part[used.to(part.device)]
-            weights = link[touched][:, used].to(part)
-            mixed = (weights @ part.flatten(1)).view(len(weights), *part.shape[1:])
+            mixed = self._mixed(link[touched][..., used].to(part), part)
             total = mixed if total is None else total + mixed
         return total, touched
+
+    def _mixed(
+        self, weights: Float[Tensor, "input span sender"], change: Float[Tensor, "sender trial batch pos d_model"]
+    ) -> Float[Tensor, "input trial batch pos d_model"]:
+        """What inputs read of a change."""
+        if weights.shape[1] == 1:
+            return (weights[:, 0] @ change.flatten(1)).view(len(weights), *change.shape[1:])
+        trials = change.shape[1]
+        by_trial = change.transpose(0, 1)
+        return self.runs.positions.mix(weights.expand(trials, *weights.shape), by_trial).transpose(0, 1)

@@ -11,12 +11,15 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.execution.spans import at_any_span
 from acdc.graphs.nodes import SLOTS, Receiver, Slot
 
 
 @dataclass(frozen=True)
 class Liveness:
     """Per circuit, the edges that can change its logits, `kept`, and the senders that write to one of them, `live`.
+
+    Where edges have spans, a path may go over edges of any: whether a node runs is decided for all its positions alike.
 
     Those of `all_positions` are read at every position: through keys or values, or by another of them. The other live
     ones are read at the scored positions only. `input` is live in every circuit.
@@ -29,8 +32,9 @@ class Liveness:
     @classmethod
     def of(cls, graph: ComputationalGraph, mask: Bool[Tensor, "circuit receiver sender"]) -> Liveness:
         """That of the circuits with these edges; the edges kept are those of `Circuit.pruned`."""
-        n_circuits, n_receivers, n_senders = mask.shape
-        edges = mask.cpu().numpy()  # the steps are many and small, which costs less outside of torch
+        # the steps are many and small, which costs less outside of torch
+        edges = at_any_span(graph, mask.cpu()).numpy()
+        n_circuits, n_receivers, n_senders = edges.shape
         # of receivers: whether what they read matters, and whether at every position; the logits come last
         matters, read_everywhere = np.zeros((2, n_circuits, n_receivers), dtype=bool)
         live, everywhere = np.zeros((2, n_circuits, n_senders), dtype=bool)
@@ -41,9 +45,10 @@ class Liveness:
             for row, slot in receivers_of(graph, sender):
                 matters[:, row] = live[:, sender]
                 read_everywhere[:, row] = (everywhere if slot in (None, "q") else live)[:, sender]
-        kept = edges & matters[:, :, None]
-        reachable = _connected(graph, kept)
-        kept, live, everywhere = kept & reachable[:, None], live & reachable, everywhere & reachable
+        reachable = _connected(graph, edges & matters[:, :, None])
+        live, everywhere = live & reachable, everywhere & reachable
+        matters = np.concatenate((matters[:, :-1].repeat(graph.per_input, 1), matters[:, -1:]), 1)
+        kept = mask.cpu().numpy() & matters[:, :, None] & reachable[:, None]
         live[:, 0] = True
         return cls(*(torch.from_numpy(part).to(mask.device) for part in (kept, live, everywhere)))
 
@@ -64,7 +69,7 @@ def connected(
     graph: ComputationalGraph, kept: Bool[Tensor, "circuit receiver sender"]
 ) -> Bool[Tensor, "circuit sender"]:
     """The senders that a path over kept edges connects with `input`; the others write what the ablated run has."""
-    return torch.from_numpy(_connected(graph, kept.cpu().numpy())).to(kept.device)
+    return torch.from_numpy(_connected(graph, at_any_span(graph, kept.cpu()).numpy())).to(kept.device)
 
 
 def _connected(graph: ComputationalGraph, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -72,18 +77,18 @@ def _connected(graph: ComputationalGraph, kept: npt.NDArray[np.bool_]) -> npt.ND
     reachable[:, 0] = True
     for sender in range(1, kept.shape[-1]):
         rows = [row for row, _ in receivers_of(graph, sender)]
-        read = graph.reads(graph.receivers[rows[0]])
+        read = graph.without_spans.reads(graph.without_spans.receivers[rows[0]])
         reachable[:, sender] = (kept[:, rows, :read] & reachable[:, None, :read]).any((1, 2))
     return reachable
 
 
 def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, Slot | None]]:
-    """The receivers of a node, by number and slot."""
-    node = graph.senders[sender]
+    """The inputs of a node, by their numbers among the receivers of the graph without spans, and slot."""
+    node, numbers = graph.senders[sender], graph.without_spans.receiver_index
     match node.kind:
         case "head":
-            return [(graph.receiver_index[Receiver(node, slot)], slot) for slot in SLOTS]
+            return [(numbers[Receiver(node, slot)], slot) for slot in SLOTS]
         case "mlp":
-            return [(graph.receiver_index[Receiver(node)], None)]
+            return [(numbers[Receiver(node)], None)]
         case _:
             return []

@@ -23,11 +23,14 @@ from acdc.graphs.nodes import SLOTS, Slot
 
 @dataclass(frozen=True)
 class _Read:
-    """What some receivers read, as a leaf of the gradient, over edges of these weights from the first live senders."""
+    """What some inputs of nodes read, as a leaf of the gradient, over edges of these weights from live senders.
 
-    receivers: Int[Tensor, " receiver"]
-    weights: Float[Tensor, "receiver sender"]
-    leaf: Float[Tensor, "receiver batch pos d_model"]
+    The senders are the first of all; `receivers` are those that the inputs are.
+    """
+
+    receivers: Int[Tensor, "input span"]
+    weights: Float[Tensor, "input span sender"]
+    leaf: Float[Tensor, "input batch pos d_model"]
     all_positions: bool
 
 
@@ -77,7 +80,7 @@ class MaskedRun:
         self._nodes: list[_Nodes] = []
         for layer in runs.layers:
             self._run_layer(layer, live.live[0], everywhere)
-        last = torch.tensor([len(runs.graph.receivers) - 1], device=parts.device)
+        last = torch.tensor([len(runs.rows) - 1], device=parts.device)
         self._last = self._read(last, len(runs.graph.senders), all_positions=False)
         with torch.enable_grad():
             self._unembedded = runs.model.unembedding(self._last.leaf[0].squeeze(-2), columns)
@@ -110,16 +113,19 @@ class MaskedRun:
     def _pass_back(
         self,
         read: _Read,
-        at_read: Float[Tensor, "receiver batch pos d_model"],
+        at_read: Float[Tensor, "input batch pos d_model"],
         flowing: dict[bool, Float[Tensor, "_ _ _ d_model"]],
         slopes: Float[Tensor, "_ _"],
     ) -> None:
-        """Add to the gradient at edges and at what senders wrote, given that at what receivers read."""
-        count, flat = read.weights.shape[1], at_read.flatten(1)
-        written = self._written[read.all_positions][:count].flatten(1)
-        senders = self._senders[read.all_positions][:count]
-        slopes[read.receivers[:, None], senders] = (flat @ written.T).to(slopes.dtype)
-        flowing[read.all_positions][:count].view(count, -1).addmm_(read.weights.T, flat)
+        """Add to the gradient at edges and at what senders wrote, given that at what inputs read."""
+        count, positions = read.weights.shape[-1], self._runs.positions
+        senders, into = self._senders[read.all_positions][:count], flowing[read.all_positions][:count]
+        products = positions.contract(at_read, self._written[read.all_positions][:count]).to(slopes.dtype)
+        if read is self._last:  # which has no spans
+            slopes[-1, senders] = products.sum((0, 1))
+        else:
+            slopes[read.receivers[..., None], senders] = products
+        positions.mix(read.weights.permute(2, 1, 0), at_read, onto=into, out=into)
 
     def _run_layer(self, layer: LayerRun, live: Bool[Tensor, " sender"], everywhere: Bool[Tensor, " sender"]) -> None:
         heads, mlp = layer.indices.heads, layer.indices.mlp
@@ -140,11 +146,11 @@ class MaskedRun:
         reads: list[_Read] = []
         made: dict[Slot, Tensor] = {}
         for slots, everywhere in read_alike(all_positions=all_positions):
-            receivers = torch.cat([layer.indices.slots[slot].start + heads for slot in slots])
-            reached = self._kept[receivers].any(1)
+            inputs = torch.cat([layer.indices.slots[slot].start + heads for slot in slots])
+            reached = self._kept[self._runs.rows[inputs]].any((1, 2))
             counts = reached.view(len(slots), -1).sum(1).tolist()
             if reached.any():
-                reads.append(self._read(receivers[reached], layer.indices.reads, all_positions=everywhere))
+                reads.append(self._read(inputs[reached], layer.indices.reads, all_positions=everywhere))
             with torch.enable_grad():
                 arrived = torch.split(reads[-1].leaf, counts) if reached.any() else [None] * len(slots)
                 for slot, residual, which in zip(slots, arrived, reached.view(len(slots), -1), strict=True):
@@ -182,15 +188,15 @@ class MaskedRun:
         ablated = self._runs.ablated.residuals[count]
         return ablated if all_positions else self._runs.scored(ablated)
 
-    def _read(self, receivers: Int[Tensor, " receiver"], count: int, *, all_positions: bool) -> _Read:
-        """What receivers, each of which may read the first `count` senders, read."""
+    def _read(self, inputs: Int[Tensor, " input"], count: int, *, all_positions: bool) -> _Read:
+        """What inputs of nodes, each of which may read the first `count` senders, read."""
         senders = self._senders[all_positions]
         senders = senders[: int((senders < count).sum())]
-        kept = self._kept[receivers[:, None], senders]
+        receivers = self._runs.rows[inputs]
+        kept = self._kept[receivers[..., None], senders]
         written = self._written[all_positions][: len(senders)]
-        weights = (self._parts[receivers[:, None], senders] * kept).to(written.dtype)
-        ablated = self._ablated(count, all_positions)
-        residual = torch.addmm(ablated.flatten(), weights, written.flatten(1)).view(len(receivers), *ablated.shape)
+        weights = (self._parts[receivers[..., None], senders] * kept).to(written.dtype)
+        residual = self._runs.positions.mix(weights, written, onto=self._ablated(count, all_positions))
         return _Read(receivers, weights, residual.detach().requires_grad_(), all_positions)
 
     def _write(

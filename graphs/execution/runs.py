@@ -15,6 +15,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.layer import LayerRun, layer_runs
+from acdc.graphs.execution.spans import Positions, rows_of
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
@@ -24,18 +25,26 @@ from acdc.graphs.model.transformer import Model
 class TokenPairs:
     """Clean and corrupt prompts of one length, and the position of each at which logits are read.
 
+    `spans` says, for a graph with spans, of which of them each position of a pair is, by number.
+
     Raises: BadTokens when they do not fit each other.
     """
 
     clean: Int[Tensor, "batch pos"]
     corrupt: Int[Tensor, "batch pos"]
     scored_positions: Int[Tensor, " batch"]
+    spans: Int[Tensor, "batch pos"] | None = None
 
     def __post_init__(self) -> None:
         if self.clean.shape != self.corrupt.shape:
             raise BadTokens(
                 f"clean prompts have shape {tuple(self.clean.shape)}, corrupt ones {tuple(self.corrupt.shape)}; "
                 "every pair must be of one length, and a batch of one length throughout"
+            )
+        if self.spans is not None and self.spans.shape != self.clean.shape:
+            raise BadTokens(
+                f"spans are given as {tuple(self.spans.shape)} for prompts of shape {tuple(self.clean.shape)}; "
+                "wanted one for each position"
             )
         length = self.clean.shape[1]
         if (
@@ -69,7 +78,7 @@ class Runs:
     model: Model
     delta: Float[Tensor, "sender batch pos d_model"]
     ablated: AblatedRun
-    scored_positions: Int[Tensor, " batch"]
+    positions: Positions
     geometries: tuple[Geometry, ...]
     scales: tuple[Scales, ...]
 
@@ -87,12 +96,19 @@ class Runs:
         """Every layer of the model on these prompts."""
         return layer_runs(self.model, self.geometries, self.scored_positions, self.scales, self.scored)
 
+    @property
+    def scored_positions(self) -> Int[Tensor, " batch"]:
+        """The position of each prompt at which logits are read."""
+        return self.positions.scored
+
+    @cached_property
+    def rows(self) -> Int[Tensor, "input span"]:
+        """The receivers that every input of the graph without spans is, by number; the logits are one at all spans."""
+        return rows_of(self.graph).to(self.delta.device)
+
     def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
         """x at each prompt's scored position, or x itself where it is already there."""
-        if x.shape[-2] == 1:
-            return x
-        rows = torch.arange(len(self.scored_positions), device=x.device)
-        return x[..., rows, self.scored_positions, :].unsqueeze(-2)
+        return self.positions.at_scored(x)
 
     @cached_property
     def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:
@@ -108,8 +124,8 @@ class Runs:
 
     def select(self, prompts: Int[Tensor, " some"]) -> Runs:
         """The runs of some of the prompts, no longer than these need."""
-        positions = self.scored_positions[prompts]
-        end = int(positions.max()) + 1 if self.model.is_causal else self.delta.shape[-2]
+        positions = self.positions.select(prompts)
+        end = int(positions.scored.max()) + 1 if self.model.is_causal else self.delta.shape[-2]
 
         def part(x: Float[Tensor, "*lead _ _ d"]) -> Float[Tensor, "*lead _ _ d"]:
             rows = x if x.shape[-3] == 1 else x[..., prompts, :, :]
@@ -119,7 +135,7 @@ class Runs:
         ablated = AblatedRun(outputs, {read: part(x) for read, x in self.ablated.residuals.items()})
         scales = tuple(each.map(part) for each in self.scales)
         geometries = tuple(geometry.first(end) for geometry in self.geometries)
-        return Runs(self.model, part(self.delta).contiguous(), ablated, positions, geometries, scales)
+        return Runs(self.model, part(self.delta).contiguous(), ablated, positions.first(end), geometries, scales)
 
     def reference(self, columns: Int[Tensor, "batch column"] | None = None) -> Float[Tensor, "batch column"]:
         """The full model's logits on the clean prompts at the scored positions, of these columns or of all."""
@@ -152,7 +168,7 @@ def prepare(
         means = mean_outputs(model, [prompts.corrupt], ablation)
     clean, corrupt = (model.embed(part[:, :last].to(model.device)) for part in (prompts.clean, prompts.corrupt))
     with torch.no_grad():
-        return between(model, clean, corrupt, prompts.scored_positions, ablation, means, prompts.clean.shape[1])
+        return between(model, clean, corrupt, positions_of(model, prompts), ablation, means, prompts.clean.shape[1])
 
 
 def end(model: Model, prompts: TokenPairs) -> int:
@@ -160,11 +176,27 @@ def end(model: Model, prompts: TokenPairs) -> int:
     return int(prompts.scored_positions.max()) + 1 if model.is_causal else prompts.clean.shape[1]
 
 
+def positions_of(model: Model, prompts: TokenPairs) -> Positions:
+    """Where prompts are scored, and the span of each of their positions if the model's graph has spans.
+
+    Raises: BadTokens when the graph has spans and the prompts do not say of which their positions are.
+    """
+    graph, spans = model.graph, prompts.spans
+    if not graph.spans:
+        return Positions(prompts.scored_positions)
+    if spans is None:
+        raise BadTokens(
+            f"the graph has edges by position ({', '.join(graph.spans)}), and the prompts do not say of which span "
+            "their positions are; give `spans` with the tokens, or take the model without spans"
+        )
+    return Positions(prompts.scored_positions, spans[:, : end(model, prompts)], len(graph.spans))
+
+
 def between(
     model: Model,
     clean: Float[Tensor, "batch pos d_model"],
     corrupt: Float[Tensor, "batch pos d_model"],
-    positions: Int[Tensor, " batch"],
+    positions: Positions,
     ablation: Ablation,
     means: Float[Tensor, "sender 1 _ d_model"] | None,
     length: int | None = None,

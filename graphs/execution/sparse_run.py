@@ -72,8 +72,8 @@ class SparseRun:
                     self._write(chosen, mlp.sender, layer.mlp(self._input(chosen, rows, mlp.reads)))
         every = torch.arange(len(self._starts), device=self._starts.device)
         logits = Selected(every, torch.zeros_like(every), all_positions=False)
-        _, receivers, senders = self._live.kept.shape
-        return self._input(logits, torch.full_like(every, receivers - 1), senders).squeeze(-2)
+        last, senders = len(self._runs.rows) - 1, self._live.kept.shape[-1]
+        return self._input(logits, torch.full_like(every, last), senders).squeeze(-2)
 
     def _choose(self, senders: range) -> list[Selected]:
         """The live ones of these senders: those that run at every position and those that do not."""
@@ -86,7 +86,7 @@ class SparseRun:
         return [each for each in chosen if len(each.circuits)]
 
     def _input(self, chosen: Selected, rows: Int[Tensor, " row"], read: int) -> Float[Tensor, "row batch pos d_model"]:
-        """What receivers of the chosen nodes, which all read the first `read` senders, read."""
+        """What these inputs of the chosen nodes, which all read the first `read` senders, read."""
         ablated = self._runs.ablated.residuals[read]
         ablated = ablated if chosen.all_positions else self._runs.scored(ablated)
         result = ablated.new_empty(len(rows), *ablated.shape)
@@ -95,10 +95,11 @@ class SparseRun:
             if not count:
                 continue
             first, senders = self._starts[circuit], self._live.live[circuit, :read].nonzero()[:, 0]
-            weights = self._live.kept[circuit, rows[start : start + count, None], senders].to(ablated.dtype)
+            receivers = self._runs.rows[rows[start : start + count]]
+            weights = self._live.kept[circuit, receivers[..., None], senders].to(ablated.dtype)
             written = self._written[first : first + len(senders)]
             written = written if chosen.all_positions else self._runs.scored(written)
-            torch.addmm(ablated.flatten(), weights, written.flatten(1), out=result[start : start + count].flatten(1))
+            self._runs.positions.mix(weights, written, onto=ablated, out=result[start : start + count])
             start += count
         return result
 
@@ -115,7 +116,7 @@ class SparseRun:
         """Queries, keys or values of these heads, at every position or at the scored ones."""
         made: dict[Slot, Tensor] = {}
         rows = torch.stack([layer.indices.slots[slot].start + chosen.heads for slot in slots])
-        reached = self._live.kept[chosen.circuits, rows].any(-1)
+        reached = self._live.kept[chosen.circuits[:, None], self._runs.rows[rows]].any((-2, -1))
         residuals = self._inputs(layer, chosen, rows, reached, all_positions)
         for slot, which, residual in zip(slots, reached, residuals, strict=True):
             projected = self._ablated.of(layer, slot)

@@ -36,8 +36,8 @@ class Write:
 class AbstractStage(ABC):
     """Some nodes of one layer, all read at every position (`all_positions`) or all at the scored positions only.
 
-    `senders` and, by slot, `receivers` are their indices in the graph; `read` and `wrote` what they read and write in
-    the current circuit, with a row per node.
+    `senders` and, by slot, `receivers` are their indices in the graph without spans; `read` and `wrote` what they read
+    and write in the current circuit, with a row per node.
     """
 
     senders: Int[Tensor, " row"]
@@ -60,7 +60,7 @@ class AbstractStage(ABC):
 
     @final
     def find(self, receiver: int) -> tuple[str, int]:
-        """The slot and row of a receiver."""
+        """The slot and row of a receiver of the graph without spans."""
         for slot, rows in self.receivers.items():
             found = (rows == receiver).nonzero()
             if len(found):

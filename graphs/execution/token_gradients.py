@@ -12,7 +12,7 @@ from torch import Tensor
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
-from acdc.graphs.execution.runs import TokenPairs, between, end
+from acdc.graphs.execution.runs import TokenPairs, between, end, positions_of
 from acdc.graphs.model.transformer import Model
 
 Objective = Callable[[Float[Tensor, "batch vocab"], Float[Tensor, "batch vocab"]], Float[Tensor, " batch"]]
@@ -51,7 +51,7 @@ def token_gradients(
         clean.requires_grad_()
         corrupt.requires_grad_()
         parts = clean[:, :last], corrupt[:, :last]
-        runs = between(model, *parts, prompts.scored_positions, ablation, means, prompts.clean.shape[1])
+        runs = between(model, *parts, positions_of(model, prompts), ablation, means, prompts.clean.shape[1])
         mask = torch.from_numpy(circuit.mask()).to(runs.delta)
         [logits] = Executor.of(runs).run_masks(mask[None])
         values = objective(runs.reference(), logits)

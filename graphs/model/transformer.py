@@ -75,6 +75,15 @@ class Model:
         precision = str(self.dtype).removeprefix("torch.")
         return f"<Model {self.identity.name}: {self.graph.describe()}, width {self.graph.d_model}, {precision}>"
 
+    def by_position(self, spans: tuple[str, ...]) -> Model:
+        """The same weights, in whose graph every input is a receiver once for each of these spans (none: once)."""
+        if spans == self.graph.spans:
+            return self
+        other = replace(self, graph=self.graph.with_spans(spans))
+        # what is known of the weights is the same, and when they changed last
+        other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
+        return other
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -4,13 +4,14 @@ It shares no code with `graphs`: circuits come as sets of edge names, and every 
 pass computes. A receiver's input is overwritten by the attention output biases before it plus, for every sender
 before it, the sender's output in this very run when the edge is in the circuit and its ablated output when not; or
 when no path over the circuit's edges joins the sender to the input.
+Where edges have spans, all this is so position by position, by the name of its span.
 With weights instead of a circuit it reads w times the one plus (1 - w) times the other, so that the derivative in w
 says what an edge does to first order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from unittest import mock
@@ -33,6 +34,9 @@ from tests.graphs.oracle_hooks import (
     scales_of,
 )
 
+SpanNames = Sequence[Sequence[str]]
+"""The name of the span of every position, prompt by prompt."""
+
 
 def oracle_logits(
     bridge: TransformerBridge,
@@ -42,20 +46,23 @@ def oracle_logits(
     edges: set[str],
     ablation: str,
     written: Outputs | None = None,
+    spans: SpanNames | None = None,
 ) -> Float[Tensor, "batch vocab"]:
     """The circuit's logits at the scored positions; `written`, if known, is what senders write on corrupt prompts.
+
+    `spans` names the span of every position of every prompt, where edges have such.
 
     Raises: ValueError for an edge that the model does not have or an ablation that does not exist.
     """
     anatomy = anatomy_of(bridge)
-    if unknown := edges - set(anatomy.edges()):
+    if unknown := {edge.split("@")[0] for edge in edges} - set(anatomy.edges()):
         raise ValueError(f"the model has no edges {sorted(unknown)}")
     ablated = ablate(oracle_outputs(bridge, corrupt) if written is None else written, ablation)
     with torch.no_grad(), exact_float64(bridge), receivers_apart(bridge):
         outputs: Outputs = {}
         scales = scales_of(bridge, clean)
         hooks = note_senders(anatomy, bridge, outputs, scales.heads)
-        hooks += overwrite_receivers(anatomy, bridge, of_circuit(anatomy, edges), outputs, ablated)
+        hooks += overwrite_receivers(anatomy, bridge, of_circuit(anatomy, edges, spans), outputs, ablated)
         with frozen(scales):
             logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
     return logits[torch.arange(len(positions)), positions]
@@ -98,13 +105,23 @@ def oracle_outputs(bridge: TransformerBridge, tokens: Int[Tensor, "batch pos"]) 
     return outputs
 
 
-def of_circuit(anatomy: Anatomy, edges: set[str]) -> Carried:
+def of_circuit(anatomy: Anatomy, edges: set[str], spans: SpanNames | None = None) -> Carried:
     """An edge of the circuit carries its sender's output, any other the ablated one.
 
-    A sender that no path joins to the input writes what it does in the ablated run.
+    A sender that no path joins to the input writes what it does in the ablated run. With `spans`, an edge is in the
+    circuit at the positions of those spans at which it is; a path over edges of any spans joins.
     """
-    joined = anatomy.joined(edges)
-    return lambda edge, out, ablated: out if edge in edges and edge.split("->")[0] in joined else ablated
+    joined = anatomy.joined({edge.split("@")[0] for edge in edges})
+
+    def carried(edge: str, out: Tensor, ablated: Tensor) -> Tensor:
+        if edge.split("->")[0] not in joined:
+            return ablated
+        if spans is None or edge.endswith("->logits"):
+            return out if edge in edges else ablated
+        where = torch.tensor([[f"{edge}@{name}" in edges for name in names] for names in spans])
+        return torch.where(where[..., None], out, ablated)
+
+    return carried
 
 
 def weighted(anatomy: Anatomy, weights: Float[Tensor, " edge"], clean: Outputs | None) -> Carried:

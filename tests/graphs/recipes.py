@@ -7,13 +7,15 @@ numbers of their own, may not run while Hypothesis draws.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import strategies as st
 
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 
-SHAPES: tuple[dict[str, bool], ...] = ({}, {"parallel": True}, {"has_mlp": False}, {"frozen_scale": True})
+SHAPES: tuple[dict[str, Any], ...] = ({}, {"parallel": True}, {"has_mlp": False}, {"frozen_scale": True})
+BY_POSITION: dict[str, Any] = {"spans": ("BOS", "S1+2", "-1")}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Recipe:
 
     n_layers: int
     n_heads: int
-    shape: dict[str, bool]
+    shape: dict[str, Any]
     choices: list[set[int]]
     scores: dict[int, float]
 
@@ -42,14 +44,14 @@ class Recipe:
         return self.circuits()[0]
 
 
-def recipes(count: int = 1) -> st.SearchStrategy[Recipe]:
+def recipes(count: int = 1, shapes: tuple[dict[str, Any], ...] = (*SHAPES, BY_POSITION)) -> st.SearchStrategy[Recipe]:
     """Recipes of `count` circuits in graphs of one to three layers, of one to three heads."""
     numbers = st.integers(0, 200)
     return st.builds(
         Recipe,
         st.integers(1, 3),
         st.integers(1, 3),
-        st.sampled_from(SHAPES),
+        st.sampled_from(shapes),
         st.lists(st.sets(numbers, max_size=60), min_size=count, max_size=count),
         st.dictionaries(numbers, st.floats(allow_nan=False, allow_infinity=False), max_size=20),
     )

@@ -225,14 +225,15 @@ def test_a_file_of_another_kind_is_refused(content: bytes, tmp_path: Path) -> No
         ("3", "'int'"),
         ("null", "'NoneType'"),
         ("{}", "'no schema'"),
-        ('{"schema": "acdc.circuit/2"}', "'acdc.circuit/2'"),
+        ('{"schema": "acdc.circuit/3"}', "'acdc.circuit/3'"),
         ('{"schema": null}', "None"),
     ],
 )
 def test_json_of_another_schema_is_refused_naming_both(content: str, got: str, tmp_path: Path) -> None:
     path = tmp_path / "circuit.json"
     path.write_text(content)
-    message = f"{path} is no circuit file: got {got}, wanted schema 'acdc.circuit/1'; write one with `acdc discover`"
+    wanted = "wanted schema 'acdc.circuit/1' or 'acdc.circuit/2'"
+    message = f"{path} is no circuit file: got {got}, {wanted}; write one with `acdc discover`"
     with pytest.raises(BadCircuitFile, match=f"^{re.escape(message)}$"):
         Circuit.load(path)
 
@@ -441,7 +442,7 @@ def test_graphml_that_was_changed_is_refused(tmp_path: Path, old: str, new: str,
 def test_the_table_has_a_row_for_each_edge_in_their_order() -> None:
     table = repeated().to_pandas()
     assert list(table["edge"]) == [edge.name for edge in repeated()]
-    assert list(table.columns) == ["edge", "sender", "receiver", "slot", "score", "frequency"]
+    assert list(table.columns) == ["edge", "sender", "receiver", "slot", "span", "score", "frequency"]
     row = table.set_index("edge").loc["m1->logits"]
     assert (row["sender"], row["receiver"], row["frequency"]) == ("m1", "logits", 0.8)
     for edge, score in zip(repeated(), table["score"], strict=True):

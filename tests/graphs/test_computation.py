@@ -18,11 +18,13 @@ from tests.graphs.edge_names import Anatomy
 GPT2_SMALL = ComputationalGraph(n_layers=12, n_heads=12, d_model=768)
 
 mlps = st.sampled_from([{"has_mlp": False}, {}, {"parallel": True}])
+spans = st.sampled_from([(), ("END",), ("BOS", "S1", "-1")])
 graphs = st.builds(
-    lambda n_layers, n_heads, mlp: ComputationalGraph(n_layers, n_heads, 8, **mlp),
+    lambda n_layers, n_heads, mlp, spans: ComputationalGraph(n_layers, n_heads, 8, **mlp, spans=spans),
     st.integers(1, 5),
     st.integers(1, 4),
     mlps,
+    spans,
 )
 
 
@@ -49,7 +51,14 @@ def test_senders_and_receivers_stand_where_mib_puts_them() -> None:
 
 @given(graphs)
 def test_every_edge_is_there_and_in_order(graph: ComputationalGraph) -> None:
-    wanted = Anatomy(graph.n_layers, graph.n_heads, graph.has_mlp, graph.parallel).edges()
+    reads = Anatomy(graph.n_layers, graph.n_heads, graph.has_mlp, graph.parallel).reads()
+    ends = {receiver: [""] if receiver == "logits" else [f"@{s}" for s in graph.spans] or [""] for receiver in reads}
+    wanted = [
+        f"{sender}->{receiver}{end}"
+        for receiver, senders in reads.items()
+        for end in ends[receiver]
+        for sender in senders
+    ]
     assert [edge.name for edge in graph.edges()] == wanted
     assert graph.n_edges == len(wanted)
     assert all(edge in graph for edge in graph.edges())
@@ -116,4 +125,26 @@ def test_the_networkx_view_has_every_edge_and_no_cycle(graph: ComputationalGraph
     assert {key for _, _, key in view.edges(keys=True)} == {edge.name for edge in graph.edges()}
     assert set(view) == {node.name for node in (*graph.senders, LOGITS)}
     assert networkx.is_directed_acyclic_graph(view)
-    assert view.edges["input", "a0.h0", "input->a0.h0<k>"] == {"slot": "k"}
+    span = {"span": graph.spans[-1]} if graph.spans else {}
+    name = f"input->a0.h0<k>@{graph.spans[-1]}" if graph.spans else "input->a0.h0<k>"
+    assert view.edges["input", "a0.h0", name] == {"slot": "k", **span}
+
+
+@given(graphs)
+def test_the_inputs_of_layers_are_the_receivers_without_spans(graph: ComputationalGraph) -> None:
+    plain = graph.without_spans
+    assert not plain.spans
+    for number, receiver in enumerate(graph.receivers[:-1]):
+        assert plain.receivers[number // graph.per_input] == receiver._replace(span=None)
+    assert plain.with_spans(graph.spans) == graph
+    assert graph.layers == plain.layers
+
+
+@pytest.mark.parametrize("spans", [("S1", "S1"), ("a b",), ("",), ["S1"], (1,)])
+def test_spans_are_names_no_two_of_which_are_the_same(spans: Any) -> None:
+    with pytest.raises(ValueError, match=r"no two of them the same|no span is called"):
+        ComputationalGraph(2, 2, 8, spans=spans)
+
+
+def test_a_graph_asked_for_its_spans_again_is_the_same_object() -> None:
+    assert GPT2_SMALL.with_spans(("S1", "END")) is GPT2_SMALL.with_spans(("S1", "END"))

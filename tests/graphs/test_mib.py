@@ -13,10 +13,10 @@ from hypothesis import assume, given
 
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
-from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.errors import BadCircuitFile, DifferentGraphs
 from acdc.graphs.mib import from_mib, load_matrix, save, scored_graph, to_mib
 from acdc.graphs.nodes import Edge
-from tests.graphs.recipes import Recipe, recipes
+from tests.graphs.recipes import SHAPES, Recipe, recipes
 
 TINY = ComputationalGraph(n_layers=1, n_heads=1, d_model=4)
 
@@ -57,7 +57,7 @@ def test_every_node_and_edge_of_the_model_is_listed(shape: dict[str, bool]) -> N
     assert not any(row["in_graph"] for part in ("nodes", "edges") for row in data[part].values())
 
 
-@given(recipes())
+@given(recipes(shapes=SHAPES))
 def test_reading_undoes_writing(recipe: Recipe) -> None:
     circuit = recipe.circuit()
     again = from_mib(json.loads(json.dumps(to_mib(circuit))))
@@ -158,7 +158,7 @@ def test_scores_stand_where_mib_s_formulas_say() -> None:
     assert tensors["nodes_in_graph"].tolist() == [True, False, True, False, True, False, False]
 
 
-@given(recipes())
+@given(recipes(shapes=SHAPES))
 def test_a_matrix_read_again_is_the_same_circuit(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
     circuit = recipe.circuit()
     assume(circuit.edges)  # a file of no edges is refused
@@ -213,3 +213,13 @@ def test_frequencies_survive_both_forms(name: str, tmp_path: Path) -> None:
     loaded = Circuit.load(tmp_path / name)
     assert loaded == circuit
     assert loaded.frequencies == often
+
+
+def test_edges_by_position_are_refused_with_the_forms_that_keep_them(tmp_path: Path) -> None:
+    circuit = Circuit.full(ComputationalGraph(1, 1, 8, spans=("S1", "END")))
+    for write in (lambda: to_mib(circuit), lambda: save(circuit, tmp_path / "scores.safetensors")):
+        with pytest.raises(DifferentGraphs, match=r"no edges by position.*without_spans"):
+            write()
+    assert to_mib(circuit.without_spans())["edges"].keys() == {
+        edge.name for edge in circuit.graph.without_spans.edges()
+    }

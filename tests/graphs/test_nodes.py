@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acdc.graphs.errors import BadName
-from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, span_name
 
 indices = st.integers(0, 200)
 heads = st.tuples(indices, indices).map(lambda at: Node("head", *at))
@@ -15,7 +15,9 @@ mlps = indices.map(lambda layer: Node("mlp", layer))
 nodes = st.one_of(st.just(INPUT), st.just(LOGITS), heads, mlps)
 into_heads = st.tuples(nodes, heads, st.sampled_from(SLOTS)).map(lambda parts: Edge(*parts))
 into_others = st.tuples(nodes, st.one_of(mlps, st.just(LOGITS))).map(lambda parts: Edge(*parts))
-edges = st.one_of(into_heads, into_others)
+by_position = st.one_of(into_heads, st.tuples(nodes, mlps).map(lambda parts: Edge(*parts)))
+spans = st.text("aZ09_.+-", min_size=1)
+edges = st.one_of(into_heads, into_others, st.builds(lambda edge, span: edge._replace(span=span), by_position, spans))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,8 @@ def test_nodes_go_by_the_names_of_the_field(node: Node, name: str) -> None:
         (Edge(Node("head", 5, 3), Node("head", 9, 6), "q"), "a5.h3->a9.h6<q>"),
         (Edge(INPUT, Node("mlp", 0)), "input->m0"),
         (Edge(Node("mlp", 11), LOGITS), "m11->logits"),
+        (Edge(Node("head", 5, 3), Node("head", 9, 6), "k", "S1"), "a5.h3->a9.h6<k>@S1"),
+        (Edge(INPUT, Node("mlp", 0), None, "-1"), "input->m0@-1"),
     ],
 )
 def test_edges_go_by_the_names_of_the_field(edge: Edge, name: str) -> None:
@@ -42,6 +46,8 @@ def test_a_receiver_is_named_as_at_the_end_of_an_edge() -> None:
     edge = Edge.parse("a5.h3->a9.h6<v>")
     assert edge.target == Receiver(Node("head", 9, 6), "v")
     assert (str(edge.target), str(Receiver(Node("mlp", 2)))) == ("a9.h6<v>", "m2")
+    assert Edge.parse("a5.h3->a9.h6<v>@S1").target == Receiver(Node("head", 9, 6), "v", "S1")
+    assert Edge.parse("a5.h3->a9.h6<v>@S1").at_every_span == edge
 
 
 @given(nodes)
@@ -75,3 +81,20 @@ def test_a_text_that_is_no_edge_is_refused(name: str) -> None:
 def test_a_slot_is_said_exactly_of_heads(name: str) -> None:
     with pytest.raises(BadName, match=f"{name}.*exactly when it ends in a head"):
         Edge.parse(name)
+
+
+@pytest.mark.parametrize("name", ["input->m0@", "input->m0@a b", "input->m0@S1@S2", "input->m0@<q>", "input->m0@é"])
+def test_what_can_be_no_span_is_refused(name: str) -> None:
+    with pytest.raises(BadName, match="no span is called"):
+        Edge.parse(name)
+
+
+def test_the_logits_have_no_span() -> None:
+    with pytest.raises(BadName, match="read at the scored position only; leave out '@END'"):
+        Edge.parse("m1->logits@END")
+
+
+@pytest.mark.parametrize(("text", "name"), [("S1", "S1"), ("first name", "first_name"), (" é! ", "__"), ("", "_")])
+def test_a_span_is_named_so_that_an_edge_can_say_it(text: str, name: str) -> None:
+    assert span_name(text) == name
+    assert Edge.parse(f"input->m0@{name}").span == name

@@ -189,10 +189,10 @@ function edgeElement(edge, look, bend) {
 function repairElements(repair) {
   return repair
     .map((name) => ({ name, parts: name.split("->") }))
-    .filter(({ parts }) => [parts[0], parts[1].split("<")[0]].every(shows))
+    .filter(({ parts }) => [parts[0], parts[1].split(/[<@]/)[0]].every(shows))
     .map(({ name, parts }) => ({
       group: "edges",
-      data: { id: `repair:${name}`, source: parts[0], target: parts[1].split("<")[0], often: "", bend: 60 },
+      data: { id: `repair:${name}`, source: parts[0], target: parts[1].split(/[<@]/)[0], often: "", bend: 60 },
       classes: "repair",
       selectable: false,
     }));
