@@ -33,27 +33,33 @@ _NO_WORDS = ("template", "order")
 
 
 def by_position(model: Model, prompts: Sequence[PromptPairs]) -> Model:
-    """The same model with edges by position: at each span of these prompts, in the order in which they stand.
+    """The same model with edges by position: at each span of these prompts.
 
     Raises: BadSetting when there are too many edges then.
     """
-    places: dict[str, list[float]] = {}
-    pairs = [pair for some in prompts for pair in some.pairs]
-    by_slot = any(_marks(pair, model.tokenizer) for pair in pairs)
-    for pair in pairs:
-        for scored in pair.scored:
-            names = _names(pair, model.tokenizer, scored.position, by_slot=by_slot)
-            for position, name in enumerate(names[: scored.position] if model.is_causal else names):
-                places.setdefault(name, []).append((position - scored.position) / len(names))
-    places.pop(END, None)
-    names_in_order = sorted(places, key=lambda name: sum(places[name]) / len(places[name]))
     try:
-        return model.by_position((*names_in_order, END))
+        return model.by_position(spans_of(prompts, model.tokenizer, is_causal=model.is_causal))
     except ValueError as error:
         raise BadSetting(
             f"edges by position are too many: {error}; name fewer slots (`spans:` in a behaviour file), or leave out "
             "--positions"
         ) from error
+
+
+def spans_of(prompts: Sequence[PromptPairs], tokenizer: Tokenizer | None, *, is_causal: bool = True) -> tuple[str, ...]:
+    """The spans of these prompts in the order in which they stand; what follows the scored position counts unless
+    nothing reads it (`is_causal`).
+    """
+    places: dict[str, list[float]] = {}
+    pairs = [pair for some in prompts for pair in some.pairs]
+    by_slot = any(_marks(pair, tokenizer) for pair in pairs)
+    for pair in pairs:
+        for scored in pair.scored:
+            names = _names(pair, tokenizer, scored.position, by_slot=by_slot)
+            for position, name in enumerate(names[: scored.position] if is_causal else names):
+                places.setdefault(name, []).append((position - scored.position) / (len(names) if by_slot else 1))
+    places.pop(END, None)
+    return (*sorted(places, key=lambda name: sum(places[name]) / len(places[name])), END)
 
 
 def span_numbers(model: Model, pairs: PromptPairs, batch: PromptBatch) -> Int[Tensor, "row pos"] | None:
@@ -97,7 +103,8 @@ def _marks(pair: TokenPair, tokenizer: Tokenizer | None) -> dict[int, str]:
     """The names of the positions at which words of slots stand, those that are to be spans."""
     wanted, marks = pair.text.wording.spans, dict[int, str]()
     for word in slot_words(pair, tokenizer):
-        of_slot = {word.name, _NUMBER.sub("", word.name)}
+        slot = _NUMBER.sub("", word.name)
+        of_slot = {word.name, slot, *slot.split(", ")}  # a slot that rows fill is called like all its columns
         if of_slot.isdisjoint(_NO_WORDS) and (wanted is None or not of_slot.isdisjoint(wanted)):
             for position in range(word.start, word.end):
                 marks.setdefault(position, span_name(word.name))

@@ -108,8 +108,11 @@ class Circuit:
         return frozenset(edge.at_every_span for edge in self.edges)
 
     def without_spans(self) -> Circuit:
-        """The circuit of the same `pairs` at every position, in the graph without spans; scores are not kept."""
-        return Circuit(self.graph.without_spans, self.pairs())
+        """The circuit of the same `pairs` at every position, in the graph without spans; scores are not kept.
+
+        One of a graph without spans is itself.
+        """
+        return Circuit(self.graph.without_spans, self.pairs()) if self.graph.spans else self
 
     def __len__(self) -> int:
         return len(self.edges)
@@ -324,6 +327,18 @@ class Circuit:
     def to_pandas(self) -> pandas.DataFrame:
         """The edges as a table, in topological order: edge, sender, receiver, slot, span, score, frequency."""
         return tables.edges(self.ordered(), self.scores, self.frequencies)
+
+    def page(self, height: int = 900) -> Any:
+        """The circuit's interactive page for a notebook, in a frame so many pixels high, as `acdc.page` makes it.
+
+        Raises: RuntimeError where nothing that makes pages is installed.
+        """
+        from importlib.metadata import entry_points
+
+        makers = entry_points(group="acdc.pages")  # whoever makes pages knows circuits, and not the other way round
+        if not makers:
+            raise RuntimeError("no package that makes pages of circuits is installed; install acdc-circuits with pip")
+        return next(iter(makers)).load()(self, height)
 
     def _repr_svg_(self) -> str | None:
         # found by name: drawing knows circuits, and not the other way round

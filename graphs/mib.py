@@ -20,6 +20,7 @@ from typing import Any
 from acdc.graphs import mib_form
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.errors import DifferentGraphs
 from acdc.graphs.files import write_atomically
 from acdc.graphs.mib_form import MATRIX as MATRIX
 from acdc.graphs.mib_form import is_mib as is_mib
@@ -28,6 +29,7 @@ from acdc.graphs.nodes import LOGITS, Edge
 
 def to_mib(circuit: Circuit, scores: Mapping[Edge, float] | None = None) -> dict[str, Any]:
     """The circuit in MIB's JSON; `scores` may be those of all edges (None: the circuit's own, 0 elsewhere)."""
+    _require_no_spans(circuit)
     graph, nodes = circuit.graph, set(circuit.nodes())
     scores = circuit.scores if scores is None else scores
     return {
@@ -53,6 +55,7 @@ def save(circuit: Circuit, path: str | os.PathLike[str], scores: Mapping[Edge, f
     import numpy
     from safetensors.numpy import save as serialised
 
+    _require_no_spans(circuit)
     graph, nodes = circuit.graph, set(circuit.nodes())
     scores = circuit.scores if scores is None else scores
     matrix = numpy.zeros((len(graph.senders), len(graph.receivers)))
@@ -76,6 +79,14 @@ def save(circuit: Circuit, path: str | os.PathLike[str], scores: Mapping[Edge, f
     }
     metadata = {"cfg": _sizes(graph), **names}
     write_atomically(path, serialised(tensors, {key: json.dumps(value) for key, value in metadata.items()}))
+
+
+def _require_no_spans(circuit: Circuit) -> None:
+    if circuit.graph.spans:
+        raise DifferentGraphs(
+            f"MIB's form has no edges by position: got a circuit with the spans {', '.join(circuit.graph.spans)}, "
+            "wanted one without; keep it as .graphml or circuit.json, or write its `without_spans()` in Python"
+        )
 
 
 def _sizes(graph: ComputationalGraph) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Edges by pattern: `a9.h9->a10.*<q>` for some of them, `a9.h9` for a node with whatever else is listed."""
+"""Edges by pattern: `a9.h9->a10.*<q>@S1` for some of them, `a9.h9` for a node with whatever else is listed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
 
 _NODE = r"input|logits|a(\d+|\*)\.(h(\d+|\*)|\*)|a\*|m(\d+|\*)|\*"
 _NODES = re.compile(_NODE)
-_EDGES = re.compile(rf"(?:{_NODE})->(?:{_NODE})(?:<[qkv*]>)?")
+_EDGES = re.compile(rf"(?:{_NODE})->(?:{_NODE})(?:<[qkv*]>)?(?:@[A-Za-z0-9_.+*-]+)?")
 
 
 def expand(graph: ComputationalGraph, names: Iterable[str]) -> frozenset[Edge]:
     """The edges that these names stand for.
 
     An edge's name may have a `*` for a layer, a head, a slot or a whole node; a head that is read without `<q>`, `<k>`
-    or `<v>` is read by all three. A node's name, which may have them too, stands for every edge between it and the
+    or `<v>` is read by all three. Where edges are by position, one without a span (`@S1`) stands for all spans. A
+    node's name, which may have them too, stands for every edge between it and the
     other nodes listed, `input` and `logits` always being among them.
 
     Raises: BadName for what is neither; NotInGraph for what stands for nothing in this graph.
@@ -51,10 +52,13 @@ def check_form(name: str) -> None:
 
 
 def _edges(graph: ComputationalGraph, name: str) -> set[Edge]:
-    sender, receiver = name.split("->")
+    sender, _, receiver = name.partition("->")
+    receiver, _, span = receiver.partition("@")
     if "<" in receiver and "*" not in name:
         Edge.parse(name)  # refuses a slot of what is no head
-    writes, reads = re.compile(_regex(sender)), re.compile(_regex(receiver) + ("" if "<" in receiver else "(<[qkv]>)?"))
+    into = _regex(receiver) + ("" if "<" in receiver else "(<[qkv]>)?")
+    at = re.escape(f"@{span}").replace(r"\*", ".*") if span else "(@.*)?"
+    writes, reads = re.compile(_regex(sender)), re.compile(into + at)
     senders = [node for node in graph.senders if writes.fullmatch(node.name)]
     receivers = [index for index in graph.receivers if reads.fullmatch(index.name)]
     found = {edge for node in senders for index in receivers if (edge := Edge(node, *index)) in graph.edge_indices}

@@ -44,9 +44,12 @@ class OtherTask:
 def specificity(others: Sequence[Task], model: Model, circuit: Circuit, setup: Setup) -> tuple[OtherTask, ...]:
     """The circuit on the judgement prompts of other tasks, each by its own metric.
 
+    Where its edges are by position, the spans are those of its own task: on others its edges are there at every one.
+
     Raises: DifferentGraphs when the circuit is of another model.
     """
-    return tuple(_other_task(task, model, circuit, setup) for task in others)
+    whole, plain = circuit.without_spans(), model.by_position(())
+    return tuple(_other_task(task, plain, whole, replace(setup, positions="none")) for task in others)
 
 
 def _other_task(task: Task, model: Model, circuit: Circuit, setup: Setup) -> OtherTask:

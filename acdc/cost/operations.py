@@ -64,7 +64,8 @@ class Operations:
 
     def measuring(self, edges: float) -> float:
         """A circuit of so many edges, measured by all metrics."""
-        part = math.sqrt(min(1.0, edges / (_DENSE_EDGES * self.shape.graph.n_edges)))
+        every = self.shape.graph.without_spans.n_edges
+        part = math.sqrt(min(1.0, edges / (_DENSE_EDGES * every)))
         whole = 2.0 * self.rows * self.shape.graph.d_model * self.shape.vocabulary
         return (_LEAST + (_DENSE - _LEAST) * part) * self._layers(self.shape.attention) + whole
 
@@ -76,8 +77,10 @@ class Operations:
 
     @property
     def _contracted(self) -> float:
-        return 2.0 * self.shape.graph.n_edges * self.tokens * self.shape.graph.d_model
+        # by position, too, every product is of one position and one span
+        return 2.0 * self.shape.graph.without_spans.n_edges * self.tokens * self.shape.graph.d_model
 
     @property
     def _read(self) -> float:
-        return float(_PER_NUMBER * len(self.shape.graph.receivers) * self.tokens * self.shape.graph.d_model)
+        graph = self.shape.graph.without_spans
+        return float(_PER_NUMBER * len(graph.receivers) * self.tokens * graph.d_model)

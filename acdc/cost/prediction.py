@@ -21,6 +21,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.shapes import ModelShape
 from acdc.models import resolve, shape_of, tokenizer_of
 from acdc.settings import Method, Minutes, Setup
+from acdc.spans import spans_of
 from acdc.tasks.errors import BadPrompts
 from acdc.tasks.known_metrics import metric_name
 from acdc.tasks.prompts import PromptPairs
@@ -96,7 +97,11 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
         return None
     method, setup = chosen.method, measured_for(chosen.goal, chosen.method, setup)
     metric = metric_name(setup.metric or task.metric)
-    prompts = _prompts(task, model, setup).discovery
+    drawn = _prompts(task, model, setup)
+    prompts = drawn.discovery
+    if setup.positions == "slots":
+        spans = spans_of((drawn.discovery, drawn.judgement), FileTokenizer.of(Path(resolve(model))))
+        shape = replace(shape, graph=shape.graph.with_spans(spans))
     _check(method, metric, whole=prompts.whole)
     rows, tokens, longest = _size(prompts)
     itemsize = {"float64": 8, "float32": 4}.get(setup.compute.dtype, 2)

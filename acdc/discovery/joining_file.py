@@ -62,5 +62,6 @@ def read(path: Path, graph: ComputationalGraph) -> dict[Edge, float | None]:
     return {edge: None if math.isnan(score) else score for edge, score in zip(edges, scores.tolist(), strict=True)}
 
 
-def _shape(graph: ComputationalGraph) -> list[int]:
-    return [graph.n_layers, graph.n_heads, graph.d_model, graph.has_mlp, graph.parallel]
+def _shape(graph: ComputationalGraph) -> list[object]:
+    spans = [list(graph.spans)] if graph.spans else []
+    return [graph.n_layers, graph.n_heads, graph.d_model, graph.has_mlp, graph.parallel, *spans]

@@ -64,7 +64,8 @@ def _of_batch(
     layer = runs.layers[head.layer]
     which = torch.tensor([head.head], device=runs.delta.device)
     residual = runs.clean_residual(layer.indices.reads)
-    without = residual - runs.delta[runs.graph.sender_index[edge.sender]]
+    span = None if edge.span is None else runs.graph.spans.index(edge.span)
+    without = residual - runs.positions.confined(runs.delta[runs.graph.sender_index[edge.sender]], span)
     with torch.no_grad():
         usual = {slot: layer.project(slot, residual[None], which) for slot in SLOTS}
         assert edge.slot is not None

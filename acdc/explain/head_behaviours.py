@@ -76,7 +76,7 @@ def on_random_sequences(problem: Problem, seed: int = 0) -> HeadBehaviours | Non
     if tokens is None:
         return None
     last = torch.full((len(tokens),), tokens.shape[1] - 1)
-    runs = prepare(problem.model, TokenPairs(tokens, tokens, last), Ablation.ZERO)
+    runs = prepare(problem.model.by_position(()), TokenPairs(tokens, tokens, last), Ablation.ZERO)
     heads = all_heads(problem)
     weights = torch.ones(len(heads), *tokens.shape, dtype=runs.delta.dtype, device=runs.delta.device)
     return _RelationSums.of(runs, relations(tokens.to(problem.model.device)), weights, range(len(heads))).means(heads)

@@ -50,12 +50,14 @@ class ClaimSubject:
     """What a circuit is measured on: a task, its name or file (which tells tasks apart), a model's name, a setup.
 
     `given` says which of it are the file's or the user's own choice, where the circuit's record may say otherwise.
+    `spans` are those of the circuit's edges, if these are by position.
     """
 
     task: Task
     key: str
     model: str
     setup: Setup
+    spans: tuple[str, ...] = ()
     given: Given = field(default_factory=Given, compare=False)
 
 
@@ -107,7 +109,7 @@ class Listed:
     names: tuple[tuple[str, str], ...]
 
     def check(self, graph: ComputationalGraph | None) -> None:
-        """Refuse what stands for nothing in this graph, or (None) in any.
+        """Refuse what stands for nothing in this graph, or (None) in any; spans are known when the prompts are.
 
         Raises: BadHypothesisFile, with the lines of all of them.
         """
@@ -117,11 +119,16 @@ class Listed:
                 if graph is None:
                     check_form(name)
                 else:
-                    expand(graph, [name])
+                    expand(graph, [name if graph.spans else name.split("@")[0]])
             except GraphsError as error:
                 wrong.append(f"{place}: {error}")
         if wrong:
             raise BadHypothesisFile(*wrong)
+
+    @property
+    def by_position(self) -> bool:
+        """Whether any of them names a span."""
+        return any("@" in name for name, _ in self.names)
 
     def between_nodes(self, graph: ComputationalGraph) -> int:
         """How many edges the nodes among the names stand for in this graph."""

@@ -80,7 +80,8 @@ def measure(hypothesis: Hypothesis, claim: Claim, model_cache: ModelCache) -> Me
             return _likeness(hypothesis, claim, circuit)
         case "specificity":
             assert claim.other is not None
-            return _faithfulness(model_cache.problem(claim.other), circuit)
+            # spans are those of the circuit's own task: on others its edges are there at every position
+            return _faithfulness(model_cache.problem(claim.other), circuit.without_spans())
         case "roles":
             return _role(hypothesis, claim, model_cache, circuit)
         case "counterexamples":

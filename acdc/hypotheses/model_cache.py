@@ -28,7 +28,7 @@ class ModelCache:
         """One where nothing is loaded yet but that model, if it is given, which stands for its name."""
         self._given = {} if model is None else {name_of(model): model}
         self._models: dict[tuple[str, Compute], Model] = {}
-        self._problems: dict[tuple[str, str, Setup], tuple[Problem, Problem]] = {}
+        self._problems: dict[tuple[object, ...], tuple[Problem, Problem]] = {}
         self._roles: dict[tuple[str, str, Setup, frozenset[Edge]], Mapping[Node, NodeRole]] = {}
         self._compared: dict[tuple[Path, str, Setup], Differences] = {}
 
@@ -74,9 +74,10 @@ class ModelCache:
         """The discovery and the judgement problem."""
         from acdc.problems import problems
 
-        key = (subject.key, subject.model, subject.setup)
+        key = (subject.key, subject.model, subject.setup, subject.spans)
         if key not in self._problems:
-            self._problems[key] = problems(subject.task, self._model(subject.model, subject.setup), subject.setup)
+            model = self._model(subject.model, subject.setup).by_position(subject.spans)
+            self._problems[key] = problems(subject.task, model, subject.setup)
         return self._problems[key]
 
     def _model(self, name: str, setup: Setup) -> Model:

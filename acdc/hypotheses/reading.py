@@ -84,7 +84,11 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
     dtype = given.pop("dtype", None)
     setup = replace(usual, **given).on(dtype=dtype)
-    subject = ClaimSubject(named.task, form.task, named.model, setup, named.given)
+    spans = named.circuit.graph.spans if isinstance(named.circuit, Circuit) else ()
+    own = (
+        replace(setup, positions="slots") if isinstance(named.circuit, Listed) and named.circuit.by_position else setup
+    )
+    subject = ClaimSubject(named.task, form.task, named.model, own, spans, named.given)
     claims: list[Claim] = []
     for kind in get_args(ClaimKind):
         place = named.place("claims", kind)
@@ -103,7 +107,8 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
                     claims.append(Claim(kind, Bound(low=1.0), named.place("claims", kind, name), against=claimed))
             case dict() as bounds:
                 for name, bound in bounds.items():
-                    other = ClaimSubject(named.others[name], name, named.model, replace(setup, metric=bound.metric))
+                    measured = replace(setup, metric=bound.metric, positions="none")
+                    other = ClaimSubject(named.others[name], name, named.model, measured)
                     claims.append(Claim(kind, _bound(bound), named.place("claims", kind, name), other))
     return Hypothesis(named.path, subject, named.circuit, named.place("circuit"), tuple(claims), named.recorded)
 
@@ -230,7 +235,7 @@ class _Named:
                 if isinstance(circuit, Listed):
                     circuit.check(graph)
                 elif circuit is not None and graph is not None:
-                    require_graph(circuit, graph, self.model, self.place(*keys))
+                    require_graph(circuit, graph.with_spans(circuit.graph.spans), self.model, self.place(*keys))
             except BadHypothesisFile as error:
                 self.wrong += [(_line(text.split(": ")[0]), text) for text in error.problems]
 

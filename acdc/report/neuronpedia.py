@@ -79,8 +79,8 @@ def graph_json(circuit: Circuit, example: ExamplePrompt, title: str) -> dict[str
             "info": {
                 "description": f"{title}: {len(circuit):,} of {circuit.graph.n_edges:,} edges. Nodes are heads and "
                 "MLPs, which have no position: all stand at the token where the prompt is scored. A link's weight is "
-                "the sum of the scores of its edges (query, key, value), which are those of all prompts and not of "
-                "this one.",
+                "the sum of the scores of its edges (query, key, value; of all spans, if edges are by position), which "
+                "are those of all prompts and not of this one.",
                 "generator": {"name": "acdc", "version": versions()["acdc-circuits"] or "not installed"},
             },
             "generation_settings": dict(circuit.provenance),

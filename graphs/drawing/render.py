@@ -9,9 +9,10 @@ from pathlib import Path
 import graphviz
 
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.drawing.by_position import Box, SpanColumns
 from acdc.graphs.drawing.graphviz_process import Form, drawn
 from acdc.graphs.drawing.legend import FAINT, INK, LINE, TINTS, frequency_rows, heading, line_row, plain, score_rows
-from acdc.graphs.drawing.placement import columns, rows
+from acdc.graphs.drawing.placement import Row, columns, rows
 from acdc.graphs.drawing.strokes import Side, of_side, repeated, scored, strongest_score
 from acdc.graphs.errors import RenderError
 from acdc.graphs.files import write_atomically
@@ -23,6 +24,8 @@ _FORMS: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 # Up to this many edges are led around the nodes in their way, which takes seconds; the time grows with the square of
 # their number, and a denser picture reads no better for it, so beyond they are drawn straight.
 _LED_AROUND = 500
+_WIDE = 88.0
+"""Between the middles of two nodes next to each other, in points."""
 
 
 def dot(circuit: Circuit, *, title: str | None = None) -> str:
@@ -32,7 +35,8 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
     the one it feeds. Width and depth of colour grow with the square root of |score| over the largest in the circuit;
     blue is a positive score, dashed vermilion a negative one, grey no score; the legend says whether they are measured.
     Where it is known that repeated discoveries did not always find an edge, a number beside it says how often, and it
-    is dotted if that is less than half of the time.
+    is dotted if that is less than half of the time. Where edges are by position, columns are spans
+    (`graphs.drawing.by_position`).
     """
     strongest, edges = strongest_score(circuit), len(circuit)
 
@@ -96,10 +100,12 @@ def _picture(circuit: Circuit, line: Callable[[Edge], dict[str, str]], legend: S
         node_attr={"fontname": "Helvetica", "fontsize": "12", "fontcolor": INK, "color": LINE},
         edge_attr={"arrowsize": "0.6"},
     )
+    if circuit.graph.spans:
+        _add_boxes(picture, circuit, line)
+        return str(picture.source)
     _add_nodes(picture, circuit)
     for edge in edges:
-        port = edge.receiver.name if edge.slot is None else f"{edge.receiver.name}:{edge.slot}:s"
-        picture.edge(edge.sender.name, port, **line(edge))
+        picture.edge(edge.sender.name, _port(edge.receiver.name, edge), **line(edge))
     return str(picture.source)
 
 
@@ -144,25 +150,62 @@ def _draw(path: Path, text_of: Callable[[], str]) -> None:
 
 
 def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
-    """Pin every node in its row, with the row's label in a column of its own at the left."""
+    """Pin every node in its row."""
     fed: dict[Node, set[Slot]] = {}
     for edge in circuit.edges:
         if edge.slot is not None:
             fed.setdefault(edge.receiver, set()).add(edge.slot)
     across = columns(circuit)
-    left = min(across.values(), default=0.0)
-    # More edges need more room between rows, where they can be details apart by their slope.
-    wide, high = 88.0, 80.0 if len(circuit) <= 100 else 108.0
+    left, high = min(across.values(), default=0.0), _row_height(circuit)
     for level, row in enumerate(rows(circuit)):
-        if row.label:
-            pin = _pin(left * wide - 96, level * high)
-            picture.node(row.label, row.label, shape="plaintext", fontcolor=FAINT, fontsize="10", **pin)
+        _label_row(picture, row, left, level * high)
         for node in row.nodes:
-            role = circuit.roles.get(node)
-            label = role.role if role is not None and role.role != UNLABELLED else ""
-            picture.node(
-                node.name, **_shape(node, fed.get(node, set()), label), **_pin(across[node] * wide, level * high)
-            )
+            look = _shape(node, fed.get(node, set()), _role(circuit, node))
+            picture.node(node.name, **look, **_pin(across[node] * _WIDE, level * high))
+
+
+def _add_boxes(picture: graphviz.Digraph, circuit: Circuit, line: Callable[[Edge], dict[str, str]]) -> None:
+    """Pin every node in the columns of the spans at which it is read, and draw the edges between them."""
+    places, high = SpanColumns.of(circuit), _row_height(circuit)
+    fed: dict[Box, set[Slot]] = {}
+    for drawn_edge in places.lines:
+        if drawn_edge.edge.slot is not None:
+            fed.setdefault(drawn_edge.end, set()).add(drawn_edge.edge.slot)
+    left = min(places.across.values(), default=0.0)
+    for level, row in enumerate(places.rows):
+        _label_row(picture, row, left, level * high)
+        for box, across in places.across.items():
+            if box.node in row.nodes:
+                look = _shape(box.node, fed.get(box, set()), _role(circuit, box.node))
+                picture.node(box.name, **look, **_pin(across * _WIDE, level * high))
+    for span, middle in places.middles.items():
+        look = {"label": span, "shape": "plaintext", "fontsize": "11", "fontcolor": INK}
+        picture.node(f"span {span}", **look, **_pin(middle * _WIDE, -36))
+    for edge, start, end in places.lines:
+        picture.edge(start.name, _port(end.name, edge), **line(edge))
+
+
+def _row_height(circuit: Circuit) -> float:
+    """More edges need more room between rows, where they can be told apart by their slope."""
+    return 80.0 if len(circuit) <= 100 else 108.0
+
+
+def _label_row(picture: graphviz.Digraph, row: Row, left: float, y: float) -> None:
+    """A row's label, in a column of its own at the left."""
+    if row.label:
+        pin = _pin(left * _WIDE - 96, y)
+        picture.node(row.label, row.label, shape="plaintext", fontcolor=FAINT, fontsize="10", **pin)
+
+
+def _role(circuit: Circuit, node: Node) -> str:
+    """What a node's box says of its role."""
+    role = circuit.roles.get(node)
+    return role.role if role is not None and role.role != UNLABELLED else ""
+
+
+def _port(box: str, edge: Edge) -> str:
+    """Where an edge ends in a box."""
+    return box if edge.slot is None else f"{box}:{edge.slot}:s"
 
 
 def _pin(x: float, y: float) -> dict[str, str]:

@@ -11,7 +11,7 @@ from string import Template
 
 from pydantic import ValidationError
 
-from acdc.tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem
+from acdc.tasks.errors import BadBehaviourFile, BadPrompts, PromptProblem, nearest
 from acdc.tasks.files.behaviour_form import BehaviourForm, PromptForm
 from acdc.tasks.files.behaviour_slots import FileSlots, filled, read_slots
 from acdc.tasks.files.forms import AbstractForm
@@ -106,12 +106,15 @@ def load_behaviour_file(path: str | Path) -> Task:
         _check_metric(measured, answers_as, record.fields["metric"].place, problems)
     prompts = _prompts(record.fields.get("prompts"), path, slots, 4, problems)
     variations = _variations(record.fields.get("variations"), path, slots, problems)
+    spans = _spans(record.fields.get("spans"), slots, problems)
     if problems:
         raise BadBehaviourFile(*sorted(problems, key=lambda problem: _reading_order(problem, path)))
     chat = ChatTemplate(record.fields["template"].place) if _text(record, "template") == "chat" else None
-    if answers_as != "one-token" or chat is not None:
-        prompts = _measured(prompts, answers_as, chat)
-        variations = tuple(replace(each, prompts=_measured(each.prompts, answers_as, chat)) for each in variations)
+    if answers_as != "one-token" or chat is not None or spans is not None:
+        prompts = _measured(prompts, answers_as, chat, spans)
+        variations = tuple(
+            replace(each, prompts=_measured(each.prompts, answers_as, chat, spans)) for each in variations
+        )
     sentence = about or f"The behaviour described in {path.name}."
     return Task(name, About(sentence), _beside(model, path), measured, prompts, variations=variations)
 
@@ -143,12 +146,26 @@ def _check_metric(name: str, answers_as: AnswersAs, place: str, problems: list[P
         problems += [replace(problem, place=place) for problem in error.problems]
 
 
-def _measured(prompts: AbstractPromptSource, answers_as: AnswersAs, chat: ChatTemplate | None) -> AbstractPromptSource:
-    """The same prompts, put into this template, their answers and distractors measured in this way."""
+def _spans(field: Field | None, slots: FileSlots, problems: list[PromptProblem]) -> tuple[str, ...] | None:
+    """The slots that are spans, None where the file does not choose; a problem is added for what is no slot."""
+    if field is None or not isinstance(field.value, list):
+        return None
+    for item in field.value:
+        if isinstance(item.value, str) and item.value not in slots.names:
+            remedy = nearest(item.value, slots.names) if slots else "leave out `spans`, or give the prompts `slots`"
+            wanted = "the name of a slot"
+            problems.append(PromptProblem("a span is no slot", repr(item.value), wanted, remedy, item.place))
+    return tuple(item.value for item in field.value if isinstance(item.value, str))
+
+
+def _measured(
+    prompts: AbstractPromptSource, answers_as: AnswersAs, chat: ChatTemplate | None, spans: tuple[str, ...] | None
+) -> AbstractPromptSource:
+    """The same prompts, put into this template, their answers and distractors measured so, with these spans."""
 
     def measured(pair: TextPair) -> TextPair:
         scoring = replace(pair.scoring, answers_as=answers_as)
-        return replace(pair, scoring=scoring, wording=replace(pair.wording, chat=chat))
+        return replace(pair, scoring=scoring, wording=replace(pair.wording, chat=chat, spans=spans))
 
     match prompts:
         case ListedPrompts(texts, places):

@@ -169,5 +169,8 @@ class BehaviourForm(AbstractForm):
     slots: Annotated[Any, WithJsonSchema(_SLOTS)] = None
     """Words for the names in braces, which make every prompt a template: for each name a list of words, or rows of
     words that go together."""
+    spans: Annotated[list[Text], Field(min_length=1), BeforeValidator(_some)] | None = None
+    """The slots at which edges are by position, if that is asked for (`acdc discover --positions slots`) [all]; what
+    stands before each of them is a span too."""
     variations: Variations | None = None
     """Edge cases by their names."""

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
-from acdc.graphs.errors import BadCircuitFile
+from acdc.graphs.errors import BadCircuitFile, DifferentGraphs
 from acdc.graphs.mib import from_mib, load_matrix, save, scored_graph, to_mib
 from acdc.graphs.nodes import Edge
 from tests.graphs.recipes import SHAPES, Recipe, recipes
@@ -213,3 +213,13 @@ def test_frequencies_survive_both_forms(name: str, tmp_path: Path) -> None:
     loaded = Circuit.load(tmp_path / name)
     assert loaded == circuit
     assert loaded.frequencies == often
+
+
+def test_edges_by_position_are_refused_with_the_forms_that_keep_them(tmp_path: Path) -> None:
+    circuit = Circuit.full(ComputationalGraph(1, 1, 8, spans=("S1", "END")))
+    for write in (lambda: to_mib(circuit), lambda: save(circuit, tmp_path / "scores.safetensors")):
+        with pytest.raises(DifferentGraphs, match=r"no edges by position.*without_spans"):
+            write()
+    assert to_mib(circuit.without_spans())["edges"].keys() == {
+        edge.name for edge in circuit.graph.without_spans.edges()
+    }

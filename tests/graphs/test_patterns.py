@@ -71,3 +71,18 @@ def test_what_stands_for_nothing_in_this_model_is_refused(name: str) -> None:
 def test_a_slot_of_what_is_no_head_is_refused() -> None:
     with pytest.raises(BadName, match="exactly when it ends in a head"):
         expand(GRAPH, ["a0.h1->m1<q>"])
+
+
+def test_where_edges_are_by_position_a_name_stands_for_the_spans_it_says_or_for_all() -> None:
+    graph = ComputationalGraph(2, 1, 8, spans=("S1", "S1_2", "END"))
+    named = {name: {edge.name for edge in expand(graph, [name])} for name in ("m0->m1@S1", "m0->m1@S*", "m0->m1")}
+    assert named["m0->m1@S1"] == {"m0->m1@S1"}
+    assert named["m0->m1@S*"] == {"m0->m1@S1", "m0->m1@S1_2"}
+    assert named["m0->m1"] == {"m0->m1@S1", "m0->m1@S1_2", "m0->m1@END"}
+    assert {edge.name for edge in expand(graph, ["a0.h0->a1.h0@END"])} == {
+        f"a0.h0->a1.h0<{slot}>@END" for slot in "qkv"
+    }
+    with pytest.raises(NotInGraph):
+        expand(graph, ["m0->m1@IO"])
+    with pytest.raises(NotInGraph):
+        expand(graph.without_spans, ["m0->m1@S1"])

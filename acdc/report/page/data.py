@@ -78,6 +78,7 @@ def graph_data(circuits: Sequence[Circuit], judged: Sequence[Faithfulness | None
             + ([found.frequencies[edge]] if edge in found.frequencies else [])
             for edge in every
         ],
+        **({"spans": [edge.span for edge in every]} if found.graph.spans else {}),
         "sizes": [
             {
                 "edges": len(circuit),
@@ -153,6 +154,7 @@ def again(findings: Findings) -> str:
         words += ["--prompts", str(origin.prompts.count)] if origin.prompts.count is not None else []
         words += ["--seed", str(origin.prompts.seed)] if origin.prompts.seed is not None else []
         words += ["--only-correct"] if origin.prompts.only_correct else []
+        words += ["--positions", origin.prompts.positions] if origin.prompts.positions != "none" else []
     return shlex.join(words)
 
 

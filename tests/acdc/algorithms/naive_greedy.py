@@ -11,6 +11,7 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.runs import mean_outputs
 from acdc.problem import Problem
+from acdc.spans import span_numbers
 from acdc.tasks.metrics import Targets
 
 
@@ -48,7 +49,8 @@ class _Meter:
         self.parts = []
         for batch in batches:
             tokens = (batch.clean, batch.corrupt, batch.scored_positions)
-            executor = Executor(problem.model, *tokens, problem.ablation, means)
+            spans = span_numbers(problem.model, problem.pairs, batch)
+            executor = Executor(problem.model, *tokens, problem.ablation, means, spans)
             with torch.no_grad():
                 logits = problem.model.logits(batch.clean)
             reference = logits[torch.arange(len(batch)), batch.scored_positions]

@@ -273,7 +273,7 @@ def test_everything_wrong_with_a_jsonl_is_told_with_its_line(tmp_path: Path) -> 
 """
     assert told(tmp_path, HEAD + "prompts: rows.jsonl\nsize: 3\n", rows_jsonl=rows) == [
         "mine.yaml:5: unknown key: got 'size', wanted one of the known keys; known: name, model, metric, prompts, "
-        "about, answers, template, slots, variations.",
+        "about, answers, template, slots, spans, variations.",
         "rows.jsonl:1: 'answer' is not a text: got 7, wanted a text of at least one character; write it in quotes.",
         "rows.jsonl:3: this row is not JSON: got the complaint \"Expecting ',' delimiter\" at column 50, wanted one "
         "JSON object per line; correct the row.",
@@ -640,3 +640,30 @@ def test_everything_wrong_with_rows_is_told_with_its_line(tmp_path: Path) -> Non
     assert both == [
         "mine.yaml:6: two slots have one name: got 'country', wanted every name once; rename one of the two."
     ]
+
+
+SPANS = """\
+name: capitals
+model: everyday-4l
+metric: kl
+slots: {country: [France, Japan, Spain], city: [Rome, Oslo, Bern]}
+spans: [SPAN]
+prompts:
+  - {clean: "{country} and {city} and", corrupt: "{city} and {city} and", answer: " a", distractor: " b"}
+"""
+
+
+def test_a_file_says_at_which_slots_edges_may_be_by_position(tmp_path: Path) -> None:
+    path = tmp_path / "capitals.yaml"
+    path.write_text(SPANS.replace("SPAN", "country"))
+    pair = load_behaviour_file(path).prompts.slots.draw(np.random.default_rng(0))  # type: ignore[attr-defined]
+    assert pair.wording.spans == ("country",)
+    path.write_text(SPANS.replace("spans: [SPAN]\n", ""))
+    assert load_behaviour_file(path).prompts.slots.draw(np.random.default_rng(0)).wording.spans is None  # type: ignore[attr-defined]
+
+
+def test_a_span_that_is_no_slot_is_refused_where_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "capitals.yaml"
+    path.write_text(SPANS.replace("SPAN", "contry"))
+    with pytest.raises(BadBehaviourFile, match=r"capitals.yaml:5: a span is no slot: got 'contry'.*'country'"):
+        load_behaviour_file(path)

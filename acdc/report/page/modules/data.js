@@ -10,7 +10,8 @@
  *   rows: Row[]}} Size
  * @typedef {"first" | "second" | "both"} Side
  * @typedef {{n_edges: number, nodes: [string, string, number][],
- *   edges: [number, number, string | null, number | null, number?][], sizes: Size[], opens: number,
+ *   edges: [number, number, string | null, number | null, number?][], spans?: (string | null)[], sizes: Size[],
+ *   opens: number,
  *   sides?: Side[], scores?: [number | null, number | null][]}} GraphData
  * @typedef {{clean: string, corrupt: string, answers: string[], model: string, circuit: string, model_right: boolean,
  *   circuit_right: boolean, kl: number, metric: Levels}} PromptOutcome
@@ -38,7 +39,8 @@ export const NODE_NUMBER = new Map(GRAPH.nodes.map((node, index) => [node[0], in
 /** @param {number} edge @returns {string} */
 export function edgeName(edge) {
   const [sender, receiver, slot] = GRAPH.edges[edge];
-  return `${nodeName(sender)}->${nodeName(receiver)}${slot ? `<${slot}>` : ""}`;
+  const span = GRAPH.spans?.[edge];
+  return `${nodeName(sender)}->${nodeName(receiver)}${slot ? `<${slot}>` : ""}${span ? `@${span}` : ""}`;
 }
 
 /** @param {number} node @returns {string} */
