@@ -158,9 +158,13 @@ class Circuit:
         return self.without(self.strongest_first()[count:])
 
     def nodes(self) -> tuple[Node, ...]:
-        """Every node that an edge starts or ends in, in topological order, `logits` last."""
+        """Every node that an edge starts or ends in, in topological order, `logits` last.
+
+        An MLP that is split ends edges as a whole, and stands before its parts, which start them.
+        """
         met = {edge.sender for edge in self.edges} | {edge.receiver for edge in self.edges}
-        return tuple(node for node in (*self.graph.senders, LOGITS) if node in met)
+        every = dict.fromkeys(each for node in (*self.graph.senders, LOGITS) for each in (node.whole, node))
+        return tuple(node for node in every if node in met)
 
     def heads(self) -> tuple[Node, ...]:
         """The attention heads among `nodes`."""
