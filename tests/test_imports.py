@@ -36,7 +36,7 @@ FLOORS = (
     {"errors", "footprint", "hashes", "methods", "progress", "streams"},
     {"drain", "precision", "settings"},
     {"batch", "problem", "provenance", "ground_truth", "pretrained"},
-    {"algorithms", "correctness", "models"},
+    {"algorithms", "correctness", "features", "models"},
     {"problems", "request"},
     {"judges"},
     {"discovery"},
