@@ -35,7 +35,7 @@ LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
     {"errors", "footprint", "hashes", "methods", "progress", "streams"},
     {"drain", "precision", "settings"},
-    {"batch", "problem", "provenance", "ground_truth", "pretrained"},
+    {"batch", "pieces", "problem", "provenance", "ground_truth", "pretrained"},
     {"algorithms", "correctness", "models"},
     {"problems", "request"},
     {"judges"},

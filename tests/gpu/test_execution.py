@@ -12,7 +12,7 @@ import torch
 import acdc
 from acdc import graphs, tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.attacks.plan import AttackPlan
+from acdc.attacks.plan import AttackPlan, SearchPlan
 from acdc.discovery.search import search
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -35,7 +35,7 @@ from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, random_circu
 ROTATION = 2e-6
 """How far numbers may be from the CPU's: models make rotary embeddings in float32, by the device's own cosine."""
 LENGTHS = (4, 11, 4, 11, 11)
-PLAN = AttackPlan(budget=60, prompts=4, diagnosed=1, crossed=8)
+PLAN = AttackPlan(search=SearchPlan(60), prompts=4, diagnosed=1, crossed=8)
 SAMPLED = ("masks", "random")
 """Methods that draw numbers on the model's device, of which a GPU has others."""
 
