@@ -196,7 +196,7 @@ class Prepared:
             return None
         require_sweep(self.method, self.goal)
         names = self.origin.task_name(), self.origin.model_name()
-        setup = self.origin.setup().on(str(self.problems[0].model.device))
+        setup = self.origin.setup().on(",".join(map(str, self.problems[0].model.devices)))
         work = ThresholdRuns(*names, self.method, self.goal, setup, self.origin.measurement())
         return RunsElsewhere(place, work)
 

@@ -21,6 +21,7 @@ from acdc.pieces.cluster import RETRIES, THIS_PROCESS, WAIT, check_place, cluste
 from acdc.pieces.place import HERE, AbstractPlace
 from acdc.pieces.work import AbstractWork, Made, Piece
 from acdc.provenance import different_versions, installed
+from acdc.settings import Compute
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def needed(work: AbstractWork[Any, Any]) -> dict[str, int]:
     """The CPUs and GPUs that a piece takes: the threads that this process uses, and a GPU if it runs on one."""
     import torch
 
-    return {"CPU": torch.get_num_threads(), "GPU": int(work.device.startswith("cuda"))}
+    return {"CPU": torch.get_num_threads(), "GPU": Compute(work.device).gpus}
 
 
 @dataclass
