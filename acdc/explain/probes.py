@@ -262,7 +262,7 @@ def _lost(
             for kind, subspace in enumerate(subspaces):
                 source = [*clean[:layer], Stream(subspace.without(before), before, before), *clean[layer + 1 :]]
                 with torch.no_grad():
-                    final = replace(runs.restored, base=clean, source=tuple(source)).residual(layer, site)
+                    final = replace(runs.restored, base=clean, source=tuple(source)).residual([layer], site)[0]
                     left[kind, row, column, prompts] = measured(problem, batch, final)[0]
         del batch, runs
     lost, at_random = ((full - left).mean(-1) / (full - none).mean()).numpy()

@@ -104,7 +104,7 @@ def steering(
                     source = list(runs.restored.base)
                     source[layer] = replace(base, before=added)
                     with torch.no_grad():
-                        final = replace(runs.restored, source=tuple(source)).residual(layer, at_end)
+                        final = replace(runs.restored, source=tuple(source)).residual([layer], at_end)[0]
                         into[row, column, prompts] = measured(problem, batch, final)[0]
                         if into is effect:
                             right[row, column, prompts] = measured(problem, batch, final, Accuracy())[0]
