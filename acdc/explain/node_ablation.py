@@ -106,7 +106,7 @@ def rows_of_metric(problem: Problem, batch: Batch, final: Float[Tensor, "row d_m
 
 
 @dataclass(frozen=True)
-class _Change:
+class _ChangedRows:
     """That an ablation, by number, changes these rows of the clean run from one position to another."""
 
     number: int
@@ -120,7 +120,7 @@ def _known(runs: Runs) -> KnownRun:
     return KnownRun(runs.model, runs.geometries, runs.scored_positions, before, runs.scales)
 
 
-def _changes(runs: Runs, run: KnownRun, ablations: Sequence[NodeAblation]) -> list[_Change]:
+def _changes(runs: Runs, run: KnownRun, ablations: Sequence[NodeAblation]) -> list[_ChangedRows]:
     """What ablations change, those that are alike beside each other."""
     at = torch.arange(runs.delta.shape[-2], device=runs.delta.device)
     differs: dict[Node, Bool[Tensor, "row pos"]] = {}
@@ -137,11 +137,11 @@ def _changes(runs: Runs, run: KnownRun, ablations: Sequence[NodeAblation]) -> li
         if ablation.position is not None:
             changed &= at == ablation.position
         starts = torch.where(changed.any(-1), changed.int().argmax(-1), len(at))
-        found += [_Change(number, (start, end), rows) for start, end, rows in run.spans(starts)]
+        found += [_ChangedRows(number, (start, end), rows) for start, end, rows in run.spans(starts)]
     return sorted(found, key=lambda change: (change.span, ablations[change.number].layer))
 
 
-def _branch(runs: Runs, run: KnownRun, ablation: NodeAblation, change: _Change) -> Branch:
+def _branch(runs: Runs, run: KnownRun, ablation: NodeAblation, change: _ChangedRows) -> Branch:
     """The runs of these rows with these nodes ablated."""
     here = slice(*change.span)
     fixed = {}
