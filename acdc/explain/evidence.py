@@ -11,8 +11,9 @@ from torch import Tensor
 
 from acdc.explain.direct_logits import direct_effects
 from acdc.explain.estimates import means
+from acdc.explain.final_metric import measured_by_row
 from acdc.explain.head_behaviours import on_prompts, on_random_sequences, where_needed
-from acdc.explain.node_ablation import costs_without, rows_of_metric
+from acdc.explain.node_ablation import costs_without
 from acdc.explain.roles import DirectEffect, HeadEvidence
 from acdc.graphs.nodes import Node
 from acdc.problem import Problem
@@ -44,15 +45,13 @@ def _direct(problem: Problem, heads: Sequence[Node], costs: Float[Tensor, "head 
 def _costs_of_edges(problem: Problem, heads: Sequence[Node]) -> Float[Tensor, "head prompt"]:
     """What removing the edge from each head to the logits costs: the final norm reads all but what it carries."""
     full, none = problem.bounds
+    index = [problem.graph.sender_index[head] for head in heads]
     costs = torch.empty(len(heads), len(problem.pairs), dtype=torch.float64)
     for batch in problem.batches:
         runs = batch.runs
         final = runs.scored(runs.clean_residual(len(problem.graph.senders))).squeeze(-2)
-        usual = rows_of_metric(problem, batch, final)
-        lost = []
-        for head in heads:
-            carried = runs.scored(runs.delta[problem.graph.sender_index[head]]).squeeze(-2)
-            lost.append(usual - rows_of_metric(problem, batch, final - carried))
-        costs[:, batch.prompts.prompts.cpu()] = batch.prompts.added_up(torch.stack(lost))
+        carried = runs.scored(runs.delta[index]).squeeze(-2)
+        values = measured_by_row(problem, batch, torch.cat((final[None], final - carried)))
+        costs[:, batch.prompts.prompts.cpu()] = batch.prompts.added_up(values[0] - values[1:])
         del batch
     return costs / (full - none)

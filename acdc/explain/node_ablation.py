@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.batch import Batch
+from acdc.explain.final_metric import measured_by_row
+from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.branching import Branch, KnownRun
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.nodes import Node
-from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress
 
@@ -68,6 +69,7 @@ def costs_without(
     return costs / (full - none)
 
 
+@freed_memory_kept()
 def lost_without(
     problem: Problem,
     batch: Batch,
@@ -83,7 +85,7 @@ def lost_without(
     run, at_once, done = _known(runs), max(1, _NUMBERS // usual.numel()), 0
     changes = _changes(runs, run, ablations)
     with torch.no_grad():
-        full = rows_of_metric(problem, batch, usual)
+        full = measured_by_row(problem, batch, usual[None])
         for first in range(0, len(ablations), at_once):
             some = [change for change in changes if first <= change.number < first + at_once]
             finals: dict[int, Tensor] = {}
@@ -93,16 +95,9 @@ def lost_without(
                 done += 1
                 if watch is not None:
                     watch(Progress(stage, done, len(changes)))
-            for number, final in finals.items():
-                lost[number] = full - rows_of_metric(problem, batch, final)
+            if finals:
+                lost[list(finals)] = full - measured_by_row(problem, batch, torch.stack(list(finals.values())))
     return lost
-
-
-def rows_of_metric(problem: Problem, batch: Batch, final: Float[Tensor, "row d_model"]) -> Float[Tensor, " row"]:
-    """What each row of a batch adds to the metric when the final norm reads this there; on the CPU, in float64."""
-    with torch.no_grad():
-        logits = batch.runs.model.unembedding(final)[None]
-        return finite_metric(problem.metric, logits, batch.targets, problem.model)[0].double().cpu()
 
 
 @dataclass(frozen=True)

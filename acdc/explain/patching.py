@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.explain.estimates import Estimates, ratios
+from acdc.explain.final_metric import measured
 from acdc.explain.heat_map import Scale, draw
 from acdc.explain.named_positions import NamedPositions
-from acdc.explain.patched_batch import PatchedBatch, measured
+from acdc.explain.patched_batch import PatchedBatch
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.restoring import Restoring

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.estimates import plain
+from acdc.explain.final_metric import measured
 from acdc.explain.heat_map import Scale, draw
 from acdc.explain.named_positions import NamedPositions
-from acdc.explain.patched_batch import PatchedBatch, measured
+from acdc.explain.patched_batch import PatchedBatch
 from acdc.explain.patching import bounds
 from acdc.explain.positions import END, position_names
 from acdc.graphs.execution.restoring import Stream, streams

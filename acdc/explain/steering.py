@@ -12,7 +12,8 @@ from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.estimates import Estimates, means, ratios
-from acdc.explain.patched_batch import PatchedBatch, measured
+from acdc.explain.final_metric import measured
+from acdc.explain.patched_batch import PatchedBatch
 from acdc.explain.patching import bounds
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.problem import Problem

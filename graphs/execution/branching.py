@@ -18,7 +18,7 @@ from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Node, Slot
 
-_TOKENS = 8192
+_TOKENS = 4096
 """About how many tokens, with those that are only read, run together."""
 
 
