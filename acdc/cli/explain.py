@@ -10,6 +10,7 @@ from acdc.cli import run_page, terminal
 from acdc.cli.destination import Destination
 from acdc.cli.options import circuit_file, option
 from acdc.cli.run_directory import EXPLANATION, free_directory, of_explanation
+from acdc.discovery.defaults import EXPLAINED_IF_LARGE, LARGE
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.files import write_atomically
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from acdc.explain.explanation import Explanation
+    from acdc.problem import Problem
 
 
 def explain(
@@ -29,6 +31,9 @@ def explain(
     variations: Annotated[
         int, option("--variations", takes="N", is_="Prompts of each of the task's variations; 0: none [16]")
     ] = 16,
+    prompts: Annotated[
+        int | None, option("--prompts", takes="N", is_="Prompts of each half [all of the circuit's; 16, if large]")
+    ] = None,
     out: given.BesideCircuit = None,
     anyway: given.Anyway = False,
     json: given.AsJson = False,
@@ -49,6 +54,8 @@ def explain(
 
     if variations < 0 or variations == 1:
         raise BadSetting(f"--variations is {variations}; wanted at least 2 prompts of each, or 0 for none")
+    if prompts is not None and prompts < 1:
+        raise BadSetting(f"--prompts is {prompts}; wanted at least 1 of each half")
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     title = Findings.of(loaded, str(file)).origin.title
@@ -63,9 +70,10 @@ def explain(
     ):
         watch.stage("loading the model")
         asked, at = subject(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
-        choosing, keeping = problems(asked, at, setup)
+        few = EXPLAINED_IF_LARGE if at.graph.n_edges >= LARGE else None
+        choosing, keeping = (_first(half, prompts or few) for half in problems(asked, at, setup))
         watch.stage("measuring every head of the model")
-        found = explained(loaded, choosing, keeping, asked, prompts=variations, seed=setup.seed)
+        found = explained(loaded, choosing, keeping, asked, prompts=variations, seed=setup.seed, watch=watch.pruning)
         watch.stage("drawing the circuit")
         written = destination.write(found.noted_in(loaded), title)
         path = destination.directory / EXPLANATION
@@ -80,6 +88,12 @@ def explain(
         terminal.note(written.left_out)
     if written.undrawn:
         raise written.undrawn
+
+
+def _first(problem: Problem, count: int | None) -> Problem:
+    """The problem on so many of its prompts (None: all)."""
+    have = len(problem.pairs)
+    return problem if count is None or count >= have else problem.on(problem.pairs.select(range(count)))
 
 
 def _data(found: Explanation, circuit: Circuit) -> dict[str, object]:

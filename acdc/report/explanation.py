@@ -38,6 +38,8 @@ def tables(found: Explanation) -> Iterator[RenderableType]:
     if found.variations:
         yield _variations(found)
     yield Text(summary(found))
+    chosen, kept = found.heads.prompts
+    yield Text(f"Roles were chosen on {chosen} prompts and had to hold on {kept} others.", style="dim")
 
 
 def _nodes(found: Explanation) -> RenderableType:

@@ -10,7 +10,7 @@ from typing import Any
 
 from acdc.attacks.plan import AttackPlan
 from acdc.graphs.ablation import Ablation
-from acdc.provenance import versions
+from acdc.provenance import installed
 from acdc.settings import Goal, Method, Minutes, Setup
 
 SCHEMA = "acdc.sweep-cell/1"
@@ -103,8 +103,3 @@ class SweepCell:
     def hash(self) -> str:
         """The hash of the settings, short enough for a directory's name."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def installed() -> dict[str, str | None]:
-    """The versions of the packages that results depend on."""
-    return {name: version for name, version in versions().items() if name != "python"}

@@ -110,6 +110,8 @@ class IncrementalExecutor:
         """The final residuals at the scored positions after the removals that `try_removals` makes."""
         row = self.runs.graph.receiver_index[receiver]
         self._trial, self._tried = [], (row, [[sender] for sender in senders])
+        if self.is_idle(receiver):
+            return self.residual.expand(len(senders), *self.residual.shape)
         if receiver.node == LOGITS:
             removed = self._now.carried(senders, all_positions=False)
             return self._arrive(self._now.final - (removed.cumsum(0) if together else removed))
@@ -145,10 +147,8 @@ class IncrementalExecutor:
         unjoined: Int[Tensor, " trial"],
     ) -> Float[Tensor, "trial batch d_model"]:
         """The final residuals where this receiver reads what arrives; `unjoined` counts the joined senders removed."""
-        stage, slot, index, span = self._where(receiver)
+        stage, slot, index, _ = self._where(receiver)
         cut = self._cut(receiver, unjoined)
-        if cut is None and not self.runs.positions.is_met(span, all_positions=stage.reads_all_positions(slot)):
-            return self.residual.expand(len(arrived), *self.residual.shape)
         changes = [self._pass(stage, {slot: (torch.tensor([index]), arrived[None])}, cut)]
         for later in self._now.from_stage(stage)[1:]:
             arrivals = {}
@@ -162,6 +162,26 @@ class IncrementalExecutor:
         if change is None:
             return self.residual.expand(len(arrived), *self.residual.shape)
         return self._arrive(self._now.final + change[0])
+
+    def is_idle(self, receiver: Receiver) -> bool:
+        """Whether removing edges into this receiver changes nothing: no position that is read is of its span.
+
+        Its node must be joined to `input` over other edges, or it would write something else without these.
+        """
+        if not self.runs.graph.spans or receiver.node == LOGITS:
+            return False
+        stage, slot, _, span = self._where(receiver)
+        if self.runs.positions.is_met(span, all_positions=stage.reads_all_positions(slot)):
+            return False
+        inputs, here = self._joined_inputs(receiver)
+        return inputs > here
+
+    def _joined_inputs(self, receiver: Receiver) -> tuple[int, int]:
+        """How many edges join a receiver's node to `input`, and how many of them the receiver reads."""
+        stage, number = self._now.stage_of(receiver.node)
+        inputs = self._now.inputs(stage, number) & self._now.connected
+        here = self.kept[self.runs.graph.receiver_index[receiver]] & self._now.connected
+        return int(inputs.sum()), int(here.sum())
 
     def accept(self, count: int) -> None:
         """Make the first `count` removals of the last trial."""
@@ -202,11 +222,10 @@ class IncrementalExecutor:
         `unjoined` counts how many senders that kept edges join to `input` are removed.
         """
         stage, number = self._now.stage_of(receiver.node)
-        inputs = self._now.inputs(stage, number) & self._now.connected
-        here = self.kept[self.runs.graph.receiver_index[receiver]] & self._now.connected
-        if int(inputs.sum()) > int(here.sum()):  # another slot or span of the node is joined to `input`
+        inputs, here = self._joined_inputs(receiver)
+        if inputs > here:  # another slot or span of the node is joined to `input`
             return None
-        trials = here.sum() == unjoined
+        trials = unjoined == here
         if not trials.any():
             return None
         connected = self._now.connected.clone()

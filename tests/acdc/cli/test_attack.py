@@ -153,7 +153,7 @@ def test_an_attack_that_is_interrupted_says_how_to_go_on_and_does(
 
     before = written()
     with monkeypatch.context() as patched:
-        patched.setattr("acdc.attacks.attack.search", interrupt)
+        patched.setattr("acdc.attacks.search_shards.search", interrupt)
         patched.setattr("sys.argv", ["acdc", "attack", "found", *options])
         ran = acdc("attack", "found", *options)
     assert ran.code == 130
