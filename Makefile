@@ -13,7 +13,7 @@ READY_TO_TEST := $(VENV)/.installed-test
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-real test-page check bench format test-gpu bench-gpu gpu-wheels
+.PHONY: help demo test test-real sae-real test-page check bench format test-gpu bench-gpu gpu-wheels
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,15 @@ bench: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## measure speed and 
 test-real: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## get SmolLM2 (once) and check everything end to end on it
 	$(BIN)/acdc models get smollm2-135m
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/real --real $(ARGS)
+
+SAE_OUT := runs/smollm2-m10-sae
+sae-real: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## train features of one MLP of SmolLM2 (10 minutes; ARGS=...)
+	@mkdir -p runs
+	$(BIN)/acdc models get smollm2-135m
+	$(BIN)/python -c 'from pydoc_data.topics import topics; print("\n".join(topics.values()))' > runs/python-topics.txt
+	HF_HUB_OFFLINE=1 $(BIN)/python tasks/models/everyday-4l-m0-sae/train.py --out $(SAE_OUT) --layer 10 \
+		--model $$($(BIN)/python -c 'from acdc.models import resolve; print(resolve("smollm2-135m"))') \
+		--texts runs/python-topics.txt --features 2048 --k 32 --tokens 60000 --steps 2000 $(ARGS)
 
 test-page: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check the page of a run in Chromium (installs it, as root, on Debian)
 	@command -v npm > /dev/null || { echo "node.js is missing, which checks the page's types and accessibility:" \

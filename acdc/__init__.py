@@ -4,7 +4,7 @@
 >>> result = acdc.discover("periodic")
 >>> result.circuit, result.faithfulness
 
-In a notebook both show themselves, `result.page()`, `acdc.page(circuit)` and `acdc.page("runs/...")` show a page to
+In a notebook both show themselves, `result.page()`, `circuit.page()` and `acdc.page("runs/...")` show a page to
 work with, and `to_pandas` of a circuit or of `result.curve` gives a table.
 
 A circuit, found here or elsewhere, is judged on prompts, each judge taking a problem and a circuit:

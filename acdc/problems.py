@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from acdc.batch import Batching
 from acdc.correctness import drawn
+from acdc.features.split import split_model
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.model import Model
 from acdc.models import tokenizer_of
@@ -17,7 +18,7 @@ from acdc.tasks.task import Task
 def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
     """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
 
-    Edges are by position as the setup says, or as they are in the model's graph already.
+    Edges are by position, and MLPs split, as the setup says, or as they are in the model's graph already.
 
     Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right;
     BadSetting when edges by position are too many.
@@ -25,6 +26,10 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
     prompts = drawn(task, model, setup)
     if setup.positions == "slots" and not model.graph.spans:
         model = by_position(model, (prompts.discovery, prompts.judgement))
+    if setup.split and not model.graph.splits:
+        chosen_on = Problem(model.by_position(()), prompts.discovery, metric(setup.metric or task.metric))
+        spans = model.graph.spans
+        model = split_model(chosen_on, setup.split).by_position(spans)
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     batching = Batching(max_bytes=max_bytes)
     return (

@@ -40,7 +40,8 @@ class ModelOrigin(_Part):
     """The model a circuit is of: its name, its precision, and hashes of its weights and tokenizer.
 
     `quantisation` is how its weights had been quantised before they were dequantised, None where they never were. One
-    that was made in Python and goes by no name that finds it again is `in_memory`.
+    that was made in Python and goes by no name that finds it again is `in_memory`. `split` says into what its MLPs are
+    split, by features of which `dictionaries`, with the hashes of their files.
     """
 
     name: str
@@ -50,6 +51,8 @@ class ModelOrigin(_Part):
     dtype: str = ""
     quantisation: str | None = None
     in_memory: bool = False
+    split: str = ""
+    dictionaries: dict[str, str] = {}  # pydantic copies it
 
     @property
     def words(self) -> str:
@@ -190,7 +193,8 @@ class Provenance(_Part):
         only_correct = self.prompts is not None and self.prompts.only_correct
         positions = self.prompts.positions if self.prompts is not None else "none"
         try:
-            return Setup(metric, ablation, prompts, seed, only_correct, Compute(dtype=dtype), positions)
+            split = self.model.split if self.model is not None else ""
+            return Setup(metric, ablation, prompts, seed, only_correct, Compute(dtype=dtype), positions, split)
         except ValueError as error:
             raise _damaged(str(error)) from error
 

@@ -10,6 +10,8 @@ from typing import Any
 from acdc import tasks
 from acdc.correctness import Right
 from acdc.errors import BadSetting
+from acdc.features.split import dictionaries_of
+from acdc.features.split import recordable as recordable_split
 from acdc.graphs.model import Model
 from acdc.hashes import tokenizer_hash, weights_hash
 from acdc.models import expanded, is_directory, is_gguf, is_known, name_of
@@ -79,6 +81,7 @@ class Request:
                 tokenizer=tokenizer_hash(model.tokenizer),
                 dtype=str(model.dtype).removeprefix("torch."),
                 **self._more_of(model),
+                **_split_of(setup),
             ),
             task=TaskOrigin(
                 name=task.name,
@@ -113,6 +116,15 @@ class Request:
         notes = [note for way, note in _OF_SEVERAL_TOKENS.items() if way in answers_as]
         notes += [_CHAT] if any(pair.text.wording.chat for pair in problem.pairs.pairs) else []
         return [*notes, _FROZEN_SCALE] if problem.graph.frozen_scale else notes
+
+
+def _split_of(setup: Setup) -> dict[str, Any]:
+    """What MLPs are split into, and the hashes of the dictionaries' files."""
+    if not setup.split:
+        return {}
+    split = recordable_split(recordable(setup.split))
+    dictionaries = dictionaries_of(split)
+    return {"split": split, **({"dictionaries": dictionaries} if dictionaries else {})}
 
 
 def side(problem: Problem) -> PromptsSide:

@@ -75,7 +75,8 @@ class Setup(AbstractMeasured):
 
     Besides metric and ablation, `prompts` is how many prompts to discover with and as many others to judge by, `seed`
     what they are drawn with; `only_correct` leaves out those that the model gets wrong; `compute` says on what it is
-    measured, and how precisely; `positions` whether edges are by position ("slots").
+    measured, and how precisely; `positions` whether edges are by position ("slots"); `split` which MLPs are split into
+    senders of their own: into neurons (`m3,m5` or `mlp:all`), or into the features in a folder.
 
     Raises: BadSetting when a value is none of these; UnknownMetric.
     """
@@ -85,6 +86,7 @@ class Setup(AbstractMeasured):
     only_correct: bool = False
     compute: Compute = Compute()
     positions: str = "none"
+    split: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from acdc.graphs import mib_form, networkx_form, tables
 from acdc.graphs import roles as node_roles
 from acdc.graphs.anatomy import AbstractAnatomy
-from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph, Split
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from acdc.graphs.files import finite_numbers, read, read_text, write_atomically
 from acdc.graphs.live_edges import live
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     import pandas
 
 SCHEMA = "acdc.circuit/1"
-BY_POSITION = "acdc.circuit/2"
-"""The schema of circuits whose edges have spans; the others are of the first, which older versions read."""
+FINER = "acdc.circuit/2"
+"""The schema of circuits whose edges have spans or whose MLPs are split; the others are of the first, which older
+versions read."""
 _OWN_KEYS = frozenset({"schema", "graph", "edges", "roles"})
 
 
@@ -157,9 +158,13 @@ class Circuit:
         return self.without(self.strongest_first()[count:])
 
     def nodes(self) -> tuple[Node, ...]:
-        """Every node that an edge starts or ends in, in topological order, `logits` last."""
+        """Every node that an edge starts or ends in, in topological order, `logits` last.
+
+        An MLP that is split ends edges as a whole, and stands before its parts, which start them.
+        """
         met = {edge.sender for edge in self.edges} | {edge.receiver for edge in self.edges}
-        return tuple(node for node in (*self.graph.senders, LOGITS) if node in met)
+        every = dict.fromkeys(each for node in (*self.graph.senders, LOGITS) for each in (node.whole, node))
+        return tuple(node for node in every if node in met)
 
     def heads(self) -> tuple[Node, ...]:
         """The attention heads among `nodes`."""
@@ -231,20 +236,22 @@ class Circuit:
     def to_json(self) -> dict[str, Any]:
         """The circuit as plain JSON data; `from_json` gives back exactly this circuit.
 
-        It is of schema `acdc.circuit/1`, or `acdc.circuit/2` with spans.
+        It is of schema `acdc.circuit/1`, or `acdc.circuit/2` with spans or split MLPs.
         """
         return {**self._record(), "edges": [self._row(edge) for edge in self.ordered()]}
 
     def _record(self) -> dict[str, Any]:
         size = {name: getattr(self.graph, name) for name in AbstractAnatomy.__dataclass_fields__}
         size |= {"spans": list(self.graph.spans)} if self.graph.spans else {}
+        splits = {f"m{layer}": list(parts) for layer, parts in self.graph.splits}
+        size |= {"splits": splits} if splits else {}
         counts = {
             "edges": self.graph.n_edges,
             "senders": len(self.graph.senders),
             "receivers": len(self.graph.receivers),
         }
         roles = {"roles": node_roles.to_json(self.roles)} if self.roles else {}
-        schema = BY_POSITION if self.graph.spans else SCHEMA
+        schema = FINER if self.graph.spans or self.graph.splits else SCHEMA
         return {"schema": schema, **self.provenance, **roles, "graph": {**counts, **size}}
 
     def _row(self, edge: Edge) -> dict[str, Any]:
@@ -257,16 +264,18 @@ class Circuit:
 
         Raises: BadCircuitFile when the data is not of the schema or contradicts itself.
         """
-        if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, BY_POSITION):
+        if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, FINER):
             got = data.get("schema", "no schema") if isinstance(data, dict) else type(data).__name__
             raise BadCircuitFile(
-                f"{where} is no circuit file: got {got!r}, wanted schema {SCHEMA!r} or {BY_POSITION!r}; "
+                f"{where} is no circuit file: got {got!r}, wanted schema {SCHEMA!r} or {FINER!r}; "
                 "write one with `acdc discover`"
             )
         try:
             sizes = {name: data["graph"][name] for name in AbstractAnatomy.__dataclass_fields__}
-            spans = tuple(data["graph"]["spans"]) if data["schema"] == BY_POSITION else ()
-            graph = ComputationalGraph(**sizes, spans=spans)
+            finer = data["graph"] if data["schema"] == FINER else {}
+            splits = ((Node.parse(name), parts) for name, parts in finer.get("splits", {}).items())
+            split = tuple(Split(node.layer, tuple(parts)) for node, parts in splits)
+            graph = ComputationalGraph(**sizes, spans=tuple(finer.get("spans", ())), splits=split)
             scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}
             if len(scores) < len(data["edges"]):
                 raise ValueError("an edge is listed twice")
@@ -322,6 +331,18 @@ class Circuit:
     def to_pandas(self) -> pandas.DataFrame:
         """The edges as a table, in topological order: edge, sender, receiver, slot, span, score, frequency."""
         return tables.edges(self.ordered(), self.scores, self.frequencies)
+
+    def page(self, height: int = 900) -> Any:
+        """The circuit's interactive page for a notebook, in a frame so many pixels high, as `acdc.page` makes it.
+
+        Raises: RuntimeError where nothing that makes pages is installed.
+        """
+        from importlib.metadata import entry_points
+
+        makers = entry_points(group="acdc.pages")  # whoever makes pages knows circuits, and not the other way round
+        if not makers:
+            raise RuntimeError("no package that makes pages of circuits is installed; install acdc-circuits with pip")
+        return next(iter(makers)).load()(self, height)
 
     def _repr_svg_(self) -> str | None:
         # found by name: drawing knows circuits, and not the other way round

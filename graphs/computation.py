@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from acdc.graphs.anatomy import AbstractAnatomy
 from acdc.graphs.errors import NotInGraph
-from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot, check_span
+from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot, check_part, check_span
 
 if TYPE_CHECKING:
     import networkx
@@ -20,12 +20,12 @@ MOST_EDGES = 100_000_000
 
 @dataclass(frozen=True)
 class MlpIndices:
-    """Which sender and which receiver an MLP is, by number, and how many senders, from the first, it may read.
+    """Which senders and which receiver an MLP is, by number, and how many senders, from the first, it may read.
 
-    Receivers are counted without spans.
+    It is one sender, or as many as it is split into. Receivers are counted without spans.
     """
 
-    sender: int
+    senders: range
     receiver: int
     reads: int
 
@@ -52,6 +52,13 @@ class LayerIndices:
         return range(self.slots[SLOTS[0]].start, self.slots[SLOTS[-1]].stop)
 
 
+class Split(NamedTuple):
+    """The parts that the MLP of a layer is split into, each a sender of its own: `n7`, `f12`, `rest`, `error`."""
+
+    layer: int
+    parts: tuple[str, ...]
+
+
 @final
 @dataclass(frozen=True)
 class ComputationalGraph(AbstractAnatomy):
@@ -60,18 +67,26 @@ class ComputationalGraph(AbstractAnatomy):
     Senders stand in topological order (`input`, then per layer the heads and the MLP), so that what a receiver may
     read is always a prefix of them; receivers stand in MIB's order (per layer all q, all k, all v, the MLP; `logits`
     last). With `spans`, parts of prompts by name, every input of a node is a receiver once for each of them, in this
-    order and next to each other; `logits`, which are read at the scored position, are one receiver all the same.
+    order and next to each other; `logits`, which are read at the scored position, are one receiver all the same. An MLP
+    that `splits` name is as many senders as it has parts, next to each other, and reads as a whole.
 
-    Raises: ValueError as `AbstractAnatomy`, when there are more than `MOST_EDGES` edges, or when a span has no name
-    that can stand in an edge's or two have the same.
+    Raises: ValueError as `AbstractAnatomy`, when there are more than `MOST_EDGES` edges, when a span or a part has no
+    name that can stand in an edge's or two have the same, or a layer that is split has no MLP or is split twice.
     """
 
     spans: tuple[str, ...] = ()
+    splits: tuple[Split, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.spans, tuple) or len({check_span(name) for name in self.spans}) < len(self.spans):
             raise ValueError(f"spans are {self.spans!r}, wanted names as a tuple, no two of them the same")
+        layers = [layer for layer, _ in self.splits]
+        if layers != sorted(set(layers) & set(range(self.n_layers * self.has_mlp))):
+            raise ValueError(f"the MLPs of the layers {layers} are split, wanted layers with MLPs in order, each once")
+        for layer, parts in self.splits:
+            if not parts or len({check_part(name) for name in parts}) < len(parts):
+                raise ValueError(f"m{layer} is split into {parts!r}, wanted names, no two of them the same")
         if self.n_edges > MOST_EDGES:
             raise ValueError(f"a model of {self.describe()} has more than {MOST_EDGES:,} edges, too many to list")
 
@@ -81,8 +96,22 @@ class ComputationalGraph(AbstractAnatomy):
         nodes = [INPUT]
         for layer in range(self.n_layers):
             nodes += [Node("head", layer, head) for head in range(self.n_heads)]
-            nodes += [Node("mlp", layer)] * self.has_mlp
+            nodes += [Node("mlp", layer, part=part) for part in self.parts(layer)]
         return tuple(nodes)
+
+    def parts(self, layer: int) -> tuple[str, ...]:
+        """The parts of the MLP of a layer that are senders: one without a name where it is not split."""
+        return self._parts.get(layer, ("",) * self.has_mlp)
+
+    def mlp_senders(self, layer: int) -> range:
+        """Which senders, by number, the MLP of a layer is, which there must be."""
+        mlp = self.layers[layer].mlp
+        assert mlp is not None
+        return mlp.senders
+
+    @cached_property
+    def _parts(self) -> dict[int, tuple[str, ...]]:
+        return dict(self.splits)
 
     @cached_property
     def receivers(self) -> tuple[Receiver, ...]:
@@ -131,13 +160,14 @@ class ComputationalGraph(AbstractAnatomy):
         """Which senders belong to each layer, and which receivers of the graph without spans: which inputs."""
         layers: list[LayerIndices] = []
         sender, receiver, count = 1, 0, self.n_heads
-        for _ in range(self.n_layers):
+        for layer in range(self.n_layers):
             heads = range(sender, sender + count)
             slots = {slot: range(receiver + at * count, receiver + (at + 1) * count) for at, slot in enumerate(SLOTS)}
             sender, receiver = sender + count, receiver + len(SLOTS) * count
-            mlp = MlpIndices(sender, receiver, heads.start if self.parallel else sender) if self.has_mlp else None
+            senders = range(sender, sender + len(self.parts(layer)))
+            mlp = MlpIndices(senders, receiver, heads.start if self.parallel else sender) if self.has_mlp else None
             layers.append(LayerIndices(heads, slots, mlp))
-            sender, receiver = sender + self.has_mlp, receiver + self.has_mlp
+            sender, receiver = senders.stop, receiver + self.has_mlp
         return tuple(layers)
 
     def reads(self, receiver: Receiver) -> int:
@@ -181,7 +211,10 @@ class ComputationalGraph(AbstractAnatomy):
         layers, heads, mlps = self.n_layers, self.n_heads, int(self.has_mlp)
         before = layers + (heads + mlps) * layers * (layers - 1) // 2  # what is read before each layer, summed up
         within = 0 if self.parallel else mlps * heads * layers  # an MLP reads the heads of its own layer
-        return ((3 * heads + mlps) * before + within) * self.per_input + 1 + layers * (heads + mlps)
+        whole = ((3 * heads + mlps) * before + within) * self.per_input + 1 + layers * (heads + mlps)
+        # each part but the first is one more sender to whatever comes after its layer
+        later = ((len(parts) - 1, layers - 1 - layer) for layer, parts in self.splits)
+        return whole + sum(more * (after * (3 * heads + mlps) * self.per_input + 1) for more, after in later)
 
     def __contains__(self, edge: object) -> bool:
         return isinstance(edge, Edge) and edge in self.edge_indices
@@ -190,6 +223,7 @@ class ComputationalGraph(AbstractAnatomy):
         """The size of the graph in words, for messages."""
         mlp = "no MLPs" if not self.has_mlp else "parallel MLPs" if self.parallel else "MLPs"
         size = f"{self.n_layers} layers, {self.n_heads} heads per layer and {mlp}"
+        size += "".join(f", m{layer} in {len(parts):,} parts" for layer, parts in self.splits)
         return f"{size}, by position ({', '.join(self.spans)})" if self.spans else size
 
     def networkx(self) -> networkx.MultiDiGraph[str]:

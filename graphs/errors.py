@@ -11,6 +11,7 @@ GraphsError (ValueError)
 |-- ModelNotFound      no model under that name or path
 |-- ModelUnreachable   a hub name that needs a network which is not there
 |-- BadTokens          token tensors that do not fit each other or the model
+|-- BadDictionary      files of features that cannot be read, or do not fit the model
 `-- RenderError        a picture that could not be drawn
 
 DoubtfulModel (UserWarning)   a model that may compute or read texts otherwise than it was trained to
@@ -61,6 +62,10 @@ class ModelUnreachable(GraphsError):
 
 class BadTokens(GraphsError):
     """Token tensors that do not fit each other or the model."""
+
+
+class BadDictionary(GraphsError):
+    """Files of features (an autoencoder's or a transcoder's) that cannot be read, or do not fit the model."""
 
 
 class RenderError(GraphsError):

@@ -14,7 +14,7 @@ def live(edges: frozenset[Edge]) -> frozenset[Edge]:
     before = -1
     while len(edges) != before:
         before = len(edges)
-        receiving = {edge.sender for edge in edges} | {LOGITS}
+        receiving = {edge.sender.whole for edge in edges} | {LOGITS}
         fed = {edge.receiver for edge in edges} | {INPUT}
-        edges = frozenset(e for e in edges if e.receiver in receiving and e.sender in fed)
+        edges = frozenset(e for e in edges if e.receiver in receiving and e.sender.whole in fed)
     return edges

@@ -12,8 +12,10 @@ Slot = Literal["q", "k", "v"]
 SLOTS: tuple[Slot, ...] = ("q", "k", "v")
 
 _NUMBER = "0|[1-9][0-9]{0,8}"  # in one way only, so that no two names are one node's
+_PART = f"[nf](?:{_NUMBER})|rest|error"
 _NODE = re.compile(
-    rf"(?P<input>input)|(?P<logits>logits)|a(?P<layer>{_NUMBER})\.h(?P<head>{_NUMBER})|m(?P<mlp>{_NUMBER})"
+    rf"(?P<input>input)|(?P<logits>logits)|a(?P<layer>{_NUMBER})\.h(?P<head>{_NUMBER})"
+    rf"|m(?P<mlp>{_NUMBER})(?:\.(?P<part>{_PART}))?"
 )
 _EDGE = re.compile(r"(?P<sender>[^-<>@]+)->(?P<receiver>[^-<>@]+)(?:<(?P<slot>[qkv])>)?(?:@(?P<span>.*))?")
 _SPAN = re.compile(r"[A-Za-z0-9_.+-]+")
@@ -23,6 +25,16 @@ _NOT_IN_SPANS = re.compile(r"[^A-Za-z0-9_.+-]")
 def span_name(text: str) -> str:
     """What a span of this name is called in edges: with `_` for spaces and all else that cannot stand there."""
     return _NOT_IN_SPANS.sub("_", text.strip()) or "_"
+
+
+def check_part(name: str) -> str:
+    """The name itself, if a part of an MLP can have it.
+
+    Raises: BadName.
+    """
+    if not isinstance(name, str) or not re.fullmatch(_PART, name):
+        raise BadName(f"no part of an MLP is called {name!r}; parts are called 'n7', 'f12', 'rest' or 'error'")
+    return name
 
 
 def check_span(name: str) -> str:
@@ -38,23 +50,30 @@ def check_span(name: str) -> str:
 class Node(NamedTuple):
     """A part of the model: the embedding, one attention head, one MLP, or the unembedding.
 
-    `layer` and `head` are 0-based and -1 where they mean nothing.
+    `layer` and `head` are 0-based and -1 where they mean nothing. `part` is that of an MLP which is split: a neuron
+    (`n7`), a feature (`f12`), all other features (`rest`), or what no feature says (`error`).
     """
 
     kind: Kind
     layer: int = -1
     head: int = -1
+    part: str = ""
 
     @property
     def name(self) -> str:
-        """The field's name of the node: `input`, `a5.h3`, `m7` or `logits`."""
+        """The field's name of the node: `input`, `a5.h3`, `m7` or `logits`; of a part of an MLP `m7.f12`."""
         match self.kind:
             case "head":
                 return f"a{self.layer}.h{self.head}"
             case "mlp":
-                return f"m{self.layer}"
+                return f"m{self.layer}.{self.part}" if self.part else f"m{self.layer}"
             case _:
                 return self.kind
+
+    @property
+    def whole(self) -> Node:
+        """The node that it is a part of, or itself: that which reads."""
+        return self._replace(part="") if self.part else self
 
     def __str__(self) -> str:
         return self.name
@@ -63,7 +82,7 @@ class Node(NamedTuple):
     def parse(cls, name: str) -> Node:
         """The node of that name.
 
-        Raises: BadName for anything but `input`, `a5.h3`, `m7` or `logits`.
+        Raises: BadName for anything but `input`, `a5.h3`, `m7`, a part of an MLP such as `m7.f12`, or `logits`.
         """
         found = _NODE.fullmatch(name)
         if found is None:
@@ -73,7 +92,7 @@ class Node(NamedTuple):
         if found["logits"]:
             return LOGITS
         if found["mlp"]:
-            return cls("mlp", int(found["mlp"]))
+            return cls("mlp", int(found["mlp"]), part=found["part"] or "")
         return cls("head", int(found["layer"]), int(found["head"]))
 
 
@@ -149,6 +168,8 @@ class Edge(NamedTuple):
                 f"the edge {name!r} must say <q>, <k> or <v> exactly when it ends in a head; "
                 "write for example 'a5.h3->a9.h6<q>' or 'a5.h3->m7'"
             )
+        if edge.receiver.part:
+            raise BadName(f"the edge {name!r} ends in a part of an MLP, which reads as a whole; end it in an MLP")
         if edge.receiver == LOGITS and span is not None:
             raise BadName(
                 f"the edge {name!r} cannot have a span: the logits are read at the scored position only; "

@@ -38,7 +38,7 @@ FLOORS = (
     {"slot_words", "spans"},
     {"span_numbers"},
     {"batch", "problem", "provenance", "ground_truth", "pretrained"},
-    {"algorithms", "correctness", "models"},
+    {"algorithms", "correctness", "features", "models"},
     {"problems", "request"},
     {"judges"},
     {"discovery"},

@@ -128,12 +128,12 @@ class IntegratedGradients:
                 return
             case "activations":
                 for layer in graph.layers:
-                    if graph.parallel:  # both write at once, and neither reads the other
-                        yield range(layer.heads.start, layer.heads.stop + 1)
+                    if graph.parallel and layer.mlp is not None:  # both write at once, and neither reads the other
+                        yield range(layer.heads.start, layer.mlp.senders.stop)
                         continue
                     yield layer.heads
                     if layer.mlp is not None:
-                        yield range(layer.mlp.sender, layer.mlp.sender + 1)
+                        yield layer.mlp.senders
             case _:
                 assert_never(self.path)
 

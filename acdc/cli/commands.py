@@ -16,6 +16,7 @@ from acdc.cli.evaluate import evaluate
 from acdc.cli.explain import explain
 from acdc.cli.explore import explore
 from acdc.cli.export import export, forms_help
+from acdc.cli.features import features
 from acdc.cli.init import init
 from acdc.cli.models import get, models
 from acdc.cli.options import choices_help, methods_help, option
@@ -70,6 +71,13 @@ Examples:
   acdc explore my_behaviour.yaml --model gpt2 --prompts 8
   acdc explore ioi --model smollm2-135m --full
   acdc explore periodic --json --quiet | jq '.patching[].part'"""
+
+_FEATURES = """\b
+Examples:
+  acdc features everyday-4l-m0-sae --task ioi
+  acdc features everyday-4l-m0-sae --task ioi --feature 12,105 --texts my.txt
+  acdc features m0 --task ioi
+  acdc features path/to/sae --task ioi --model gpt2 --json | jq '.fit'"""
 
 _EVALUATE = f"""{choices_help()}
 \b
@@ -201,6 +209,7 @@ def command() -> Any:
     app.add_typer(_models(), name="models")
     app.command(cls=StrictCommand)(init)
     app.command(cls=StrictCommand, epilog=_EXPLORE)(explore)
+    app.command(cls=StrictCommand, epilog=_FEATURES)(features)
     app.command(cls=StrictCommand, epilog=_DISCOVER)(discover)
     app.command(cls=StrictCommand, epilog=_EVALUATE)(evaluate)
     app.command(cls=StrictCommand, epilog=_EXPLAIN)(explain)

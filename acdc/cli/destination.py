@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,16 +21,19 @@ TEXTS = ("circuit.json", "circuit.dot")
 PICTURES = ("circuit.svg", "circuit.png")
 ATTACK = "attack.json"
 REPAIR = ("repair.svg", "repair.png")
+PICTURED = 500
+"""How many edges the pictures of a result show at most; more make files of tens of megabytes that nobody can read."""
 
 Writer = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
 class WrittenFiles:
-    """The files that were written, and why there are no pictures among them, if so."""
+    """The files that were written, why there are no pictures among them, if so, and what these leave out, if so."""
 
     files: tuple[Path, ...]
     undrawn: RenderError | None = None
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,23 +71,34 @@ class Destination:
     def write(self, circuit: Circuit, title: str, joining: Mapping[Edge, float | None] | None = None) -> WrittenFiles:
         """Write the circuit as JSON, DOT, SVG and PNG; where no picture can be drawn, write the others.
 
-        Every edge that the search knows of (`joining`) goes beside them, for circuits of other sizes.
+        Of a large circuit SVG and PNG show the `PICTURED` strongest edges, and say so. Every edge that the search knows
+        of (`joining`) goes beside them, for circuits of other sizes.
 
         Raises: UnwritableOutput.
         """
         from acdc.discovery import joining_file
         from acdc.graphs.drawing.render import render
 
-        def drawn(path: Path) -> None:
+        pictured = circuit.strongest(PICTURED)
+        part = f"the {len(pictured):,} strongest of {len(circuit):,} edges" if len(pictured) < len(circuit) else ""
+
+        def whole(path: Path) -> None:
             render(circuit, path, title=title)
+
+        def drawn(path: Path) -> None:
+            render(pictured, path, title=f"{title}: {part}" if part else title)
 
         def ordered(path: Path) -> None:
             joining_file.write(path, circuit.graph, joining or {})
 
-        texts: dict[str, Writer] = {"circuit.json": circuit.save, "circuit.dot": drawn}
+        texts: dict[str, Writer] = {"circuit.json": circuit.save, "circuit.dot": whole}
         if joining:
             texts[joining_file.NAME] = ordered
-        return self._write(texts, dict.fromkeys(PICTURES, drawn))
+        written = self._write(texts, dict.fromkeys(PICTURES, drawn))
+        if not part or written.undrawn:
+            return written
+        again = f"acdc show {self.directory} --render FILE.svg"
+        return replace(written, left_out=f"{' and '.join(PICTURES)} show {part}; `{again}` draws all")
 
     def write_attack(self, text: str, circuit: Circuit, repaired: Circuit, title: str) -> WrittenFiles:
         """Write an attack's result and, where there is a repair, the circuit with it as SVG and PNG, if one can draw.

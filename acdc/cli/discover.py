@@ -17,7 +17,7 @@ from acdc.cli.exits import Exit
 from acdc.cli.interruption import interruptible
 from acdc.cli.run_directory import free_directory, interrupted, of_discovery
 from acdc.cli.showing import show_result
-from acdc.discovery.defaults import PROMPTS, Defaults, default_directory
+from acdc.discovery.defaults import PROMPTS, SPLIT_METHOD, Defaults, default_directory
 from acdc.errors import AcdcError, BadSetting
 from acdc.graphs.errors import GraphsError
 from acdc.models import graph_of, resolve
@@ -49,6 +49,7 @@ def discover(
     metric: given.Measured = None,
     ablation: given.Missing = "resample",
     positions: given.ByPosition = "none",
+    split: given.SplitInto = "",
     refine: given.Refine = False,
     select: given.Select = None,
     level: given.AtLevel = None,
@@ -79,7 +80,7 @@ def discover(
     levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
     goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
     count, compute = PROMPTS if prompts is None else prompts, Compute(device, dtype)
-    setup = Setup(metric, ablation, count, seed, only_correct, compute, positions)
+    setup = Setup(metric, ablation, count, seed, only_correct, compute, positions, split)
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
     if sampled and not dry_run:
@@ -87,6 +88,8 @@ def discover(
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
     named = None if method is None else Method(method)
     where, on = _directory(task, model, out)
+    if split and named is None:
+        named = Method(SPLIT_METHOD)
     chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
     settings = {"refine": refine or None, "select": select, "level": level, "steps": steps}
     how = _method(chosen.method.name, max_memory, settings)

@@ -76,6 +76,8 @@ def explain(
     else:
         terminal.parts(tables(found))
         terminal.written((*written.files, path, *page))
+    if written.left_out:
+        terminal.note(written.left_out)
     if written.undrawn:
         raise written.undrawn
 

@@ -35,6 +35,8 @@ def show_result(
     caveats = (*warnings(result.faithfulness, findings.origin.metric), *doubts(findings.origin.algorithm))
     for warning in (*caveats, *other_form(findings.outcome.answer_form)):
         terminal.warn(warning)
+    if written.left_out and not quiet:
+        terminal.note(written.left_out)
     if written.undrawn:
         raise written.undrawn
 

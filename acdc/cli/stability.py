@@ -75,6 +75,8 @@ def stability(
     else:
         terminal.parts(table(findings, _SHOWN_EDGES))
         terminal.written((*written.files, *page))
+    if written.left_out:
+        terminal.note(written.left_out)
     if written.undrawn:
         raise written.undrawn
 

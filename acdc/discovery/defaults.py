@@ -17,6 +17,8 @@ from acdc.settings import Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, 
 
 LARGE, LARGE_METHOD = 5_000, "masks"
 """Edges from which on a graph is large, and how it is searched."""
+SPLIT_METHOD = "eap-ig"
+"""How a graph is searched whose MLPs are split: into hundreds of senders, of which few matter."""
 PROMPTS = 64
 EXPLORED, EXPLORED_IF_LARGE = 16, 8
 """How many prompts are explored unless told otherwise."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from acdc.correctness import Right, hardly_done
 from acdc.discovery.checkpoint import Checkpoint
-from acdc.discovery.defaults import Defaults, measured_for
+from acdc.discovery.defaults import SPLIT_METHOD, Defaults, measured_for
 from acdc.discovery.search import search
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour
@@ -98,7 +98,7 @@ def prepare(
     """
     began = time.monotonic()
     asked = Request.of(task, model)
-    method, goal = method_and_goal(model or asked.model, method, goal)
+    method, goal = method_and_goal(model or asked.model, method or (SPLIT_METHOD if setup.split else None), goal)
     setup = measured_for(goal, method, setup)
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(asked.task, asked.model, setup)

@@ -16,9 +16,13 @@ EVERY = 12
 """Up to so many edges, every size that is met is measured."""
 _APART = 1.4
 """Beyond, a size is measured that is so many times the one before it, or more."""
+_DENSE = 300
+"""From so many edges on a circuit takes about as long as the whole model, and sizes stand a factor of two apart."""
+_APART_DENSE = 2.0
 _STEP = 1.1
 _BEYOND = 2
-"""Sizes go on to this many times that of the circuit that was found."""
+"""Sizes go on to this many times that of the circuit that was found, but beyond it not above `_FAR`."""
+_FAR = 2_000
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,14 @@ def beginnings(found: Circuit, joining: Mapping[Edge, float | None]) -> tuple[Ci
     scores = {edge: score for edge, score in joining.items() if score is not None}
     selection = Selection(Circuit(found.graph, frozenset(joining), scores), tuple(joining))
     circuits: list[Circuit] = []
-    taken = 0
+    taken, last = 0, max(len(found), min(_BEYOND * len(found), _FAR))
     while taken < len(joining):
         taken = min(len(joining), max(taken + 1, int(taken * _STEP)))
         circuit = selection.first(taken)
-        if len(circuit) > _BEYOND * len(found):
+        if len(circuit) > last:
             break
         before = len(circuits[-1]) if circuits else 0
-        if len(circuit) > before and (len(circuit) <= EVERY or len(circuit) >= _APART * before):
+        apart = _APART if before < _DENSE else _APART_DENSE
+        if len(circuit) > before and (len(circuit) <= EVERY or len(circuit) >= apart * before):
             circuits.append(circuit)
     return tuple(circuits)

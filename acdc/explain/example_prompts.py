@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +69,8 @@ def example_prompts(problem: Problem, nodes: Iterable[Node], count: int = PROMPT
         clean, corrupt = (_alone(problem.model, side, pair.position) for side in (pair.clean, pair.corrupt))
         for head, both in _patterns(clean, corrupt, patterns).items():
             patterns[head].append(both)
-        for node in wanted:
-            promoted[node].append(_promoted(clean, node))
+        for node, tokens in zip(wanted, _promoted(clean, wanted), strict=True):
+            promoted[node].append(tokens)
         shown = clean.delta.shape[-2]
         texts.append(
             (_words(problem.model, pair.clean[:shown]), _words(problem.model, pair.corrupt[:shown])),
@@ -106,32 +106,35 @@ def _patterns(clean: Runs, corrupt: Runs, heads: Iterable[Node]) -> dict[Node, t
 
 
 @torch.no_grad()
-def _promoted(clean: Runs, node: Node) -> tuple[tuple[str, float], ...]:
-    """The tokens that what a node writes at the scored position promotes most."""
+def _promoted(clean: Runs, nodes: Sequence[Node]) -> list[tuple[tuple[str, float], ...]]:
+    """The tokens that what each of these nodes writes at the scored position promotes most."""
+    if not nodes:
+        return []
     model = clean.model
-    senders = model.graph.senders
-    wrote = clean.scored(clean.delta[senders.index(node)])[0, 0]
-    final = clean.scored(clean.clean_residual(len(senders)))[0, 0]
-    direction = _normed(model.unembedding.norm, wrote, final)
-    logits = model.unembedding.weight.float() @ direction.float()
-    top = (logits - logits.mean()).topk(min(_TOKENS, len(logits)))
-    return tuple(
-        (written(model, token), round(value, 4))
-        for value, token in zip(top.values.tolist(), top.indices.tolist(), strict=True)
-        if value > 0
-    )
+    index = model.graph.sender_index
+    wrote = clean.scored(clean.delta)[[index[node] for node in nodes], 0, 0]
+    final = clean.scored(clean.clean_residual(len(model.graph.senders)))[0, 0]
+    directions = _normed(model.unembedding.norm, wrote, final)
+    logits = directions.float() @ model.unembedding.weight.float().T
+    top = (logits - logits.mean(-1, keepdim=True)).topk(min(_TOKENS, logits.shape[-1]))
+    return [
+        tuple((written(model, token), round(value, 4)) for value, token in zip(*each, strict=True) if value > 0)
+        for each in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+    ]
 
 
-def _normed(norm: Norm, part: Float[Tensor, " d_model"], whole: Float[Tensor, " d_model"]) -> Float[Tensor, " d_model"]:
-    """What the norm makes of a part of a residual stream, with the scale that it has for the whole of it."""
+def _normed(
+    norm: Norm, parts: Float[Tensor, "part d_model"], whole: Float[Tensor, " d_model"]
+) -> Float[Tensor, "part d_model"]:
+    """What the norm makes of parts of a residual stream, with the scale that it has for the whole of it."""
     match norm.kind:
         case "none":
-            return part
+            return parts
         case "rms":
-            return part * norm.scale(whole)
+            return parts * norm.scale(whole)
         case "layer":
-            centred = part - part.mean()
-            scaled = centred * torch.rsqrt(whole.float().var(unbiased=False) + norm.eps).to(part.dtype)
+            centred = parts - parts.mean(-1, keepdim=True)
+            scaled = centred * torch.rsqrt(whole.float().var(unbiased=False) + norm.eps).to(parts.dtype)
             return scaled if norm.weight is None else scaled * norm.weight
 
 

@@ -61,7 +61,8 @@ def logits_without(
         if layer.indices.mlp is None:
             residual = after
         elif any(node.kind == "mlp" and node.layer == number for node in nodes):
-            residual = after + runs.ablated.outputs[layer.indices.mlp.sender]
+            senders = layer.indices.mlp.senders
+            residual = layer.layer.after_mlp(after, runs.ablated.outputs[senders.start : senders.stop])
         else:
             residual = after + layer.mlp(residual if graph.parallel else after)
     return model.unembedding(runs.scored(residual).squeeze(-2))

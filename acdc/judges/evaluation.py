@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from acdc.errors import EmptyCircuit, WrongModel
+from acdc.features.split import split_again
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.judges.faithfulness import Faithfulness, faithfulness
@@ -66,7 +67,7 @@ def subject(
 ) -> tuple[Task, Model]:
     """The task and the loaded model of a circuit; what is None is what its own record says.
 
-    The model's edges are by position if the circuit's are.
+    The model's edges are by position, and its MLPs split, if the circuit's are.
 
     `tell` is told of weights, tokenizer and prompts that are not those the circuit was found with, where this follows
     from what is given here, and of what cannot be checked.
@@ -86,6 +87,10 @@ def subject(
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(model, setup)
+    if circuit.graph.splits and not loaded.graph.splits:
+        said = origin.model
+        split, hashes = ("", dict[str, str]()) if said is None else (said.split, said.dictionaries)
+        loaded = split_again(loaded, circuit.graph.splits, split, hashes)
     loaded = loaded.by_position(circuit.graph.spans)
     require_graph(circuit, loaded)
     differences(circuit, task, loaded, setup, given).refuse_or_tell(anyway=anyway, tell=tell)

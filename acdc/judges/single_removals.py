@@ -13,6 +13,9 @@ from acdc.problem import Problem
 
 MOST = 30
 """Of larger circuits only so many of the strongest edges are removed."""
+_FEWEST = 5
+_EDGES = 30_000
+"""Circuits of more than a thousand edges take as long as the whole model: so many edges are run in all, about."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,20 @@ def single_removals(
     edges: Sequence[Edge] | None = None,
     watch: Watch | None = None,
 ) -> tuple[SingleRemoval, ...]:
-    """What is kept without each of these edges (None: the `MOST` strongest), removed from the circuit one at a time.
+    """What is kept without each of these edges (None: the strongest, `MOST` at most, fewer of a circuit of thousands).
+
+    They are removed from the circuit one at a time.
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
-    chosen = circuit.strongest_first()[:MOST] if edges is None else edges
+    chosen = circuit.strongest_first()[: count(circuit)] if edges is None else edges
     if not chosen:
         return ()
     without = [circuit.without([edge]) for edge in chosen]
     judged = faithfulness_of_each(problem, without, seed, watch, "removing single edges")
     return tuple(SingleRemoval(*pair) for pair in zip(chosen, judged, strict=True))
+
+
+def count(circuit: Circuit) -> int:
+    """How many of the strongest edges of a circuit are removed where nobody says which."""
+    return min(MOST, max(_FEWEST, _EDGES // max(1, len(circuit))))

@@ -18,13 +18,13 @@ class Row(NamedTuple):
 
 
 def rows(circuit: Circuit) -> tuple[Row, ...]:
-    """The circuit's nodes from `input` up to `logits`: per layer the heads and above them the MLP.
+    """The circuit's nodes from `input` up to `logits`: per layer the heads, above them the MLP, and above it its parts.
 
     In a parallel model the MLP stands beside the heads. Rows without a node of the circuit are left out.
     """
-    found: dict[tuple[int, bool], list[Node]] = {}
+    found: dict[tuple[int, int], list[Node]] = {}
     for node in circuit.nodes():
-        above = node.kind == "mlp" and not circuit.graph.parallel
+        above = 2 if node.part else int(node.kind == "mlp" and not circuit.graph.parallel)
         layer = circuit.graph.n_layers if node == LOGITS else node.layer
         found.setdefault((layer, above), []).append(node)
     return tuple(Row(_label(nodes[0], above), tuple(nodes)) for (_, above), nodes in sorted(found.items()))
@@ -41,6 +41,10 @@ def columns(circuit: Circuit) -> dict[Node, float]:
     for edge in circuit.ordered():
         joined.setdefault(edge.sender, []).append(edge.receiver)
         joined.setdefault(edge.receiver, []).append(edge.sender)
+    for node in circuit.nodes():
+        if node.part:
+            joined[node].append(node.whole)
+            joined.setdefault(node.whole, []).append(node)
     stack = rows(circuit)
     place = {node: i - (len(row.nodes) - 1) / 2 for row in stack for i, node in enumerate(row.nodes)}
     longest = max((len(row.nodes) for row in stack), default=1)
@@ -54,10 +58,10 @@ def columns(circuit: Circuit) -> dict[Node, float]:
     return place
 
 
-def _label(first: Node, above: bool) -> str:
+def _label(first: Node, above: int) -> str:
     if first in (INPUT, LOGITS):
         return ""
-    return f"layer {first.layer} MLP" if above else f"layer {first.layer}"
+    return f"layer {first.layer}{('', ' MLP', ' parts')[above]}"
 
 
 def _spread(wishes: list[float], apart: float) -> list[float]:

@@ -104,6 +104,7 @@ def _picture(circuit: Circuit, line: Callable[[Edge], dict[str, str]], legend: S
         _add_boxes(picture, circuit, line)
         return str(picture.source)
     _add_nodes(picture, circuit)
+    _join_parts(picture, circuit)
     for edge in edges:
         picture.edge(edge.sender.name, _port(edge.receiver.name, edge), **line(edge))
     return str(picture.source)
@@ -164,6 +165,14 @@ def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
             picture.node(node.name, **look, **_pin(across[node] * _WIDE, level * high))
 
 
+def _join_parts(picture: graphviz.Digraph, circuit: Circuit) -> None:
+    """Dotted lines from an MLP to the parts that it is split into, where the circuit has both."""
+    nodes = circuit.nodes()
+    for node in nodes:
+        if node.part and node.whole in nodes:
+            picture.edge(node.whole.name, node.name, style="dotted", color=FAINT, arrowhead="none")
+
+
 def _add_boxes(picture: graphviz.Digraph, circuit: Circuit, line: Callable[[Edge], dict[str, str]]) -> None:
     """Pin every node in the columns of the spans at which it is read, and draw the edges between them."""
     places, high = SpanColumns.of(circuit), _row_height(circuit)
@@ -220,7 +229,7 @@ def _shape(node: Node, fed: set[Slot], role: str) -> dict[str, str]:
             return {"label": node.name, **look, "height": "0.32"}
         case "mlp":
             look = {"shape": "hexagon", "style": "filled", "fillcolor": "#DFE5EA", "fixedsize": "true"}
-            return {"label": node.name, **look, "width": "0.8", "height": "0.4"}
+            return {"label": node.name, **look, "width": "1.1" if node.part else "0.8", "height": "0.4"}
         case "head":
             return {"label": _html(_head(node, fed, role)), "shape": "plain"}
 

@@ -180,7 +180,7 @@ class CrossedRun:
             scales = self._model.trace(start, self._geometries).scales
         known = self._known({0: start[None]}, scales, some)
         for sender in self._live:
-            if sender in self._clean_only and sender:
+            if sender in self._clean_only and sender not in known.wrote:
                 known.wrote[sender] = self._write(sender, None, known)
         return known
 
@@ -192,7 +192,7 @@ class CrossedRun:
     @torch.no_grad()
     def _run_pairs(self, ablated: _Corrupt, known: _Clean) -> Float[Tensor, "corrupt clean vocab"]:
         for sender in self._live:
-            if sender not in self._clean_only:
+            if sender not in self._clean_only and sender not in known.wrote:
                 known.wrote[sender] = self._write(sender, ablated, known)
         final = self._input(len(self._kept) - 1, False, ablated, known).squeeze(-2)
         shape = len(ablated.outputs[0]), known.wrote[0].shape[1]
@@ -201,11 +201,17 @@ class CrossedRun:
     def _write(
         self, sender: int, ablated: _Corrupt | None, known: _Clean
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
-        """What a live sender writes, at the scored position only unless it is read everywhere."""
+        """What a live sender writes, at the scored position only unless it is read everywhere.
+
+        The other live parts of an MLP are noted on the way.
+        """
         node, all_positions = self._model.graph.senders[sender], self._all_positions[sender]
         layer, rows = known.layers[node.layer], receivers_of(self._model.graph, sender)
         if node.kind == "mlp":
-            return layer.mlp(self._input(rows[0][0], all_positions, ablated, known))
+            read = self._input(rows[0][0], all_positions, ablated, known)
+            parts = dict(zip(self._model.graph.mlp_senders(node.layer), layer.mlp_parts(read).unbind(), strict=True))
+            known.wrote.update((part, wrote) for part, wrote in parts.items() if part in self._live)
+            return parts[sender]
         head = torch.tensor([node.head], device=self._model.device)
         projected = []
         for row, slot in rows:

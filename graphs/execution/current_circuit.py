@@ -38,6 +38,7 @@ class CurrentCircuit:
         self.final: Float[Tensor, "batch 1 d_model"]
         self._scored_delta = runs.scored(runs.delta)
         self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
+        self._runs_in: dict[Node, tuple[AbstractStage, int]] = {}  # the same by the node that reads
         self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
         self._rows = rows_of(graph)
         self._read_everywhere = torch.zeros(len(self._rows), dtype=torch.bool)  # by input
@@ -49,11 +50,11 @@ class CurrentCircuit:
 
     def __contains__(self, node: Node) -> bool:
         """Whether a node is run: it has been entered, and reaches the logits."""
-        return node == LOGITS or self.runs.graph.sender_index[node] in self._stage_of
+        return node == LOGITS or node in self._runs_in
 
     def stage_of(self, node: Node) -> tuple[AbstractStage, int]:
-        """The stage that a node runs in, and its row there."""
-        return self._stage_of[self.runs.graph.sender_index[node]]
+        """The stage that a node runs in, and its row there; of an MLP that is split, that of one of its parts."""
+        return self._runs_in[node]
 
     def from_stage(self, stage: AbstractStage) -> list[AbstractStage]:
         """That stage and those after it."""
@@ -70,11 +71,12 @@ class CurrentCircuit:
         if node == LOGITS or (node.kind, node.layer) in self._entered:
             return
         self._entered.add((node.kind, node.layer))
-        group = [node] if node.kind == "mlp" else [Node("head", node.layer, head) for head in range(graph.n_heads)]
-        senders = torch.tensor([graph.sender_index[member] for member in group])
+        senders = torch.tensor(graph.mlp_senders(node.layer) if node.kind == "mlp" else graph.layers[node.layer].heads)
         kept = at_any_span(graph, self.kept[:, senders])
         alive = kept.any(dim=0)
         everywhere = (kept & self._read_everywhere[:, None]).any(dim=0)
+        if node.kind == "mlp":  # whose parts run together
+            everywhere |= everywhere.any()
         for all_positions in (False, True):
             members = senders[alive & (everywhere == all_positions)]
             if not len(members):
@@ -85,6 +87,7 @@ class CurrentCircuit:
                 self._read_everywhere[rows] = stage.reads_all_positions(slot)
             self.stages.insert(0, stage)
             self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
+            self._runs_in |= {graph.senders[s].whole: (stage, row) for row, s in enumerate(members.tolist())}
             self._refresh_stage(stage, tuple(stage.receivers))
 
     def carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
@@ -131,7 +134,7 @@ class CurrentCircuit:
 
     def inputs(self, stage: AbstractStage, row: int) -> Bool[Tensor, "input span sender"]:
         """The edges into a node of a stage, slot by slot and span by span."""
-        return self.kept[self._rows[torch.stack([inputs[row] for inputs in stage.receivers.values()])]]
+        return self.kept[self._rows[stage.inputs(row)]]
 
     def _refresh_stage(self, stage: AbstractStage, slots: Sequence[str]) -> None:
         stage.refresh(
@@ -141,10 +144,12 @@ class CurrentCircuit:
                 if slot in slots
             }
         )
+        count, upstream = self._reads(stage, next(iter(stage.receivers))), None
         for row, sender in enumerate(stage.senders.tolist()):
-            inputs, count = self.inputs(stage, row), self._reads(stage, next(iter(stage.receivers)))
-            self._intact[sender] = bool(inputs[..., :count].all()) and bool(self._intact[:count].all())
-            self.connected[sender] = self.joined(inputs)
+            if upstream is None or not stage.reads_together:
+                inputs = self.inputs(stage, row)
+                upstream = bool(inputs[..., :count].all()) and bool(self._intact[:count].all()), self.joined(inputs)
+            self._intact[sender], self.connected[sender] = upstream
             if not self.connected[sender]:
                 stage.wrote[row] = self.ablated(sender, stage.all_positions)
 

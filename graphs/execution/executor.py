@@ -128,8 +128,9 @@ class Executor:
             written = torch.cat((written, wrote.transpose(0, 1) * joined[:, heads.start : heads.stop]), dim=1)
             if mlp is not None:
                 residual = self._input(masks[:, runs.rows[mlp.receiver, None], : mlp.reads], written)[0]
-                wrote = layer.mlp(residual) - runs.ablated.outputs[mlp.sender]
-                written = torch.cat((written, wrote[:, None] * joined[:, mlp.sender, None]), dim=1)
+                senders = slice(mlp.senders.start, mlp.senders.stop)
+                wrote = layer.mlp_parts(residual) - runs.ablated.outputs[senders, None]
+                written = torch.cat((written, wrote.transpose(0, 1) * joined[:, senders]), dim=1)
         final = self._input(masks[:, runs.rows[-1:]], runs.scored(written))[0]
         return runs.model.unembedding(final.squeeze(-2), columns)
 

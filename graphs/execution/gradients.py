@@ -78,7 +78,8 @@ class Linearisation:
             self._contract(layer.receivers, layer.reads, runs.delta, gradients.read)
             indices = layer.run.indices
             self._scores[runs.rows[indices.receivers.start : indices.receivers.stop].flatten(), indices.reads :] = 0
-            self._flows += [flowing] * (layer.computed is not None) + [gradients.at_heads] * graph.n_heads
+            parts = 0 if layer.computed is None or indices.mlp is None else len(indices.mlp.senders)
+            self._flows += [flowing] * parts + [gradients.at_heads] * graph.n_heads
             flowing = gradients.before
         self._flows.append(flowing)
         return self._scores * self.scale

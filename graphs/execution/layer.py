@@ -71,6 +71,10 @@ class LayerRun:
         assert self.layer.mlp is not None
         return self.layer.mlp(residual, rules)
 
+    def mlp_parts(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
+        """What the parts of the layer's MLP write: itself where it is not split."""
+        return self.layer.mlp_parts(residual)
+
     def _at(self, all_positions: bool) -> tuple[Geometry, Scales]:
         return (self.geometry, self.scales) if all_positions else (self.scored_geometry, self.scored_scales)
 

@@ -75,7 +75,7 @@ class LinearLayer:
         if run.indices.reads >= read:
             attended, wrote = _attend(run, residual, rules)
             after = residual + wrote
-        if run.indices.mlp is not None and run.indices.mlp.sender >= read:
+        if run.indices.mlp is not None and run.indices.mlp.senders.start >= read:
             source = (residual if graph.parallel else after).detach().requires_grad_()
             with torch.enable_grad():
                 computed = Computed(source, _mlp(graph, run, source, rules))

@@ -43,10 +43,15 @@ class Liveness:
             live[:, sender] = (edges[:, :, sender] & matters).any(1)
             everywhere[:, sender] = (edges[:, :, sender] & read_everywhere).any(1)
             for row, slot in receivers_of(graph, sender):
-                matters[:, row] = live[:, sender]
-                read_everywhere[:, row] = (everywhere if slot in (None, "q") else live)[:, sender]
+                # the parts of an MLP have one input: it matters where any of them does
+                matters[:, row] |= live[:, sender]
+                read_everywhere[:, row] |= (everywhere if slot in (None, "q") else live)[:, sender]
         reachable = _connected(graph, edges & matters[:, :, None])
         live, everywhere = live & reachable, everywhere & reachable
+        for layer, _ in graph.splits:  # parts run together: at every position if one of them is read there
+            senders = graph.mlp_senders(layer)
+            together = slice(senders.start, senders.stop)
+            everywhere[:, together] = live[:, together] & everywhere[:, together].any(1, keepdims=True)
         matters = np.concatenate((matters[:, :-1].repeat(graph.per_input, 1), matters[:, -1:]), 1)
         kept = mask.cpu().numpy() & matters[:, :, None] & reachable[:, None]
         live[:, 0] = True
@@ -89,6 +94,6 @@ def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, Slot
         case "head":
             return [(numbers[Receiver(node, slot)], slot) for slot in SLOTS]
         case "mlp":
-            return [(numbers[Receiver(node)], None)]
+            return [(numbers[Receiver(node.whole)], None)]
         case _:
             return []

@@ -134,12 +134,14 @@ class MaskedRun:
             self._run_heads(layer, selected, all_positions)
         if mlp is None:
             return
-        columns = slice(mlp.sender, mlp.sender + 1)
+        columns = slice(mlp.senders.start, mlp.senders.stop)
         for selected, all_positions in _groups(live[columns], everywhere[columns]):
-            read = self._read(mlp.receiver + selected, mlp.reads, all_positions=all_positions)
+            receiver = torch.tensor([mlp.receiver], device=selected.device)
+            read = self._read(receiver, mlp.reads, all_positions=all_positions)
             with torch.enable_grad():
-                wrote = layer.mlp(read.leaf)
-            self._write(mlp.sender + selected, (read,), wrote, all_positions)
+                wrote = layer.mlp_parts(read.leaf[0])
+                wrote = wrote if len(wrote) == len(selected) else wrote[selected]
+            self._write(mlp.senders.start + selected, (read,), wrote, all_positions)
 
     def _run_heads(self, layer: LayerRun, heads: Int[Tensor, " head"], all_positions: bool) -> None:
         """Run some heads, those of their queries, keys and values that read the same positions reading together."""

@@ -276,6 +276,6 @@ def residuals_of(
         residual = residual + ablated[heads.start : heads.stop].sum(0) + layer.attention.output.bias
         if indices.mlp is not None:
             residuals.setdefault(indices.mlp.reads, residual)  # where it reads with the heads, what these read
-            residual = residual + ablated[indices.mlp.sender]
+            residual = layer.after_mlp(residual, ablated[indices.mlp.senders.start : indices.mlp.senders.stop])
     residuals[len(ablated)] = residual
     return residuals

@@ -19,7 +19,7 @@ from acdc.graphs.nodes import Slot
 class Selected:
     """Nodes of one layer and kind that run at the same positions, one row each: whose they are and what they are.
 
-    Rows are sorted by circuit; `heads` counts from the first of the layer and is 0 for MLPs.
+    Rows are sorted by circuit; `heads` counts from the first of the layer; of MLPs it counts parts, 0 for whole ones.
     """
 
     circuits: Int[Tensor, " row"]
@@ -67,9 +67,11 @@ class SparseRun:
             for chosen in self._choose(heads):
                 self._write(chosen, heads.start, self._heads(layer, chosen))
             if mlp is not None:
-                for chosen in self._choose(range(mlp.sender, mlp.sender + 1)):
-                    rows = torch.full_like(chosen.heads, mlp.receiver)
-                    self._write(chosen, mlp.sender, layer.mlp(self._input(chosen, rows, mlp.reads)))
+                for chosen in self._choose(mlp.senders):
+                    circuits, row = torch.unique_consecutive(chosen.circuits, return_inverse=True)
+                    nodes = Selected(circuits, torch.zeros_like(circuits), chosen.all_positions)
+                    wrote = layer.mlp_parts(self._input(nodes, torch.full_like(circuits, mlp.receiver), mlp.reads))
+                    self._write(chosen, mlp.senders.start, wrote[0] if len(wrote) == 1 else wrote[chosen.heads, row])
         every = torch.arange(len(self._starts), device=self._starts.device)
         logits = Selected(every, torch.zeros_like(every), all_positions=False)
         last, senders = len(self._runs.rows) - 1, self._live.kept.shape[-1]

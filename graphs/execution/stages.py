@@ -37,7 +37,8 @@ class AbstractStage(ABC):
     """Some nodes of one layer, all read at every position (`all_positions`) or all at the scored positions only.
 
     `senders` and, by slot, `receivers` are their indices in the graph without spans; `read` and `wrote` what they read
-    and write in the current circuit, with a row per node.
+    and write in the current circuit, with a row per node. The parts of an MLP have a row each of what they write, and
+    together one of what they read.
     """
 
     senders: Int[Tensor, " row"]
@@ -68,6 +69,16 @@ class AbstractStage(ABC):
         raise AssertionError("the receiver is not of this stage")
 
     @property
+    def reads_together(self) -> bool:
+        """Whether all nodes of the stage have one input: they are parts of an MLP."""
+        return len(next(iter(self.receivers.values()))) < len(self.senders)
+
+    @final
+    def inputs(self, row: int) -> Int[Tensor, " slot"]:
+        """The receivers of a node."""
+        return torch.stack([rows[0 if self.reads_together else row] for rows in self.receivers.values()])
+
+    @property
     def size(self) -> int:
         """How many numbers one trial of everything in the stage takes."""
         return self.wrote.numel() + sum(2 * read.numel() for read in self.read.values())
@@ -83,17 +94,22 @@ class MlpStage(AbstractStage):
         assert mlp is not None
         self.senders, self.all_positions = senders, all_positions
         self.receivers = {"": torch.tensor([mlp.receiver])}
+        self._parts = None if len(senders) == len(mlp.senders) else senders - mlp.senders.start
 
     def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
-        """One MLP, so one row."""
+        """One MLP, so one row that is read."""
         self.read = read
-        self.wrote = self.layer.mlp(read[""])
+        self.wrote = self._write(read[""][0])
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
-        """One MLP, so one row."""
-        rows, read = arrivals[""]
-        wrote = self.layer.mlp(read)
-        return rows, wrote, [Write(self.read[""], rows, read), Write(self.wrote, rows, wrote)]
+        """One MLP, all of whose parts change."""
+        touched, read = arrivals[""]
+        rows, wrote = torch.arange(len(self.senders)), self._write(read[0])
+        return rows, wrote, [Write(self.read[""], touched, read), Write(self.wrote, rows, wrote)]
+
+    def _write(self, read: Float[Tensor, "*batch pos d_model"]) -> Float[Tensor, "row *batch pos d_model"]:
+        wrote = self.layer.mlp_parts(read)
+        return wrote if self._parts is None else wrote[self._parts.to(wrote.device)]
 
 
 @final

@@ -12,19 +12,33 @@ from torch import Tensor
 from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.mlp import Mlp
+from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.graphs.model.parts import Attention, Projection, Scales
 from acdc.graphs.nodes import SLOTS, Slot
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer; `mlp` is None in attention-only models.
+    """One layer; `mlp` is None in attention-only models, and `parts` where the MLP is one sender.
 
     What concerns heads has them as the first axis: those chosen by number, or all (None).
     """
 
     attention: Attention
     mlp: Mlp | None
+    parts: AbstractMlpParts | None = None
+
+    def mlp_parts(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
+        """What the parts of the MLP, which there must be, write: itself where it is not split."""
+        assert self.mlp is not None
+        return self.mlp(residual)[None] if self.parts is None else self.parts(self.mlp, residual)
+
+    def after_mlp(
+        self, residual: Float[Tensor, "*batch d_model"], wrote: Float[Tensor, "part *#batch d_model"]
+    ) -> Float[Tensor, "*batch d_model"]:
+        """The residual stream with what the parts of the MLP add to it, and what no part does."""
+        together = residual + (wrote[0] if len(wrote) == 1 else wrote.sum(0))
+        return together if self.parts is None or self.parts.bias is None else together + self.parts.bias
 
     def project(
         self,

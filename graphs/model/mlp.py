@@ -33,12 +33,18 @@ class FeedForward:
         self, x: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
     ) -> Float[Tensor, "*batch d_model"]:
         """What it makes of its normed input."""
+        return F.linear(self.neurons(x, rules), *self.out)
+
+    def neurons(
+        self, x: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
+    ) -> Float[Tensor, "*batch d_mlp"]:
+        """What its neurons make of its normed input: what the second map, `out`, reads."""
         hidden = F.linear(x, *self.into)
         if self.gate is None:
             hidden = rules.activated(self.activation, hidden)
         else:
             hidden = rules.gated(rules.activated(self.activation, F.linear(x, *self.gate)), hidden)
-        return F.linear(self.norm(hidden, rules), *self.out)
+        return self.norm(hidden, rules)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,12 @@ class Mlp:
         self, residual: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
     ) -> Float[Tensor, "*batch d_model"]:
         """What the MLP adds to the residual stream it reads."""
-        normed = self.norm(residual, rules)
+        return self.after_norm(self.norm(residual, rules), rules)
+
+    def after_norm(
+        self, normed: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
+    ) -> Float[Tensor, "*batch d_model"]:
+        """The same, given its normed input."""
         made = self.inner(normed, rules) if isinstance(self.inner, FeedForward) else self.inner(normed)
         wrote = self.post_norm(made, rules)
         return wrote if self.scale == 1.0 else wrote * self.scale

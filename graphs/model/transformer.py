@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph, Split
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.model.geometry import Geometry, geometries_of, turned_layers
 from acdc.graphs.model.layer import Layer
+from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.unchanged import ChangeWatch
 from acdc.graphs.model.unembedding import Unembedding
@@ -51,7 +52,7 @@ class _RanLayer:
     """What the heads and the MLP of one layer write in a run, its scales, and the residual stream after it."""
 
     heads: Float[Tensor, "head batch pos d_model"]
-    mlp: Float[Tensor, "batch pos d_model"] | None
+    mlp: Float[Tensor, "part batch pos d_model"] | None
     scales: Scales
     residual: Float[Tensor, "batch pos d_model"]
 
@@ -81,6 +82,17 @@ class Model:
             return self
         other = replace(self, graph=self.graph.with_spans(spans))
         # what is known of the weights is the same, and when they changed last
+        other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
+        return other
+
+    def split(self, parts: Mapping[int, AbstractMlpParts]) -> Model:
+        """The same weights, in whose graph the MLPs of these layers are as many senders as they have parts.
+
+        Raises: ValueError when the graph has too many edges then.
+        """
+        splits = tuple(Split(layer, parts[layer].names) for layer in sorted(parts))
+        layers = tuple(replace(layer, parts=parts.get(number)) for number, layer in enumerate(self.layers))
+        other = replace(self, graph=replace(self.graph, splits=splits), layers=layers)
         other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
         return other
 
@@ -184,7 +196,7 @@ class Model:
         for indices, ran in zip(self.graph.layers, self._run(start, geometries), strict=True):
             outputs[indices.heads.start : indices.heads.stop] = ran.heads
             if ran.mlp is not None and indices.mlp is not None:
-                outputs[indices.mlp.sender] = ran.mlp
+                outputs[indices.mlp.senders.start : indices.mlp.senders.stop] = ran.mlp
             scales.append(ran.scales)
         return Trace(outputs, tuple(scales))
 
@@ -198,8 +210,8 @@ class Model:
             scales = replace(inside, heads=None if post is None else post.scale(heads.sum(0)))
             heads = heads if scales.heads is None else heads * scales.heads
             after = residual + heads.sum(0) + layer.attention.output.bias
-            mlp = None if layer.mlp is None else layer.mlp(residual if self.graph.parallel else after)
-            residual = after if mlp is None else after + mlp
+            mlp = None if layer.mlp is None else layer.mlp_parts(residual if self.graph.parallel else after)
+            residual = after if mlp is None else layer.after_mlp(after, mlp)
             yield _RanLayer(heads, mlp, scales, residual)
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:

@@ -20,3 +20,13 @@ def shipped_model(name: str) -> Path:
     if name not in shipped_models():
         raise UnknownShippedModel(name, shipped_models())
     return Path(__file__).parent / name
+
+
+def shipped_dictionaries() -> tuple[str, ...]:
+    """Return the names of the dictionaries of features that come with the package, of places in shipped models."""
+    return tuple(sorted(weights.parent.name for weights in Path(__file__).parent.glob("*/sae_weights.safetensors")))
+
+
+def shipped_dictionary(name: str) -> Path | None:
+    """Return the folder of the shipped dictionary of this name, if there is one."""
+    return Path(__file__).parent / name if name in shipped_dictionaries() else None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The size of a transformer, and whether attention and MLP of a layer read the same residual."""
+    """The size of a transformer, and whether attention and MLP of a layer read the same residual.
+
+    `parts` names, by layer, the senders that its MLP is split into.
+    """
 
     n_layers: int
     n_heads: int
     has_mlp: bool = True
     parallel: bool = False
+    parts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def heads(self, layer: int) -> list[str]:
         return [f"a{layer}.h{head}" for head in range(self.n_heads)]
@@ -23,7 +28,7 @@ class Anatomy:
         for earlier in range(layer):
             senders += self.heads(earlier)
             if self.has_mlp:
-                senders.append(f"m{earlier}")
+                senders += self.parts.get(earlier, (f"m{earlier}",))
         return senders
 
     def reads(self) -> dict[str, list[str]]:
@@ -47,6 +52,7 @@ class Anatomy:
         while len(found) > before:
             before = len(found)
             found |= {edge.split("->")[1].split("<")[0] for edge in edges if edge.split("->")[0] in found}
+            found |= {part for layer, parts in self.parts.items() if f"m{layer}" in found for part in parts}
         return found
 
     def attention_layers_before(self, receiver: str) -> int:

@@ -51,6 +51,7 @@ def test_all_edges_are_drawn(page: Page, large: Path) -> None:
     opened(page, large, "#edges=9216")
     assert page.locator("#kept").inner_text().startswith("9,216 edges, the circuit that was found")
     assert drawing(page, "graph.edges().length") == 0  # they are lines on the canvas
+    page.locator("#lines[data-drawn='9216']").wait_for(state="attached")  # the strongest at once, the rest by and by
     lit = page.evaluate(
         """() => {
             const canvas = document.getElementById("lines");

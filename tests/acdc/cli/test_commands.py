@@ -26,6 +26,7 @@ COMMANDS = (
     "models",
     "init",
     "explore",
+    "features",
     "discover",
     "evaluate",
     "explain",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acdc.cli.destination import Destination
+from acdc.cli.destination import PICTURED, Destination
 from acdc.errors import UnwritableOutput
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
@@ -33,6 +33,21 @@ def test_directories_are_made_as_needed_and_other_files_in_them_stay() -> None:
     assert Circuit.load("runs/deep/down/circuit.json") == CIRCUIT
     assert "a title" in Path("runs/circuit.dot").read_text()
     assert {path.name for path in Path().rglob("*") if path.is_file()} == {*FILES, "notes.txt"}
+
+
+def test_pictures_of_a_large_circuit_show_its_strongest_edges_and_say_so() -> None:
+    graph = ComputationalGraph(4, 6, 8)
+    edges = list(graph.edges())[: PICTURED + 20]
+    large = Circuit(graph, frozenset(edges), {edge: float(number) for number, edge in enumerate(edges)})
+    written = Destination(Path("large")).write(large, "a title")
+    part = f"the {PICTURED} strongest of {PICTURED + 20} edges"
+    assert Circuit.load("large/circuit.json") == large
+    assert part in Path("large/circuit.svg").read_text()
+    assert part in written.left_out
+    assert "acdc show large --render" in written.left_out
+    assert part not in Path("large/circuit.dot").read_text()
+    assert Path("large/circuit.dot").read_text().count(" -> ") == len(large)
+    assert Destination(Path("small")).write(CIRCUIT, "a title").left_out == ""
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])

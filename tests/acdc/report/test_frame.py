@@ -34,6 +34,7 @@ def test_the_frame_holds_the_page_and_nothing_of_the_page_stands_outside(tmp_pat
 def test_a_run_without_a_page_and_a_circuit_in_memory_are_shown_too(tmp_path: Path) -> None:
     run = run_folders.strange(tmp_path)
     circuit = Circuit.load(run / "circuit.json")
+    assert circuit.page(400) == page(circuit, 400)
     of_run, of_circuit = (shown.html for shown in (page(run), page(circuit)))
     assert not (run / "report.html").exists()
     for html in (of_run, of_circuit):

@@ -235,7 +235,10 @@ function dim(lit, names) {
 function styles() {
   const colour = colours();
   const font = "system-ui, sans-serif";
-  const text = { "font-family": font, "font-size": 12, color: colour.ink, label: "data(label)", "text-valign": "center" };
+  const text = {
+    ...{ "font-family": font, "font-size": 12, color: colour.ink, label: "data(label)", "text-valign": "center" },
+    "min-zoomed-font-size": 4, // in pixels: smaller text cannot be read, and takes as long to draw
+  };
   const box = { width: HEAD_WIDE, height: HEAD_HIGH, "border-width": 1, "border-color": colour.line };
   /** @param {string} selector @param {Record<string, any>} style */
   const of = (selector, style) => ({ selector, style });

@@ -1,4 +1,4 @@
-// Many edges at once: plain lines on a canvas of their own below the boxes, thousands of them in a few milliseconds.
+// Many edges at once: plain lines on a canvas of their own below the boxes, the strongest of thousands at once.
 
 import { byId } from "./dom.js";
 import { colours } from "./strokes.js";
@@ -51,8 +51,13 @@ function distance(at, { from, to }) {
   return Math.hypot(at.x - from.x - part * dx, at.y - from.y - part * dy);
 }
 
-/** Draw them where the boxes are. @param {{x: number, y: number}} pan @param {number} zoom */
+/** How many lines are drawn at once; the others follow, frame by frame, so that thousands keep nobody waiting. */
+const AT_ONCE = 600;
+let frame = 0;
+
+/** Draw them where the boxes are, the strongest at once. @param {{x: number, y: number}} pan @param {number} zoom */
 export function paintLines(pan, zoom) {
+  cancelAnimationFrame(frame);
   const canvas = /** @type {HTMLCanvasElement} */ (byId("lines"));
   const sharp = window.devicePixelRatio || 1;
   const [wide, high] = [Math.round(canvas.clientWidth * sharp), Math.round(canvas.clientHeight * sharp)];
@@ -62,26 +67,40 @@ export function paintLines(pan, zoom) {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, wide, high);
   context.setTransform(sharp * zoom, 0, 0, sharp * zoom, sharp * pan.x, sharp * pan.y);
-  paintOn(context, zoom);
+  paintFrom(0);
+
+  /** @param {number} from */
+  function paintFrom(from) {
+    const until = from + AT_ONCE;
+    paintOn(/** @type {CanvasRenderingContext2D} */ (context), zoom, from, until);
+    canvas.dataset.drawn = String(Math.min(until, lines.length));
+    if (until < lines.length) frame = requestAnimationFrame(() => paintFrom(until));
+  }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {number} zoom */
-export function paintOn(context, zoom) {
+/**
+ * Draw the lines from one on until another, each below what is there already: the strongest come first.
+ * @param {CanvasRenderingContext2D} context @param {number} zoom
+ */
+export function paintOn(context, zoom, from = 0, until = lines.length) {
   const plain = lines.length > 2000; // so many dashes can be told from nothing, and take long
   const faint = plain ? 0.35 : 0.6;
-  for (let at = lines.length - 1; at >= 0; at -= 1) {
-    const { line, stroke, edge } = lines[at]; // the strongest come last, above the others
+  context.globalCompositeOperation = "destination-over";
+  const shown = from === 0 ? lines.find(({ edge }) => edge === emphasised) : undefined;
+  if (shown) {
+    context.globalAlpha = 1;
+    context.strokeStyle = colours().focus;
+    context.lineWidth = Math.max(shown.stroke.width, 3 / zoom);
+    paintLine(context, shown.line, []);
+  }
+  for (const { line, stroke, edge } of lines.slice(from, until)) {
     context.globalAlpha = bright === null ? faint : bright.has(edge) ? 0.9 : 0.05;
     context.strokeStyle = stroke.color;
     context.lineWidth = Math.max(stroke.width, 0.6 / zoom);
     paintLine(context, line, plain ? [] : { solid: [], dashed: [7, 5], dotted: [2, 4] }[stroke.style]);
   }
   context.globalAlpha = 1;
-  const shown = lines.find(({ edge }) => edge === emphasised);
-  if (!shown) return;
-  context.strokeStyle = colours().focus;
-  context.lineWidth = Math.max(shown.stroke.width, 3 / zoom);
-  paintLine(context, shown.line, []);
+  context.globalCompositeOperation = "source-over";
 }
 
 /** @param {CanvasRenderingContext2D} context @param {import("./layout.js").Line} line @param {number[]} dashes */
@@ -98,12 +117,14 @@ export function underlaid(boxes, corner, scale) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [boxes.width, boxes.height];
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.fillStyle = colours().ground;
-  context.fillRect(0, 0, canvas.width, canvas.height);
   context.setTransform(scale, 0, 0, scale, -corner.x1 * scale, -corner.y1 * scale);
   paintOn(context, scale);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.setLineDash([]);
+  context.globalCompositeOperation = "destination-over";
+  context.fillStyle = colours().ground;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.globalCompositeOperation = "source-over";
   context.drawImage(boxes, 0, 0);
   return canvas;
 }

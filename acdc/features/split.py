@@ -1,0 +1,137 @@
+"""MLPs split into neurons or features, as `--split` asks; which features are senders apart, their effects decide."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from acdc.errors import BadSetting, ChangedSubject
+from acdc.features.effects import first_order_effects
+from acdc.features.named import checked
+from acdc.graphs.computation import Split
+from acdc.graphs.features import load
+from acdc.graphs.features.dictionary import Dictionary
+from acdc.graphs.features.splitting import FeatureParts, NeuronParts
+from acdc.graphs.features.units import Features
+from acdc.graphs.model import Model
+from acdc.graphs.model.mlp_parts import AbstractMlpParts
+from acdc.problem import Problem
+from acdc.tasks.models import shipped_dictionary
+
+MOST_APART = 200
+"""So many features of a dictionary, those of the largest first-order effects, are senders apart; all others are one."""
+ALL = "mlp:all"
+_MLP = re.compile(r"m(0|[1-9]\d{0,3})")
+
+
+def recordable(split: str) -> str:
+    """What is asked for in words that ask for it from any directory."""
+    words = _words(split)
+    return ",".join(word if _MLP.fullmatch(word) or word == ALL else _absolute(word) for word in words)
+
+
+def split_model(problem: Problem, split: str) -> Model:
+    """A problem's model with MLPs split: `m3,m5` or `mlp:all` into neurons, and a folder's into features.
+
+    Of features, those of the largest first-order effects on the problem's metric are senders, `MOST_APART` of each
+    dictionary; those that are on at no token of its prompts have none.
+
+    Raises: BadSetting when it is not said what to split, or an MLP would be split twice; BadDictionary when features do
+    not fit the model.
+    """
+    parts: dict[int, AbstractMlpParts] = {}
+    for word, layer, dictionary in _asked(problem.model, split):
+        if layer in parts:
+            raise BadSetting(f"--split {split} splits m{layer} twice; name each MLP once")
+        if dictionary is None:
+            parts[layer] = NeuronParts.of(problem.model, layer)
+            continue
+        moved, _ = checked(problem, dictionary)
+        parts[layer] = FeatureParts.of(problem.model, moved, _of_effect(problem, moved, word))
+    return _split(problem.model, parts)
+
+
+def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Mapping[str, str]) -> Model:
+    """A model split as a circuit's is; `split` is what its record says was asked for, and of which files.
+
+    Raises: ChangedSubject when the files are others now; BadSetting when the record does not say which they were.
+    """
+    asked = {layer: (word, dictionary) for word, layer, dictionary in _asked(model, split)} if split else {}
+    parts: dict[int, AbstractMlpParts] = {}
+    for layer, names in splits:
+        word, dictionary = asked.get(layer, ("", None))
+        if names[0].startswith("n"):
+            parts[layer] = NeuronParts.of(model, layer)
+        elif dictionary is None:
+            raise BadSetting(
+                f"the circuit's m{layer} is split into features, and its record does not say of which dictionary; "
+                "discover it again"
+            )
+        else:
+            if hashes.get(word) != dictionary_hash(word):
+                raise ChangedSubject(
+                    f"the files of {word} are not those whose features the circuit was found with; get those, or "
+                    "discover it again"
+                )
+            chosen = [int(name[1:]) for name in names if name[1:].isdigit()]
+            parts[layer] = FeatureParts.of(model, dictionary, chosen)
+    return _split(model, parts)
+
+
+def dictionaries_of(split: str) -> dict[str, str]:
+    """The hash of the files of every dictionary that is asked for, by the words that name it."""
+    return {word: dictionary_hash(word) for word in _words(split) if not _MLP.fullmatch(word) and word != ALL}
+
+
+def dictionary_hash(word: str) -> str:
+    """The hash of all files of a dictionary's folder that are weights or say how to read them."""
+    digest = hashlib.sha256()
+    for path in sorted(_folder(word).iterdir()):
+        if path.suffix in (".json", ".yaml", ".safetensors", ".npz"):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _words(split: str) -> list[str]:
+    words = [word.strip() for word in split.split(",")]
+    if not all(words):
+        raise BadSetting(f"--split is {split!r}; wanted MLPs (m3,m5 or {ALL}) or folders of features, commas between")
+    return words
+
+
+def _asked(model: Model, split: str) -> Iterable[tuple[str, int, Dictionary | None]]:
+    """What is to be split: the word that asks, the layer, and the dictionary of its features (None: into neurons)."""
+    for word in _words(split):
+        if word == ALL:
+            yield from ((word, layer, None) for layer in range(model.graph.n_layers))
+        elif found := _MLP.fullmatch(word):
+            yield word, int(found[1]), None
+        else:
+            yield from ((word, each.writes.layer, each) for each in load(_folder(word)))
+
+
+def _folder(word: str) -> Path:
+    return shipped_dictionary(word) or Path(word).expanduser()
+
+
+def _absolute(word: str) -> str:
+    return word if shipped_dictionary(word) else os.path.abspath(Path(word).expanduser())
+
+
+def _of_effect(problem: Problem, dictionary: Dictionary, word: str) -> list[int]:
+    effects = first_order_effects(problem, Features.of(dictionary, problem.model)).abs()
+    most = effects.topk(min(MOST_APART, len(effects)))
+    chosen = [number for size, number in zip(most.values.tolist(), most.indices.tolist(), strict=True) if size > 0]
+    if not chosen:
+        raise BadSetting(f"no feature of {word} has any effect on these prompts; use another dictionary or metric")
+    return chosen
+
+
+def _split(model: Model, parts: Mapping[int, AbstractMlpParts]) -> Model:
+    try:
+        return model.split(parts)
+    except ValueError as error:
+        raise BadSetting(f"the split graph is too large: {error}; split fewer MLPs (--split)") from error

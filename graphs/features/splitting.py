@@ -1,0 +1,95 @@
+"""MLPs split into what their circuits are made of: a sender for each neuron, or for each feature of a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from acdc.graphs.errors import BadDictionary
+from acdc.graphs.features.dictionary import Dictionary
+from acdc.graphs.features.units import Neurons
+from acdc.graphs.model.mlp import FeedForward, Mlp
+from acdc.graphs.model.mlp_parts import AbstractMlpParts
+from acdc.graphs.model.transformer import Model
+
+
+@final
+@dataclass(frozen=True)
+class NeuronParts(AbstractMlpParts):
+    """Every neuron of an MLP: its activation times its direction. The bias of the output belongs to no part."""
+
+    names: tuple[str, ...]
+    bias: Float[Tensor, " d_model"] | None
+    directions: Float[Tensor, "neuron d_model"]
+
+    @classmethod
+    def of(cls, model: Model, layer: int) -> NeuronParts:
+        """Those of a layer.
+
+        Raises: BadDictionary where its MLP has no neurons that add up.
+        """
+        neurons = Neurons.of(model, layer)
+        assert isinstance(neurons.mlp.inner, FeedForward)
+        bias = neurons.mlp.inner.out[1]
+        names = tuple(f"n{number}" for number in range(neurons.count))
+        return cls(names, None if bias is None else bias * neurons.mlp.scale, neurons.directions)
+
+    def __call__(self, mlp: Mlp, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
+        """What each neuron adds."""
+        active = Neurons(0, mlp, self.directions).activations(mlp.norm(residual))
+        return torch.einsum("...n,nd->n...d", active, self.directions)
+
+
+@final
+@dataclass(frozen=True)
+class FeatureParts(AbstractMlpParts):
+    """Chosen features of what an MLP writes, all others together (`rest`), and what no feature says (`error`).
+
+    The error is what the MLP writes less all features, the dictionary's bias and skip included: so the parts always add
+    up to what the MLP writes, however good the dictionary is.
+    """
+
+    names: tuple[str, ...]
+    chosen: Int[Tensor, " feature"]
+    dictionary: Dictionary
+    bias: None = None
+
+    @classmethod
+    def of(cls, model: Model, dictionary: Dictionary, chosen: Sequence[int]) -> FeatureParts:
+        """These features, by number, of a dictionary.
+
+        Raises: BadDictionary when it is not of what an MLP writes.
+        """
+        reads, writes = dictionary.reads, dictionary.writes
+        places = ("mlp_out", "mlp_in") if model.graph.parallel else ("mlp_out", "mlp_in", "resid_mid")
+        if writes.site != "mlp_out" or reads.site not in places or reads.layer != writes.layer:
+            raise BadDictionary(
+                f"{dictionary.name} is of {writes}, read from {reads}; wanted features of what an MLP writes, read "
+                "from there or, by a transcoder, from what that MLP reads: others cannot be senders of a circuit"
+            )
+        numbers = torch.tensor(sorted(set(chosen)), dtype=torch.long, device=model.device)
+        some = () if len(numbers) == dictionary.n_features else ("rest",)
+        names = (*(f"f{number}" for number in numbers.tolist()), *some, "error")
+        return cls(names, numbers, dictionary.to(model.device, model.dtype))
+
+    def __call__(self, mlp: Mlp, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
+        """What each of them adds."""
+        wrote, read = mlp(residual), residual
+        match self.dictionary.reads.site:
+            case "mlp_out":
+                read = wrote
+            case "mlp_in":
+                read = mlp.norm(residual)
+        active = self.dictionary.encode(read) * self.dictionary.scale(read)
+        weight = self.dictionary.decoder.weight
+        parts = torch.einsum("...f,fd->f...d", active[..., self.chosen], weight[self.chosen])
+        said = parts.sum(0)
+        if "rest" in self.names:
+            others = active.index_fill(-1, self.chosen, 0) @ weight
+            parts, said = torch.cat((parts, others[None])), said + others
+        return torch.cat((parts, (wrote - said)[None]))

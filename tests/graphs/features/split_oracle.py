@@ -1,0 +1,121 @@
+"""The oracle of split MLPs: what their parts write, worked out by hooks of the bridge at its own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from tests.graphs.exact_float64 import exact_float64
+from tests.graphs.oracle import ablate, anatomy_of, of_circuit
+from tests.graphs.oracle_hooks import Outputs, frozen, note_senders, overwrite_receivers, receivers_apart, scales_of
+
+
+@dataclass(frozen=True)
+class NamedParts:
+    """The parts of one MLP: their names, and their outputs given what its neurons and the whole of it write."""
+
+    names: tuple[str, ...]
+    outputs: Callable[[Any, Tensor, Tensor], list[Tensor]]
+    bias: Callable[[Any], Tensor | float] = lambda block: 0.0
+
+
+def neurons(layer: int, count: int) -> NamedParts:
+    """Every neuron: the difference that it alone makes to what the last linear map makes of nothing."""
+
+    def outputs(block: Any, hidden: Tensor, wrote: Tensor) -> list[Tensor]:
+        linear = block.mlp.out.original_component
+        nothing = linear(torch.zeros_like(hidden))
+        alone = [linear(hidden * (torch.arange(count) == number)) - nothing for number in range(count)]
+        if hasattr(block, "ln2_post"):
+            scale = wrote / linear(hidden)
+            return [each * scale for each in alone]
+        return alone
+
+    def bias(block: Any) -> Tensor:
+        return block.mlp.out.original_component(torch.zeros(1, 1, count, dtype=torch.float64))
+
+    return NamedParts(tuple(f"m{layer}.n{number}" for number in range(count)), outputs, bias)
+
+
+def features(layer: int, encoder: Tensor, bias: Tensor, decoder: Tensor, chosen: list[int]) -> NamedParts:
+    """ReLU features of what the MLP writes: those chosen, the others, and what all of them leave over."""
+
+    def outputs(block: Any, hidden: Tensor, wrote: Tensor) -> list[Tensor]:
+        every = [(wrote @ encoder[:, f] + bias[f]).clamp(min=0)[..., None] * decoder[f] for f in range(len(decoder))]
+        rest = sum((each for f, each in enumerate(every) if f not in chosen), start=torch.zeros_like(wrote))
+        return [*(every[f] for f in chosen), rest, wrote - sum(every)]
+
+    names = (*(f"m{layer}.f{f}" for f in chosen), f"m{layer}.rest", f"m{layer}.error")
+    return NamedParts(names, outputs)
+
+
+def split_logits(
+    bridge: TransformerBridge,
+    prompts: tuple[Tensor, Tensor, Tensor],
+    parts: dict[int, NamedParts],
+    edges: set[str],
+    ablation: str,
+) -> Tensor:
+    """The circuit's logits at the scored positions, one forward pass through hooks."""
+    clean, corrupt, positions = prompts
+    anatomy = replace(anatomy_of(bridge), parts={layer: each.names for layer, each in parts.items()})
+    if unknown := edges - set(anatomy.edges()):
+        raise ValueError(f"the model has no edges {sorted(unknown)[:3]}")
+
+    def run(tokens: Tensor, circuit: bool, ablated: Outputs, outputs: Outputs) -> Tensor:
+        scales = scales_of(bridge, clean if circuit else tokens)
+        hooks = note_senders(anatomy, bridge, outputs, scales.heads) + _note_parts(bridge, parts, outputs)
+        if circuit:
+            hooks += _overwritten(anatomy, bridge, parts, of_circuit(anatomy, edges), outputs, ablated)
+        with frozen(scales):
+            return bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+
+    with torch.no_grad(), exact_float64(bridge), receivers_apart(bridge):
+        written: Outputs = {}
+        run(corrupt, False, {}, written)
+        logits = run(clean, True, ablate(written, ablation), {})
+    return logits[torch.arange(len(positions)), positions]
+
+
+def _note_parts(bridge: TransformerBridge, parts: dict[int, NamedParts], outputs: Outputs) -> list[Any]:
+    hidden: dict[int, Tensor] = {}
+
+    def note(layer: int) -> Callable[[Tensor, Any], None]:
+        def hook(value: Tensor, hook: Any) -> None:
+            block = bridge.blocks[layer]
+            made = parts[layer].outputs(block, hidden.get(layer, value), value)
+            outputs.update(zip(parts[layer].names, made, strict=True))
+
+        return hook
+
+    def keep(layer: int) -> Callable[[Tensor, Any], None]:
+        return lambda value, hook: hidden.update({layer: value})
+
+    hooks: list[Any] = []
+    for layer in parts:
+        block = bridge.blocks[layer]
+        if hasattr(block.mlp, "out"):
+            hooks.append((f"blocks.{layer}.mlp.out.hook_in", keep(layer)))
+        hooks.append(
+            (f"blocks.{layer}.{'ln2_post.hook_out' if hasattr(block, 'ln2_post') else 'hook_mlp_out'}", note(layer))
+        )
+    return hooks
+
+
+def _overwritten(anatomy, bridge, parts, carried, outputs: Outputs, ablated: Outputs) -> list[Any]:
+    """The receivers' hooks, where `input` brings the biases that are no part's, to whoever comes after them."""
+
+    def with_biases(edge: str, out: Tensor, missing: Tensor) -> Tensor:
+        value = carried(edge, out, missing)
+        receiver = edge.split("->")[1]
+        if edge.startswith("input->"):
+            before = anatomy.n_layers if receiver == "logits" else int(receiver[1:].split(".")[0].split("<")[0])
+            value = value + sum(parts[layer].bias(bridge.blocks[layer]) for layer in parts if layer < before)
+        return value
+
+    return overwrite_receivers(anatomy, bridge, with_biases, outputs, ablated)
