@@ -105,6 +105,11 @@ def _require_attacked(circuit: Circuit | Listed, where: Path, found: RecordedAtt
             circuit = circuit.circuit_in(Circuit.load(found.circuit.file).graph)
     except GraphsError:
         pass
+    if isinstance(circuit, Circuit) and circuit.graph.spans:
+        raise BadSetting(
+            f"the circuit in {where} has edges by position, and the prompts of a hypothesis file do not say where the "
+            "slots are; pin cases of circuits without spans (acdc discover --positions none)"
+        )
     if not isinstance(circuit, Circuit) or not found.circuit.hash:
         terminal.note(f"whether the circuit in {where} is the one that was attacked cannot be checked")
     elif circuit_hash(circuit) != found.circuit.hash:
