@@ -24,7 +24,7 @@ from acdc.graphs.errors import ModelChanged
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.runs import TokenPairs, end, mean_outputs, prepare
 from acdc.graphs.model import Model
-from acdc.spans import span_numbers
+from acdc.span_numbers import span_numbers
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.errors import BadPrompts, PromptProblem
 from acdc.tasks.metrics import AbstractMetric

@@ -9,7 +9,7 @@ from acdc.tasks.pairs import Tokenizer, TokenPair
 from acdc.tasks.token_ids import is_token_ids
 
 
-class SlotWord(NamedTuple):
+class SlotOccurrence(NamedTuple):
     """A slot's word in the clean prompt: from token `start` to before `end`; named `slot`, where it stands again
     `slot 2` and so on.
     """
@@ -19,7 +19,7 @@ class SlotWord(NamedTuple):
     end: int
 
 
-def slot_words(pair: TokenPair, tokenizer: Tokenizer | None) -> Iterator[SlotWord]:
+def slot_words(pair: TokenPair, tokenizer: Tokenizer | None) -> Iterator[SlotOccurrence]:
     """The words of all slots, in the order of the slots; prompts of token ids have none."""
     if tokenizer is None or is_token_ids(pair.text):
         return
@@ -37,7 +37,7 @@ def slot_words(pair: TokenPair, tokenizer: Tokenizer | None) -> Iterator[SlotWor
                 found.update((end - len(ids), end) for end in _occurrences(ids, pair.clean))
         ends = {end: max(start for start, other in found if other == end) for _, end in found}
         for number, end in enumerate(sorted(ends), start=1):
-            yield SlotWord(slot if number == 1 else f"{slot} {number}", ends[end], end)
+            yield SlotOccurrence(slot if number == 1 else f"{slot} {number}", ends[end], end)
 
 
 def _occurrences(ids: tuple[int, ...], tokens: tuple[int, ...]) -> Iterator[int]:

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-import torch
-from jaxtyping import Int
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from acdc.errors import BadSetting
-from acdc.graphs.model import Model
 from acdc.graphs.nodes import span_name
 from acdc.slot_words import slot_words
-from acdc.tasks.batches import PromptBatch
 from acdc.tasks.pairs import Tokenizer, TokenPair
 from acdc.tasks.prompts import PromptPairs
+
+if TYPE_CHECKING:
+    from acdc.graphs.model import Model
 
 BOS, FIRST, END, EARLIER = "BOS", "first_token", "END", "earlier"
 _BACK = 15
@@ -55,33 +53,19 @@ def spans_of(prompts: Sequence[PromptPairs], tokenizer: Tokenizer | None, *, is_
     by_slot = any(_marks(pair, tokenizer) for pair in pairs)
     for pair in pairs:
         for scored in pair.scored:
-            names = _names(pair, tokenizer, scored.position, by_slot=by_slot)
+            names = span_names(pair, tokenizer, scored.position, by_slot=by_slot)
             for position, name in enumerate(names[: scored.position] if is_causal else names):
                 places.setdefault(name, []).append((position - scored.position) / (len(names) if by_slot else 1))
     places.pop(END, None)
     return (*sorted(places, key=lambda name: sum(places[name]) / len(places[name])), END)
 
 
-def span_numbers(model: Model, pairs: PromptPairs, batch: PromptBatch) -> Int[Tensor, "row pos"] | None:
-    """Of every position of a batch the number of its span in the model's graph; None where that has no spans.
-
-    Those of the clean prompt count for its corrupt twin too. A span that the graph does not have, which other wordings
-    may, is counted to the one before it.
-    """
-    if not model.graph.spans:
-        return None
-    known = {name: number for number, name in enumerate(model.graph.spans)}
-    by_slot = not any(_OFFSET.fullmatch(name) for name in known)
-    rows = []
-    for number, scored in zip(batch.index.tolist(), batch.scored_positions.tolist(), strict=True):
-        names = _names(pairs.pairs[number], model.tokenizer, scored, by_slot=by_slot)
-        found = next(known[name] for name in names if name in known)
-        row = [found := known.get(name, found) for name in names]
-        rows.append([*row, *row[-1:] * batch.clean.shape[1]][: batch.clean.shape[1]])
-    return torch.tensor(rows, dtype=torch.long, device=batch.clean.device)
+def are_offsets(spans: Sequence[str]) -> bool:
+    """Whether spans are positions before the scored one, as they are where no prompt has a slot."""
+    return any(_OFFSET.fullmatch(name) for name in spans)
 
 
-def _names(pair: TokenPair, tokenizer: Tokenizer | None, scored: int, *, by_slot: bool) -> tuple[str, ...]:
+def span_names(pair: TokenPair, tokenizer: Tokenizer | None, scored: int, *, by_slot: bool) -> tuple[str, ...]:
     """The span of every position of a pair that is scored there, an answer's tokens included."""
     length = max(len(pair.clean), scored + 1)
     starts = _is_special(pair, tokenizer)

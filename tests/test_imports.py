@@ -45,6 +45,8 @@ LOADERS = {"import_module", "__import__", "resolve_name", "find_spec"}
 FLOORS = (
     {"errors", "footprint", "hashes", "methods", "progress", "streams"},
     {"drain", "precision", "settings"},
+    {"slot_words", "spans"},
+    {"span_numbers"},
     {"batch", "pieces", "problem", "provenance", "ground_truth", "pretrained"},
     {"algorithms", "correctness", "features", "models"},
     {"problems", "request"},

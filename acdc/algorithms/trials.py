@@ -91,8 +91,6 @@ class Trials:
         an upper bound below it may stand in its place; after the first that is not, infinity.
         """
         self._values = None
-        if all(executor.is_idle(receiver) for executor in self._executors):
-            return self._idle_costs(receiver, senders)
         while True:
             try:
                 if self._screens and together and enough > 0:
@@ -105,13 +103,6 @@ class Trials:
                 senders = senders[: len(senders) // 2]
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
-
-    def _idle_costs(self, receiver: Receiver, senders: Sequence[int]) -> Float[Tensor, " trial"]:
-        """Of removals that change nothing, which can be accepted like others."""
-        for executor in self._executors:
-            executor.try_residuals(receiver, senders)
-        self._values = torch.full((len(senders),), math.nan if self._now is None else self._now, dtype=torch.float64)
-        return torch.zeros(len(senders), dtype=torch.float64)
 
     def cost_of_removing(self, receiver: Receiver, senders: Sequence[int]) -> float:
         """By how much the mean metric gets worse when all of these edges go at once; `accept(1)` makes it so."""

@@ -20,7 +20,7 @@ from acdc.graphs.execution.crossing import CrossedRun
 from acdc.precision import finite_metric
 from acdc.problem import Problem
 from acdc.progress import Progress
-from acdc.spans import span_numbers
+from acdc.span_numbers import span_numbers
 from acdc.tasks.batches import PromptBatch
 from acdc.tasks.metrics import KLDivergence, Targets
 from acdc.tasks.prompts import PromptPairs

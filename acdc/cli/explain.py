@@ -10,7 +10,6 @@ from acdc.cli import run_page, terminal
 from acdc.cli.destination import Destination
 from acdc.cli.options import circuit_file, option
 from acdc.cli.run_directory import EXPLANATION, free_directory, of_explanation
-from acdc.discovery.defaults import EXPLAINED_IF_LARGE, LARGE
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.files import write_atomically
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from acdc.explain.explanation import Explanation
-    from acdc.problem import Problem
 
 
 def explain(
@@ -46,6 +44,7 @@ def explain(
     """
     from acdc.cli.progress import watching
     from acdc.explain.explanation import explain as explained
+    from acdc.explain.labelling import explained_on
     from acdc.judges.evaluation import subject
     from acdc.judges.findings import Findings
     from acdc.problems import problems
@@ -70,8 +69,7 @@ def explain(
     ):
         watch.stage("loading the model")
         asked, at = subject(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
-        few = EXPLAINED_IF_LARGE if at.graph.n_edges >= LARGE else None
-        choosing, keeping = (_first(half, prompts or few) for half in problems(asked, at, setup))
+        choosing, keeping = (explained_on(half, prompts) for half in problems(asked, at, setup))
         watch.stage("measuring every head of the model")
         found = explained(loaded, choosing, keeping, asked, prompts=variations, seed=setup.seed, watch=watch.pruning)
         watch.stage("drawing the circuit")
@@ -88,12 +86,6 @@ def explain(
         terminal.note(written.left_out)
     if written.undrawn:
         raise written.undrawn
-
-
-def _first(problem: Problem, count: int | None) -> Problem:
-    """The problem on so many of its prompts (None: all)."""
-    have = len(problem.pairs)
-    return problem if count is None or count >= have else problem.on(problem.pairs.select(range(count)))
 
 
 def _data(found: Explanation, circuit: Circuit) -> dict[str, object]:

@@ -62,8 +62,9 @@ def pin(
         after = pinned(text, worst.pair, at_most)
     else:
         assert bound is not None
-        _require_attacked(Circuit.load(found.circuit.file), found.circuit.file, found, anyway=anyway)
-        after = started(found, worst.pair, bound, file.absolute().parent)
+        attacked = Circuit.load(found.circuit.file)
+        _require_attacked(attacked, found.circuit.file, found, anyway=anyway)
+        after = started(found, worst.pair, bound, file.absolute().parent, attacked.roles)
     if after.encode() != before:
         with writing(file):
             write_atomically(file, after.encode())
@@ -105,6 +106,11 @@ def _require_attacked(circuit: Circuit | Listed, where: Path, found: RecordedAtt
             circuit = circuit.circuit_in(Circuit.load(found.circuit.file).graph)
     except GraphsError:
         pass
+    if isinstance(circuit, Circuit) and circuit.graph.spans:
+        raise BadSetting(
+            f"the circuit in {where} has edges by position, and the prompts of a hypothesis file do not say where the "
+            "slots are; pin cases of circuits without spans (acdc discover --positions none)"
+        )
     if not isinstance(circuit, Circuit) or not found.circuit.hash:
         terminal.note(f"whether the circuit in {where} is the one that was attacked cannot be checked")
     elif circuit_hash(circuit) != found.circuit.hash:

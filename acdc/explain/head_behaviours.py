@@ -53,8 +53,16 @@ class HeadBehaviours:
 
     def by_chance(self, head: Node, relation: str) -> float:
         """What even attention pays; for a relation of tokens at least what the head pays where it stands elsewhere."""
-        even = self._at(self.even, head, relation)
+        even = self.evenly(head, relation)
         return max(even, self._at(self.elsewhere, head, relation)) if relation in OF_TOKENS else even
+
+    def evenly(self, head: Node, relation: str) -> float:
+        """What even attention pays."""
+        return self._at(self.even, head, relation)
+
+    def never_elsewhere(self, head: Node, relation: str) -> bool:
+        """Whether a relation stands at the same positions in all prompts, where the head has any weight."""
+        return self._at(self.elsewhere, head, relation) == self.of(head, relation)
 
     def score(self, head: Node, relation: str) -> float:
         """What a head pays on a scale from chance (0) to all of its attention (1)."""

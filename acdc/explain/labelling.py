@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acdc.discovery.defaults import EXPLAINED_IF_LARGE, LARGE
 from acdc.explain.evidence import evidence
 from acdc.explain.roles import CausalCheck, HeadEvidence, candidates, causal_checks, roles
 from acdc.graphs.circuit import Circuit
@@ -24,6 +25,12 @@ class Labels:
     roles: Mapping[Node, NodeRole]
     kept: HeadEvidence
     checks: tuple[CausalCheck, ...]
+
+
+def explained_on(problem: Problem, prompts: int | None = None) -> Problem:
+    """A half of the prompts as far as a circuit is explained on it: the first so many (None: all, a few if large)."""
+    count = prompts or (EXPLAINED_IF_LARGE if problem.graph.n_edges >= LARGE else len(problem.pairs))
+    return problem if count >= len(problem.pairs) else problem.on(problem.pairs.select(range(count)))
 
 
 def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0, watch: Watch | None = None) -> Labels:

@@ -15,7 +15,7 @@ from torch import Tensor
 from acdc.explain.estimates import means
 from acdc.explain.head_behaviours import HeadBehaviours
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.relation_names import AFTER, ANSWER, RELATIONS
+from acdc.explain.relation_names import AFTER, ANSWER, RELATIONS, SAME
 from acdc.explain.role_names import MOVER, NEGATIVE, ROLES
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
@@ -33,6 +33,9 @@ ABOVE_CHANCE = 0.25
 LEAST = 0.01
 """What costs less than this part of the behaviour is taken to cost nothing."""
 CONTROLS = 10
+ON_RANDOM = "on random sequences"
+AS_WELL = "as well to "
+"""What evidence for another role begins with that the prompts do not tell from a head's role."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,34 @@ class HeadEvidence:
 
     def role(self, head: Node) -> tuple[str, str]:
         """The role that a head's evidence speaks for, with the relation; `unlabelled` and "" where it is none."""
-        fitting = [relation for relation in RELATIONS if self._fits(head, relation)]
+        fitting = self.fitting(head)
         if not fitting:
             return UNLABELLED, ""
-        best = max(self.prompts.score(head, relation) for relation in fitting)
-        # of those that fit alike, as on prompts of one form, the first in the order of the relations
-        relation = next(one for one in fitting if self.prompts.score(head, one) > best - 0.1)
-        role = ROLES[relation]
-        return (NEGATIVE if role == MOVER and self.direct[head].sign < 0 else role), relation
+        role = ROLES[fitting[0]]
+        return (NEGATIVE if role == MOVER and self.direct[head].sign < 0 else role), fitting[0]
 
-    def _fits(self, head: Node, relation: str) -> bool:
+    def fitting(self, head: Node) -> tuple[str, ...]:
+        """The relations that fit a head about as well as the best one, in the order of the relations.
+
+        On prompts of one form several do: what stands after the same token before also is so many tokens back.
+        """
+        scores = {one: self.prompts.score(head, one) for one in RELATIONS if self._fits(head, one)}
+        best = max(scores.values(), default=0.0)
+        return tuple(one for one, score in scores.items() if score > best - 0.1)
+
+    def alike(self, head: Node) -> tuple[str, ...]:
+        """The relations of other roles that these prompts do not tell from the head's.
+
+        They fit it about as well; or they are relations of tokens that stand at the same positions in every prompt.
+        """
+        _, chosen = self.role(head)
+        undecided = (one for one in (SAME, *AFTER) if self.prompts.never_elsewhere(head, one))
+        others = (*self.fitting(head), *(one for one in undecided if self._fits(head, one, by_position=True)))
+        # an answer is what a head finds, not how
+        return tuple(one for one in dict.fromkeys(others) if chosen and ROLES[one] != ROLES[chosen] and one != ANSWER)
+
+    def _fits(self, head: Node, relation: str, *, by_position: bool = False) -> bool:
+        """Whether a relation fits a head, or would if it were known that it does not go by position."""
         here = self.prompts
         if here.reached(head, relation) < 0.5:
             return False  # most of what the head is needed for is where no such key is
@@ -86,7 +107,8 @@ class HeadEvidence:
             return False  # nothing has told its keys yet what stands before them (Elhage et al. 2021)
         if relation == ANSWER and not (head in self.direct and self.direct[head].mostly and self.direct[head].sign):
             return False
-        return here.of(head, relation) >= max(ATTENTION, here.by_chance(head, relation) + ABOVE_CHANCE)
+        chance = here.evenly(head, relation) if by_position else here.by_chance(head, relation)
+        return here.of(head, relation) >= max(ATTENTION, chance + ABOVE_CHANCE)
 
 
 @dataclass(frozen=True)
@@ -209,7 +231,11 @@ def _evidence(kept: HeadEvidence, head: Node, relation: str, check: CausalCheck)
         "at all positions": kept.everywhere.of(head, relation),
     }
     if kept.random is not None and relation != ANSWER:
-        numbers["on random sequences"] = kept.random.of(head, relation)
+        numbers[ON_RANDOM] = kept.random.of(head, relation)
+    for other in kept.alike(head):
+        numbers[f"{AS_WELL}{other}"] = kept.prompts.of(head, other)
+        if kept.random is not None:
+            numbers[f"{ON_RANDOM} {AS_WELL}{other}"] = kept.random.of(head, other)
     if head in kept.direct:
         numbers["direct effect"] = kept.direct[head].part.value
     numbers["cost of ablating the role's heads"] = check.cost.value

@@ -38,6 +38,7 @@ def _picture(title: str, results: Sequence[_Result]) -> bytes:
     axes.set(xscale="log", xlabel="edges", ylabel="faithfulness (dashed: prompts to find with)", title=title)
     kept = [point["judged"]["value"] for result in results for point in result["points"]]
     axes.set_ylim(max(min(0.0, *kept), -0.5) - 0.05, min(max(1.0, *kept), 3.0) + 0.1)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     picture = io.BytesIO()

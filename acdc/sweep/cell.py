@@ -43,6 +43,7 @@ class FollowUps:
     attack: AttackPlan | None = None
     stability: tuple[int, int] | None = None
     hypotheses: tuple[GridSubject, ...] = ()
+    explain: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
@@ -51,6 +52,7 @@ class FollowUps:
             "attack": self.attack.to_json() if self.attack else None,
             "stability": list(self.stability) if self.stability else None,
             "hypotheses": [file.to_json() for file in self.hypotheses],
+            **({"explain": True} if self.explain else {}),
         }
 
 

@@ -185,7 +185,7 @@ def _follow_ups(form: ThenForm) -> FollowUps:
     if form.stability is not None:
         stability = (form.stability.resamples, form.stability.seeds)
         Rediscovery(*stability)  # which refuses what cannot be
-    return FollowUps(form.evaluate, attack, stability)
+    return FollowUps(form.evaluate, attack, stability, explain=form.explain)
 
 
 def _matching(pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:

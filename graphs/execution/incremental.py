@@ -110,8 +110,6 @@ class IncrementalExecutor:
         """The final residuals at the scored positions after the removals that `try_removals` makes."""
         row = self.runs.graph.receiver_index[receiver]
         self._trial, self._tried = [], (row, [[sender] for sender in senders])
-        if self.is_idle(receiver):
-            return self.residual.expand(len(senders), *self.residual.shape)
         if receiver.node == LOGITS:
             removed = self._now.carried(senders, all_positions=False)
             return self._arrive(self._now.final - (removed.cumsum(0) if together else removed))
@@ -163,26 +161,6 @@ class IncrementalExecutor:
             return self.residual.expand(len(arrived), *self.residual.shape)
         return self._arrive(self._now.final + change[0])
 
-    def is_idle(self, receiver: Receiver) -> bool:
-        """Whether removing edges into this receiver changes nothing: no position that is read is of its span.
-
-        Its node must be joined to `input` over other edges, or it would write something else without these.
-        """
-        if not self.runs.graph.spans or receiver.node == LOGITS:
-            return False
-        stage, slot, _, span = self._where(receiver)
-        if self.runs.positions.is_met(span, all_positions=stage.reads_all_positions(slot)):
-            return False
-        inputs, here = self._joined_inputs(receiver)
-        return inputs > here
-
-    def _joined_inputs(self, receiver: Receiver) -> tuple[int, int]:
-        """How many edges join a receiver's node to `input`, and how many of them the receiver reads."""
-        stage, number = self._now.stage_of(receiver.node)
-        inputs = self._now.inputs(stage, number) & self._now.connected
-        here = self.kept[self.runs.graph.receiver_index[receiver]] & self._now.connected
-        return int(inputs.sum()), int(here.sum())
-
     def accept(self, count: int) -> None:
         """Make the first `count` removals of the last trial."""
         if count:
@@ -222,10 +200,11 @@ class IncrementalExecutor:
         `unjoined` counts how many senders that kept edges join to `input` are removed.
         """
         stage, number = self._now.stage_of(receiver.node)
-        inputs, here = self._joined_inputs(receiver)
-        if inputs > here:  # another slot or span of the node is joined to `input`
+        inputs = self._now.inputs(stage, number) & self._now.connected
+        here = self.kept[self.runs.graph.receiver_index[receiver]] & self._now.connected
+        if int(inputs.sum()) > int(here.sum()):  # another slot or span of the node is joined to `input`
             return None
-        trials = unjoined == here
+        trials = here.sum() == unjoined
         if not trials.any():
             return None
         connected = self._now.connected.clone()

@@ -135,10 +135,6 @@ class Positions:
         assert self.spans is not None
         return (self.spans if all_positions else self._scored_spans) == span
 
-    def is_met(self, span: int | None, *, all_positions: bool) -> bool:
-        """Whether any position, or any scored one, is of a span."""
-        return self.spans is None or span is None or bool(self.inside(span, all_positions=all_positions).any())
-
     @cached_property
     def _scored_spans(self) -> Int[Tensor, "batch 1"]:
         assert self.spans is not None

@@ -25,9 +25,11 @@ from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Method, Setup
-from acdc.spans import by_position, span_numbers
+from acdc.span_numbers import span_numbers
+from acdc.spans import by_position
+from acdc.tasks.errors import BadPrompts
 from acdc.tasks.metrics import KLDivergence, LogitDifference
-from acdc.tasks.pairs import ScoredPosition, TokenPair
+from acdc.tasks.pairs import ScoredPosition, TokenPair, Wording
 from acdc.tasks.prompts import PromptPairs
 from tests.acdc.algorithms.naive_greedy import naive_greedy
 from tests.acdc.algorithms.walks import ended
@@ -203,6 +205,14 @@ def test_a_head_that_does_the_same_at_two_places_is_told_apart_by_position_only(
     assert found["near", False] == found["far", False] == {"input->a1.h0<v>", "a1.h0->logits"}
     assert found["near", True] == {"input->a1.h0<v>@END-1", "a1.h0->logits"}
     assert found["far", True] == {"input->a1.h0<v>@END-2", "a1.h0->logits"}
+
+
+def test_a_prompt_that_fills_no_slots_is_refused_where_spans_are_slots(ioi: Problem) -> None:
+    """Counted to some span all the same, it would give a number that says nothing."""
+    pair = ioi.pairs.pairs[0]
+    bare = replace(pair, text=replace(pair.text, wording=Wording()))
+    with pytest.raises(BadPrompts, match=r"does not say where the spans of the circuit are.*fills no slots"):
+        ioi.on(PromptPairs((bare,))).measure([Circuit.full(ioi.graph)])
 
 
 def test_too_many_edges_by_position_are_refused(ioi: Problem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.runs import mean_outputs
 from acdc.problem import Problem
-from acdc.spans import span_numbers
+from acdc.span_numbers import span_numbers
 from acdc.tasks.metrics import Targets
 
 

@@ -62,6 +62,12 @@ def test_mibs_form_does_not_and_says_so(found: Path) -> None:
     assert "MIB's form has no edges by position" in refused("export", found, "mib.json", "--as", "mib")
 
 
+def test_its_cases_cannot_be_pinned_and_that_is_said(found: Path) -> None:
+    asked = "--prompts 4 --budget 8 --cross 4 --only search --out pinned"
+    assert acdc("attack", found, *asked.split()).code == 0
+    assert "has edges by position" in refused("pin", "pinned", "test_it.acdc.yaml", "--at-most", "1")
+
+
 HYPOTHESIS = """\
 about: The circuit by position.
 task: periodic

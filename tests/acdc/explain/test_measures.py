@@ -59,7 +59,7 @@ def one_after_the_other(
         if layer.indices.mlp is None:
             residual = after
         elif Node("mlp", number) in nodes:
-            residual = after + runs.ablated.outputs[layer.indices.mlp.sender]
+            residual = after + runs.ablated.outputs[layer.indices.mlp.senders.start]
         else:
             residual = after + layer.mlp(residual if runs.graph.parallel else after)
     return runs.model.unembedding(runs.scored(residual).squeeze(-2))
