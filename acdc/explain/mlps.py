@@ -59,7 +59,9 @@ def mlp_readings(problem: Problem, nodes: Sequence[Node]) -> tuple[MlpReading, .
     raised = (total - total.mean(-1, keepdim=True)) @ folded.T
     readings = []
     for node, row in zip(nodes, raised, strict=True):
-        best = row.topk(min(PROMOTED, len(row))).indices.tolist()
+        top = row.topk(min(PROMOTED, len(row)))
+        # a feature that is on at no scored position raises nothing there
+        best = [token for token, by in zip(top.indices.tolist(), top.values.tolist(), strict=True) if by > 0]
         of_token = max(0.0, 1 - apart / spread) if node.layer == 0 and not node.part and spread else None
         readings.append(MlpReading(node, tuple(_written(model.tokenizer, token) for token in best), of_token))
     return tuple(readings)
