@@ -47,7 +47,7 @@ sae-real: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## train features 
 	$(BIN)/python -c 'from pydoc_data.topics import topics; print("\n".join(topics.values()))' > runs/python-topics.txt
 	HF_HUB_OFFLINE=1 $(BIN)/python tasks/models/everyday-4l-m0-sae/train.py --out $(SAE_OUT) --layer 10 \
 		--model $$($(BIN)/python -c 'from acdc.models import resolve; print(resolve("smollm2-135m"))') \
-		--texts runs/python-topics.txt --features 2048 --k 32 --tokens 60000 --steps 2000 $(ARGS)
+		--texts runs/python-topics.txt --features 1536 --k 32 --tokens 30000 --steps 1500 --losses 4 $(ARGS)
 
 test-page: $(if $(filter $(VENV)/bin,$(BIN)),$(READY_TO_TEST)) ## check the page of a run in Chromium (installs it, as root, on Debian)
 	@command -v npm > /dev/null || { echo "node.js is missing, which checks the page's types and accessibility:" \

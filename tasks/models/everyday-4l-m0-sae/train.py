@@ -154,17 +154,17 @@ def train(x: torch.Tensor, features: int, k: int, steps: int) -> TopKAutoencoder
 
 
 @torch.no_grad()
-def card(made: TopKAutoencoder, activations: Activations, batches, count: int) -> dict[str, float]:
+def card(made: TopKAutoencoder, activations: Activations, batches, count: int, losses_of: int) -> dict[str, float]:
     """How good it is on other sentences: what it explains, how many features are on, and what the model loses by it."""
     x = gathered(activations, batches, count)
     active, _ = made.encode(x)
     unexplained = (x - made.decode(active)).square().sum() / (x - x.mean(0)).square().sum()
     mean, losses = x.mean(0), {"clean": 0.0, "reconstructed": 0.0, "mean": 0.0}
-    for _ in range(20):
+    for _ in range(losses_of):
         tokens, valid = next(batches)
-        losses["clean"] += float(activations.losses(tokens, valid, lambda output: output).mean()) / 20
-        losses["reconstructed"] += float(activations.losses(tokens, valid, made).mean()) / 20
-        losses["mean"] += float(activations.losses(tokens, valid, mean.expand_as).mean()) / 20
+        losses["clean"] += float(activations.losses(tokens, valid, lambda output: output).mean()) / losses_of
+        losses["reconstructed"] += float(activations.losses(tokens, valid, made).mean()) / losses_of
+        losses["mean"] += float(activations.losses(tokens, valid, mean.expand_as).mean()) / losses_of
     return {
         "explained variance": 1 - float(unexplained),
         "features on per token": float((active > 0).sum(-1).float().mean()),
@@ -185,6 +185,7 @@ def main() -> None:
     arguments.add_argument("--k", type=int, default=12)
     arguments.add_argument("--tokens", type=int, default=150_000)
     arguments.add_argument("--steps", type=int, default=3000)
+    arguments.add_argument("--losses", type=int, default=20, help="batches to measure the model's loss on")
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
     torch.manual_seed(options.seed)
@@ -213,7 +214,7 @@ def main() -> None:
         },
     }  # fmt: skip
     (options.out / "cfg.json").write_text(json.dumps(config, indent=2) + "\n")
-    for name, value in card(made, activations, others, 50_000).items():
+    for name, value in card(made, activations, others, options.tokens // 3, options.losses).items():
         print(f"{name}: {value:.4g}")
 
 
