@@ -17,6 +17,9 @@ _COPIES = 5
 _TRIALS, _CACHE, _UNEMBEDDED = 8, 1 << 23, 4
 """16 trials run together at least, of about half of the model; more, if they are small. So many copies of the logits
 of each are held."""
+_OF_BOUNDS, _LIKELIEST, _FEWEST = 4, 1 << 23, 16
+"""How many probabilities of every token the bounds on KL hold at once, in float64; of how many numbers the rows of the
+likeliest tokens are at most, and of how many tokens at least: `acdc.algorithms.kl_bounds`."""
 _JUDGED = 3
 """Circuits that are measured together in the end."""
 _MEASURED = 1 << 30
@@ -61,11 +64,21 @@ class Footprint:
     def trials(self, max_bytes: int, *, vocabulary: bool) -> int:
         """The state of a circuit on trial, and a batch of candidate removals, which `max_bytes` bounds.
 
-        `vocabulary` says whether the metric looks at all logits of each.
+        `vocabulary` says whether the metric looks at all logits of each, as KL does, which has bounds besides.
         """
         state = self.stream * len(self.graph.senders)
         unembedded = 2 * _TRIALS * _UNEMBEDDED * self.logits if vocabulary else 0
-        return min(max_bytes, max(_TRIALS * state, _CACHE) + unembedded) + state
+        bounds = self.bounds if vocabulary else 0
+        return min(max_bytes, max(_TRIALS * state, _CACHE) + unembedded) + state + bounds
+
+    @property
+    def bounds(self) -> int:
+        """What bounds on KL hold, of all tokens and of the rows of the likeliest; nothing in half precision."""
+        if self.itemsize < 4:
+            return 0
+        width = self.rows * self.graph.d_model
+        likeliest = min(self.vocabulary, max(_FEWEST, _LIKELIEST // width))
+        return (8 * _OF_BOUNDS + self.itemsize) * self.rows * self.vocabulary + likeliest * width * self.itemsize
 
     @property
     def measuring(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from acdc import tasks
 from acdc.errors import AcdcError, BadSetting, UnknownModel
 from acdc.graphs.configuration import graph_of_checkpoint
+from acdc.graphs.errors import BadDevices
 from acdc.graphs.shapes import ModelShape, shape_of_checkpoint
 from acdc.ground_truth import programs
 from acdc.pretrained import cache, getting, registry
@@ -201,17 +202,22 @@ def load_model(
 
 
 def check_device(device: str | torch.device) -> None:
-    """Make sure that this machine has a device.
+    """Make sure that this machine has a device, or several with commas between them.
 
     Raises: BadSetting.
     """
     import torch
 
+    from acdc.graphs.model.placement import devices_of
+
     try:
-        torch.empty(0, device=device)
+        for each in devices_of(device) or ():
+            torch.empty(0, device=each)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise BadSetting(f"the device '{device}' cannot be used here ({reason}); try --device cpu") from error
+    except BadDevices as error:
+        raise BadSetting(str(error)) from error
 
 
 def load_named(name: str, setup: Setup) -> Model:

@@ -250,6 +250,17 @@ def versions() -> dict[str, str | None]:
     return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
 
 
+def installed() -> dict[str, str | None]:
+    """The versions of the packages that results depend on; None for what is not installed."""
+    return {name: version for name, version in versions().items() if name != "python"}
+
+
+def different_versions(wanted: Mapping[str, str | None]) -> str:
+    """Which of these packages are here in other versions, in words; "" where none is."""
+    here = installed()
+    return ", ".join(f"{name} {here[name]}, not {one}" for name, one in wanted.items() if here[name] != one)
+
+
 def not_understood(error: ValidationError, where: str) -> BadCircuitFile:
     """The error for what a circuit file says, but not as it must be said."""
     first = error.errors()[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from acdc import tasks
 from acdc.correctness import Right
-from acdc.errors import BadSetting
+from acdc.errors import BadSetting, ChangedSubject
 from acdc.features.split import dictionaries_of
 from acdc.features.split import recordable as recordable_split
 from acdc.graphs.model import Model
@@ -111,6 +113,17 @@ class Request:
     def _made_in_python(self, part: str) -> dict[str, Any]:
         return {"in_memory": True} if part in self.in_memory else {}
 
+    def require_named(self) -> None:
+        """Refuse what another process cannot get by its name.
+
+        Raises: BadSetting.
+        """
+        if self.in_memory:
+            raise BadSetting(
+                f"the {' and the '.join(self.in_memory)} made in Python cannot be found by a cluster's workers; give "
+                "a name or a path, or let the work be done in this process"
+            )
+
     def _notes(self, problem: Problem) -> list[str]:
         answers_as = {pair.text.scoring.answers_as for pair in problem.pairs.pairs}
         notes = [note for way, note in _OF_SEVERAL_TOKENS.items() if way in answers_as]
@@ -125,6 +138,18 @@ def _split_of(setup: Setup) -> dict[str, Any]:
     split = recordable_split(recordable(setup.split))
     dictionaries = dictionaries_of(split)
     return {"split": split, **({"dictionaries": dictionaries} if dictionaries else {})}
+
+
+def require_same(wanted: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Refuse a model, a task or prompts, as provenances' `measurement` has them, that are not what they must be.
+
+    Raises: ChangedSubject.
+    """
+    if different := [part for part in wanted if here.get(part) != wanted[part]]:
+        raise ChangedSubject(
+            f"{' and '.join(different)} on {socket.gethostname()} are not those of the command itself; give all "
+            "machines of the cluster the same files"
+        )
 
 
 def side(problem: Problem) -> PromptsSide:

@@ -25,6 +25,8 @@ DTYPES = ("float64", "float32", "bfloat16", "float16")
 class Compute:
     """On which device a model is run, and in which precision.
 
+    `device` may be several with commas between them, which share the layers evenly, or `auto`.
+
     Raises: BadSetting when there is no such precision; that there is no such device is known when it is used.
     """
 
@@ -34,6 +36,16 @@ class Compute:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise BadSetting(f"unknown dtype {self.dtype!r}; wanted one of {', '.join(DTYPES)}")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The names of the devices, the first of which holds all but the layers."""
+        return tuple(name.strip() for name in self.device.split(","))
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs of a cluster it takes; `auto` uses those that it is given, and is given one."""
+        return sum(name.startswith(("cuda", "auto")) for name in self.devices)
 
     @property
     def torch_dtype(self) -> torch.dtype:

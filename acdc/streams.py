@@ -18,9 +18,9 @@ class Streams:
 
     seed: int
 
-    def search(self) -> np.random.Generator:
-        """What an attack searches with."""
-        return self._stream(1)
+    def search(self, shard: int = 0) -> np.random.Generator:
+        """What an attack searches with; every `shard` of a search has a stream of its own."""
+        return self._stream(1, *([shard] if shard else []))
 
     def variations(self, draw: int = 0) -> np.random.Generator:
         """What the prompts of variations are drawn with; another `draw` gives other prompts."""
@@ -31,7 +31,7 @@ class Streams:
         drawn: list[int] = self._stream(run).integers(count, size=count).tolist()
         return drawn
 
-    def _stream(self, number: int) -> np.random.Generator:
+    def _stream(self, *numbers: int) -> np.random.Generator:
         import numpy as np
 
-        return np.random.default_rng((self.seed, number))
+        return np.random.default_rng((self.seed, *numbers))

@@ -10,6 +10,7 @@ GraphsError (ValueError)
 |-- ModelChanged       a model that is no longer what was loaded
 |-- ModelNotFound      no model under that name or path
 |-- ModelUnreachable   a hub name that needs a network which is not there
+|-- BadDevices         devices that a model's layers cannot be put on
 |-- BadTokens          token tensors that do not fit each other or the model
 |-- BadDictionary      files of features that cannot be read, or do not fit the model
 `-- RenderError        a picture that could not be drawn
@@ -58,6 +59,10 @@ class ModelNotFound(GraphsError):
 
 class ModelUnreachable(GraphsError):
     """A hub name that needs a network which is not there."""
+
+
+class BadDevices(GraphsError):
+    """Devices that the layers of a model cannot be put on: named twice, or more than there are layers."""
 
 
 class BadTokens(GraphsError):

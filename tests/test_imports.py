@@ -20,7 +20,17 @@ OURS = {*PACKAGES.values(), "tests", "graphs", "tasks"}
 """The last two are a user's own: nothing of ours is called so where it is installed."""
 HEAVY = {"torch", "transformers", "transformer_lens", "jax"}
 SLOW = HEAVY | {
-    *("beartype", "filelock", "graphviz", "haiku", "huggingface_hub", "importlib.metadata", "jaxtyping", "matplotlib"),
+    *(
+        "accelerate",
+        "beartype",
+        "filelock",
+        "graphviz",
+        "haiku",
+        "huggingface_hub",
+        "importlib.metadata",
+        "jaxtyping",
+        "matplotlib",
+    ),
     *("jinja2", "networkx", "numpy", "pandas", "PIL", "pydantic", "pygraphviz", "pytest", "rich", "safetensors"),
     *("ray", "scipy", "sklearn"),
     *("tokenizers", "tracr", "typer", "yaml"),
@@ -37,7 +47,7 @@ FLOORS = (
     {"drain", "precision", "settings"},
     {"slot_words", "spans"},
     {"span_numbers"},
-    {"batch", "problem", "provenance", "ground_truth", "pretrained"},
+    {"batch", "pieces", "problem", "provenance", "ground_truth", "pretrained"},
     {"algorithms", "correctness", "features", "models"},
     {"problems", "request"},
     {"judges"},

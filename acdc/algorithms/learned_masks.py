@@ -2,7 +2,8 @@
 
 Attribution names the edges that could matter, masks of these descend on what the circuit loses, and the price of an
 edge rises until hardly one is worth it. So one training gives circuits of all sizes: the score of an edge is the price
-at which it was closed.
+at which it was closed. The last few close nearly at once, as soon as the circuit that they make is not worth the price
+of all of them, so that these are ordered by eliminating them one after the other.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.elimination import ROUNDS, Elimination
 from acdc.algorithms.metric_gradient import differentiable, gradient
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.batch import Batch
@@ -40,6 +42,8 @@ _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
 _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 500, 8, 70, 75
 """How short a shortlist is made at most, how many edges are on it for each of the circuit beyond so many, and the steps
 that there are at least."""
+_SMALL = 100  # edges that close last are ordered by elimination
+_TRAINING = 0.85  # the part of the time that ranking and training take; the rest is for the elimination
 _RANKINGS = 40  # so many times as long as the ranking is about what a training on 4,000 edges takes
 _RANKING, _POINTS = 16, 3
 """Prompts and points of the integrated gradients that name the edges: it does not matter which of many is the last."""
@@ -79,8 +83,9 @@ class LearnedMasks:
     the steps the next `prompts` prompts are run, and the numbers' parameters descend on the metric lost plus the price
     of every edge times the probability that it is kept. An edge counts as closed from where it is open no more until
     the end. Those that are open at the end are ranked by their parameters above the last price, and those that are not
-    on the shortlist by attribution below the first. Scores tell the order in which edges are worth their price beside
-    all others that are there, not what removing one costs.
+    on the shortlist by attribution below the first. The prices of the 100 highest are then dealt out among these anew,
+    in the order of `Elimination`. Scores tell the order in which edges are worth their price beside all others that are
+    there, not what removing one costs.
 
     Where ranking and training would take longer than `seconds`, the price rises by time, so that there are fewer
     steps, but 60 at least, and the shortlist is shorter, as for `up_to`; an interrupt leaves what is learned by then.
@@ -88,7 +93,7 @@ class LearnedMasks:
 
     Source: Louizos et al. 2018 (arXiv:1712.01312), equations 10 to 12, and Cao et al. 2021 (arXiv:2104.03514) for the
     numbers; Bhaskar et al. 2024 (arXiv:2406.16778), section 3, for masks over edges, with the problem's metric for
-    their KL; shortlist, rising price and scores are ours.
+    their KL; shortlist, rising price, scores and the order of the highest are ours.
     Raises: BadSetting when a setting is outside its range.
     """
 
@@ -140,7 +145,8 @@ class LearnedMasks:
         many = len(problem.pairs) > _RANKING
         few = problem.on(problem.pairs.select(range(_RANKING))) if many else problem
         ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
-        scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + self.prices.steps))
+        further = self.prices.steps + ROUNDS
+        scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + further))
         ranks = _POINTS * len(few.batches)
         if many:
             few.release()
@@ -149,14 +155,22 @@ class LearnedMasks:
         edges = Circuit(problem.graph, frozenset(ranked[: chosen.shortlist])).pruned().ordered()
         with freed_memory_kept():
             training = chosen._train(problem, edges, abs(full - none), began)
-            steps = translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total))
-            closed, whole = yield from steps
+            steps = translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total + ROUNDS))
+            prices, whole = yield from steps
+            closed = dict(zip(edges, prices.tolist(), strict=True))
+            if whole:
+                before = ranks + chosen.prices.steps
+                ordering = translated(
+                    chosen._ordered(problem, closed, began),
+                    lambda step: ScoringStep(before + step.done, before + step.total),
+                )
+                closed, whole = yield from ordering
         first = chosen.prices.first * abs(full - none)
         largest = max(abs(scored.scores[edge]) for edge in ranked) or 1.0
         scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
         for edge, number in problem.graph.edge_indices.items():
             scores[number] = first * abs(scored.scores[edge]) / largest
-        for edge, price in zip(edges, closed.tolist(), strict=True):
+        for edge, price in closed.items():
             scores[problem.graph.edge_indices[edge]] = price
         about = {"shortlist": len(edges)} | ({} if whole else {"stopped": "interrupted"})
         return replace(score_graph(problem, scores), provenance=about)
@@ -176,10 +190,10 @@ class LearnedMasks:
         now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)
         batches, done, steps = self._batches(problem), 0.0, self.prices.steps
-        ranked = time.monotonic() - began
+        ranked, end = time.monotonic() - began, _TRAINING * self.seconds
         try:
             while done < steps:
-                late = (time.monotonic() - began - ranked) / max(self.seconds - ranked, 1e-3) * steps
+                late = (time.monotonic() - began - ranked) / max(end - ranked, 1e-3) * steps
                 reached = min(max(done + 1, min(late, done + steps / _LEAST)), steps)
                 noise = torch.rand(len(edges), generator=generator).to(device)
                 slope = self._slope(problem, next(batches), indices, log_alpha, noise, self.prices.at(reached) * effect)
@@ -198,6 +212,22 @@ class LearnedMasks:
         finally:
             batches.close()
         return closed * (1 + now.clamp(min=0)), done == steps
+
+    def _ordered(
+        self, problem: Problem, closed: dict[Edge, float], began: float
+    ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
+        """The prices with those of the highest dealt out anew, and whether that went on to the end."""
+        highest = sorted(closed, key=closed.__getitem__, reverse=True)[:_SMALL]
+        left = max(1e-3, self.seconds - (time.monotonic() - began))
+        elimination = Elimination(self.bytes_per_step(problem), left)
+        try:
+            scores = {edge: closed[edge] for edge in highest}
+            order = yield from elimination.walk(problem, Circuit(problem.graph, frozenset(highest), scores))
+        except KeyboardInterrupt:
+            return closed, False
+        alive = frozenset(order)
+        anew = (*order, *(edge for edge in highest if edge not in alive))
+        return {**closed, **{edge: closed[price] for edge, price in zip(anew, highest, strict=True)}}, True
 
     def _batches(self, problem: Problem) -> Generator[Batch, None, None]:
         """The next few prompts of every step, all of them before any again."""

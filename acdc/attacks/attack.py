@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from typing_extensions import assert_never
@@ -18,7 +18,7 @@ from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.found import Attack, AttackFindings, LeftOut
 from acdc.attacks.plan import AttackPlan, Part, parts
-from acdc.attacks.search import search
+from acdc.attacks.search_shards import SearchShards
 from acdc.attacks.specificity import specificity
 from acdc.attacks.variations import variations
 from acdc.discovery.checkpoint import Checkpoint
@@ -29,6 +29,7 @@ from acdc.graphs.errors import GraphsError
 from acdc.judges.evaluation import subject
 from acdc.judges.necessity import necessity
 from acdc.judges.same_subject import Tell
+from acdc.pieces.place import HERE, AbstractPlace
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
@@ -57,25 +58,31 @@ def attack(
     watch: Watcher = lambda progress: None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    place: AbstractPlace = HERE,
 ) -> Attack:
     """Look for prompts on which the model does the task and the circuit does not.
 
     `asked` says how task and model are called (None: by their own names); `watch` hears of every part. A part that ends
     in an error which is not a fault of this package is left out, with the error, and the others go on. With a
     `checkpoint` file each part is kept as soon as it is done; with `resume` those kept are not tried again, and those
-    that failed are. The file is left for the caller to remove.
+    that failed are. The file is left for the caller to remove. Shards of the search are made at a `place` of
+    `acdc.pieces`; elsewhere than here, task and model must go by names that find them again.
 
     Raises: BadPrompts when the tokenizer cannot express enough prompts; BadCheckpoint; where no part gave anything, the
     error that the first of them failed with, such as DifferentGraphs.
     """
     discovery, judgement = problems(task, model, setup)
-    origin = (asked or Request.of(task, model)).provenance(discovery, judgement, setup)
+    asked = asked or Request.of(task, model)
+    origin = asked.provenance(discovery, judgement, setup)
+    shards = SearchShards(task, model, circuit, setup, plan)
+    if place is not HERE:
+        shards = shards.elsewhere(asked, origin)
     kept = None
     if checkpoint is not None:
         edges = [edge.name for edge in circuit.ordered()]
         kept = Checkpoint(Path(checkpoint), {**origin.measurement(), "circuit": edges, "plan": plan.to_json()})
     state = _State.load(kept) if kept and resume else _State(AttackFindings(), {}, {})
-    run = _AttackRun(task, circuit, setup, plan, judgement, watch)
+    run = _AttackRun(_Attacked(task, circuit, setup, plan), judgement, shards, place, watch)
     found, left_out, seconds = run.all(state, kept)
     return Attack(circuit, origin, plan, found, left_out, seconds)
 
@@ -92,6 +99,7 @@ def attack_circuit(
     tell: Tell | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    place: AbstractPlace = HERE,
 ) -> Attack:
     """Attack a circuit as `attack` does; what is left out is what the circuit's own record says.
 
@@ -105,7 +113,8 @@ def attack_circuit(
     of, on = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
     named = Provenance.of(circuit).task_name() if task is None else task
     asked = Request.of(named, on if model is None else model)
-    return attack(of, on, circuit, setup, plan, asked=asked, watch=watch, checkpoint=checkpoint, resume=resume)
+    kept: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume}
+    return attack(of, on, circuit, setup, plan, asked=asked, watch=watch, place=place, **kept)
 
 
 class _Skipped(Exception):
@@ -138,12 +147,19 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _AttackRun:
+class _Attacked:
     task: Task
     circuit: Circuit
     setup: Setup
     plan: AttackPlan
+
+
+@dataclass(frozen=True)
+class _AttackRun:
+    of: _Attacked
     judgement: Problem
+    shards: SearchShards
+    place: AbstractPlace
     watch: Watcher
 
     def all(self, state: _State, kept: Checkpoint | None) -> tuple[AttackFindings, LeftOut, dict[str, float]]:
@@ -154,7 +170,7 @@ class _AttackRun:
         found, skipped, seconds = state.found, {**state.skipped}, {**state.seconds}
         failed: dict[str, Exception] = {}
         new = False
-        for part in parts(self.plan.parts):
+        for part in parts(self.of.plan.parts):
             if part in (*found.parts, *skipped) and not (
                 new and part == "diagnosis"
             ):  # which is of the worst there are
@@ -184,7 +200,8 @@ class _AttackRun:
 
         Raises: _Skipped; UnmeasurableBehaviour.
         """
-        task, model, circuit, setup, plan = self.task, self.judgement.model, self.circuit, self.setup, self.plan
+        of, model = self.of, self.judgement.model
+        task, circuit, setup, plan = of.task, of.circuit, of.setup, of.plan
         match part:
             case "variations":
                 varied = variations(task, model, circuit, setup, prompts=plan.prompts)
@@ -201,9 +218,7 @@ class _AttackRun:
                     raise _Skipped("nothing is known of what may fill the slots of this task's prompts")
                 if model.tokenizer is None:
                     raise _Skipped("the model has no tokenizer, so that no word of a prompt can be changed")
-                budget, seed = plan.budget, plan.seed
-                searched = search(task, model, circuit, setup, budget=budget, seed=seed, watch=self._within)
-                return replace(found, search=searched)
+                return replace(found, search=self.shards.walk(self.place, self._within))
             case "diagnosis":
                 worst = found.worst[: plan.diagnosed]
                 if not worst or len(circuit) == circuit.graph.n_edges:
@@ -231,12 +246,12 @@ class _AttackRun:
 
     def _crossed(self) -> Problem:
         """The problem of the prompts that are crossed: as many as are asked for, and none of those to find it with."""
-        count, own = self.plan.crossed, self.judgement.pairs
+        count, own = self.of.plan.crossed, self.judgement.pairs
         if count is None or count == len(own):
             return self.judgement
         if count < len(own):
             return replace(self.judgement, pairs=own.select(range(count)))
-        return problems(self.task, self.judgement.model, replace(self.setup, prompts=count))[1]
+        return problems(self.of.task, self.judgement.model, replace(self.of.setup, prompts=count))[1]
 
 
 def _is_not_ours(error: Exception) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+from numpy.random import Generator
+
 from acdc.attacks.candidates import Substitution, ranked
 from acdc.attacks.case import Case
 from acdc.attacks.measuring import cases
@@ -48,6 +50,8 @@ _PER_START = 2
 """How many cases of one start are reported; one more of it is taken up."""
 _PATIENCE = 20
 """Drawings in a row without any new prompt after which there are taken to be no more."""
+KEPT = 20
+"""How many of the worst cases are reported."""
 _DIGITS = 4
 """To how many decimals KLs are told apart, so that rounding does not decide what is taken up."""
 
@@ -91,13 +95,14 @@ def search(
     *,
     budget: int,
     seed: int,
-    keep: int = 20,
+    keep: int = KEPT,
+    shard: int = 0,
     without: Collection[tuple[int, ...]] = (),
     max_bytes: int = 1 << 28,
     watch: Callable[[Progress], None] | None = None,
 ) -> Search:
     """The worst `keep` prompts met when `budget` prompts are tested, none of them a discovery prompt of the setup
-    or, by its clean tokens, among those to do `without`.
+    or, by its clean tokens, among those to do `without`. Every `shard` of a seed begins with other prompts.
 
     They are ranked by KL(model || circuit), those aside on which the model is wrong. `max_bytes` is about how much the
     runs of the prompts measured together may take; it changes no result.
@@ -113,12 +118,17 @@ def search(
     before = perf_counter()
     discovery, judgement = problems(task, model, setup, max_bytes)
     taken = {pair.clean for pair in discovery.pairs.pairs} | set(without)
-    hunt = _Hunt(task, slots, replace(judgement, means_of=judgement.pairs), circuit, taken, seed)
+    hunt = _Hunt(task, slots, replace(judgement, means_of=judgement.pairs), circuit, taken, Streams(seed).search(shard))
     while hunt.tested < budget and hunt.go_on(budget):
         if watch is not None:
             watch(Progress("search", hunt.tested, budget))
     found, failures = hunt.worst(keep), sum(met.case.fails for met in hunt.pool)
     return Search(found, failures, hunt.tested, perf_counter() - before, budget, seed)
+
+
+def rank(case: Case) -> float:
+    """What puts the worst case first."""
+    return -round(case.kl, _DIGITS)
 
 
 def searchable(task: Task) -> Slots:
@@ -145,17 +155,17 @@ class _Met:
     @property
     def rank(self) -> float:
         """What puts the worst prompt first."""
-        return -round(self.case.kl, _DIGITS)
+        return rank(self.case)
 
 
 class _Hunt:
     """A search under way."""
 
     def __init__(
-        self, task: Task, slots: Slots, problem: Problem, circuit: Circuit, taken: set[tuple[int, ...]], seed: int
+        self, task: Task, slots: Slots, problem: Problem, circuit: Circuit, taken: set[tuple[int, ...]], rng: Generator
     ) -> None:
         self._task, self._slots, self._problem, self._circuit, self._taken = task, slots, problem, circuit, taken
-        self._rng = Streams(seed).search()
+        self._rng = rng
         texts = problem.pairs.texts()[:_STARTS]
         every = [part for text in texts for part in (text.clean, text.corrupt, text.clean + text.answers[0])]
         self._pieces = WordTokenizer(problem.model.tokenizer, every)

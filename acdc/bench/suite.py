@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,8 @@ from acdc.errors import AcdcError, BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.ground_truth import known_models
 from acdc.methods import METHODS
+from acdc.pieces.place import HERE, AbstractPlace
+from acdc.pieces.work import AbstractWork
 from acdc.settings import MOST_PROMPTS, Method, Setup
 
 if TYPE_CHECKING:
@@ -108,25 +110,21 @@ class Suite:
             "thresholds": self.thresholds,
         }
 
-    def run(self, folder: Path) -> Generator[Done, None, list[dict[str, Any]]]:
+    def run(self, folder: Path, place: AbstractPlace = HERE) -> Generator[Done, None, list[dict[str, Any]]]:
         """Measure what is not in the folder yet, cell by cell; the generator returns every cell's result, in order.
 
         Raises: OSError when the folder cannot be written, and what the makers of the models raise.
         """
         folder.mkdir(parents=True, exist_ok=True)
         cells, results = list(self.cells()), []
-        opened: _Opened | None = None
-        at_hand: tuple[str, int] | None = None
-        for done, cell in enumerate(cells, start=1):
-            settings, file = self.settings(cell), folder / cell.file
-            result = cell_files.kept(file, settings)
+        there = [cell_files.kept(folder / cell.file, self.settings(cell)) for cell in cells]
+        left = [cell for cell, result in zip(cells, there, strict=True) if result is None]
+        measured = place.each(Measurements(self), left) if left else iter(())
+        for done, (cell, result) in enumerate(zip(cells, there, strict=True), start=1):
             kept = result is not None
             if result is None:
-                if at_hand != (cell.model, cell.seed) or opened is None:
-                    at_hand = cell.model, cell.seed
-                    opened = _Opened(known_models.known(*at_hand), cell.seed, self)
-                result = {"settings": settings, **opened.measure(cell)}
-                cell_files.keep(file, result)
+                result = {"settings": self.settings(cell), **next(measured)}
+                cell_files.keep(folder / cell.file, result)
             results.append(result)
             yield Done(cell, done, len(cells), kept)
         return results
@@ -144,6 +142,31 @@ def default(*, quick: bool = False) -> Suite:
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     """All results and what they were made with, as plain JSON data."""
     return cell_files.summary(SCHEMA, results)
+
+
+@dataclass(frozen=True)
+class Measurements(AbstractWork[Cell, "dict[str, Any]"]):
+    """The cells of a suite, those on one model best one after another, so that it is made once."""
+
+    suite: Suite
+
+    @property
+    def device(self) -> str:
+        """The CPU, for which these models are small enough."""
+        return "cpu"
+
+    def opened(self) -> Callable[[Cell], dict[str, Any]]:
+        """What measures a cell."""
+        at_hand: tuple[tuple[str, int], _Opened] | None = None
+
+        def measured(cell: Cell) -> dict[str, Any]:
+            nonlocal at_hand
+            which = cell.model, cell.seed
+            if at_hand is None or at_hand[0] != which:
+                at_hand = which, _Opened(known_models.known(*which), cell.seed, self.suite)
+            return at_hand[1].measure(cell)
+
+        return measured
 
 
 class _Opened:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from acdc.attacks.plan import PARTS, AttackPlan, parts
+from acdc.attacks.plan import PARTS, AttackPlan, SearchPlan, parts
 from acdc.cli import options as given
 from acdc.cli import run_page, terminal
 from acdc.cli.destination import ATTACK, REPAIR, Destination
@@ -21,6 +21,7 @@ from acdc.cli.run_directory import free_directory, interrupted, of_attack
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.pieces.cluster import THIS_PROCESS, check_place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,9 +42,11 @@ def attack(
     prompts: given.VariationPrompts = 64,
     cross: given.Cross = None,
     budget: given.SearchBudget = 1000,
+    shards: given.SearchShards = 1,
     seed: given.SearchSeed = 0,
     diagnose: given.Diagnose = 3,
     device: given.Device = "cpu",
+    on: given.OnPlace = THIS_PROCESS,
     dtype: given.ItsDtype = None,
     anyway: given.Anyway = False,
     fail_above: given.FailAbove = None,
@@ -61,14 +64,19 @@ def attack(
     if fail_above is not None and not 0 <= fail_above < float("inf"):
         raise BadSetting(f"--fail-above is {fail_above:g}; wanted a KL divergence in nats, such as 1.0")
     tried = PARTS if only is None else parts([name.strip() for name in only.split(",")])
-    plan = AttackPlan(seed, budget, cross, prompts, diagnose, tried)
+    plan = AttackPlan(seed, SearchPlan(budget, shards), cross, prompts, diagnose, tried)
+    check_place(on)
+    if on != THIS_PROCESS and shards == 1:
+        raise BadSetting(
+            f"--on {on} searches in several shards at once, and there is 1; give --shards N as well, or leave out --on"
+        )
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     setup = setup_of(loaded, named=bool(task and model)).on(device, dtype)
     if ablation is not None:
         setup = replace(setup, ablation=ablation)
-    on = _On(file, loaded, task, model, setup, anyway)
-    found, data, written = _attacked(on, plan, out, resume=resume)
+    of = _Subject(file, loaded, task, model, setup, anyway)
+    found, data, written = _attacked(of, plan, out, on, resume=resume)
     written = replace(written, files=(*written.files, *run_page.refresh(written.files[0].parent)))
     if json:
         terminal.write_json(data)
@@ -82,7 +90,7 @@ def attack(
 
 
 @dataclass(frozen=True)
-class _On:
+class _Subject:
     """What is attacked: a circuit from a file, on its own task and model unless others are named."""
 
     file: Path
@@ -94,10 +102,11 @@ class _On:
 
 
 def _attacked(
-    on: _On, plan: AttackPlan, out: Path | None, *, resume: bool
+    on: _Subject, plan: AttackPlan, out: Path | None, at: str, *, resume: bool
 ) -> tuple[Attack, dict[str, Any], WrittenFiles]:
     """The attack, its file's content and what was written; `out` is the directory that the user named."""
     from acdc.attacks.attack import attack_circuit
+    from acdc.cli.placing import placed
     from acdc.cli.progress import watching
     from acdc.request import recordable
 
@@ -109,7 +118,7 @@ def _attacked(
     Destination(directory).check((ATTACK, *REPAIR))
     obstacle = of_attack(_wanted(on, plan), None if resume else kept, _CHECKPOINT)
     free = free_directory(directory, obstacle, named=resume or out is not None, further=further)
-    with watching(quiet=False) as watch, free as destination:
+    with watching(quiet=False) as watch, placed(at, watch) as where, free as destination:
         checkpoint = destination.directory / _CHECKPOINT
         watch.stage("loading the model")
         with interruptible(checkpoint):
@@ -124,6 +133,7 @@ def _attacked(
                 tell=terminal.note,
                 checkpoint=checkpoint,
                 resume=resume,
+                place=where,
             )
         watch.stage("drawing what repairs it")
         data = found.to_json()
@@ -156,7 +166,7 @@ def _exit_code(found: Attack, fail_above: float | None) -> int:
     return code
 
 
-def _wanted(on: _On, plan: AttackPlan) -> dict[str, Any]:
+def _wanted(on: _Subject, plan: AttackPlan) -> dict[str, Any]:
     """What the attack's file will say of what it is of, as far as that is known before anything is loaded.
 
     Where task or model are given, another attack on them is one on other prompts or weights, for all that is known.

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from acdc.cli import terminal
 from acdc.cli.bench_files import names, unwritable, written
 from acdc.cli.frontier import measure_frontier
-from acdc.cli.options import AsJson, flag, option
+from acdc.cli.options import AsJson, OnPlace, flag, option
 from acdc.cli.run_directory import free_directory, of_bench
 from acdc.drain import drain
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
+from acdc.pieces.cluster import THIS_PROCESS, check_place
 
 if TYPE_CHECKING:
     from acdc.bench.suite import Done, Suite
@@ -47,6 +48,7 @@ def bench(
     minutes: Annotated[
         float | None, option("--minutes", takes="N", is_="Frontier: what each search may take [10]")
     ] = None,
+    on: OnPlace = THIS_PROCESS,
     out: Annotated[
         Path | None, option("--out", "-o", takes="DIR", is_="Where results are kept [runs/bench, runs/frontier]")
     ] = None,
@@ -58,9 +60,11 @@ def bench(
     for each model, task and metric. What is in the folder already is not measured again as long as its settings are the
     same: run the same command again after Ctrl-C. Delete the folder to start anew.
     """
+    check_place(on)
+    elsewhere = None if on == THIS_PROCESS else on
     _require_sense(
         frontier,
-        known={"--seeds": seeds, "--ablations": ablations, "--quick": quick or None},
+        known={"--seeds": seeds, "--ablations": ablations, "--quick": quick or None, "--on": elsewhere},
         real={"--tasks": tasks, "--metrics": metrics, "--minutes": minutes},
     )
     if frontier:
@@ -76,7 +80,7 @@ def bench(
     directory = Path("runs/bench") if out is None else out
     with free_directory(directory, obstacle, named=out is not None) as destination:
         kept_in = destination.directory
-        results = _measured(suite, kept_in / "cells")
+        results = _measured(suite, kept_in / "cells", on)
         data = summary(results)
         from acdc.report.bench_picture import pictures
 
@@ -118,16 +122,16 @@ def _chosen(
     return replace(suite, **{name: value for name, value in changes.items() if value is not None})
 
 
-def _measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
+def _measured(suite: Suite, folder: Path, on: str) -> list[dict[str, Any]]:
+    from acdc.cli.placing import placed
     from acdc.cli.progress import watching
 
-    walk = suite.run(folder)
-    with watching(quiet=False) as watch:
+    with watching(quiet=False) as watch, placed(on, watch) as where:
 
         def tell(done: Done) -> None:
             watch.piece(f"{done.cell.words} (kept)" if done.kept else done.cell.words, done.done, done.total)
 
         try:
-            return drain(walk, tell)
+            return drain(suite.run(folder, where), tell)
         except OSError as error:
             raise unwritable(folder, error) from error

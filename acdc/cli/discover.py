@@ -21,6 +21,7 @@ from acdc.discovery.defaults import PROMPTS, SPLIT_METHOD, Defaults, default_dir
 from acdc.errors import AcdcError, BadSetting
 from acdc.graphs.errors import GraphsError
 from acdc.models import graph_of, resolve
+from acdc.pieces.cluster import THIS_PROCESS, check_place
 from acdc.robust.plan import RobustPlan
 from acdc.settings import GOALS, Compute, Method, Setup
 
@@ -62,6 +63,7 @@ def discover(
     seed: given.Seed = 0,
     only_correct: given.OnlyCorrect = False,
     device: given.Device = "cpu",
+    on: given.OnPlace = THIS_PROCESS,
     dtype: given.Precision = "float32",
     max_memory: given.MaxMemory = 1.0,
     dry_run: given.DryRun = False,
@@ -83,23 +85,34 @@ def discover(
     setup = Setup(metric, ablation, count, seed, only_correct, compute, positions, split)
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
+    check_place(on)
+    if on != THIS_PROCESS and (robust or dry_run):
+        raise BadSetting(
+            f"--on {on} has no meaning with {'--robust' if robust else '--dry-run'}; leave out one of them"
+        )
     if sampled and not dry_run:
         raise BadSetting("--sampled says how --dry-run finds out what a run costs; give both or neither")
     plan = _plan(robust, dry_run, {"budget": budget, "bound": bound, "growth": growth})
     named = None if method is None else Method(method)
-    where, on = _directory(task, model, out)
+    where, loaded = _directory(task, model, out)
     if split and named is None:
         named = Method(SPLIT_METHOD)
-    chosen = Defaults.of(graph_of(on), method=named, goal=goal, prompts=prompts)
+    chosen = Defaults.of(graph_of(loaded), method=named, goal=goal, prompts=prompts)
     settings = {"refine": refine or None, "select": select, "level": level, "steps": steps}
     how = _method(chosen.method.name, max_memory, settings)
     asked = _Wanted(task, model, how, chosen.goal, replace(setup, prompts=chosen.prompts), plan)
     if chosen.why and not quiet and (sampled or not dry_run):
         terminal.errors().print(chosen.why, soft_wrap=True, highlight=False)
     if dry_run:
-        tell_cost(task, on, replace(chosen, method=how), asked.setup, sampled=sampled, quiet=quiet, json=json)
+        tell_cost(task, loaded, replace(chosen, method=how), asked.setup, sampled=sampled, quiet=quiet, json=json)
         return
-    found = _find(asked, on, where, named=out is not None, resume=resume, quiet=quiet, report=not no_report)
+    if on != THIS_PROCESS:
+        from acdc.discovery.search import require_sweep
+
+        require_sweep(how, chosen.goal)
+    found = _find(
+        asked, _Where(loaded, where, on), named=out is not None, resume=resume, quiet=quiet, report=not no_report
+    )
     _tell(found, quiet=quiet, json=json)
 
 
@@ -113,6 +126,15 @@ class _Wanted:
     goal: Goal
     setup: Setup
     plan: RobustPlan | None
+
+
+@dataclass(frozen=True)
+class _Where:
+    """The model by its full name, where the result goes, and where the runs of a sweep are made."""
+
+    model: str
+    directory: Path
+    on: str
 
 
 @dataclass(frozen=True)
@@ -135,16 +157,18 @@ def _directory(task: str, model: str | None, out: Path | None) -> tuple[Path, st
     return directory, on
 
 
-def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: bool, quiet: bool, report: bool) -> _Found:
+def _find(wanted: _Wanted, at: _Where, *, named: bool, resume: bool, quiet: bool, report: bool) -> _Found:
     """Find the circuit and write it; `named` says that the directory is the user's own choice."""
+    directory = at.directory
+    from acdc.cli.placing import placed
     from acdc.cli.progress import watching
     from acdc.discovery.discover import prepare
     from acdc.judges.findings import Findings
     from acdc.robust.learning import discover_robust
 
     settings: dict[str, Any] = {"method": wanted.method, "goal": wanted.goal, "setup": wanted.setup}
-    with watching(quiet=quiet) as watch:
-        watch.stage(f"loading {on}")
+    with watching(quiet=quiet) as watch, placed(at.on, watch) as somewhere:
+        watch.stage(f"loading {at.model}")
         ready = prepare(wanted.task, wanted.model, **settings)
         for warning in ready.warnings:
             terminal.warn(warning)
@@ -160,7 +184,7 @@ def _find(wanted: _Wanted, on: str, directory: Path, *, named: bool, resume: boo
             if wanted.plan:
                 asked: dict[str, Any] = {**settings, "plan": wanted.plan, **kept}
                 robust = discover_robust(wanted.task, wanted.model, tell=lambda done: watch.line(done.line), **asked)
-            result = robust.result if robust else ready.run(**kept)
+            result = robust.result if robust else ready.run(**kept, place=somewhere)
             findings = Findings.of(result.circuit)
             written = None
             if result.circuit.edges:

@@ -29,6 +29,9 @@ def explain(
     variations: Annotated[
         int, option("--variations", takes="N", is_="Prompts of each of the task's variations; 0: none [16]")
     ] = 16,
+    prompts: Annotated[
+        int | None, option("--prompts", takes="N", is_="Prompts of each half [all of the circuit's; 16, if large]")
+    ] = None,
     out: given.BesideCircuit = None,
     anyway: given.Anyway = False,
     json: given.AsJson = False,
@@ -41,6 +44,7 @@ def explain(
     """
     from acdc.cli.progress import watching
     from acdc.explain.explanation import explain as explained
+    from acdc.explain.labelling import explained_on
     from acdc.judges.evaluation import subject
     from acdc.judges.findings import Findings
     from acdc.problems import problems
@@ -49,6 +53,8 @@ def explain(
 
     if variations < 0 or variations == 1:
         raise BadSetting(f"--variations is {variations}; wanted at least 2 prompts of each, or 0 for none")
+    if prompts is not None and prompts < 1:
+        raise BadSetting(f"--prompts is {prompts}; wanted at least 1 of each half")
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     title = Findings.of(loaded, str(file)).origin.title
@@ -63,9 +69,9 @@ def explain(
     ):
         watch.stage("loading the model")
         asked, at = subject(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
-        choosing, keeping = problems(asked, at, setup)
+        choosing, keeping = (explained_on(half, prompts) for half in problems(asked, at, setup))
         watch.stage("measuring every head of the model")
-        found = explained(loaded, choosing, keeping, asked, prompts=variations, seed=setup.seed)
+        found = explained(loaded, choosing, keeping, asked, prompts=variations, seed=setup.seed, watch=watch.pruning)
         watch.stage("drawing the circuit")
         written = destination.write(found.noted_in(loaded), title)
         path = destination.directory / EXPLANATION

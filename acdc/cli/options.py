@@ -68,7 +68,10 @@ AsJson = Annotated[bool, flag("--json", is_="Print JSON on stdout, and nothing e
 CircuitPath = Annotated[Path, argument("CIRCUIT", is_="A circuit.json, or the directory that holds one.")]
 PretrainedName = Annotated[str, argument("NAME", is_="A pretrained model's name (see `acdc models`).")]
 Anyway = Annotated[bool, flag("--anyway", is_="Go on though model, tokenizer or prompts have changed")]
-Device = Annotated[str, option("--device", takes="NAME", is_="cpu, cuda, cuda:1, mps, ... [cpu]")]
+OnPlace = Annotated[str, option("--on", takes="WHERE", is_="local, ray or ray://HOST:PORT [local]")]
+Device = Annotated[
+    str, option("--device", takes="NAME", is_="cpu, cuda:1, mps, ...; cuda:0,cuda:1 or auto, if large [cpu]")
+]
 
 # Choices that are a circuit's own unless another is given.
 ItsTask = Annotated[str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")]
@@ -167,6 +170,9 @@ Cross = Annotated[
     int | None, option("--cross", takes="N", is_="Cross N clean with N corrupt prompts [those that judge it]")
 ]
 SearchBudget = Annotated[int, option("--budget", takes="N", is_="Prompts that the search tests [1000]")]
+SearchShards = Annotated[
+    int, option("--shards", takes="N", is_="Search in N parts that know nothing of each other [1]")
+]
 SearchSeed = Annotated[int, option("--seed", takes="N", is_="Seed of the search and of the intervals [0]")]
 Diagnose = Annotated[int, option("--diagnose", takes="N", is_="Seek repairs of the N worst cases [3]")]
 FailAbove = Annotated[

@@ -62,8 +62,9 @@ def pin(
         after = pinned(text, worst.pair, at_most)
     else:
         assert bound is not None
-        _require_attacked(Circuit.load(found.circuit.file), found.circuit.file, found, anyway=anyway)
-        after = started(found, worst.pair, bound, file.absolute().parent)
+        attacked = Circuit.load(found.circuit.file)
+        _require_attacked(attacked, found.circuit.file, found, anyway=anyway)
+        after = started(found, worst.pair, bound, file.absolute().parent, attacked.roles)
     if after.encode() != before:
         with writing(file):
             write_atomically(file, after.encode())

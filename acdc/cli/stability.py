@@ -12,6 +12,7 @@ from acdc.cli.options import circuit_file
 from acdc.cli.run_directory import free_directory, of_stability
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
+from acdc.pieces.cluster import THIS_PROCESS, check_place
 
 if TYPE_CHECKING:
     from acdc.progress import Progress
@@ -25,6 +26,7 @@ def stability(
     resamples: given.Resamples = 20,
     seeds: given.Seeds = 5,
     device: given.Device = "cpu",
+    on: given.OnPlace = THIS_PROCESS,
     anyway: given.Anyway = False,
     resume: given.Resume = False,
     out: given.BesideCircuit = None,
@@ -35,11 +37,13 @@ def stability(
     Method, goal and setup are those it was found with. The circuit stays as it is; how often its edges were found again
     is added to circuit.json and to its pictures.
     """
+    from acdc.cli.placing import placed
     from acdc.cli.progress import watching
     from acdc.discovery.rediscover import rediscover, request
     from acdc.judges.findings import Findings
     from acdc.report.table import stability as table
 
+    check_place(on)
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     Findings.of(loaded, str(file))  # what cannot be shown in the end is told before the work
@@ -50,6 +54,7 @@ def stability(
     obstacle = of_stability(loaded.to_json(), request(loaded, resamples, seeds), _CHECKPOINT, resume=resume)
     with (
         watching(quiet=False) as watch,
+        placed(on, watch) as where,
         free_directory(directory, obstacle, named=resume or out is not None) as destination,
     ):
         watch.stage("loading the model")
@@ -64,6 +69,7 @@ def stability(
                 watch=lambda progress: watch.piece(_words(progress), progress.done, progress.total),
                 checkpoint=checkpoint,
                 resume=resume,
+                place=where,
             )
         watch.stage("drawing the circuit")
         findings = Findings.of(found.noted_in(loaded), str(file))

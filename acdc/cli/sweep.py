@@ -13,6 +13,7 @@ from acdc.cli import options as given
 from acdc.cli import terminal
 from acdc.cli.exits import Exit
 from acdc.cli.options import argument, flag, option
+from acdc.pieces.cluster import THIS_PROCESS, check_place, cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
     from acdc.sweep.results import SweepResults
     from acdc.sweep.run import CellEnded
 
-_LOCAL = "local"
-
 
 def sweep(
     grid: Annotated[Path, argument("GRID", is_="A grid file: tasks, models, methods, seeds.")],
-    on: Annotated[str, option("--on", takes="WHERE", is_="local, ray or ray://HOST:PORT [local]")] = _LOCAL,
+    on: given.OnPlace = THIS_PROCESS,
     shard: Annotated[
         str | None, option("--shard", takes="I/N", is_="Only the I-th of N parts of the grid [1/1]")
     ] = None,
@@ -47,7 +46,6 @@ def sweep(
     """
     from acdc.sweep.folder import SweepFolder
     from acdc.sweep.grid import Shard, default_folder
-    from acdc.sweep.on_ray import check_place
     from acdc.sweep.reading import load_grid
     from acdc.sweep.results import describe
     from acdc.sweep.run import kept_and_left
@@ -106,7 +104,7 @@ def ended_by_interrupt() -> Iterator[None]:
 
 
 def _walk(left: Sequence[SweepCell], folder: SweepFolder, on: str) -> Iterator[CellEnded]:
-    if on == _LOCAL:
+    if on == THIS_PROCESS:
         from acdc.sweep.run import run_here
 
         return run_here(left, folder)
@@ -115,7 +113,7 @@ def _walk(left: Sequence[SweepCell], folder: SweepFolder, on: str) -> Iterator[C
 
 def _walk_on_ray(left: Sequence[SweepCell], folder: SweepFolder, on: str) -> Iterator[CellEnded]:
     from acdc.sweep.demand import demands
-    from acdc.sweep.on_ray import cluster, run_on_ray
+    from acdc.sweep.on_ray import run_on_ray
 
     wanted = list(demands(left))
     with cluster(on) as ray:

@@ -6,7 +6,9 @@ removals pruning tries, and what each reaches, is what real runs met (`acdc.cost
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from acdc.footprint import MEMORY_FACTOR, Footprint
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.shapes import ModelShape
 from acdc.models import resolve, shape_of, tokenizer_of
-from acdc.settings import Method, Minutes, Setup
+from acdc.settings import Compute, Method, Minutes, Setup
 from acdc.spans import spans_of
 from acdc.tasks.errors import BadPrompts
 from acdc.tasks.known_metrics import metric_name
@@ -44,11 +46,15 @@ _SEARCHING = 0.8  # of the minutes that are allowed
 
 @dataclass(frozen=True)
 class Holding:
-    """Bytes: of the model's weights, of what is held above the loaded model at the peak, and of all of it."""
+    """Bytes: of the model's weights, of what is held above the loaded model at the peak, and of all of it.
+
+    `devices` are those on each device by its name, where the layers are shared by several.
+    """
 
     weights: int
     above: int
     whole: int
+    devices: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class CostPrediction:
             "weights": self.holding.weights,
             "bytes": self.holding.above,
             "bytes_with_model": self.holding.whole,
+            **({"bytes_by_device": dict(self.holding.devices)} if self.holding.devices else {}),
             "seconds": self.seconds[0],
             "slowest": self.seconds[1],
         }
@@ -112,12 +119,12 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
     training = footprint.training(method.max_bytes, PROMPTS_PER_STEP, whole)
     above = footprint.peak(_working(method, footprint, shape, longest, training, vocabulary=metric != _OF_ANSWERS))
     holding = _holding(Path(resolve(model)), shape, itemsize, above)
+    holding = replace(holding, devices=_by_device(setup.compute, shape, itemsize, above))
     vocabulary = min(_COLUMNS, shape.vocabulary) if metric == _OF_ANSWERS else shape.vocabulary
     operations = Operations(shape, tokens, longest, rows, vocabulary)
     width = max(1, shape.mlp // (2 * shape.graph.n_layers * shape.graph.d_model)) or shape.graph.d_model
-    speed = _EFFICIENCY * operations_per_second(
-        tokens, shape.graph.d_model, width, setup.compute.device, setup.compute.dtype
-    )
+    first = _first_device(setup.compute)
+    speed = _EFFICIENCY * operations_per_second(tokens, shape.graph.d_model, width, first, setup.compute.dtype)
     work = work_of(method, chosen.goal, operations, metric)
     return CostPrediction(chosen, shape, prompts, holding, *_timed(chosen, work, operations, speed))
 
@@ -156,6 +163,31 @@ def _holding(directory: Path, shape: ModelShape, itemsize: int, above: int) -> H
     libraries = _LIBRARIES + _TOKENIZER * (file.stat().st_size if file.exists() else 0)
     weights, largest = shape.parameters * itemsize, shape.vocabulary * shape.graph.d_model * itemsize
     return Holding(weights, above, libraries + weights + shape.attention * itemsize + max(above, largest))
+
+
+def _by_device(compute: Compute, shape: ModelShape, itemsize: int, above: int) -> dict[str, int]:
+    """What each of several devices holds: its layers, and the first one all else; {} where there is but one.
+
+    Raises: BadDevices, as loading would.
+    """
+    if len(compute.devices) == 1:
+        return {}
+    from acdc.graphs.model.placement import Placement, devices_of
+
+    layers = shape.graph.n_layers
+    outside = min(shape.parameters - shape.attention - shape.mlp, 2 * shape.vocabulary * shape.graph.d_model)
+    each = (shape.parameters - outside + shape.attention) * itemsize // layers
+    placement = Placement.evenly(devices_of(compute.device) or (), layers)
+    found = {str(device): each * count for device, count in Counter(placement.layers).items()}
+    return {**found, str(placement.home): found[str(placement.home)] + outside * itemsize + above}
+
+
+def _first_device(compute: Compute) -> str:
+    if compute.device != "auto":
+        return compute.devices[0]
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _prompts(task: Task, model: str, setup: Setup) -> Prompts:

@@ -39,6 +39,8 @@ _GONE = 16  # edges without which all effects are measured again, at the most
 _RANKING = 16  # prompts that name the edges of learned masks
 PROMPTS_PER_STEP = 4
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
+_ELIMINATED, _ROUNDS, _RUNS = 50, 20, 6
+"""Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
 _SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 4_000, 500, 8, 70, 75
@@ -182,7 +184,9 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
             ranking = min(1.0, _RANKING / max(1, operations.rows)) * (
                 operations.forward + gradients * operations.gradient
             )
-            return ranking + steps * runs * part * operations.measuring(min(shorter * edges, graph.n_edges))
+            ordering = _ROUNDS * _RUNS * operations.measuring(min(_ELIMINATED, graph.n_edges))
+            training = steps * runs * part * operations.measuring(min(shorter * edges, graph.n_edges))
+            return ranking + training + ordering
         case "information-flow":
             return 3 * operations.forward
         case "acdc" | "random":
@@ -213,7 +217,7 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
         case "exact-redundant":
             return 1 + _GONE
         case "masks":
-            return _steps(goal)[0] + _SETTINGS[2]
+            return _steps(goal)[0] + _SETTINGS[2] + _ROUNDS
         case (
             "eap"
             | "relp"

@@ -13,7 +13,9 @@ from typing import Any
 from acdc.correctness import Right, hardly_done
 from acdc.discovery.checkpoint import Checkpoint
 from acdc.discovery.defaults import SPLIT_METHOD, Defaults, measured_for
-from acdc.discovery.search import search
+from acdc.discovery.pruning_runs import PruningRuns, RunsElsewhere
+from acdc.discovery.search import require_sweep, search
+from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour
 from acdc.footprint import MEMORY_FACTOR
@@ -23,11 +25,13 @@ from acdc.graphs.nodes import Edge
 from acdc.judges.answer_form import answer_form
 from acdc.judges.faithfulness import Faithfulness, faithfulness
 from acdc.models import graph_of, load_named
+from acdc.pieces.place import HERE, AbstractPlace
+from acdc.pieces.work import AbstractWork
 from acdc.problem import Problem
 from acdc.problems import check_prompts, problems
 from acdc.progress import CurvePoints, Progress
 from acdc.provenance import Provenance
-from acdc.request import Request
+from acdc.request import Request, require_same
 from acdc.settings import Goal, Method, Setup, as_goal
 from acdc.tasks.task import Task
 
@@ -154,14 +158,16 @@ class Prepared:
         watch: Callable[[Progress], None] | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        place: AbstractPlace = HERE,
     ) -> Result:
-        """Find the circuit and judge it, as `discover` does.
+        """Find the circuit and judge it, as `discover` does; a sweep over thresholds may be run at another `place`.
 
-        Raises: as `discover`.
+        Raises: as `discover`; BadSetting for another place where there is no such sweep; BadCircuitFile where task or
+        model go by no name that finds them there.
         """
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), self.request)
         discovery, judgement = self.problems
-        searched = search(self.method, self.goal, self.seed, self.seconds)
+        searched = search(self.method, self.goal, self.seed, self.seconds, self._elsewhere(place))
         walk = searched.walk(discovery, kept.load() if kept and resume else None)
         circuit, summary = drain(walk, watch, kept)
         discovery.release()
@@ -184,6 +190,44 @@ class Prepared:
         if (form := answer_form(judgement)) is not None and form.prefers_other:
             provenance["answer_form"] = form.to_json()
         return Result(replace(circuit, provenance=provenance), judged, CurvePoints(summary.curve), summary.joining)
+
+    def _elsewhere(self, place: AbstractPlace) -> RunsElsewhere | None:
+        if place is HERE:
+            return None
+        require_sweep(self.method, self.goal)
+        names = self.origin.task_name(), self.origin.model_name()
+        setup = self.origin.setup().on(",".join(map(str, self.problems[0].model.devices)))
+        work = ThresholdRuns(*names, self.method, self.goal, setup, self.origin.measurement())
+        return RunsElsewhere(place, work)
+
+
+@dataclass(frozen=True)
+class ThresholdRuns(AbstractWork[float, "dict[str, Any]"]):
+    """The pruning runs of a discovery by their thresholds; `measurement` is what its prompts and model must be."""
+
+    task: str
+    model: str
+    method: Method
+    goal: Goal
+    setup: Setup
+    measurement: Mapping[str, Any]
+
+    @property
+    def device(self) -> str:
+        """The setup's."""
+        return self.setup.compute.device
+
+    def opened(self) -> Callable[[float], dict[str, Any]]:
+        """What makes a run.
+
+        Raises: ChangedSubject when task or model are not here what they are where the discovery was begun.
+        """
+        ready = prepare(self.task, self.model, method=self.method, goal=self.goal, setup=self.setup)
+        require_same(self.measurement, ready.origin.measurement())
+        sweep = search(self.method, self.goal, ready.seed)
+        assert isinstance(sweep, ThresholdSweep)
+        runs = PruningRuns(sweep.pruning, ready.problems[0])
+        return lambda threshold: drain(runs.at(threshold)).to_json()
 
 
 def method_and_goal(

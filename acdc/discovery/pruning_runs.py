@@ -6,7 +6,7 @@ it goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
@@ -24,6 +24,8 @@ from acdc.discovery.shared_walks import SharedWalks
 from acdc.drain import translated
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
+from acdc.pieces.place import AbstractPlace
+from acdc.pieces.work import AbstractWork
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
 
@@ -77,14 +79,28 @@ class PruningRun:
         return figures
 
 
+@dataclass(frozen=True)
+class RunsElsewhere:
+    """Where runs at thresholds are made ahead, and what makes them there: each as `PruningRun.to_json` has it."""
+
+    place: AbstractPlace
+    work: AbstractWork[float, dict[str, Any]]
+
+
 class PruningRuns:
     """All runs of one pruning on one problem, by threshold; `state`, if given, is that of an earlier progress.
 
     `met` are those made or met again so far, and `ranking` what the method ranks edges by, once it has.
     """
 
-    def __init__(self, pruning: Pruning, problem: Problem, state: Mapping[str, Any] | None = None) -> None:
-        self._pruning, self._problem, self._state = pruning, problem, state or {}
+    def __init__(
+        self,
+        pruning: Pruning,
+        problem: Problem,
+        state: Mapping[str, Any] | None = None,
+        elsewhere: RunsElsewhere | None = None,
+    ) -> None:
+        self._pruning, self._problem, self._state, self._elsewhere = pruning, problem, state or {}, elsewhere
         self._known = {
             data["point"]["threshold"]: PruningRun.from_json(problem, data) for data in self._state.get("runs", ())
         }
@@ -110,6 +126,21 @@ class PruningRuns:
                 yield Progress(self._stage(threshold), start.decided, total, len(start.scores), now)
         self.met[threshold] = yield from self._run(threshold, start)
         return self.met[threshold]
+
+    def ahead(self, thresholds: Sequence[float]) -> Generator[Progress, None, None]:
+        """Have the first of these runs, as many as are made at once elsewhere, made there; none where nowhere is."""
+        if self._elsewhere is None:
+            return
+        lacking = [threshold for threshold in thresholds if threshold not in self._known]
+        if not lacking or lacking[0] != thresholds[0]:
+            return
+        yield from self.ranked()
+        place, work = self._elsewhere.place, self._elsewhere.work
+        now = lacking[: place.at_once(work)]
+        for done, (threshold, run) in enumerate(zip(now, place.each(work, now), strict=True), start=1):
+            self._known[threshold] = PruningRun.from_json(self._problem, run)
+            words = f"run {len(self.met) + done} · threshold {threshold:.3g}"
+            yield Progress(words, done, len(now), self._known[threshold].point.edges, self._now)
 
     def ranked(self) -> Generator[Progress, None, None]:
         """Have the method rank all edges, if it does and has not yet."""
@@ -149,7 +180,8 @@ class PruningRuns:
     @property
     def _now(self) -> dict[str, Any]:
         """What there is to go on from between two runs."""
-        return {"runs": [run.to_json() for run in self.met.values()], "walks": self._walks.to_json()}
+        runs = {**self._known, **self.met}
+        return {"runs": [run.to_json() for run in runs.values()], "walks": self._walks.to_json()}
 
     def _stage(self, threshold: float) -> str:
         return f"run {len(self.met) + 1} · threshold {threshold:.3g}"

@@ -18,11 +18,14 @@ from acdc.graphs.nodes import Edge
 from acdc.judges.evaluation import subject
 from acdc.judges.same_subject import Tell
 from acdc.judges.stability import Stability, stability
+from acdc.pieces.place import HERE, AbstractPlace
+from acdc.pieces.work import AbstractWork
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
-from acdc.settings import Edges, Goal, Method, Minutes, Threshold
+from acdc.request import Request
+from acdc.settings import Edges, Goal, Method, Minutes, Setup, Threshold
 from acdc.streams import Streams
 from acdc.tasks.task import Task
 
@@ -58,34 +61,93 @@ class Rediscovery:
             )
 
     def walk(
-        self, circuit: Circuit, state: Mapping[str, Any] | None = None, tell: Tell | None = None
+        self,
+        circuit: Circuit,
+        state: Mapping[str, Any] | None = None,
+        tell: Tell | None = None,
+        place: AbstractPlace = HERE,
     ) -> Generator[Progress, None, Stability]:
         """Every discovery, from the beginning or from the state of an earlier progress.
+
+        Elsewhere than here, task and model go by their names: BadSetting for what is in this process's memory only.
 
         Raises: BadCircuitFile when the circuit's record does not say how it was found; as `discover`; and as
         `acdc.judges.evaluation.subject`, which `tell` is for.
         """
-        origin = Provenance.of(circuit)
-        setup = origin.setup().on(self.device)
-        method, goal = origin.search()
-        goal = _repeatable(goal, method, circuit)
-        task, model = subject(circuit, task=self.task, model=self.model, setup=setup, anyway=self.anyway, tell=tell)
-        budget = MEMORY_FACTOR * method.max_bytes
-        pool, _ = problems(task, model, setup, budget)
+        work = _Discoveries(self, circuit, tell)
         found = [_read(circuit, data) for data in (state or {}).get("found", ())]
         total = self.resamples + self.seeds
-        for run in range(len(found), total):
-            if run < self.resamples:
-                words, seed = f"resample {run + 1} of {self.resamples}", setup.seed
-                problem = replace(pool, pairs=pool.pairs.select(Streams(setup.seed).resample(run, len(pool.pairs))))
-            else:
-                seed = setup.seed + 1 + run - self.resamples
-                words = f"seed {seed}"
-                problem, _ = problems(task, model, replace(setup, seed=seed), budget)
-            found.append(_discovered(problem, method, goal, seed))
+        left = range(len(found), total)
+        if place is not HERE and left:
+            work.opened()  # what is to be refused or told of is, here and once
+            work = work.elsewhere()
+        for run, made in zip(left, place.each(work, left) if left else (), strict=True):
+            found.append(_read(circuit, made))
             kept = {"found": [{edge.name: one.scores.get(edge) for edge in one.ordered()} for one in found]}
-            yield Progress(words, run + 1, total, len(found[-1]), kept)
+            yield Progress(work.words(run), run + 1, total, len(found[-1]), kept)
         return stability(circuit, found[: self.resamples], found[self.resamples :])
+
+
+@dataclass(frozen=True)
+class _Discoveries(AbstractWork[int, "dict[str, float | None]"]):
+    """The discoveries by their numbers, those on resamples first: each the names of its edges with their scores."""
+
+    again: Rediscovery
+    circuit: Circuit
+    tell: Tell | None = None
+
+    @property
+    def device(self) -> str:
+        """As it is asked for."""
+        return self.again.device
+
+    @property
+    def _setup(self) -> Setup:
+        return Provenance.of(self.circuit).setup().on(self.device)
+
+    def words(self, run: int) -> str:
+        """What a discovery is called."""
+        resamples = self.again.resamples
+        return f"resample {run + 1} of {resamples}" if run < resamples else f"seed {self._seed(run)}"
+
+    def elsewhere(self) -> _Discoveries:
+        """The same for other processes, which find task and model by their names and tell nobody.
+
+        Raises: BadSetting where they go by no names.
+        """
+        record = Provenance.of(self.circuit)
+        task, model = self.again.task or record.task_name(), self.again.model or record.model_name()
+        asked = Request.of(task, model)
+        asked.require_named()
+        again = replace(self.again, task=asked.file or asked.task.name, model=asked.model)
+        return replace(self, again=again, tell=None)
+
+    def opened(self) -> Callable[[int], dict[str, float | None]]:
+        """What discovers the circuit again."""
+        again, setup = self.again, self._setup
+        method, goal = Provenance.of(self.circuit).search()
+        goal = _repeatable(goal, method, self.circuit)
+        task, model = subject(
+            self.circuit, task=again.task, model=again.model, setup=setup, anyway=again.anyway, tell=self.tell
+        )
+        budget = MEMORY_FACTOR * method.max_bytes
+        pool, _ = problems(task, model, setup, budget)
+
+        def discovered(run: int) -> dict[str, float | None]:
+            seed = self._seed(run)
+            if run < again.resamples:
+                drawn = Streams(setup.seed).resample(run, len(pool.pairs))
+                problem = replace(pool, pairs=pool.pairs.select(drawn))
+            else:
+                problem, _ = problems(task, model, replace(setup, seed=seed), budget)
+            found = _discovered(problem, method, goal, seed)
+            return {edge.name: found.scores.get(edge) for edge in found.ordered()}
+
+        return discovered
+
+    def _seed(self, run: int) -> int:
+        own = self._setup.seed
+        return own if run < self.again.resamples else own + 1 + run - self.again.resamples
 
 
 def rediscover(
@@ -101,19 +163,20 @@ def rediscover(
     tell: Tell | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    place: AbstractPlace = HERE,
 ) -> Stability:
     """Discover a circuit again on bootstrap resamples of its discovery prompts and on other seeds.
 
     Task and model are those of its record unless given; weights, tokenizer or prompts that have changed since are
     refused, unless `anyway`. `noted_in(circuit)` of the result is the circuit with what came of it. With a `checkpoint`
     file it can be interrupted, and goes on with `resume` to the very same result; the file is left for the caller to
-    remove.
+    remove. The discoveries are made at a `place` of `acdc.pieces`.
 
     Raises: BadCheckpoint; and as `Rediscovery` and its `walk`.
     """
     again = Rediscovery(resamples, seeds, device, task, model, anyway)
     kept = None if checkpoint is None else Checkpoint(Path(checkpoint), request(circuit, resamples, seeds))
-    walk = again.walk(circuit, kept.load() if kept and resume else None, tell)
+    walk = again.walk(circuit, kept.load() if kept and resume else None, tell, place)
     return drain(walk, watch, kept)
 
 

@@ -6,13 +6,14 @@ from dataclasses import asdict
 
 from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.algorithms.scores import AbstractScorer
-from acdc.discovery.pruning_runs import Pruning, prunes
+from acdc.discovery.pruning_runs import Pruning, RunsElsewhere, prunes
 from acdc.discovery.refined_search import RefinedSearch
 from acdc.discovery.scored_search import ScoredSearch
 from acdc.discovery.selection import Rule
 from acdc.discovery.threshold_sweep import ThresholdSweep
 from acdc.discovery.timed_search import TimedSearch
-from acdc.settings import Edges, Goal, Method, Minutes
+from acdc.errors import BadSetting
+from acdc.settings import Edges, Goal, Method, Minutes, Threshold
 
 
 def algorithm_of(method: Method, seed: int = 0) -> Pruning | AbstractScorer:
@@ -24,12 +25,27 @@ def algorithm_of(method: Method, seed: int = 0) -> Pruning | AbstractScorer:
     return built
 
 
+def require_sweep(method: Method, goal: Goal) -> None:
+    """Refuse to look elsewhere for what no sweep over thresholds finds: nothing else is in independent pieces.
+
+    Raises: BadSetting.
+    """
+    if not method.entry.prunes or isinstance(goal, (Minutes, Threshold)):
+        got = f"a goal of {'minutes' if isinstance(goal, Minutes) else 'one threshold'}" if method.entry.prunes else ""
+        raise BadSetting(
+            f"only a sweep over thresholds has runs that can be made elsewhere, which is pruning to a faithfulness, "
+            f"KL, accuracy or number of edges: got {got or f'--method {method.name}, which does not prune'}; "
+            "leave out --on"
+        )
+
+
 def search(
-    method: Method, goal: Goal, seed: int = 0, spent: float = 0.0
+    method: Method, goal: Goal, seed: int = 0, spent: float = 0.0, elsewhere: RunsElsewhere | None = None
 ) -> ThresholdSweep | ScoredSearch | TimedSearch | RefinedSearch:
     """The search that a method makes for a goal; `seed` is for the methods that draw random numbers.
 
-    `spent` are the seconds that are gone already, of a goal that has so many.
+    `spent` are the seconds that are gone already, of a goal that has so many; `elsewhere` is where pruning runs at the
+    thresholds of a sweep are made ahead, if anywhere.
     """
     algorithm = algorithm_of(method, seed)
     if isinstance(goal, Edges) and isinstance(algorithm, LearnedMasks):
@@ -38,6 +54,6 @@ def search(
         timed = TimedSearch(goal, algorithm, Rule(method.select), spent)
         return RefinedSearch(timed, method.max_bytes) if method.refine and not prunes(algorithm) else timed
     if prunes(algorithm):
-        return ThresholdSweep(goal, algorithm)
+        return ThresholdSweep(goal, algorithm, elsewhere)
     scored = ScoredSearch(goal, algorithm, Rule(method.select))
     return RefinedSearch(scored, method.max_bytes) if method.refine else scored

@@ -24,9 +24,9 @@ def copying_scores(model: Model) -> Float[Tensor, " head"]:
     found = []
     for layer in model.layers:
         value, output = layer.attention.value, layer.attention.output
-        into = value.weight.double().repeat_interleave(value.shared, dim=0)
+        into = value.weight.to(between.device).double().repeat_interleave(value.shared, dim=0)
         into = _folded_out(layer.attention.norm, into.transpose(1, 2)).transpose(1, 2)
-        out = output.weight.double()
+        out = output.weight.to(between.device).double()
         if output.post_norm is not None and output.post_norm.weight is not None:
             out = out * output.post_norm.weight.double()
         small = out @ between @ into

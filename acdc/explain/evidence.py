@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from acdc.explain.direct_logits import direct_effects
 from acdc.explain.estimates import means
+from acdc.explain.final_metric import measured_by_row
 from acdc.explain.head_behaviours import on_prompts, on_random_sequences, where_needed
 from acdc.explain.node_ablation import costs_without
 from acdc.explain.roles import DirectEffect, HeadEvidence
-from acdc.graphs.circuit import Circuit
-from acdc.graphs.nodes import LOGITS, Edge, Node
+from acdc.graphs.nodes import Node
 from acdc.problem import Problem
 
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
 
-def evidence(problem: Problem, heads: Sequence[Node], seed: int) -> HeadEvidence:
+
+def evidence(problem: Problem, heads: Sequence[Node], seed: int, watch: Watch | None = None) -> HeadEvidence:
     """The evidence on a problem's prompts, and on random sequences drawn with `seed`.
 
     Raises: UnmeasurableBehaviour where the model does not show the behaviour.
     """
-    prompts, needed = where_needed(problem, heads)
-    direct = {} if problem.pairs.whole or not heads else _direct(problem, heads)
-    return HeadEvidence(prompts, on_prompts(problem), on_random_sequences(problem, seed), direct, needed)
+    prompts, needed = where_needed(problem, heads, watch)
+    costs = costs_without(problem, [[head] for head in heads], watch=watch)
+    direct = {} if problem.pairs.whole or not heads else _direct(problem, heads, costs)
+    alone = dict(zip(heads, costs, strict=True))
+    return HeadEvidence(prompts, on_prompts(problem), on_random_sequences(problem, seed), direct, needed, alone)
 
 
-def _direct(problem: Problem, heads: Sequence[Node]) -> dict[Node, DirectEffect]:
+def _direct(problem: Problem, heads: Sequence[Node], costs: Float[Tensor, "head prompt"]) -> dict[Node, DirectEffect]:
     effects, index = direct_effects(problem), problem.graph.sender_index
     total = abs(float(effects.sum(0).mean()))
     found = means(effects[[index[head] for head in heads]] / (total or 1.0))
-    whole = costs_without(problem, [[head] for head in heads]).mean(1)
-    full = Circuit.full(problem.graph)
-    without = [full.without([Edge(head, LOGITS)]) for head in heads]
-    measured = problem.measure([full, *without])[0].mean(1)
-    best, worst = problem.bounds
-    edges = (measured[0] - measured[1:]) / (best - worst)
-    mostly = edges.abs() >= whole.abs() / 2
+    mostly = _costs_of_edges(problem, heads).mean(1).abs() >= costs.mean(1).abs() / 2
     return {head: DirectEffect(found.interval(number), bool(mostly[number])) for number, head in enumerate(heads)}
+
+
+def _costs_of_edges(problem: Problem, heads: Sequence[Node]) -> Float[Tensor, "head prompt"]:
+    """What removing the edge from each head to the logits costs: the final norm reads all but what it carries."""
+    full, none = problem.bounds
+    index = [problem.graph.sender_index[head] for head in heads]
+    costs = torch.empty(len(heads), len(problem.pairs), dtype=torch.float64)
+    for batch in problem.batches:
+        runs = batch.runs
+        final = runs.scored(runs.clean_residual(len(problem.graph.senders))).squeeze(-2)
+        carried = runs.scored(runs.delta[index]).squeeze(-2)
+        values = measured_by_row(problem, batch, torch.cat((final[None], final - carried)))
+        costs[:, batch.prompts.prompts.cpu()] = batch.prompts.added_up(values[0] - values[1:])
+        del batch
+    return costs / (full - none)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acdc.explain.attention import attention
 from acdc.explain.composition import EdgeComposition, compositions
@@ -22,16 +22,23 @@ from acdc.graphs.roles import UNLABELLED, NodeRole
 from acdc.problem import Problem
 from acdc.tasks.task import Task
 
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
+
 SCHEMA = "acdc.explanation/1"
 
 
 @dataclass(frozen=True)
 class HeadTable:
-    """What was measured of heads on the prompts kept for it, how much each copies, and slots of the circuit's heads."""
+    """What was measured of heads on the prompts kept for it, how much each copies, and slots of the circuit's heads.
+
+    `prompts` is how many roles were chosen on, and how many others they had to hold on.
+    """
 
     measured: HeadEvidence
     copying: Mapping[Node, float]
     slots: Mapping[Node, HeadSlots]
+    prompts: tuple[int, int]
 
     def to_json(self) -> list[dict[str, Any]]:
         """A row for every head of the model: its attention along every relation at all positions, and copying.
@@ -79,10 +86,11 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """What `explain.json` holds.
 
-        `roles` is as in the circuit's file: by node its role, evidence (name: number) and percentile among the model's
-        heads. `costs` is what ablating each head costs, as a part of the behaviour; `interactions` pairs of heads;
-        `slots` is where each head writes and what it reads there; `composition` q, k and v edges; `mlps` MLPs;
-        `variations` the task's variations; `heads` all heads of the model.
+        `prompts` is how many roles were chosen on and had to hold on. `roles` is as in the circuit's file: by node its
+        role, evidence (name: number) and percentile among the model's heads. `costs` is what ablating each head costs,
+        as a part of the behaviour; `interactions` pairs of heads; `slots` is where each head writes and what it reads
+        there; `composition` q, k and v edges; `mlps` MLPs; `variations` the task's variations; `heads` all heads of the
+        model.
         """
         checks = [
             {
@@ -96,6 +104,7 @@ class Explanation:
         ]
         return {
             "schema": SCHEMA,
+            "prompts": {"choosing": self.heads.prompts[0], "keeping": self.heads.prompts[1]},
             "roles": {node.name: role.to_json() for node, role in self.roles.items()},
             "checks": checks,
             "costs": {node.name: round(cost, 4) for node, cost in self.ablations.costs.items()},
@@ -109,24 +118,34 @@ class Explanation:
 
 
 def explain(
-    circuit: Circuit, choosing: Problem, keeping: Problem, task: Task, *, prompts: int = 16, seed: int = 0
+    circuit: Circuit,
+    choosing: Problem,
+    keeping: Problem,
+    task: Task,
+    *,
+    prompts: int = 16,
+    seed: int = 0,
+    watch: Watch | None = None,
 ) -> Explanation:
     """Explain a circuit: roles are chosen on one problem's prompts and have to hold on the other's.
 
-    `prompts` is how many of each of the task's variations are looked at (0: none).
+    `prompts` is how many of each of the task's variations are looked at (0: none); `watch` hears of every piece of
+    work done.
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
     """
-    labels, heads = label(circuit, choosing, keeping, seed), circuit.heads()
+    labels = label(circuit, choosing, keeping, seed, watch)
     found, kept = labels.roles, labels.kept
-    costs, pairs = interactions(keeping, heads)
+    costs = {head: float(cost.mean()) for head, cost in kept.costs.items()}
     into = [edge for edge in circuit.ordered() if edge.slot is not None]
     relations = {head: kept.role(head)[1] for head, role in found.items() if role.role != UNLABELLED}
     copying = dict(zip(kept.everywhere.heads, copying_scores(keeping.model).tolist(), strict=True))
     return Explanation(
         found,
-        HeadTable(kept, copying, head_slots(kept.needed, attention(keeping))),
-        Togetherness(dict(zip(heads, costs, strict=True)), pairs, labels.checks),
+        HeadTable(
+            kept, copying, head_slots(kept.needed, attention(keeping)), (len(choosing.pairs), len(keeping.pairs))
+        ),
+        Togetherness(costs, interactions(keeping, kept.costs, watch), labels.checks),
         compositions(keeping, into),
         mlp_readings(keeping, [node for node in circuit.nodes() if node.kind == "mlp"]),
         on_variations(keeping, task, kept.everywhere, relations, prompts, seed),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +21,9 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.execution.runs import Runs, TokenPairs, prepare
 from acdc.graphs.nodes import Node
 from acdc.problem import Problem
+
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
 
 SEQUENCES = 48
 PERIODS = range(2, 13)
@@ -49,8 +53,16 @@ class HeadBehaviours:
 
     def by_chance(self, head: Node, relation: str) -> float:
         """What even attention pays; for a relation of tokens at least what the head pays where it stands elsewhere."""
-        even = self._at(self.even, head, relation)
+        even = self.evenly(head, relation)
         return max(even, self._at(self.elsewhere, head, relation)) if relation in OF_TOKENS else even
+
+    def evenly(self, head: Node, relation: str) -> float:
+        """What even attention pays."""
+        return self._at(self.even, head, relation)
+
+    def never_elsewhere(self, head: Node, relation: str) -> bool:
+        """Whether a relation stands at the same positions in all prompts, where the head has any weight."""
+        return self._at(self.elsewhere, head, relation) == self.of(head, relation)
 
     def score(self, head: Node, relation: str) -> float:
         """What a head pays on a scale from chance (0) to all of its attention (1)."""
@@ -95,7 +107,9 @@ def on_prompts(problem: Problem) -> HeadBehaviours:
     return reduce(add, sums).means(heads)
 
 
-def where_needed(problem: Problem, heads: Sequence[Node]) -> tuple[HeadBehaviours, dict[Node, dict[str, float]]]:
+def where_needed(
+    problem: Problem, heads: Sequence[Node], watch: Watch | None = None
+) -> tuple[HeadBehaviours, dict[Node, dict[str, float]]]:
     """Those of some heads on a problem's clean prompts, each position counting as what they write there is needed.
 
     And what ablating each at the positions of each slot costs, one position at a time, in the mean over prompts.
@@ -105,7 +119,7 @@ def where_needed(problem: Problem, heads: Sequence[Node]) -> tuple[HeadBehaviour
     slots, numbers = slot_names(problem), [all_heads(problem).index(head) for head in heads]
     sums, by_slot = [], torch.zeros(len(heads), len(slots), dtype=torch.float64)
     for batch in problem.batches:
-        costs = costs_by_position(problem, batch, heads)
+        costs = costs_by_position(problem, batch, heads, watch)
         is_slot = slots_of_batch(problem, batch, slots).double()
         by_slot += torch.einsum("hbp,bsp->hs", costs, is_slot) / len(problem.pairs)
         index = [problem.graph.sender_index[head] for head in heads]

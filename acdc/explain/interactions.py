@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxtyping import Float
+from torch import Tensor
 
 from acdc.explain.estimates import means
 from acdc.explain.node_ablation import costs_without
 from acdc.graphs.nodes import Node
 from acdc.judges.faithfulness import Interval
 from acdc.problem import Problem
+
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
 
 LEAST = 0.1
 """An interaction is named from this part of the behaviour on."""
@@ -54,21 +60,20 @@ class Interaction:
         }
 
 
-def interactions(problem: Problem, heads: Sequence[Node]) -> tuple[tuple[float, ...], tuple[Interaction, ...]]:
-    """What ablating each head costs, and every pair of the `MOST_HEADS` that cost most.
+def interactions(
+    problem: Problem, costs: Mapping[Node, Float[Tensor, " prompt"]], watch: Watch | None = None
+) -> tuple[Interaction, ...]:
+    """Every pair of the `MOST_HEADS` that cost most, given what ablating each head costs prompt by prompt.
 
     Raises: UnmeasurableBehaviour.
     """
-    alone = costs_without(problem, [[head] for head in heads])
-    cost = alone.mean(1).tolist()
-    strongest = sorted(range(len(heads)), key=lambda index: -abs(cost[index]))[:MOST_HEADS]
-    pairs = list(combinations(sorted(strongest), 2))
-    both = costs_without(problem, [[heads[one], heads[other]] for one, other in pairs])
-    more = means(both - alone[[one for one, _ in pairs]] - alone[[other for _, other in pairs]])
-    found = (
-        Interaction(
-            (heads[one], heads[other]), (cost[one], cost[other]), float(both[index].mean()), more.interval(index)
-        )
-        for index, (one, other) in enumerate(pairs)
-    )
-    return tuple(cost), tuple(found)
+    heads, mean = list(costs), {head: float(cost.mean()) for head, cost in costs.items()}
+    strongest = sorted(heads, key=lambda head: -abs(mean[head]))[:MOST_HEADS]
+    pairs = list(combinations(sorted(strongest, key=heads.index), 2))
+    found = []
+    for pair, both in zip(
+        pairs, costs_without(problem, pairs, watch=watch, stage="ablating pairs of heads"), strict=True
+    ):
+        more = means((both - costs[pair[0]] - costs[pair[1]])[None]).interval(0)
+        found.append(Interaction(pair, (mean[pair[0]], mean[pair[1]]), float(both.mean()), more))
+    return tuple(found)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from acdc.discovery.defaults import EXPLAINED_IF_LARGE, LARGE
 from acdc.explain.evidence import evidence
 from acdc.explain.roles import CausalCheck, HeadEvidence, candidates, causal_checks, roles
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import NodeRole
 from acdc.problem import Problem
+
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,13 @@ class Labels:
     checks: tuple[CausalCheck, ...]
 
 
-def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0) -> Labels:
+def explained_on(problem: Problem, prompts: int | None = None) -> Problem:
+    """A half of the prompts as far as a circuit is explained on it: the first so many (None: all, a few if large)."""
+    count = prompts or (EXPLAINED_IF_LARGE if problem.graph.n_edges >= LARGE else len(problem.pairs))
+    return problem if count >= len(problem.pairs) else problem.on(problem.pairs.select(range(count)))
+
+
+def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0, watch: Watch | None = None) -> Labels:
     """Say which role each head of a circuit has; `seed` draws the random sequences and the heads to compare with.
 
     Raises: UnmeasurableBehaviour, DifferentGraphs.
@@ -30,7 +41,7 @@ def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0) 
     keeping.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     heads = circuit.heads()
     chosen, kept = (
-        evidence(half, heads, 2 * seed + number) for number, half in enumerate((choosing, keeping), start=1)
+        evidence(half, heads, 2 * seed + number, watch) for number, half in enumerate((choosing, keeping), start=1)
     )
-    checks, counting = causal_checks(keeping, circuit, candidates(circuit, chosen, kept), seed)
+    checks, counting = causal_checks(keeping, circuit, candidates(circuit, chosen, kept), seed, watch)
     return Labels(roles(circuit, chosen, kept, checks, counting), kept, checks)

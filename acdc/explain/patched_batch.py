@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from acdc.batch import Batch
 from acdc.graphs.execution.restoring import Restoring, streams
-from acdc.precision import finite_metric
 from acdc.problem import Problem
-from acdc.tasks.metrics import AbstractMetric
-
-_LOGITS = 1 << 24
-"""How many logits are held at once."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +44,3 @@ class PatchedBatch:
         length = self.restored.base[0].before.shape[1]
         positions = self.batch.prompts.scored_positions
         return torch.arange(length, device=positions.device) == positions[:, None]
-
-
-def measured(
-    problem: Problem, batch: Batch, final: Float[Tensor, "site row d_model"], metric: AbstractMetric | None = None
-) -> Float[Tensor, "site prompt"]:
-    """The metric (None: the problem's) of what the final norm reads, on every prompt of a batch."""
-    metric = problem.metric if metric is None else metric
-    columns, targets = batch.columns(metric)
-    width = problem.model.unembedding.weight.shape[0] if columns is None else columns.shape[1]
-    at_once = max(1, _LOGITS // (final.shape[1] * width))
-    parts = []
-    for some in torch.split(final, at_once):
-        logits = problem.model.unembedding(some, columns)
-        parts.append(finite_metric(metric, logits, targets, problem.model).double().cpu())
-    return batch.prompts.added_up(torch.cat(parts))

@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from acdc.explain.estimates import Estimates, ratios
+from acdc.explain.final_metric import measured
 from acdc.explain.heat_map import Scale, draw
 from acdc.explain.named_positions import NamedPositions
-from acdc.explain.patched_batch import PatchedBatch, measured
+from acdc.explain.patched_batch import PatchedBatch
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.restoring import Restoring
@@ -30,6 +31,8 @@ BY_POSITION = {"residual": "residual stream before the layer", "attention": "att
 BY_HEAD = {"head": "head output", "q": "queries", "k": "keys", "v": "values"}
 PARTS = BY_POSITION | BY_HEAD
 """What can be replaced, and what it is called: at the positions of a name, or of a head at all positions."""
+_LAYERS = 8
+"""Of how many layers what is replaced by position is run together."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,9 @@ def patching(
         prompts = batch.prompts.prompts.cpu()
         has[:, prompts] = torch.stack([has_it[runs.first_rows] for has_it in where.any(-1)]).cpu()
         for part in wanted:
-            for layer in range(problem.graph.n_layers):
-                _measure(problem, runs, part, layer, where, values[part])
-                done += 1
+            for layers in _together(part, problem.graph.n_layers):
+                _measure(problem, runs, part, layers, where, values[part])
+                done += len(layers)
                 if watch is not None:
                     watch(Progress(f"patching: {PARTS[part]}", done, total))
         del batch
@@ -179,40 +182,44 @@ def _fractions(
     return found
 
 
+def _together(part: str, layers: int) -> list[range]:
+    """The layers in groups that are run together: heads of a layer are many already."""
+    size = _LAYERS if part in BY_POSITION else 1
+    return [range(first, min(first + size, layers)) for first in range(0, layers, size)]
+
+
 def _measure(
     problem: Problem,
     runs: PatchedBatch,
     part: str,
-    layer: int,
+    layers: range,
     where: Bool[Tensor, "name row pos"],
     into: _PatchedMetric,
 ) -> None:
-    """Replace a part at a layer in all three ways."""
-    rows = runs.batch.prompts.prompts.cpu()
-    denoising = runs.restored
-    clean, corrupt = denoising.source, denoising.base
-    into.denoising[layer][:, rows] = measured(problem, runs.batch, _replaced(denoising, part, layer, where))
-    noising = replace(denoising, base=clean, source=corrupt)
-    into.noising[layer][:, rows] = measured(problem, runs.batch, _replaced(noising, part, layer, where))
+    """Replace a part at some layers in all three ways."""
+    rows, restored = runs.batch.prompts.prompts.cpu(), runs.restored
+    ways = {"denoising": restored, "noising": replace(restored, base=restored.source, source=restored.base)}
     if len(rows) > 1:
         # for each row the first row of the next prompt of the batch
         another = runs.first_rows.roll(-1)[runs.batch.prompts.prompt_numbers]
-        others = replace(denoising, source=tuple(stream.select(another) for stream in clean))
-        into.others[layer][:, rows] = measured(problem, runs.batch, _replaced(others, part, layer, where))
+        ways["others"] = replace(restored, source=tuple(stream.select(another) for stream in restored.source))
+    for way, replacing in ways.items():
+        for layer, final in zip(layers, _replaced(replacing, part, layers, where), strict=True):
+            getattr(into, way)[layer][:, rows] = measured(problem, runs.batch, final)
 
 
 def _replaced(
-    runs: Restoring, part: str, layer: int, where: Bool[Tensor, "name row pos"]
-) -> Float[Tensor, "column row d_model"]:
+    runs: Restoring, part: str, layers: range, where: Bool[Tensor, "name row pos"]
+) -> Float[Tensor, "layer column row d_model"]:
     with torch.no_grad():
         match part:
             case "residual":
-                return runs.residual(layer, where)
+                return runs.residual(layers, where)
             case "attention":
-                return runs.attention(layer, where)
+                return runs.attention(layers, where)
             case "mlp":
-                return runs.mlp(layer, where)
+                return runs.mlp(layers, where)
             case "q" | "k" | "v":
-                return runs.heads(layer, part)
+                return torch.stack([runs.heads(layer, part) for layer in layers])
             case _:
-                return runs.heads(layer)
+                return torch.stack([runs.heads(layer) for layer in layers])

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.estimates import plain
+from acdc.explain.final_metric import measured
 from acdc.explain.heat_map import Scale, draw
 from acdc.explain.named_positions import NamedPositions
-from acdc.explain.patched_batch import PatchedBatch, measured
+from acdc.explain.patched_batch import PatchedBatch
 from acdc.explain.patching import bounds
 from acdc.explain.positions import END, position_names
 from acdc.graphs.execution.restoring import Stream, streams
@@ -262,7 +263,7 @@ def _lost(
             for kind, subspace in enumerate(subspaces):
                 source = [*clean[:layer], Stream(subspace.without(before), before, before), *clean[layer + 1 :]]
                 with torch.no_grad():
-                    final = replace(runs.restored, base=clean, source=tuple(source)).residual(layer, site)
+                    final = replace(runs.restored, base=clean, source=tuple(source)).residual([layer], site)[0]
                     left[kind, row, column, prompts] = measured(problem, batch, final)[0]
         del batch, runs
     lost, at_random = ((full - left).mean(-1) / (full - none).mean()).numpy()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,13 +15,16 @@ from torch import Tensor
 from acdc.explain.estimates import means
 from acdc.explain.head_behaviours import HeadBehaviours
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.relation_names import AFTER, ANSWER, RELATIONS
+from acdc.explain.relation_names import AFTER, ANSWER, RELATIONS, SAME
 from acdc.explain.role_names import MOVER, NEGATIVE, ROLES
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
 from acdc.judges.faithfulness import Interval
 from acdc.problem import Problem
+
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
 
 ATTENTION = 0.5
 """A role's heads pay at least this part of their attention along its relation."""
@@ -29,6 +33,9 @@ ABOVE_CHANCE = 0.25
 LEAST = 0.01
 """What costs less than this part of the behaviour is taken to cost nothing."""
 CONTROLS = 10
+ON_RANDOM = "on random sequences"
+AS_WELL = "as well to "
+"""What evidence for another role begins with that the prompts do not tell from a head's role."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class HeadEvidence:
     """What is measured of the heads of a circuit on some prompts: attention, each position counting as it is needed.
 
     `everywhere` and `random` are the attention of all heads of the model at all positions of these prompts and of
-    random sequences; `needed` is what ablating each head of the circuit at each slot alone costs.
+    random sequences; `needed` is what ablating each head of the circuit at each slot alone costs, and `costs`, prompt
+    by prompt, everywhere.
     """
 
     prompts: HeadBehaviours
@@ -60,19 +68,38 @@ class HeadEvidence:
     random: HeadBehaviours | None
     direct: Mapping[Node, DirectEffect]
     needed: Mapping[Node, Mapping[str, float]]
+    costs: Mapping[Node, Float[Tensor, " prompt"]]
 
     def role(self, head: Node) -> tuple[str, str]:
         """The role that a head's evidence speaks for, with the relation; `unlabelled` and "" where it is none."""
-        fitting = [relation for relation in RELATIONS if self._fits(head, relation)]
+        fitting = self.fitting(head)
         if not fitting:
             return UNLABELLED, ""
-        best = max(self.prompts.score(head, relation) for relation in fitting)
-        # of those that fit alike, as on prompts of one form, the first in the order of the relations
-        relation = next(one for one in fitting if self.prompts.score(head, one) > best - 0.1)
-        role = ROLES[relation]
-        return (NEGATIVE if role == MOVER and self.direct[head].sign < 0 else role), relation
+        role = ROLES[fitting[0]]
+        return (NEGATIVE if role == MOVER and self.direct[head].sign < 0 else role), fitting[0]
 
-    def _fits(self, head: Node, relation: str) -> bool:
+    def fitting(self, head: Node) -> tuple[str, ...]:
+        """The relations that fit a head about as well as the best one, in the order of the relations.
+
+        On prompts of one form several do: what stands after the same token before also is so many tokens back.
+        """
+        scores = {one: self.prompts.score(head, one) for one in RELATIONS if self._fits(head, one)}
+        best = max(scores.values(), default=0.0)
+        return tuple(one for one, score in scores.items() if score > best - 0.1)
+
+    def alike(self, head: Node) -> tuple[str, ...]:
+        """The relations of other roles that these prompts do not tell from the head's.
+
+        They fit it about as well; or they are relations of tokens that stand at the same positions in every prompt.
+        """
+        _, chosen = self.role(head)
+        undecided = (one for one in (SAME, *AFTER) if self.prompts.never_elsewhere(head, one))
+        others = (*self.fitting(head), *(one for one in undecided if self._fits(head, one, by_position=True)))
+        # an answer is what a head finds, not how
+        return tuple(one for one in dict.fromkeys(others) if chosen and ROLES[one] != ROLES[chosen] and one != ANSWER)
+
+    def _fits(self, head: Node, relation: str, *, by_position: bool = False) -> bool:
+        """Whether a relation fits a head, or would if it were known that it does not go by position."""
         here = self.prompts
         if here.reached(head, relation) < 0.5:
             return False  # most of what the head is needed for is where no such key is
@@ -80,7 +107,8 @@ class HeadEvidence:
             return False  # nothing has told its keys yet what stands before them (Elhage et al. 2021)
         if relation == ANSWER and not (head in self.direct and self.direct[head].mostly and self.direct[head].sign):
             return False
-        return here.of(head, relation) >= max(ATTENTION, here.by_chance(head, relation) + ABOVE_CHANCE)
+        chance = here.evenly(head, relation) if by_position else here.by_chance(head, relation)
+        return here.of(head, relation) >= max(ATTENTION, chance + ABOVE_CHANCE)
 
 
 @dataclass(frozen=True)
@@ -100,7 +128,7 @@ class CausalCheck:
 
 
 def causal_checks(
-    problem: Problem, circuit: Circuit, candidates: Mapping[Node, str], seed: int = 0
+    problem: Problem, circuit: Circuit, candidates: Mapping[Node, str], seed: int = 0, watch: Watch | None = None
 ) -> tuple[tuple[CausalCheck, ...], frozenset[Node]]:
     """For every role the check of its heads together; and the heads that also count by themselves.
 
@@ -111,26 +139,56 @@ def causal_checks(
     by_role: dict[str, list[Node]] = defaultdict(list)
     for head, role in candidates.items():
         by_role[role].append(head)
-    rng, checks, counting = np.random.default_rng(seed), [], set[Node]()
-    inside = (set(circuit.heads()), set(candidates))
-    for role, heads in by_role.items():
-        controls = _controls(problem, inside, heads, rng)
-        alone = [[head] for head in heads]
-        rest = [[other for other in heads if other != head] for head in heads]
-        others = [one for head in heads for one in _controls(problem, inside, [head], rng)]
-        groups = [heads, *controls, *alone, *rest, *others]
-        costs = costs_without(problem, groups)
-        parts = torch.split(costs, [1, len(controls), len(heads), len(heads), len(others)])
-        together, control, single, without, other = parts
-        base = control.mean(0) if len(controls) else torch.zeros(costs.shape[1], dtype=costs.dtype)
-        checks.append(
-            CausalCheck(role, tuple(heads), _mean(together[0]), float(base.mean()), _mean(together[0] - base))
-        )
-        small = other.mean(0) if len(others) else torch.zeros(costs.shape[1], dtype=costs.dtype)
-        for head, own, less in zip(heads, single, without, strict=True):
-            if any(_counts(role, _mean(one - small)) for one in (own, together[0] - less)):
+    rng, inside = np.random.default_rng(seed), (set(circuit.heads()), set(candidates))
+    compared = {role: _Compared.of(problem, inside, heads, rng) for role, heads in by_role.items()}
+    groups = list(dict.fromkeys(group for one in compared.values() for group in one.groups))
+    stage = "ablating the heads of each role, and others"
+    costs = dict(zip(groups, costs_without(problem, groups, watch=watch, stage=stage), strict=True))
+    checks, counting = [], set[Node]()
+    for role, one in compared.items():
+        together, others = costs[one.heads], _average(costs, one.controls)
+        checks.append(CausalCheck(role, one.heads, _mean(together), float(others.mean()), _mean(together - others)))
+        for head, controls in one.single.items():
+            small = _average(costs, controls)
+            if any(_counts(role, _mean(each - small)) for each in (costs[head,], together - costs[one.without(head)])):
                 counting.add(head)
     return tuple(checks), frozenset(counting)
+
+
+_Group = tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The heads of a role with as many others of their layers to compare with, and others for each of them alone."""
+
+    heads: _Group
+    controls: tuple[_Group, ...]
+    single: Mapping[Node, tuple[_Group, ...]]
+
+    @classmethod
+    def of(
+        cls, problem: Problem, inside: Sequence[Collection[Node]], heads: Sequence[Node], rng: np.random.Generator
+    ) -> _Compared:
+        """Those of these heads."""
+        together = _controls(problem, inside, heads, rng)
+        return cls(tuple(heads), together, {head: _controls(problem, inside, [head], rng) for head in heads})
+
+    @property
+    def groups(self) -> Iterator[_Group]:
+        """All that are ablated: nothing at all where a role has one head, and no other is left of it."""
+        yield from (self.heads, *self.controls)
+        for head, controls in self.single.items():
+            yield from ((head,), self.without(head), *controls)
+
+    def without(self, head: Node) -> _Group:
+        """The others of the role."""
+        return tuple(other for other in self.heads if other != head)
+
+
+def _average(costs: Mapping[_Group, Float[Tensor, " prompt"]], groups: Sequence[_Group]) -> Float[Tensor, " prompt"]:
+    """The mean of what some groups cost, 0 where there are none."""
+    return torch.stack([costs[group] for group in groups] or [torch.zeros_like(next(iter(costs.values())))]).mean(0)
 
 
 def roles(
@@ -173,7 +231,11 @@ def _evidence(kept: HeadEvidence, head: Node, relation: str, check: CausalCheck)
         "at all positions": kept.everywhere.of(head, relation),
     }
     if kept.random is not None and relation != ANSWER:
-        numbers["on random sequences"] = kept.random.of(head, relation)
+        numbers[ON_RANDOM] = kept.random.of(head, relation)
+    for other in kept.alike(head):
+        numbers[f"{AS_WELL}{other}"] = kept.prompts.of(head, other)
+        if kept.random is not None:
+            numbers[f"{ON_RANDOM} {AS_WELL}{other}"] = kept.random.of(head, other)
     if head in kept.direct:
         numbers["direct effect"] = kept.direct[head].part.value
     numbers["cost of ablating the role's heads"] = check.cost.value
@@ -193,7 +255,7 @@ def _strongest(kept: HeadEvidence, head: Node) -> dict[str, float]:
 
 def _controls(
     problem: Problem, working: Sequence[Collection[Node]], heads: Sequence[Node], rng: np.random.Generator
-) -> list[list[Node]]:
+) -> tuple[_Group, ...]:
     """Groups of as many other heads of the same layers, at random: none of the first of these sets that leaves enough.
 
     Heads that do work of their own would make a poor comparison.
@@ -206,14 +268,14 @@ def _controls(
         pools.append(next((pool for pool in left if len(pool) >= len(own)), left[-1]))
         counts.append(min(len(own), len(pools[-1])))
     if not sum(counts):
-        return []
+        return ()
 
     def drawn() -> tuple[Node, ...]:
         chosen = zip(pools, counts, strict=True)
         return tuple(pool[at] for pool, count in chosen for at in sorted(rng.choice(len(pool), count, replace=False)))
 
     groups = {drawn() for _ in range(CONTROLS)}
-    return [list(group) for group in sorted(groups)]
+    return tuple(sorted(groups))
 
 
 def _mean(values: Float[Tensor, " prompt"]) -> Interval:

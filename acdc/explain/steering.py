@@ -12,7 +12,8 @@ from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.estimates import Estimates, means, ratios
-from acdc.explain.patched_batch import PatchedBatch, measured
+from acdc.explain.final_metric import measured
+from acdc.explain.patched_batch import PatchedBatch
 from acdc.explain.patching import bounds
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.problem import Problem
@@ -104,7 +105,7 @@ def steering(
                     source = list(runs.restored.base)
                     source[layer] = replace(base, before=added)
                     with torch.no_grad():
-                        final = replace(runs.restored, source=tuple(source)).residual(layer, at_end)
+                        final = replace(runs.restored, source=tuple(source)).residual([layer], at_end)[0]
                         into[row, column, prompts] = measured(problem, batch, final)[0]
                         if into is effect:
                             right[row, column, prompts] = measured(problem, batch, final, Accuracy())[0]

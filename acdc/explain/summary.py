@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from acdc.explain.explanation import Explanation
 from acdc.explain.relation_names import PREVIOUS
+from acdc.explain.roles import AS_WELL, ON_RANDOM
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED
 
@@ -49,6 +51,19 @@ _STRUCTURES = {"backup (OR)": "each other's backup", "chain (AND)": "both needed
 
 def _more(explanation: Explanation, node: Node) -> str:
     """To what it is paid."""
-    [name, *_] = explanation.roles[node].evidence
+    evidence = explanation.roles[node].evidence
+    [name, *_] = evidence
     relation = name.removeprefix("attention to ")
-    return f" goes to {'the token before' if relation == PREVIOUS else relation}"
+    words = f" goes to {'the token before' if relation == PREVIOUS else relation}"
+    alike = [
+        name.removeprefix(AS_WELL) + _on_random(evidence, f"{ON_RANDOM} {name}")
+        for name in evidence
+        if name.startswith(AS_WELL)
+    ]
+    return f"{words}, which these prompts do not tell from {' or '.join(alike)}" if alike else words
+
+
+def _on_random(evidence: Mapping[str, float], other: str) -> str:
+    """What sequences say in which the two differ."""
+    known = ON_RANDOM in evidence and other in evidence
+    return f" ({ON_RANDOM} {evidence[ON_RANDOM]:.0%} and {evidence[other]:.0%})" if known else ""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from acdc.batch import Batch
-from acdc.explain.node_ablation import logits_without
+from acdc.explain.node_ablation import NodeAblation, lost_without
 from acdc.graphs.nodes import Node
-from acdc.precision import finite_metric
 from acdc.problem import Problem
+
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
 
 LEAST = 0.01
 """A head is needed for a prompt from this part of the behaviour on."""
 
 
-def costs_by_position(problem: Problem, batch: Batch, heads: Sequence[Node]) -> Float[Tensor, "head row pos"]:
+def costs_by_position(
+    problem: Problem, batch: Batch, heads: Sequence[Node], watch: Watch | None = None
+) -> Float[Tensor, "head row pos"]:
     """What ablating each head at each position alone costs, row by row of a batch, as a part of the behaviour.
 
     Measured, one run for each head and position; it is 0 without where a head writes what it does in the ablated run,
@@ -27,23 +32,10 @@ def costs_by_position(problem: Problem, batch: Batch, heads: Sequence[Node]) -> 
     Raises: UnmeasurableBehaviour where the model does not show the behaviour.
     """
     full, none = problem.bounds
-    runs, index = batch.runs, problem.graph.sender_index
-    delta = runs.delta
-    found = torch.zeros(len(heads), *delta.shape[1:-1], dtype=torch.float64)
-    at = torch.arange(delta.shape[-2], device=delta.device)
-
-    def metric(logits: Float[Tensor, "row vocab"]) -> Float[Tensor, " row"]:
-        return finite_metric(problem.metric, logits[None], batch.targets, problem.model)[0].double().cpu()
-
-    with torch.no_grad():
-        usual = metric(logits_without(runs, ()))
-        for number, head in enumerate(heads):
-            other = delta[index[head]].ne(0).any(-1)
-            if head.layer == problem.graph.n_layers - 1:
-                other &= at == runs.scored_positions[:, None]
-            for position in other.any(0).nonzero().flatten().tolist():
-                found[number, :, position] = usual - metric(logits_without(runs, [head], at == position))
-    return found / (full - none)
+    positions = range(batch.runs.delta.shape[-2])
+    ablations = [NodeAblation((head,), position) for position in positions for head in heads]
+    lost = lost_without(problem, batch, ablations, watch=watch, stage="ablating heads at single positions")
+    return lost.view(len(positions), len(heads), lost.shape[1]).permute(1, 2, 0) / (full - none)
 
 
 def position_weights(

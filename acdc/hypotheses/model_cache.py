@@ -63,11 +63,12 @@ class ModelCache:
 
         Raises: UnmeasurableBehaviour; as `problem`.
         """
-        from acdc.explain.labelling import label
+        from acdc.explain.labelling import explained_on, label
 
         key = (subject.key, subject.model, subject.setup, circuit.edges)
         if key not in self._roles:
-            self._roles[key] = label(circuit, *self._both(subject), seed=subject.setup.seed).roles
+            choosing, keeping = (explained_on(half) for half in self._both(subject))
+            self._roles[key] = label(circuit, choosing, keeping, seed=subject.setup.seed).roles
         return self._roles[key]
 
     def _both(self, subject: ClaimSubject) -> tuple[Problem, Problem]:

@@ -12,10 +12,15 @@ import yaml
 
 from acdc.errors import UnwritableOutput
 from acdc.graphs.ablation import Ablation
+from acdc.graphs.roles import UNLABELLED
 from acdc.tasks.tokenisation import TextPair
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from acdc.attacks.file import RecordedAttack
+    from acdc.graphs.nodes import Node
+    from acdc.graphs.roles import NodeRole
 
 _KIND = "counterexamples"
 
@@ -54,8 +59,8 @@ def pinned(text: str, pair: TextPair, at_most: float | None) -> str:
     return changed
 
 
-def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path) -> str:
-    """The text of a new hypothesis file for that folder, which claims nothing but this prompt."""
+def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path, roles: Mapping[Node, NodeRole]) -> str:
+    """The text of a new hypothesis file for that folder: it claims this prompt, and the roles that the circuit has."""
 
     def beside(path: str | Path) -> str:
         return json.dumps(Path(os.path.relpath(path, folder)).as_posix(), ensure_ascii=False)
@@ -70,6 +75,7 @@ def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path)
         "dtype": setup.compute.dtype,
         **({"only_correct": "true"} if setup.only_correct else {}),
     }
+    labelled = {node: role.role for node, role in roles.items() if role.role != UNLABELLED}
     lines = [
         "about: The circuit does what the model does where an attack found that it did not.",
         f"task: {beside(task) if origin.task and origin.task.file else task}",
@@ -78,6 +84,8 @@ def started(found: RecordedAttack, pair: TextPair, at_most: float, folder: Path)
         f"setup: {{{', '.join(f'{name}: {value}' for name, value in measured.items())}}}",
         "claims:",
         *(f"  {line}" for line in _block(_flow(entry(pair)), at_most)),
+        *(["  roles:"] if labelled else []),
+        *(f"    {node.name}: {role}" for node, role in labelled.items()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -177,10 +177,11 @@ def _lines(attack: Attack) -> dict[str, str]:
     found, plan = attack.found, attack.plan
     lines = {}
     if found.search:
+        in_shards = f" in {plan.search.shards} shards" if plan.search.shards > 1 else ""
         speed = f"{found.search.per_second:,.0f} a second"
         lines["search"] = (
             f"{found.search.failures:,} of {found.search.tested:,} prompts tested break the circuit ({speed}, budget "
-            f"{plan.budget:,}, seed {plan.seed})"
+            f"{plan.search.budget:,}{in_shards}, seed {plan.seed})"
         )
     if found.necessity:
         lines["necessity"] = f"without the circuit the model keeps {_kept(found.necessity.kept)} of the behaviour"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from acdc.explain.roles import AS_WELL
 from acdc.explain.summary import summary
 from acdc.report.columns import plain_table
 
@@ -38,6 +39,8 @@ def tables(found: Explanation) -> Iterator[RenderableType]:
     if found.variations:
         yield _variations(found)
     yield Text(summary(found))
+    chosen, kept = found.heads.prompts
+    yield Text(f"Roles were chosen on {chosen} prompts and had to hold on {kept} others.", style="dim")
 
 
 def _nodes(found: Explanation) -> RenderableType:
@@ -49,7 +52,8 @@ def _nodes(found: Explanation) -> RenderableType:
     table.add_column("evidence")
     direct = found.heads.measured.direct
     for head, role in found.roles.items():
-        name, value = next(iter(role.evidence.items()))
+        (name, value), *_ = role.evidence.items()
+        alike = [f"{other} {number:.2f}" for other, number in role.evidence.items() if other.startswith(AS_WELL)]
         table.add_row(
             head.name,
             role.role,
@@ -57,7 +61,7 @@ def _nodes(found: Explanation) -> RenderableType:
             f"{found.ablations.costs[head]:.0%}",
             f"{direct[head].part.value:+.0%}" if head in direct else "-",
             f"{found.heads.copying[head]:+.2f}",
-            f"{name} {value:.2f}",
+            ", ".join([f"{name} {value:.2f}", *alike]),
         )
     return table
 

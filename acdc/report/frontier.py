@@ -15,8 +15,9 @@ LEGEND = (
     "Judged: faithfulness on prompts that no method saw, with its 95% interval; found: on those it was found with; KL "
     "and right: of the circuit on the judged prompts. Edges for 50%...: that keep so much of the judged behaviour, on "
     "straight lines between sizes by logarithm. CPR (higher is better) and CMD (lower is better): areas over MIB's "
-    "shares of all edges. min: minutes that the search took. MB: the most memory of its process until then, model and "
-    "prompts included. -: the method names too few edges, or no circuit keeps so much."
+    "shares of all edges. min: minutes that the search took; CPU: those of processors, all together. MB: the most "
+    "memory of its process until then, model and prompts included. -: the method names too few edges, or no circuit "
+    "keeps so much."
 )
 
 _Result = Mapping[str, Any]
@@ -92,16 +93,18 @@ def _by_method(results: Sequence[_Result]) -> Table:
     table.add_column("\nmethod", no_wrap=True)
     settings = next((list(result["edges_for"]) for result in results if "edges_for" in result), [])
     for number, level in enumerate(settings):
-        table.add_column(f"{'edges' if number == 0 else ''}\nfor {float(level):.0%}", justify="right", no_wrap=True)
-    for title in ("\nCPR", "\nCMD", "\nmin", "\nMB"):
+        above = "\n" if number else "edges\nfor "
+        table.add_column(f"{above}{float(level):.0%}", justify="right", no_wrap=True)
+    for title in ("\nCPR", "\nCMD", "\nmin", "\nCPU", "\nMB"):
         table.add_column(title, justify="right", no_wrap=True)
     for result in results:
         counts = result.get("edges_for", {})
         edges = (_shown(counts.get(level), "{:,.0f}") for level in settings)
         areas = (_shown(result.get(area), "{:.2f}") for area in ("cpr", "cmd"))
-        seconds = result.get("seconds")
-        spent = (_shown(None if seconds is None else seconds / 60, "{:.1f}"), _shown(result.get("peak_mb"), "{:,.0f}"))
-        table.add_row(result["settings"]["method"]["name"], *edges, *areas, *spent)
+        seconds = (result.get(which) for which in ("seconds", "cpu_seconds"))
+        minutes = (_shown(None if one is None else one / 60, "{:.1f}") for one in seconds)
+        memory = _shown(result.get("peak_mb"), "{:,.0f}")
+        table.add_row(result["settings"]["method"]["name"], *edges, *areas, *minutes, memory)
     return table
 
 

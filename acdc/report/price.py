@@ -35,6 +35,7 @@ def predicted(cost: CostPrediction, name: str) -> Table:
             "why": cost.chosen.why,
             "runs": _runs(cost),
             "memory": f"about {_size(cost.holding.above)} above the loaded model, {_size(cost.holding.whole)} in all",
+            **({"devices": _devices(cost)} if cost.holding.devices else {}),
             "time": f"{span(least, most)}, with loading and judging{unsure}",
         }
     )
@@ -77,6 +78,12 @@ def _rounded(number: float) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB" if count >= 1e6 else "under 1 MB"
+
+
+def _devices(cost: CostPrediction) -> str:
+    """What each device holds at the peak, and what loading takes, which goes through this machine's memory."""
+    held = ", ".join(f"{name} {_size(count)}" for name, count in cost.holding.devices.items())
+    return f"{held}; {_size(cost.holding.weights)} of this machine's memory while loading"
 
 
 def _runs(cost: CostPrediction) -> str:

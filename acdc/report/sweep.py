@@ -76,7 +76,7 @@ def changes(results: SweepResults, over: Sequence[Course]) -> Table:
     table = plain_table()
     for title in ("behaviour", "method", "model"):
         table.add_column(title, no_wrap=True)
-    for title in ("model right", "edges", "Jaccard", "came", "went"):
+    for title in ("model right", "edges", "Jaccard", "came", "went", "overlap"):
         table.add_column(title, justify="right")
     groups: dict[tuple[str, str], list[Course]] = {}
     for course in over:
@@ -86,21 +86,23 @@ def changes(results: SweepResults, over: Sequence[Course]) -> Table:
         for number, steps in enumerate(zip(*(course.steps for course in courses), strict=True)):
             figures = [step.cell.figures["faithfulness"] for step in steps if step.cell.status == "done"]
             compared = [step.change for step in steps if step.change]
-            apart = next((step.apart for step in steps if step.apart), "")
+            made = [step.makeup.overlap for step in steps if step.makeup]
             model = steps[0].cell.model
             table.add_row(
                 *((task, method) if number == 0 else ("", "")),
                 f"{model} *" if model == first else model,
                 f"{mean(one['accuracy']['full'] for one in figures):.0%}" if figures else _NONE,
                 f"{mean(one['size']['edges'] for one in figures):,.0f}" if figures else steps[0].cell.status,
-                f"{mean(one.jaccard for one in compared):.2f}" if compared else "other shape" if apart else _NONE,
+                f"{mean(one.jaccard for one in compared):.2f}" if compared else _NONE,
                 f"{mean(len(one.gained) for one in compared):,.1f}" if compared else _NONE,
                 f"{mean(len(one.lost) for one in compared):,.1f}" if compared else _NONE,
+                f"{mean(made):.0%}" if made else _NONE,
             )
     table.caption = (
-        "Jaccard, came, went: against the circuit of the model before. *: the first that shows the behaviour, right on "
-        "at least half of the prompts and more often than without any edge. Edges of models of another shape are not "
-        "compared."
+        "Jaccard, came, went: against the circuit of the model before, if that is of the same shape. *: the first that "
+        "shows the behaviour, right on at least half of the prompts and more often than without any edge. Overlap: of "
+        "the shares of edges' ends that both circuits have at each role (or else kind) of node and fifth of the depth, "
+        "whatever the models' shapes."
     )
     table.caption_justify = "left"
     return table

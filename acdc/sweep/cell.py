@@ -10,7 +10,7 @@ from typing import Any
 
 from acdc.attacks.plan import AttackPlan
 from acdc.graphs.ablation import Ablation
-from acdc.provenance import versions
+from acdc.provenance import installed
 from acdc.settings import Goal, Method, Minutes, Setup
 
 SCHEMA = "acdc.sweep-cell/1"
@@ -43,6 +43,7 @@ class FollowUps:
     attack: AttackPlan | None = None
     stability: tuple[int, int] | None = None
     hypotheses: tuple[GridSubject, ...] = ()
+    explain: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
@@ -51,6 +52,7 @@ class FollowUps:
             "attack": self.attack.to_json() if self.attack else None,
             "stability": list(self.stability) if self.stability else None,
             "hypotheses": [file.to_json() for file in self.hypotheses],
+            **({"explain": True} if self.explain else {}),
         }
 
 
@@ -105,8 +107,3 @@ class SweepCell:
     def hash(self) -> str:
         """The hash of the settings, short enough for a directory's name."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def installed() -> dict[str, str | None]:
-    """The versions of the packages that results depend on."""
-    return {name: version for name, version in versions().items() if name != "python"}

@@ -12,13 +12,18 @@ from typing import Any
 
 import torch
 
+from acdc import tasks
 from acdc.attacks.attack import attack
 from acdc.discovery import joining_file
 from acdc.discovery.discover import Prepared, Result, prepare
 from acdc.discovery.rediscover import rediscover
 from acdc.errors import AcdcError, DownloadFailed, MissingExtra, NoCluster, UnusableCache, UnwritableOutput
+from acdc.explain.explanation import explain
+from acdc.explain.summary import summary
+from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import GraphsError, ModelUnreachable
 from acdc.graphs.model import Model
+from acdc.hashes import edges_hash
 from acdc.hypotheses.session import run as claims_of
 from acdc.judges.assessment import AssessmentPlan, AssessmentSubject, assess, verdict
 from acdc.judges.completeness import completeness
@@ -94,6 +99,9 @@ def _found(cell: SweepCell, model: Model, room: Path, notes: list[str]) -> dict[
         circuit = found.noted_in(circuit)
         result = replace(result, circuit=circuit)
         figures["stability"] = circuit.provenance["stability"]
+    if circuit.edges and cell.then.explain:
+        circuit = _explained(cell, ready, circuit, room, notes)
+        result = replace(result, circuit=circuit)
     for name, ask in _ASKED.items() if circuit.edges else ():
         answer = ask(cell, ready, result, room, notes)
         if answer is not None:
@@ -101,6 +109,18 @@ def _found(cell: SweepCell, model: Model, room: Path, notes: list[str]) -> dict[
     circuit.save(room / "circuit.json")
     joining_file.write(room / joining_file.NAME, circuit.graph, result.joining)
     return {"status": "done", "figures": figures}
+
+
+def _explained(cell: SweepCell, ready: Prepared, circuit: Circuit, room: Path, notes: list[str]) -> Circuit:
+    """The circuit with the roles of its nodes, all else of which goes to explain.json; as it was where it has none."""
+    choosing, keeping = ready.problems
+    try:
+        found = explain(circuit, choosing, keeping, tasks.get(cell.task.found_by), seed=cell.setup.seed)
+    except (AcdcError, GraphsError, TaskError) as error:
+        notes.append(f"it is not explained: {error}")
+        return circuit
+    _write(room / "explain.json", {"circuit": edges_hash(circuit), "summary": summary(found), **found.to_json()})
+    return found.noted_in(circuit)
 
 
 def _evaluated(

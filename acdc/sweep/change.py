@@ -1,6 +1,6 @@
 """How one behaviour's circuit changes over the models of a grid, in their order: checkpoints of one training, say.
 
-Edges are the same by name only in models of one shape: of another shape, no change is told.
+Edges are the same by name only in models of one shape. What circuits are made of is compared in any case.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from statistics import mean
 from acdc.correctness import SELDOM
 from acdc.graphs.nodes import Edge
 from acdc.judges.stability import jaccard
+from acdc.sweep.makeup import MakeupChange
 from acdc.sweep.results import CellResult, SweepResults
 
 
@@ -29,12 +30,12 @@ class CircuitChange:
 class CourseStep:
     """A cell, and how its circuit changed since the nearest earlier model that has one; None for the first.
 
-    `apart` is that earlier model's name where its shape is another, so that edges cannot be compared by their names.
+    `change` is by the names of edges, and None too where that model's shape is another; `makeup` is by role and depth.
     """
 
     cell: CellResult
     change: CircuitChange | None = None
-    apart: str = ""
+    makeup: MakeupChange | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,10 @@ def _steps(cells: list[CellResult]) -> Iterator[CourseStep]:
             continue
         if before is None or other is None:
             yield CourseStep(cell)
-        elif own.graph != other.graph:
-            yield CourseStep(cell, apart=before.model)
         else:
-            gained, lost = (tuple(one.ordered()) for one in (own - other, other - own))
-            yield CourseStep(cell, CircuitChange(before.model, jaccard(own, other), gained, lost))
+            makeup, change = MakeupChange.between(before.model, other, own), None
+            if own.graph == other.graph:
+                gained, lost = (tuple(one.ordered()) for one in (own - other, other - own))
+                change = CircuitChange(before.model, jaccard(own, other), gained, lost)
+            yield CourseStep(cell, change, makeup)
         before = cell

@@ -34,7 +34,7 @@ class CellDemand:
     @property
     def gpus(self) -> int:
         """How many GPUs it runs on."""
-        return int(self.cell.setup.compute.device.startswith("cuda"))
+        return self.cell.setup.compute.gpus
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""

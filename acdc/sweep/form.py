@@ -97,6 +97,8 @@ class ThenForm(AbstractForm):
 
     evaluate: bool = False
     """Ask everything of it, as `acdc evaluate --full` does."""
+    explain: bool = False
+    """Say what each node does, as `acdc explain` does; circuits are then compared by roles."""
     attack: GridAttackForm | None = None
     """Look for prompts on which it fails."""
     stability: GridStabilityForm | None = None

@@ -5,108 +5,27 @@ Ray schedules them; what is decided here is only what becomes of a cell whose wo
 
 from __future__ import annotations
 
-import os
-import site
-import socket
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from acdc.errors import BadSetting, NoCluster
-from acdc.sweep.cell import SweepCell, installed
+from acdc.errors import NoCluster
+from acdc.pieces.cluster import RETRIES, WAIT, how_it_died
+from acdc.provenance import different_versions, installed
+from acdc.sweep.cell import SweepCell
 from acdc.sweep.cell_run import run_cell
 from acdc.sweep.demand import CellDemand
 from acdc.sweep.folder import SweepFolder, whereabouts
 from acdc.sweep.loaded_model import LoadedModel
-from acdc.sweep.run import WAIT, CellEnded
+from acdc.sweep.run import CellEnded
 
-LOCAL = "ray"
-_ADDRESS = "ray://"
-RETRIES = 2
-"""How many times a cell is begun again whose worker died."""
 _FLYING = 1_000
 """Tasks that Ray is given at once."""
-_ANSWER = 10.0
-"""Seconds within which a cluster must answer."""
 WorkerTask = Callable[[str, SweepCell, Mapping[str, "str | None"]], "dict[str, Any] | None"]
 """What runs in a worker: given the results' folder, a cell and the driver's versions, the cell's record."""
-
-
-@contextmanager
-def cluster(on: str) -> Iterator[Any]:
-    """Ray, connected to the cluster of that address, or to one of this machine that ends with the connection.
-
-    Raises: NoCluster.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise NoCluster(
-            f"--on {on} needs Ray, which is not installed: pip install 'acdc-circuits[ray]', or give --on local"
-        ) from error
-    with _told_to_nobody():
-        try:
-            _connect(ray, on)
-        except (RuntimeError, OSError, ValueError, ImportError, ray.exceptions.RayError) as error:
-            why = str(error).strip().splitlines() or [type(error).__name__]
-            remedy = "correct --on, start one there, or give the token it asks for (RAY_AUTH_MODE=token)"
-            raise NoCluster(f"no Ray cluster can be used at {on}: {why[0]}; {remedy}") from error
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-
-
-def _connect(ray: Any, on: str) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if on == LOCAL:
-        root = str(Path(__file__).parents[2])
-        if root not in site.getsitepackages():  # for the workers, this package is where it is for this process
-            paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-            quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
-        ray.init(address="local", include_dashboard=False, **quiet)
-        return
-    _check_answers(on)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what does not answer is told once
-        ray.init(address=on, **quiet)
-
-
-@contextmanager
-def _told_to_nobody() -> Iterator[None]:
-    """Inside, a cluster that is started sends no statistics of its use to Ray's makers."""
-    name = "RAY_USAGE_STATS_ENABLED"
-    before = os.environ.get(name)
-    os.environ[name] = "0"
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
-        if before is not None:
-            os.environ[name] = before
-
-
-def check_place(on: str) -> None:
-    """Refuse what is no place to run cells.
-
-    Raises: BadSetting.
-    """
-    host, _, port = on.removeprefix(_ADDRESS).rpartition(":")
-    if on in ("local", LOCAL) or (on.startswith(_ADDRESS) and host and port.isdecimal() and int(port) < 1 << 16):
-        return
-    raise BadSetting(f"--on is {on!r}; wanted local, ray (a cluster of this machine) or ray://HOST:PORT")
-
-
-def _check_answers(on: str) -> None:
-    """Ray itself waits minutes for an address that does not answer."""
-    host, _, port = on.removeprefix(_ADDRESS).rpartition(":")
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER):
-        pass
 
 
 def run_on_ray(
@@ -185,7 +104,7 @@ class _Queue:
             if self._died[each.cell.hash] <= RETRIES:
                 self._waiting.appendleft(each)
                 return None
-            return self._folder.failed(each.cell, _how_it_died(error, errors, RETRIES + 1))
+            return self._folder.failed(each.cell, how_it_died(error, self._ray, RETRIES + 1))
         if record is None:
             self._of_others.append((time.monotonic() + WAIT, each))
         return record
@@ -199,12 +118,8 @@ def made_in_worker(directory: str, cell: SweepCell, versions: Mapping[str, str |
         return folder.failed(
             cell, f"{directory} is not there on {here}; give a folder that all machines share, with --out"
         )
-    if different := [
-        f"{name} {installed()[name]}, not {version}"
-        for name, version in versions.items()
-        if installed()[name] != version
-    ]:
-        return folder.failed(cell, f"{here} has {', '.join(different)}: it would find other numbers; install the same")
+    if different := different_versions(versions):
+        return folder.failed(cell, f"{here} has {different}: it would find other numbers; install the same")
     return folder.attempt(cell, partial(_work, _model_of_this_process()))
 
 
@@ -230,10 +145,3 @@ def _too_large(each: CellDemand, nodes: Sequence[Mapping[str, Any]]) -> str:
 
 def _told(resources: Mapping[str, float]) -> str:
     return f"{resources['CPU']:g} CPUs, {resources['GPU']:g} GPUs and {resources['memory'] / 1e9:.1f} GB"
-
-
-def _how_it_died(error: Exception, errors: Any, times: int) -> str:
-    if isinstance(error, errors.OutOfMemoryError):
-        return f"memory ran out on the worker, {times} times; ask for fewer prompts, or give the cluster more memory"
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return f"the worker that made it died {times} times ({first}); memory may have run out: look at Ray's own logs"

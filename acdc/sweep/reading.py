@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from acdc import tasks
-from acdc.attacks.plan import PARTS, AttackPlan, parts
+from acdc.attacks.plan import PARTS, AttackPlan, SearchPlan, parts
 from acdc.discovery.rediscover import Rediscovery
 from acdc.errors import AcdcError, BadGridFile, UnknownModel
 from acdc.hypotheses import reading
@@ -181,14 +181,14 @@ def _goal(form: GoalForm | None) -> Goal:
 def _follow_ups(form: ThenForm) -> FollowUps:
     attack = stability = None
     if form.attack is not None:
-        given: dict[str, Any] = {
-            name: value for name in ("budget", "prompts") if (value := getattr(form.attack, name)) is not None
-        }
+        given: dict[str, Any] = {"prompts": form.attack.prompts} if form.attack.prompts is not None else {}
+        if form.attack.budget is not None:
+            given["search"] = SearchPlan(form.attack.budget)
         attack = AttackPlan(**given, parts=PARTS if form.attack.parts is None else parts(form.attack.parts))
     if form.stability is not None:
         stability = (form.stability.resamples, form.stability.seeds)
         Rediscovery(*stability)  # which refuses what cannot be
-    return FollowUps(form.evaluate, attack, stability)
+    return FollowUps(form.evaluate, attack, stability, explain=form.explain)
 
 
 def _matching(pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:

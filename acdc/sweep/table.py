@@ -17,7 +17,7 @@ from acdc.sweep.change import Course
 from acdc.sweep.results import CellResult, SweepResults
 
 if TYPE_CHECKING:
-    from acdc.sweep.change import CircuitChange
+    from acdc.sweep.change import CourseStep
 
 CSV, PARQUET = "sweep.csv", "sweep.parquet"
 TIMINGS = ("seconds",)
@@ -32,10 +32,11 @@ def table(results: SweepResults, over: Sequence[Course]) -> pandas.DataFrame:
     """A row for each cell in the grid's order; what is not known or does not apply is missing.
 
     `faithfulness` has its bootstrap interval (`_low`, `_high`), `model_accuracy` that of Wilson, both of 95%;
-    `jaccard`, `gained` and `lost` are against the circuit of `before`, an earlier model's.
+    `jaccard`, `gained` and `lost` are against the circuit of `before`, an earlier model, if it is of the same shape;
+    `overlap` is of what both are made of, by role (or else kind) and depth, whatever the shapes.
     """
-    changes = {step.cell.hash: step.change for course in over for step in course.steps if step.change is not None}
-    frame = pandas.DataFrame([_row(cell, changes.get(cell.hash)) for cell in results.cells])
+    steps = {step.cell.hash: step for course in over for step in course.steps}
+    frame = pandas.DataFrame([_row(cell, steps.get(cell.hash)) for cell in results.cells])
     return frame.astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
@@ -59,7 +60,8 @@ def write(frame: pandas.DataFrame, directory: Path) -> tuple[Path, ...]:
     return tuple(directory / name for name in contents)
 
 
-def _row(cell: CellResult, change: CircuitChange | None) -> dict[str, Any]:
+def _row(cell: CellResult, step: CourseStep | None) -> dict[str, Any]:
+    change, makeup = (None, None) if step is None else (step.change, step.makeup)
     setup, figures = cell.settings["setup"], cell.figures
     record = cell.record or {}
     goal = cell.settings["goal"]
@@ -79,10 +81,12 @@ def _row(cell: CellResult, change: CircuitChange | None) -> dict[str, Any]:
         "message": cell.message or None,
         **_judged(figures),
         **_followed(figures),
-        "before": change and change.before,
+        "before": makeup and makeup.before,
         "jaccard": change and change.jaccard,
         "gained": None if change is None else len(change.gained),
         "lost": None if change is None else len(change.lost),
+        "overlap": makeup and makeup.overlap,
+        "overlap_by": makeup and makeup.now.by,
         "notes": "; ".join(record.get("notes", ())) or None,
         "seconds": record.get("seconds"),
     }

@@ -26,10 +26,13 @@ _SLOT_WORDS: dict[Slot, str] = {"q": "query", "k": "key", "v": "value"}
 
 def heading(circuit: Circuit, title: str | None, line_rows: Sequence[str]) -> str:
     """The title, the counts, and the rows of a legend about lines and then cells, as one table of seven columns."""
-    mlps = sum(node.kind == "mlp" for node in circuit.nodes())
+    mlps = len({node.whole for node in circuit.nodes() if node.kind == "mlp"})
+    parts = sum(node.part != "" for node in circuit.nodes())
     counts = [f"{len(circuit):,} of {circuit.graph.n_edges:,} edges", _count(len(circuit.heads()), "head")]
     if circuit.graph.has_mlp:
         counts.append(_count(mlps, "MLP"))
+    if parts:
+        counts.append(_count(parts, "part"))
     lines = [_text(" · ".join(counts), size=11, colour=LINE)]
     if title:
         wrapped = "<br/>".join(escape(line) for line in textwrap.wrap(plain(title), 56))

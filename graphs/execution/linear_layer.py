@@ -109,7 +109,7 @@ class LinearLayer:
         if self.attended is not None:
             attention, attended = run.layer.attention, self.attended
             at_output = at_heads if run.scales.heads is None else at_heads * run.scales.heads
-            at_gathered = torch.einsum("bpd,hkd->hbpk", at_output, attention.output.weight)
+            at_gathered = attention.output.back(at_output)
             gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered, retain_graph=again)
             pull_back(attention, attended.residual, attended.made, gradients, at_read[:heads], self.rules)
             before = before + at_read[:heads].sum(0).to(before.dtype)
@@ -146,7 +146,7 @@ def _attend(
             for slot, part in zip(SLOTS, made, strict=True)
         )
         gathered = attention.attend(q, k, v, run.geometry, rules=rules)
-    wrote = torch.einsum("hbpk,hkd->bpd", gathered.detach(), attention.output.weight)
+    wrote = attention.output.together(gathered.detach())
     wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
     return Attended(residual, made, gathered), wrote + attention.output.bias
 

@@ -5,7 +5,7 @@ Nothing is frozen: what follows a part that is replaced is computed anew, norms 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,15 +13,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from acdc.graphs.execution.branching import Branch, KnownRun
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Slot
 
-_TOKENS = 4096
-"""About how many tokens run together."""
-
-_Run = Callable[[Float[Tensor, "site batch later d_model"]], Float[Tensor, "site batch d_model"]]
+_Onward = Callable[[int, Float[Tensor, "run later d_model"]], tuple[int, Float[Tensor, "run later d_model"]]]
+"""Before which layer a residual stream with the change of that number goes on, and what it is there."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +63,42 @@ class Restoring:
     base: tuple[Stream, ...]
     source: tuple[Stream, ...]
 
-    def residual(self, layer: int, where: Bool[Tensor, "site batch pos"]) -> Float[Tensor, "site batch d_model"]:
-        """With the residual stream before a layer replaced, at the positions of each site."""
-        base, source = self.base[layer].before, self.source[layer].before
-        return self._at_sites(where, source - base, base, lambda changed: self._onward(layer, changed))
+    def residual(
+        self, layers: Sequence[int], where: Bool[Tensor, "site batch pos"]
+    ) -> Float[Tensor, "layer site batch d_model"]:
+        """With the residual stream before each of these layers replaced, at the positions of each site."""
+        return self._at_sites(
+            [(self.source[layer].before - self.base[layer].before, self.base[layer].before) for layer in layers],
+            where,
+            lambda index, changed: (layers[index], changed),
+        )
 
-    def attention(self, layer: int, where: Bool[Tensor, "site batch pos"]) -> Float[Tensor, "site batch d_model"]:
-        """With the output of a layer's attention replaced."""
-        base, source = self.base[layer], self.source[layer]
-        change = (source.between - source.before) - (base.between - base.before)
-        return self._at_sites(where, change, self._attended(layer), lambda changed: self._go_on(layer, changed))
+    def attention(
+        self, layers: Sequence[int], where: Bool[Tensor, "site batch pos"]
+    ) -> Float[Tensor, "layer site batch d_model"]:
+        """With the output of each of these layers' attention replaced."""
+        changes = [_attended(self.source[layer]) - _attended(self.base[layer]) for layer in layers]
+        bases = [self._with_attention(layer) for layer in layers]
+        return self._at_sites(
+            list(zip(changes, bases, strict=True)),
+            where,
+            lambda index, changed: (layers[index] + 1, self._with_mlp(layers[index], changed)),
+        )
 
-    def mlp(self, layer: int, where: Bool[Tensor, "site batch pos"]) -> Float[Tensor, "site batch d_model"]:
-        """With the output of a layer's MLP replaced."""
-        base, source = self.base[layer], self.source[layer]
-        change = (source.after - source.between) - (base.after - base.between)
-        return self._at_sites(where, change, base.after, lambda changed: self._onward(layer + 1, changed))
+    def mlp(
+        self, layers: Sequence[int], where: Bool[Tensor, "site batch pos"]
+    ) -> Float[Tensor, "layer site batch d_model"]:
+        """With the output of each of these layers' MLPs replaced."""
+        changes = [
+            (self.source[layer].after - self.source[layer].between)
+            - (self.base[layer].after - self.base[layer].between)
+            for layer in layers
+        ]
+        return self._at_sites(
+            [(change, self.base[layer].after) for change, layer in zip(changes, layers, strict=True)],
+            where,
+            lambda index, changed: (layers[index] + 1, changed),
+        )
 
     def heads(self, layer: int, slot: Slot | None = None) -> Float[Tensor, "head batch d_model"]:
         """With the output of each head of a layer replaced, or only its queries, keys or values, at all positions."""
@@ -92,82 +111,61 @@ class Restoring:
         if post is not None:
             together = wrote.sum(0)
             change = post(together + change) - post(together)
-        return self._with_changes(change, self._attended(layer), lambda changed: self._go_on(layer, changed))
+        base = self._with_attention(layer)
+        everywhere = torch.ones(1, *base.shape[:2], dtype=torch.bool, device=base.device)
+        return self._at_sites(
+            [(each, base) for each in change],
+            everywhere,
+            lambda index, changed: (layer + 1, self._with_mlp(layer, changed)),
+        ).squeeze(1)
 
     def _at_sites(
         self,
+        changes: Sequence[tuple[Float[Tensor, "batch pos d_model"], Float[Tensor, "batch pos d_model"]]],
         where: Bool[Tensor, "site batch pos"],
-        change: Float[Tensor, "batch pos d_model"],
-        base: Float[Tensor, "batch pos d_model"],
-        run: _Run,
-    ) -> Float[Tensor, "site batch d_model"]:
-        """The ends of runs with a change at the positions of each site, which start at different ones."""
-        return torch.cat([self._with_changes((site.unsqueeze(-1) * change)[None], base, run) for site in where])
+        onward: _Onward,
+    ) -> Float[Tensor, "change site batch d_model"]:
+        """The ends of runs with each of these changes of a residual stream at the positions of each site."""
+        spans: list[tuple[int, int, int, int, Tensor]] = []
+        for index, (change, _) in enumerate(changes):
+            changed = where & change.ne(0).any(-1)
+            first = torch.where(changed.any(-1), changed.int().argmax(-1), changed.shape[-1])
+            for site, starts in enumerate(first):
+                spans += [(start, end, index, site, rows) for start, end, rows in self._known.spans(starts)]
+        spans.sort(key=lambda span: span[:3])
 
-    def _with_changes(
-        self, changes: Float[Tensor, "site batch pos d_model"], base: Float[Tensor, "batch pos d_model"], run: _Run
-    ) -> Float[Tensor, "site batch d_model"]:
-        """The ends of runs in which the residual stream is changed, from the first position at which one is."""
-        changed = changes.ne(0).any(-1).flatten(0, 1).any(0).nonzero()
-        first = min(int(changed[0]) if len(changed) else base.shape[1], int(self.positions.min()))
-        start = first if self.model.is_causal else 0
-        at_once = max(1, _TOKENS // base[:, start:, 0].numel())
-        return torch.cat([run((base + some)[..., start:, :]) for some in torch.split(changes, at_once)])
+        def branches() -> Iterator[Branch]:
+            for start, end, index, site, rows in spans:
+                change, base = (x[rows, start:end] for x in changes[index])
+                layer, residual = onward(index, base + where[site, rows, start:end].unsqueeze(-1) * change)
+                yield Branch(layer, start, rows, residual)
 
-    def _attended(self, layer: int) -> Float[Tensor, "batch pos d_model"]:
+        last = self.base[-1].after
+        found = last[torch.arange(len(last), device=last.device), self.positions]
+        found = found.repeat(len(changes), len(where), 1, 1)
+        for (_, _, index, site, rows), final in zip(spans, self._known.finals(branches()), strict=True):
+            found[index, site, rows] = final
+        return found
+
+    def _with_attention(self, layer: int) -> Float[Tensor, "batch pos d_model"]:
         """The base run's residual stream where the output of a layer's attention is still to act."""
         base, model = self.base[layer], self.model
         return base.after if model.graph.parallel or model.layers[layer].mlp is None else base.between
 
-    def _go_on(
-        self, layer: int, residual: Float[Tensor, "site batch later d_model"]
-    ) -> Float[Tensor, "site batch d_model"]:
-        """The ends of runs that have this residual stream there."""
+    def _with_mlp(self, layer: int, residual: Float[Tensor, "run later d_model"]) -> Float[Tensor, "run later d_model"]:
+        """What that residual stream is after the layer."""
         mlp = self.model.layers[layer].mlp
-        if mlp is None or self.model.graph.parallel:
-            return self._onward(layer + 1, residual)
-        if layer + 1 == len(self.model.layers):
-            residual = self._scored(residual)
-        return self._onward(layer + 1, residual + mlp(residual))
-
-    def _onward(
-        self, layer: int, residual: Float[Tensor, "site batch later d_model"]
-    ) -> Float[Tensor, "site batch d_model"]:
-        """The ends of runs that have this residual stream before a layer, at these positions and all that follow."""
-        sites, start = len(residual), self.base[0].before.shape[1] - residual.shape[2]
-        for number in range(layer, len(self.model.layers)):
-            part, geometry = self.model.layers[number], self.geometries[number].since(start)
-            flat = residual.flatten(0, 1)
-            made = part.make(flat, geometry, ("k", "v"))[0]
-            if start:
-                earlier = {slot: x[..., :start, :].repeat(1, sites, 1, 1) for slot, x in self._read(number).items()}
-                made = {slot: torch.cat((earlier[slot], x), dim=2) for slot, x in made.items()}
-            if number + 1 == len(self.model.layers):
-                flat = self._scored(residual).flatten(0, 1)
-                geometry = self.geometries[number].at(self.positions.repeat(sites))
-            made["q"] = part.make(flat, geometry, ("q",))[0]["q"]
-            after = _after_mlp(self.model, part, flat, part.after_attention(flat, made, geometry))
-            residual = after.view(sites, -1, *after.shape[1:])
-        return self._scored(residual).squeeze(-2)
-
-    def _read(self, layer: int) -> dict[Slot, Float[Tensor, "head batch pos d_head"]]:
-        """The keys and values of the base run."""
-        if layer not in self._known:
-            before, geometry = self.base[layer].before, self.geometries[layer]
-            self._known[layer] = self.model.layers[layer].make(before, geometry, ("k", "v"))[0]
-        return self._known[layer]
+        return residual if mlp is None or self.model.graph.parallel else residual + mlp(residual)
 
     @cached_property
-    def _known(self) -> dict[int, dict[Slot, Tensor]]:
-        return {}
+    def _known(self) -> KnownRun:
+        before = tuple(stream.before for stream in self.base)
+        return KnownRun(self.model, self.geometries, self.positions, before)
 
-    def _scored(self, residual: Float[Tensor, "site batch later d_model"]) -> Float[Tensor, "site batch 1 d_model"]:
-        """The residual stream at the scored positions, or itself where it is already there."""
-        if residual.shape[2] == 1:
-            return residual
-        rows = torch.arange(len(self.positions), device=residual.device)
-        start = self.base[0].before.shape[1] - residual.shape[2]
-        return residual[:, rows, self.positions - start].unsqueeze(-2)
+
+def _attended(stream: Stream) -> Float[Tensor, "batch pos d_model"]:
+    """What a layer's attention adds."""
+    return stream.between - stream.before
 
 
 def _after_mlp(

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from acdc.graphs.model.placement import moved
 from acdc.graphs.model.precision import in_precision, widened
 
 Rotation = tuple[Float[Tensor, "1 pos rotary"], Float[Tensor, "1 pos rotary"]]
@@ -88,7 +89,8 @@ def geometries_of(bridge: Any, length: int, causal: bool, turned: Sequence[bool]
 
     `turned` says which layers make use of the rotation that they are handed, as `turned_layers` finds out.
     """
-    whole = torch.ones(length, length, dtype=torch.bool, device=bridge.embed.original_component.weight.device)
+    home = bridge.embed.original_component.weight.device
+    whole = torch.ones(length, length, dtype=torch.bool, device=home)
     lower = whole.tril() if causal else whole
     geometries: list[Geometry] = []
     masks: list[Tensor] = []  # each once, as long prompts make them large
@@ -103,7 +105,12 @@ def geometries_of(bridge: Any, length: int, causal: bool, turned: Sequence[bool]
             rotation = kwargs["position_embeddings"]
             rotation = _for_neighbours(rotation) if neighbours else rotation
         geometries.append(
-            Geometry((allowed if known is None else known)[None], rotation, neighbours, _alibi(inner, kwargs, length))
+            moved(
+                Geometry(
+                    (allowed if known is None else known)[None], rotation, neighbours, _alibi(inner, kwargs, length)
+                ),
+                home,
+            )
         )
     return tuple(geometries)
 
@@ -164,12 +171,12 @@ def _allowed(attention: nn.Module, mask: Any, causal: Bool[Tensor, "pos pos"]) -
     """Which keys each query may read, by the mask that the layer is handed and by the one that it may keep."""
     length, allowed = len(causal), causal
     if isinstance(mask, Tensor) and mask.dim() == 4:
-        handed = mask[0, 0, :length, :length]
+        handed = mask[0, 0, :length, :length].to(causal.device)
         read = handed if handed.dtype == torch.bool else handed > torch.finfo(handed.dtype).min / 2
         allowed = allowed & (read if read.diagonal().all() else ~read)  # MPT marks what may not be read
     kept = dict(attention.named_buffers(recurse=False)).get("bias")
     if kept is not None and kept.dtype == torch.bool and kept.dim() == 4:  # GPT-Neo's local layers
-        allowed = allowed & kept[0, 0, :length, :length]
+        allowed = allowed & kept[0, 0, :length, :length].to(causal.device)
     return allowed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.mlp import Mlp
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.graphs.model.parts import Attention, Projection, Scales
+from acdc.graphs.model.placement import moved
 from acdc.graphs.nodes import SLOTS, Slot
 
 
@@ -39,6 +40,27 @@ class Layer:
         """The residual stream with what the parts of the MLP add to it, and what no part does."""
         together = residual + (wrote[0] if len(wrote) == 1 else wrote.sum(0))
         return together if self.parts is None or self.parts.bias is None else together + self.parts.bias
+
+    @property
+    def device(self) -> torch.device:
+        """Where its matrices are."""
+        return self.attention.output.weight.device
+
+    def beside(self, home: torch.device) -> Layer:
+        """The same layer with all that is no matrix, such as norms, on the device of the activations."""
+        if home == self.device:
+            return self
+        attention, mlp = moved(self.attention, home, but=("weight",)), self.mlp
+        attention = replace(
+            attention,
+            norm=moved(attention.norm, home),
+            query=replace(attention.query, norm=moved(attention.query.norm, home)),
+            key=replace(attention.key, norm=moved(attention.key.norm, home)),
+            output=replace(attention.output, post_norm=moved(attention.output.post_norm, home)),
+        )
+        if mlp is not None:
+            mlp = replace(mlp, norm=moved(mlp.norm, home), post_norm=moved(mlp.post_norm, home))
+        return Layer(attention, mlp)
 
     def project(
         self,
@@ -112,7 +134,7 @@ class Layer:
         """The residual stream with what heads of these queries, keys and values add to it, all of them together."""
         gathered = self.attention.attend(made["q"], made["k"], made["v"], geometry)
         output = self.attention.output
-        wrote = torch.einsum("hbpk,hkd->bpd", gathered, output.weight)
+        wrote = output.together(gathered)
         wrote = wrote if output.post_norm is None else output.post_norm(wrote)
         return residual + wrote + output.bias
 

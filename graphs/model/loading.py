@@ -14,6 +14,7 @@ from acdc.graphs.errors import GraphsError, ModelNotFound, ModelUnreachable, Uns
 from acdc.graphs.gguf_source import GgufSource
 from acdc.graphs.model import checkpoint, library_messages, parity
 from acdc.graphs.model.extraction import graph_of, layer_of, unembedding_of
+from acdc.graphs.model.placement import Placement, devices_of
 from acdc.graphs.model.recording import Original, record
 from acdc.graphs.model.transformer import Identity, Model
 from acdc.graphs.model.unusual import unusual_fields
@@ -31,9 +32,11 @@ def load(
 
     Weights are read from safetensors only. Our arithmetic is compared with the original's, layer by layer in float64.
     What is doubtful about how it was read or converted is a warning, DoubtfulModel. `known_as` is the name that its
-    identity gets where that is not the directory's.
+    identity gets where that is not the directory's. Its layers are shared evenly by several devices
+    (`cuda:0,cuda:1`; those for `cpu` are kept there for the first), and with `auto` by all GPUs and the CPU as they
+    fit; the first device holds everything else.
 
-    Raises: ModelNotFound, ModelUnreachable, UnsupportedModel.
+    Raises: BadDevices, ModelNotFound, ModelUnreachable, UnsupportedModel.
     """
     where = os.fspath(name)
     if not Path(where).exists() and "@" in where:
@@ -47,7 +50,7 @@ def load(
             raise
         except Exception as error:  # a damaged file surfaces as whatever the reader of it stumbles over
             raise _unloadable(where, revision, error) from error
-        original = original.to(torch.device(device)).eval()
+        original = _placed(original.eval(), where, device)
         context = _context(original.config)
         head = original.get_output_embeddings().weight
         inputs = parity.inputs_for(original.get_input_embeddings().num_embeddings, head, context)
@@ -104,6 +107,21 @@ def _read(where: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, An
     return original, tokenizer
 
 
+def _placed(original: Any, where: str, device: str | torch.device) -> Any:
+    """The model on its device, or layer by layer on several.
+
+    Raises: BadDevices; UnsupportedModel where it has no list of layers.
+    """
+    devices = devices_of(device)
+    if devices is not None and len(devices) == 1:
+        return original.to(devices[0])
+    with _refusing(f"{where} cannot be put on several devices", original.config):
+        layers = Original.of(original).layers
+        placement = Placement.evenly(devices, len(layers)) if devices else Placement.fitting(original, layers)
+        placement.place(original, layers)
+    return original
+
+
 def _bridged(original: Any) -> Any:
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
@@ -118,8 +136,9 @@ def _model(bridge: Any, tokenizer: Any, identity: Identity) -> Model:
             )
     if getattr(getattr(bridge, "ln_final", None), "original_component", None) is None:
         raise UnsupportedModel(f"{identity.name} has no norm before the unembedding; wanted one")
-    layers = tuple(layer_of(block) for block in bridge.blocks)
-    return Model(identity, graph_of(bridge, layers), layers, unembedding_of(bridge), bridge, tokenizer)
+    end = unembedding_of(bridge)
+    layers = tuple(layer_of(block).beside(end.weight.device) for block in bridge.blocks)
+    return Model(identity, graph_of(bridge, layers), layers, end, bridge, tokenizer)
 
 
 def _context(config: Any) -> int | None:
@@ -150,7 +169,8 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _random_state_kept(device: str | torch.device) -> Iterator[None]:
     """Models are made with random numbers before theirs are read; torch's global generators stay as they were."""
-    with torch.random.fork_rng([torch.device(device)] if torch.device(device).type == "cuda" else []):
+    devices = [each for each in devices_of(device) or () if each.type == "cuda"]
+    with torch.random.fork_rng(devices):
         yield
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.parts import Norm
+from acdc.graphs.model.placement import beside, moved
 from acdc.graphs.model.precision import Wide
 
 Linear = tuple[Float[Tensor, "_ _"], Float[Tensor, " _"] | None]
@@ -33,12 +34,21 @@ class FeedForward:
         self, x: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
     ) -> Float[Tensor, "*batch d_model"]:
         """What it makes of its normed input."""
-        return F.linear(self.neurons(x, rules), *self.out)
+        return beside(self.into[0].device, x, lambda x, device: self._on(device)._made(x, rules))
 
     def neurons(
         self, x: Float[Tensor, "*batch d_model"], rules: BackwardRules = BackwardRules.GRADIENT
     ) -> Float[Tensor, "*batch d_mlp"]:
         """What its neurons make of its normed input: what the second map, `out`, reads."""
+        return beside(self.into[0].device, x, lambda x, device: self._on(device)._hidden(x, rules))
+
+    def _on(self, device: torch.device) -> FeedForward:
+        return self if device == self.into[0].device else moved(self, device)
+
+    def _made(self, x: Float[Tensor, "*batch d_model"], rules: BackwardRules) -> Float[Tensor, "*batch d_model"]:
+        return F.linear(self._hidden(x, rules), *self.out)
+
+    def _hidden(self, x: Float[Tensor, "*batch d_model"], rules: BackwardRules) -> Float[Tensor, "*batch d_mlp"]:
         hidden = F.linear(x, *self.into)
         if self.gate is None:
             hidden = rules.activated(self.activation, hidden)
@@ -51,7 +61,7 @@ class FeedForward:
 class WholeModule:
     """A module run as it is, position by position, whose `weights` these are: a mixture of experts, say.
 
-    In float64 nothing inside is rounded to float32.
+    In float64 nothing inside is rounded to float32. It runs where its weights are, be it the CPU.
     """
 
     module: nn.Module
@@ -66,9 +76,9 @@ class WholeModule:
         """What it makes of its normed input; no gradient flows to its weights."""
         wide = Wide(x.dtype) if x.dtype == torch.float64 else nullcontext()
         with _constant(self.weights), wide:
-            wrote = self.module(x.reshape(1, -1, x.shape[-1]))
+            wrote = self.module(x.to(self.weights[0].device).reshape(1, -1, x.shape[-1]))
         made: Tensor = wrote if isinstance(wrote, Tensor) else wrote[0]  # some give their router's logits too
-        return made.view(x.shape)
+        return made.view(x.shape).to(x.device)
 
 
 @contextmanager

@@ -74,7 +74,8 @@ def _check_layer(
 ) -> None:
     block = model.bridge.blocks[index]
     with widened([*block.parameters(), *block.buffers()], comparison.residual.dtype):
-        layer, start = layer_of(block), comparison.residual
+        start = comparison.residual
+        layer = layer_of(block).beside(start.device)
         wrote, _ = layer.attend(start, geometry)
         attention = wrote.sum(0) + layer.attention.output.bias
         comparison.check("attention", attention, residual_scale(block) * wanted.attention, layer=index)

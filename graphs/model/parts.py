@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from acdc.graphs.long_prompts import SCORES
 from acdc.graphs.model.backward_rules import BackwardRules, with_derivative_of
 from acdc.graphs.model.geometry import Geometry
+from acdc.graphs.model.placement import beside
 
 NormKind = Literal["layer", "rms", "none"]
 
@@ -139,7 +140,7 @@ class Projection:
         weight, bias, flat = self.weight, self.bias, normed.flatten(1, -2)
         if heads is not None:
             group = heads if self.shared == 1 else heads // self.shared
-            weight, bias = weight[group], None if bias is None else bias[group]
+            weight, bias = weight[group.to(weight.device)], None if bias is None else bias[group]
         elif self.shared > 1:
             flat = flat.reshape(len(weight), -1, flat.shape[-1])
         return self._times(flat, weight, bias).view(*normed.shape[:-1], weight.shape[-1])
@@ -150,7 +151,12 @@ class Projection:
         weight: Float[Tensor, "group d_model d_head"],
         bias: Float[Tensor, "group d_head"] | None,
     ) -> Float[Tensor, "group row d_head"]:
-        return torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias[:, None], flat, weight)
+        def made(flat: Tensor, device: torch.device) -> Tensor:
+            if bias is None:
+                return torch.bmm(flat, weight.to(device))
+            return torch.baddbmm(bias[:, None].to(device), flat, weight.to(device))
+
+        return beside(weight.device, flat, made)
 
     def finish(
         self,
@@ -182,6 +188,26 @@ class OutputProjection:
     weight: Float[Tensor, "head d_head d_model"]
     bias: Float[Tensor, " d_model"]
     post_norm: Norm | None = None
+
+    def each(
+        self, z: Float[Tensor, "selected *batch pos d_head"], heads: Int[Tensor, " selected"] | None = None
+    ) -> Float[Tensor, "selected *batch pos d_model"]:
+        """What each selected head (None: all) writes of what it has gathered, before any post norm."""
+
+        def made(flat: Tensor, device: torch.device) -> Tensor:
+            weight = self.weight if heads is None else self.weight[heads.to(self.weight.device)]
+            return torch.bmm(flat, weight.to(device))
+
+        wrote = beside(self.weight.device, z.flatten(1, -2), made)
+        return wrote.view(*z.shape[:-1], wrote.shape[-1])
+
+    def together(self, z: Float[Tensor, "head batch pos d_head"]) -> Float[Tensor, "batch pos d_model"]:
+        """What all heads write together."""
+        return beside(self.weight.device, z, lambda z, on: torch.einsum("hbpk,hkd->bpd", z, self.weight.to(on)))
+
+    def back(self, written: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "head batch pos d_head"]:
+        """From a gradient at what all heads write to that at what each has gathered."""
+        return beside(self.weight.device, written, lambda x, on: torch.einsum("bpd,hkd->hbpk", x, self.weight.to(on)))
 
 
 @dataclass(frozen=True)
@@ -262,5 +288,4 @@ class Attention:
         self, z: Float[Tensor, "selected *batch pos d_head"], heads: Int[Tensor, " selected"] | None = None
     ) -> Float[Tensor, "selected *batch pos d_model"]:
         """What each selected head adds to the residual stream, before any post norm."""
-        output = self.output.weight if heads is None else self.output.weight[heads]
-        return torch.bmm(z.flatten(1, -2), output).view(*z.shape[:-1], output.shape[-1])
+        return self.output.each(z, heads)

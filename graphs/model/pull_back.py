@@ -57,7 +57,7 @@ def _through_weights(
     out: Float[Tensor, "head batch pos d_model"],
 ) -> None:
     """The gradient at the residual, centred and scaled to a mean square of 1, were that scale a constant."""
-    weight = projection.weight
+    weight = projection.weight.to(gradient.device)
     match norm.kind:
         case "none":
             pass
@@ -80,7 +80,7 @@ def _without_bias(
     """The part of the linear projections that grows with the scaled residual."""
     constant = projection.bias
     if norm.bias is not None:
-        shifted = norm.bias @ projection.weight
+        shifted = norm.bias @ projection.weight.to(linear.device)
         constant = shifted if constant is None else constant + shifted
     if constant is None:
         return linear

@@ -98,8 +98,13 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Where everything is but the matrices of layers, which may be on other `devices`."""
         return self.unembedding.weight.device
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """The devices that hold weights, the one of activations first."""
+        return tuple(dict.fromkeys((self.device, *(layer.device for layer in self.layers))))
 
     @property
     def dtype(self) -> torch.dtype:

@@ -108,7 +108,8 @@ class ChangeWatch:
         for weight in edited:
             if _memory(weight.parameter) not in shared:
                 _refuse(weight.name)
-        fresh = [layer_of(block) for block in self._bridge.blocks], unembedding_of(self._bridge)
+        home = unembedding.weight.device
+        fresh = [layer_of(block).beside(home) for block in self._bridge.blocks], unembedding_of(self._bridge)
         for ours, now in zip(_tensors((layers, unembedding)), _tensors(fresh), strict=True):
             if not ((ours == now) | (ours.isnan() & now.isnan())).all():
                 _refuse(edited[0].name)

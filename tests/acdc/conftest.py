@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import acdc.graphs.model
 from acdc import graphs, tasks
 from acdc.cli import commands
 from acdc.graphs.model import Model
+from acdc.pieces.cluster import cluster
 from acdc.pretrained import registry
 from acdc.pretrained.registry import Pretrained
 from acdc.problem import Problem
@@ -111,6 +113,16 @@ def single_batch(two_heads: Model) -> Problem:
 def two_lengths(two_heads: Model) -> Problem:
     """Four prompts of two lengths, measured by the logit difference."""
     return Problem(two_heads, behaviour(two_heads, (5, 9, 5, 9)), LogitDifference())
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[Any]:
+    """A Ray cluster of this machine, which takes a while to start."""
+    pytest.importorskip("ray")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray itself
+        with cluster("ray") as connected:
+            yield connected
 
 
 @pytest.fixture(scope="session")

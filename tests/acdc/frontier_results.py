@@ -34,6 +34,7 @@ def frontier_result(
     return {
         "settings": settings,
         "seconds": 90.0,
+        "cpu_seconds": 150.0,
         "peak_mb": 1234.4,
         "edges": {"of_graph": 2000, "named": 500},
         "prompts": {"found": 64, "judged": 64},

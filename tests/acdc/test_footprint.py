@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from acdc.algorithms.attribution import Attribution
+from acdc.algorithms.kl_bounds import KLScreen
 from acdc.algorithms.learned_masks import LearnedMasks, Prices
 from acdc.cost.forecast import _kept_for_gradients, footprint_of
 from acdc.footprint import Footprint
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.execution.incremental import IncrementalExecutor
 from acdc.graphs.shapes import shape_of_checkpoint
 from acdc.problem import Problem
-from acdc.tasks.metrics import LogitDifference
+from acdc.tasks.metrics import KLDivergence, LogitDifference
 from tests.acdc.algorithms.walks import ended
 from tests.acdc.behaviours import behaviour
 from tests.checkpoints import Architecture, Checkpoints
@@ -85,8 +88,18 @@ def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None
     few, all_logits, bounded = (
         held.trials(size, vocabulary=all_) for size, all_ in ((1 << 40, False), (1 << 40, True), (1 << 28, True))
     )
-    assert all_logits - few == 64 * held.logits
-    assert bounded == (1 << 28) + held.stream * len(held.graph.senders)
+    assert all_logits - few == 64 * held.logits + held.bounds
+    assert bounded == (1 << 28) + held.stream * len(held.graph.senders) + held.bounds
+
+
+def test_bounds_on_kl_hold_what_their_tensors_take(checkpoints: Checkpoints) -> None:
+    """Rows of the likeliest tokens, the logits, and probabilities four times over while an anchor is made."""
+    problem = replace(problem_on("llama", checkpoints), metric=KLDivergence())
+    (batch,) = problem.batches
+    executor = IncrementalExecutor(batch.runs)
+    anchor = KLScreen(problem.model.unembedding, batch.targets).anchor(executor.residual, executor.logits)
+    probabilities = executor.logits.double().nbytes
+    assert footprint_of(problem).bounds == 4 * probabilities + executor.logits.nbytes + anchor.rows.nbytes
 
 
 def test_a_step_of_training_takes_about_what_its_tensors_take(

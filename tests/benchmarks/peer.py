@@ -42,7 +42,7 @@ from acdc.problems import problems
 from acdc.settings import KeptFaithfulness, Setup
 from acdc.tasks.prompts import PromptPairs
 from tests.benchmarks.bench import machine
-from tests.benchmarks.peer_process import ScoredPrompt, ScoringFailed, ScoringProcess, ScoringTask, Spent
+from tests.benchmarks.peer_process import ScoredPrompt, Scoring, ScoringFailed, ScoringProcess, ScoringTask, Spent
 
 LEVELS = (0.5, 0.7, 0.9)
 TOP = 1000
@@ -100,8 +100,8 @@ def contestants(peer_python: str) -> tuple[Contestant, ...]:
     )
 
 
-def scoring_task(model: str, pairs: PromptPairs, points: int, threads: int, *, doubling: bool) -> ScoringTask:
-    """These prompts for a process to score; of several answers or distractors the first."""
+def scoring_task(model: str, pairs: PromptPairs, scoring: Scoring, threads: int, batch: int = 0) -> ScoringTask:
+    """These prompts for a process to score, in one batch unless told; of several answers or distractors the first."""
     prompts = [
         ScoredPrompt(
             pair.text.clean,
@@ -113,7 +113,7 @@ def scoring_task(model: str, pairs: PromptPairs, points: int, threads: int, *, d
         )
         for pair in pairs.pairs
     ]
-    return ScoringTask(model, prompts, points, doubling, threads)
+    return ScoringTask(model, prompts, scoring, threads, batch or len(prompts))
 
 
 def in_turns(processes: Sequence[ScoringProcess], repeats: int) -> tuple[Spent, ...]:
@@ -141,7 +141,8 @@ def score_all(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         processes = []
         for number, one in enumerate(entered):
-            task = scoring_task(directory, problem.pairs, asked.points, asked.threads, doubling=one.doubling)
+            scoring = Scoring(asked.points, one.doubling)
+            task = scoring_task(directory, problem.pairs, scoring, asked.threads)
             process = ScoringProcess(one.python, one.module, task, scratch / str(number))
             processes.append(stack.enter_context(process))
             versions = ", ".join(f"{name} {version}" for name, version in process.versions.items())

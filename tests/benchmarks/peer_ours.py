@@ -28,7 +28,8 @@ def _pair(prompt: ScoredPrompt) -> TokenPair:
 def load(task: ScoringTask, directory: Path) -> Callable[[], tuple[int, Callable[[Path], None]]]:
     """Scoring from nothing: the clean and corrupt runs count."""
     model, pairs = load_model(task.model), PromptPairs(tuple(map(_pair, task.prompts)))
-    algorithm = IntegratedGradients(steps=task.points, tolerance=TOLERANCE if task.doubling else math.inf)
+    tolerance = TOLERANCE if task.scoring.doubling else math.inf
+    algorithm = IntegratedGradients(steps=task.scoring.points, tolerance=tolerance)
 
     def score() -> tuple[int, Callable[[Path], None]]:
         scored = drain(algorithm.walk(Problem(model, pairs, LogitDifference())))

@@ -39,24 +39,35 @@ class ScoredPrompt:
 
 
 @dataclass(frozen=True)
-class ScoringTask:
-    """What is scored: a checkpoint directory's edges, by the logit difference of these prompts.
+class Scoring:
+    """How edges are scored: a method as circuitkit calls it, by "logit_difference" or "kl".
 
-    The gradient is taken at `points` of the path; with `doubling` at more of them where the implementation sees that
-    they are too few.
+    Integrated gradients take the gradient at `points` of the path; with `doubling` at more of them where the
+    implementation sees that they are too few.
     """
+
+    points: int = 5
+    doubling: bool = False
+    method: str = "EAP-IG-inputs"
+    metric: str = "logit_difference"
+
+
+@dataclass(frozen=True)
+class ScoringTask:
+    """What is scored, and how: a checkpoint directory's edges, on these prompts, so many in a batch."""
 
     model: str
     prompts: list[ScoredPrompt]
-    points: int
-    doubling: bool
+    scoring: Scoring
     threads: int
+    batch: int
 
     @classmethod
     def read(cls, path: Path) -> ScoringTask:
         """What `write` wrote."""
         data = json.loads(path.read_text("utf-8"))
-        return cls(**{**data, "prompts": [ScoredPrompt(**prompt) for prompt in data["prompts"]]})
+        prompts = [ScoredPrompt(**prompt) for prompt in data["prompts"]]
+        return cls(**{**data, "prompts": prompts, "scoring": Scoring(**data["scoring"])})
 
     def write(self, path: Path) -> None:
         """As JSON."""

@@ -17,7 +17,7 @@ from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.settings import Setup
 from tests.benchmarks import peer
-from tests.benchmarks.peer_process import ScoringProcess
+from tests.benchmarks.peer_process import Scoring, ScoringProcess
 
 MODEL = "everyday-4l"
 
@@ -33,7 +33,7 @@ def scored(posed: tuple[Problem, Problem]) -> Circuit:
 
 
 def test_a_process_scores_as_it_is_done_here(posed: tuple[Problem, Problem], scored: Circuit, tmp_path: Path) -> None:
-    task = peer.scoring_task(str(tasks.shipped_model(MODEL)), posed[0].pairs, 2, 1, doubling=False)
+    task = peer.scoring_task(str(tasks.shipped_model(MODEL)), posed[0].pairs, Scoring(2), 1)
     with ScoringProcess(sys.executable, "tests.benchmarks.peer_ours", task, tmp_path) as process:
         [spent] = peer.in_turns([process], 2)
         found = peer.scored_by(process, scored.graph)

@@ -12,7 +12,7 @@ import torch
 import acdc
 from acdc import graphs, tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.attacks.plan import AttackPlan
+from acdc.attacks.plan import AttackPlan, SearchPlan
 from acdc.discovery.search import search
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -35,7 +35,7 @@ from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, random_circu
 ROTATION = 2e-6
 """How far numbers may be from the CPU's: models make rotary embeddings in float32, by the device's own cosine."""
 LENGTHS = (4, 11, 4, 11, 11)
-PLAN = AttackPlan(budget=60, prompts=4, diagnosed=1, crossed=8)
+PLAN = AttackPlan(search=SearchPlan(60), prompts=4, diagnosed=1, crossed=8)
 SAMPLED = ("masks", "random")
 """Methods that draw numbers on the model's device, of which a GPU has others."""
 
@@ -159,3 +159,25 @@ def test_the_command_line_runs_on_it(device: torch.device, tmp_path: Path) -> No
     assert (ran.code, ran.err.count("error")) == (0, 0), ran
     judged = command_line("evaluate", tmp_path / "run", "--device", str(device))
     assert judged.code == 0, judged
+
+
+@pytest.mark.parametrize("others", ["cpu", "cuda:1"])
+def test_layers_on_several_devices_find_what_one_finds(
+    checkpoints: Checkpoints, device: torch.device, others: str
+) -> None:
+    if device.type != "cuda" or (others == "cuda:1" and torch.cuda.device_count() < 2):
+        pytest.skip("it takes a GPU, and for layers on two of them another")
+    one = on(torch.device("cuda:0"), str(checkpoints.path("llama")))
+    several = graphs.load(checkpoints.path("llama"), dtype=torch.float64, device=f"cuda:0,{others}")
+    pairs: PromptPairs = behaviour(checkpoints.model("llama"), LENGTHS)
+    found = []
+    for model in (one, several):
+        problem = Problem(model, pairs, metric("logit_difference"), Ablation.RESAMPLE)
+        found.append([ended(search(Method(name), Edges(20), 0).walk(problem))[0] for name in ("acdc", "eap-ig")])
+    assert [(each.edges, each.scores) for each in found[1]] == [(each.edges, each.scores) for each in found[0]]
+
+
+def test_auto_puts_layers_on_gpus_as_they_fit(checkpoints: Checkpoints, device: torch.device) -> None:
+    if device.type != "cuda":
+        pytest.skip("it takes a GPU")
+    assert {each.type for each in graphs.load(checkpoints.path("llama"), device="auto").devices} == {"cuda"}

@@ -101,5 +101,5 @@ def _step(step: CourseStep, pages: Mapping[str, str]) -> Mapping[str, Any]:
         "address": pages.get(step.cell.hash, ""),
         "judged": figures.get("faithfulness"),
         "change": step.change,
-        "apart": step.apart,
+        "makeup": step.makeup,
     }

@@ -11,6 +11,7 @@ import torch
 
 import acdc
 from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.elimination import ROUNDS
 from acdc.algorithms.exact import ExactPatching
 from acdc.algorithms.learned_masks import LearnedMasks, Prices, kept, sampled
 from acdc.algorithms.scores import ScoringStep
@@ -120,7 +121,7 @@ def test_a_seed_gives_the_same_scores_again_and_another_does_not(measurable: Pro
 def test_an_interrupt_leaves_what_is_learned_by_then(measurable: Problem) -> None:
     masks = LearnedMasks(prices=Prices(12))
     walk = masks.walk(measurable)
-    while (step := next(walk)).total - step.done > 8:
+    while (step := next(walk)).total - step.done > ROUNDS + 8:
         pass
     with pytest.raises(StopIteration) as stopped:
         walk.throw(KeyboardInterrupt())
@@ -153,6 +154,18 @@ def test_an_interrupt_within_a_step_leaves_those_before_it(
         assert ended(walk).provenance["stopped"] == "interrupted"
 
 
+def test_an_interrupt_within_the_elimination_leaves_the_order_of_the_prices(measurable: Problem) -> None:
+    masks = LearnedMasks(prices=Prices(12))
+    walk = masks.walk(measurable)
+    while (step := next(walk)).total - step.done > ROUNDS - 1:
+        pass
+    with pytest.raises(StopIteration) as stopped:
+        walk.throw(KeyboardInterrupt())
+    learned, whole = stopped.value.value, ended(masks.walk(measurable))
+    assert learned.provenance["stopped"] == "interrupted"
+    assert sorted(learned.scores.values()) == sorted(whole.scores.values()), "the same prices, dealt out otherwise"
+
+
 def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
     with pytest.raises(BadSetting, match="accuracy has no gradient"):
         ended(LearnedMasks().walk(replace(measurable, metric=metric("accuracy"))))
@@ -167,9 +180,9 @@ def test_settings_that_train_nothing_are_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cramped", [{}, {"max_bytes": 1}])
 def test_it_tells_of_every_step_however_few_prompts_fit(measurable: Problem, cramped: dict[str, Any]) -> None:
     _, told = finished(LearnedMasks(prices=Prices(7), **cramped).walk(measurable))
-    ranking = len(told) - 7
+    ranking = len(told) - 7 - ROUNDS
     assert ranking > 0
-    assert told == [ScoringStep(done, ranking + 7) for done in range(1, ranking + 8)]
+    assert told == [ScoringStep(done, len(told)) for done in range(1, len(told) + 1)]
 
 
 def test_for_fewer_edges_the_shortlist_is_shorter_and_the_first_price_higher() -> None:

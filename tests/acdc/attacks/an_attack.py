@@ -7,7 +7,7 @@ from acdc.attacks.crossing import Crossing
 from acdc.attacks.diagnosis import Diagnosis, Restored
 from acdc.attacks.found import Attack, AttackFindings, LeftOut
 from acdc.attacks.pair_statistics import Distribution, Maximum, Percentile, SlotWord, Stratum
-from acdc.attacks.plan import AttackPlan
+from acdc.attacks.plan import AttackPlan, SearchPlan
 from acdc.attacks.search import Search
 from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import KLSpread, VariationFigures, Varied
@@ -85,4 +85,4 @@ def found() -> AttackFindings:
 def attack() -> Attack:
     """The whole of it."""
     seconds = {"search": 2.0}
-    return Attack(CIRCUIT, ORIGIN, AttackPlan(7, 10, 4, 4, 2), found(), LeftOut(), seconds)
+    return Attack(CIRCUIT, ORIGIN, AttackPlan(7, SearchPlan(10), 4, 4, 2), found(), LeftOut(), seconds)

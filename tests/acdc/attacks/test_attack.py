@@ -12,16 +12,18 @@ import pytest
 import torch
 
 import acdc
-from acdc.attacks.attack import _AttackRun, _State, attack
+from acdc.attacks.attack import _Attacked, _AttackRun, _State, attack
 from acdc.attacks.found import Attack, AttackFindings
-from acdc.attacks.plan import PARTS, AttackPlan, Part
+from acdc.attacks.plan import PARTS, AttackPlan, Part, SearchPlan
 from acdc.attacks.search import search
+from acdc.attacks.search_shards import SearchShards
 from acdc.errors import BadCheckpoint, BadSetting, NotFinite
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.model import Model
 from acdc.judges.necessity import necessity
 from acdc.models import load_named
+from acdc.pieces.place import HERE
 from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.settings import Setup
@@ -48,7 +50,7 @@ def circuit(model: Model) -> Circuit:
 
 
 def tried(model: Model, circuit: Circuit, *parts: Part, setup: Setup = SETUP, crossed: int | None = None) -> Attack:
-    plan = AttackPlan(1, 20, crossed, 6, 1, parts)
+    plan = AttackPlan(1, SearchPlan(20), crossed, 6, 1, parts)
     return attack(acdc.get_task("periodic"), model, circuit, setup, plan)
 
 
@@ -111,7 +113,7 @@ def test_what_cannot_be_tried_is_skipped_and_told_why(model: Model, circuit: Cir
     assert tried.seconds == {}
 
 
-QUICK = AttackPlan(1, 8, 3, 6, 1, ("crossing", "search", "diagnosis", "necessity"))
+QUICK = AttackPlan(1, SearchPlan(8), 3, 6, 1, ("crossing", "search", "diagnosis", "necessity"))
 
 
 def timeless(attack: Attack) -> dict[str, Any]:
@@ -146,7 +148,8 @@ def test_an_attack_that_is_interrupted_goes_on_to_the_same_and_tries_nothing_twi
         attack(task, model, circuit, SETUP, QUICK, checkpoint=checkpoint, watch=interrupt)
     done = QUICK.parts[: QUICK.parts.index(until) + 1]
     for part in done:
-        monkeypatch.setattr(f"acdc.attacks.attack.{part}", never)
+        where = "search_shards" if part == "search" else "attack"
+        monkeypatch.setattr(f"acdc.attacks.{where}.{part}", never)
     assert timeless(resumed(model, circuit, checkpoint)) == timeless(whole)
 
 
@@ -168,7 +171,7 @@ def test_a_part_that_fails_is_left_out_with_its_reason_and_the_others_go_on(
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr("acdc.attacks.attack.search", failing)
+        patched.setattr("acdc.attacks.search_shards.search", failing)
         tried = attack(acdc.get_task("periodic"), model, circuit, SETUP, QUICK, checkpoint=checkpoint)
     assert tried.left_out.failed == {"search": error}
     assert tried.to_json()["failed"] == {"search": str(error)}
@@ -199,9 +202,9 @@ def test_a_fault_of_ours_is_not_kept_quiet(
     monkeypatch.setattr("acdc.attacks.attack.necessity", failing)
     _, judgement = problems(acdc.get_task("periodic"), model, SETUP)
     state = _State(AttackFindings(search=an_attack.found().search), {}, {})
-    run = _AttackRun(
-        acdc.get_task("periodic"), circuit, SETUP, AttackPlan(parts=("necessity",)), judgement, lambda progress: None
-    )
+    task, plan = acdc.get_task("periodic"), AttackPlan(parts=("necessity",))
+    shards = SearchShards(task, model, circuit, SETUP, plan)
+    run = _AttackRun(_Attacked(task, circuit, SETUP, plan), judgement, shards, HERE, lambda progress: None)
     with nullcontext() if is_not else pytest.raises(type(error)):
         _, left_out, _ = run.all(state, None)
         assert left_out.failed == {"necessity": error}
@@ -249,15 +252,46 @@ def test_every_part_says_when_it_begins_and_ends(
 ) -> None:
     monkeypatch.setattr("acdc.tasks.names", lambda: ("periodic",))
     told: list[Progress] = []
-    attack(acdc.get_task("periodic"), model, circuit, SETUP, AttackPlan(0, 20, 3, 6, 1), watch=told.append)
+    attack(acdc.get_task("periodic"), model, circuit, SETUP, AttackPlan(0, SearchPlan(20), 3, 6, 1), watch=told.append)
     assert tuple(dict.fromkeys(one.stage for one in told)) == PARTS
     assert [one.stage for one in told if one.done == one.total] == list(PARTS)
 
 
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"budget": 0}, {"crossed": 1}, {"prompts": 1}, {"diagnosed": -1}])
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"crossed": 1}, {"prompts": 1}, {"diagnosed": -1}])
 def test_a_plan_of_nothing_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(BadSetting, match="wanted at least"):
         AttackPlan(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ((0,), "the budget of the search is 0; wanted at least 1"),
+        ((10, 0), "the number of shards of the search is 0; wanted at least 1"),
+        ((10, 11), "the number of shards of the search is 11; wanted at most 10"),
+    ],
+)
+def test_a_search_of_nothing_is_refused(wrong: tuple[int, ...], message: str) -> None:
+    with pytest.raises(BadSetting, match=message):
+        SearchPlan(*wrong)
+
+
+def test_shards_share_the_budget_and_the_worst_of_all_is_what_is_told(model: Model, circuit: Circuit) -> None:
+    assert SearchPlan(10, 3).parts() == (3, 3, 4)
+    plan = AttackPlan(1, SearchPlan(20, 2), parts=("search",))
+    assert plan.to_json()["shards"] == 2
+    task = acdc.get_task("periodic")
+    both = attack(task, model, circuit, SETUP, plan).found.search
+    alone = [search(task, model, circuit, SETUP, budget=10, seed=1, shard=shard) for shard in (0, 1)]
+    assert both is not None
+    assert alone[0].cases != alone[1].cases
+    assert alone[0] == replace(search(task, model, circuit, SETUP, budget=10, seed=1), seconds=alone[0].seconds)
+    assert both.tested == 20
+    assert both.failures == sum(one.failures for one in alone)
+    assert set(both.cases) <= {case for one in alone for case in one.cases}
+    assert both.cases[0].kl == pytest.approx(max(one.cases[0].kl for one in alone), abs=1e-4)
+    pairs = [(case.pair.clean, case.pair.corrupt) for case in both.cases]
+    assert len(set(pairs)) == len(pairs)
 
 
 def of_ids(model: Model, *, several: bool = False) -> Task:

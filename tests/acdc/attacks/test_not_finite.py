@@ -14,7 +14,7 @@ from acdc.attacks.attack import attack
 from acdc.attacks.crossing import crossing
 from acdc.attacks.diagnosis import diagnosis
 from acdc.attacks.measuring import cases
-from acdc.attacks.plan import AttackPlan
+from acdc.attacks.plan import AttackPlan, SearchPlan
 from acdc.attacks.search import search
 from acdc.attacks.variations import variations
 from acdc.errors import NotFinite
@@ -102,7 +102,9 @@ def test_words_whose_gradient_is_no_number_are_taken_in_the_order_given(
 def test_an_attack_in_half_precision_ends_and_repairs_the_same(dtype: torch.dtype) -> None:
     known = planted.known("chain", 0, dtype=dtype)
     setup = SETUP.on(dtype=str(dtype).removeprefix("torch."))
-    plan = AttackPlan(budget=16, prompts=4, diagnosed=1, parts=("crossing", "search", "diagnosis", "necessity"))
+    plan = AttackPlan(
+        search=SearchPlan(16), prompts=4, diagnosed=1, parts=("crossing", "search", "diagnosis", "necessity")
+    )
     tried = attack(known.task, known.model, broken(known), setup, plan)
     assert not tried.left_out.failed
     assert not tried.left_out.skipped

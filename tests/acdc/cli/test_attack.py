@@ -13,6 +13,7 @@ import pytest
 
 from acdc.errors import NotFinite
 from acdc.graphs.circuit import Circuit
+from acdc.hypotheses.reading import load
 from tests.acdc.cli.command_line import Ran, acdc, refused
 
 SMALL = ("--prompts", "6", "--cross", "6", "--budget", "30", "--diagnose", "1")
@@ -88,6 +89,19 @@ def test_a_case_that_was_found_can_be_pinned(attacked: Ran) -> None:
     assert row["value"] == pytest.approx(written()["worst"][0]["kl"], rel=1e-4)
 
 
+def test_a_new_file_also_claims_the_roles_that_the_circuit_has(attacked: Ran) -> None:
+    path = Path("found/circuit.json")
+    before = path.read_text()
+    roles = {"a0.h2": {"role": "fixed offset (2 back)"}, "a1.h0": {"role": "unlabelled"}}
+    path.write_text(json.dumps({**json.loads(before), "roles": roles}))
+    try:
+        assert acdc("pin", "out", "test_roles.acdc.yaml").code == 0
+    finally:
+        path.write_text(before)
+    claims = [claim.name for claim in load(Path("test_roles.acdc.yaml")).claims]
+    assert sorted(claims) == ["counterexamples", "roles[a0.h2]"]
+
+
 def test_a_worst_case_above_the_bound_is_exit_1(attacked: Ran) -> None:
     for bound, code in (("0.001", 1), ("1000", 0)):
         ran = acdc("attack", "found", "--cross", "4", "--only", "crossing", "--fail-above", bound)
@@ -153,7 +167,7 @@ def test_an_attack_that_is_interrupted_says_how_to_go_on_and_does(
 
     before = written()
     with monkeypatch.context() as patched:
-        patched.setattr("acdc.attacks.attack.search", interrupt)
+        patched.setattr("acdc.attacks.search_shards.search", interrupt)
         patched.setattr("sys.argv", ["acdc", "attack", "found", *options])
         ran = acdc("attack", "found", *options)
     assert ran.code == 130

@@ -14,14 +14,17 @@ from acdc.explain.summary import summary
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
+from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED
 from acdc.models import load_model
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.report.explanation import tables
 from acdc.settings import Setup
-from acdc.tasks.metrics import KLDivergence
+from acdc.tasks.metrics import KLDivergence, metric
 from acdc.tasks.prompts import PromptPairs
+from acdc.tasks.whole import of_whole
+from tests.acdc.behaviours import TEXT
 from tests.acdc.explain.test_roles import PERIODIC, TASK, by_hand
 from tests.graphs.test_hand_weighted import THE_CIRCUIT
 
@@ -75,3 +78,29 @@ def test_a_behaviour_that_ablation_leaves_alone_is_refused() -> None:
     same = problem.on(PromptPairs(tuple(replace(pair, corrupt=pair.clean) for pair in problem.pairs.pairs)))
     with pytest.raises(UnmeasurableBehaviour, match="ablating the whole model"):
         explain(Circuit.from_names(problem.graph, THE_CIRCUIT), same, same, TASK)
+
+
+def test_answers_that_are_measured_whole_have_roles_but_for_those_of_single_logits(model: Model) -> None:
+    half = problems(acdc.get_task("periodic"), model, Setup(prompts=6))[1]
+    pairs = tuple(
+        of_whole(TEXT, pair.clean, pair.corrupt, [(*pair.scored[0].answers, pair.clean[0])], [(pair.corrupt[0],)])
+        for pair in half.pairs.pairs
+    )
+    whole = Problem(model, PromptPairs(pairs), metric("log_probability_difference"))
+    found = shown(explain(Circuit.from_names(model.graph, PERIODIC), whole, whole, TASK))
+    assert found.roles[Node("head", 1, 0)].role == "induction"
+    assert found.heads.measured.direct == {}
+
+
+def test_prompts_of_one_form_do_not_tell_positions_from_tokens_and_it_is_said() -> None:
+    """In `y z x y` what stands after the first y is at one position; sequences that differ show what it goes by."""
+    problem = by_hand()
+    alike = problem.on(problem.pairs.select(range(1, len(problem.pairs), 2)))
+    found = shown(explain(Circuit.from_names(problem.graph, THE_CIRCUIT), alike, alike, TASK))
+    evidence = found.roles[Node("head", 1, 0)].evidence
+    assert evidence["as well to 1 after the same token before"] == 0.5
+    assert evidence["on random sequences as well to 1 after the same token before"] == 0.75
+    assert evidence["on random sequences"] < 0.5
+    assert "do not tell from 2 back (on random sequences" in summary(found)
+    of_both = shown(explain(Circuit.from_names(problem.graph, THE_CIRCUIT), problem, problem, TASK))
+    assert not any(name.startswith("as well") for role in of_both.roles.values() for name in role.evidence)

@@ -39,15 +39,15 @@ def test_methods_stand_beneath_each_other_at_every_size() -> None:
 
 def test_a_method_has_edges_by_level_areas_time_and_memory_and_no_number_where_there_is_none() -> None:
     lines = shown([frontier_result()])
-    at = lines.index("method  for 50%  for 70%  for 80%  for 90%  CPR   CMD  min     MB")
-    assert lines[at + 1] == "masks        54      207        -        -    -  0.12  1.5  1,234"
+    at = lines.index("method  for 50%  70%  80%  90%  CPR   CMD  min  CPU     MB")
+    assert lines[at + 1] == "masks        54  207    -    -    -  0.12  1.5  2.5  1,234"
 
 
 @pytest.mark.parametrize("how", ["refused", "failed"])
 def test_what_could_not_be_measured_is_said_with_the_reason(how: str) -> None:
     lines = shown([frontier_result(), frontier_result(method="eap-ig", **{how: "it is 0"})])
     assert "Note: no result of eap-ig: it is 0" in lines
-    assert "eap-ig        -        -        -        -    -     -    -      -" in lines
+    assert "eap-ig        -    -    -    -    -     -    -    -      -" in lines
     alone = shown([frontier_result(method="eap-ig", **{how: "it is 0"})])
     assert alone[:2] == ["toy, ioi, kl", "Note: no result of eap-ig: it is 0"]
 

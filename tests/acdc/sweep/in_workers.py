@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,3 +23,15 @@ def dies(directory: str, cell: SweepCell, versions: Mapping[str, str | None]) ->
     if cell.setup.seed or begun.read_text() == "x":
         os.kill(os.getpid(), signal.SIGKILL)
     return {"settings": cell.settings, "status": "done"}
+
+
+def makes_nothing_slowly(directory: str, cell: SweepCell, versions: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """Nothing, and it takes its time; None where another process is making the cell."""
+    from acdc.sweep.folder import SweepFolder
+    from tests.acdc.sweep.grids import nothing
+
+    def slowly(cell: SweepCell, room: Path) -> dict[str, Any]:
+        time.sleep(0.3)
+        return nothing(cell, room)
+
+    return SweepFolder(Path(directory)).attempt(cell, slowly)

@@ -22,7 +22,7 @@ from tests.acdc.sweep.grids import cells_of, small
 def test_everything_can_be_asked_of_a_circuit_and_a_page_can_be_made_of_it(tmp_path: Path) -> None:
     (tmp_path / "test_a.acdc.yaml").write_text(HOLDS)
     more = (
-        "then: {evaluate: true, attack: {budget: 4, prompts: 4, parts: [search, necessity]},",
+        "then: {explain: true, evaluate: true, attack: {budget: 4, prompts: 4, parts: [search, necessity]},",
         "       stability: {resamples: 1, seeds: 1}, hypotheses: [test_a.acdc.yaml]}",
     )
     (cell,) = cells_of(small(tmp_path, more=more))
@@ -35,7 +35,8 @@ def test_everything_can_be_asked_of_a_circuit_and_a_page_can_be_made_of_it(tmp_p
     assert figures["stability"]["resamples"]["runs"] == figures["stability"]["seeds"]["runs"] == 1
     json.dumps(record, allow_nan=False)
     run = RunFolder.read(tmp_path / "circuit.json")
-    assert set(run.files) == {"attack.json", "evaluation.json", "claims.json"}
+    assert set(run.files) == {"attack.json", "evaluation.json", "claims.json", "explain.json"}
+    assert set(run.findings.circuit.roles) == set(run.findings.circuit.heads()), "they stand in the circuit's file"
     assert run.findings.outcome.stability is not None
     asked = {section["question"]: section["verdict"] for section in run.files["evaluation.json"]["sections"]}
     assert asked["stability"] != "not measured", "it was asked before"

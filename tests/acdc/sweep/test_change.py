@@ -47,10 +47,17 @@ def test_a_circuit_is_compared_with_that_of_the_nearest_model_before_that_has_on
     assert (last.change.jaccard, last.change.gained, last.change.lost) == (1.0, (), ())
 
 
-def test_models_of_another_shape_are_not_compared_by_names() -> None:
+def test_models_of_another_shape_are_compared_by_what_circuits_are_made_of_and_not_by_names() -> None:
     other = ComputationalGraph(2, 1, 4, True)
     (course,) = courses(of(cell("a", (0, 1)), cell("b", (0, 1), graph=other), cell("c", (0,), graph=other)))
-    assert [(step.change is None, step.apart) for step in course.steps] == [(True, ""), (True, "a"), (False, "")]
+    assert [step.change is None for step in course.steps] == [True, True, False]
+    assert course.steps[0].makeup is None
+    second = course.steps[1].makeup
+    assert second is not None
+    assert (second.before, second.overlap, second.now.by) == ("a", 1.0, "kind"), "m0 is in the first fifth of both"
+    third = course.steps[2].makeup
+    assert third is not None
+    assert third.overlap == pytest.approx(0.75), "of a fourth for the logits nothing is left"
 
 
 def test_the_first_model_to_show_the_behaviour_is_right_on_half_and_more_often_than_without_edges() -> None:

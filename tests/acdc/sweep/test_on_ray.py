@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from safetensors.numpy import load_file
 
-from acdc.errors import BadSetting, NoCluster
+from acdc.errors import NoCluster
 from acdc.sweep.demand import demands
 from acdc.sweep.folder import SweepFolder
-from acdc.sweep.on_ray import check_place, cluster, made_in_worker, run_on_ray
+from acdc.sweep.on_ray import made_in_worker, run_on_ray
 from acdc.sweep.run import run_here
+from tests.acdc.pieces.stand_in import FullMemoryError, StandIn
 from tests.acdc.sweep.grids import cells_of, small
 from tests.acdc.sweep.in_workers import dies
 
 pytestmark = pytest.mark.filterwarnings(  # of Ray itself
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
 )
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    pytest.importorskip("ray")
-    with cluster("ray") as connected:
-        yield connected
 
 
 @pytest.fixture
@@ -83,67 +74,9 @@ def test_a_worker_makes_nothing_where_it_cannot_see_the_folder_or_would_find_oth
     assert "not 1.0: it would find other numbers" in (older or {})["message"]
 
 
-def test_a_ray_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(NoCluster, match=r"pip install 'acdc-circuits\[ray\]'"), cluster("ray"):
-        pass
-
-
-def test_an_address_that_does_not_answer_is_told() -> None:
-    pytest.importorskip("ray")
-    with (
-        pytest.raises(NoCluster, match=r"no Ray cluster can be used at ray://127\.0\.0\.1:1: "),
-        cluster("ray://127.0.0.1:1"),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("on", ["", "here", "ray://", "ray://host", "ray://:1", "ray://host:99999", "http://a:1"])
-def test_what_is_no_place_is_refused(on: str) -> None:
-    with pytest.raises(BadSetting, match="wanted local, ray"):
-        check_place(on)
-
-
-class _LostError(Exception):
-    """What Ray says when a worker is gone."""
-
-
-class _FullMemoryError(_LostError):
-    """What Ray says when it ended a worker as memory ran out."""
-
-
-class StandIn:
-    """As much of Ray as gives tasks, and raises an error whenever it is asked for what came of one."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error, self.given = error, 0
-        self.exceptions = SimpleNamespace(RayTaskError=KeyError, RayError=_LostError, OutOfMemoryError=_FullMemoryError)
-
-    def nodes(self) -> list[dict[str, Any]]:
-        return [{"Alive": True, "Resources": {"CPU": 2.0, "memory": 1e12}}]
-
-    def remote(self, **given: int) -> Any:
-        return lambda work: self
-
-    def options(self, **needs: Any) -> Any:
-        self.needs = needs
-
-        def give(*arguments: object) -> int:
-            self.given += 1
-            return self.given
-
-        return SimpleNamespace(remote=give)
-
-    def wait(self, references: list[int], timeout: float) -> tuple[list[int], list[int]]:
-        return references[:1], references[1:]
-
-    def get(self, reference: int) -> Any:
-        raise self.error
-
-
 def test_a_worker_that_runs_out_of_memory_is_replaced_twice_and_then_told(folder: SweepFolder, tmp_path: Path) -> None:
     (wanted,) = demands(cells_of(small(tmp_path)))
-    stand_in = StandIn(_FullMemoryError())
+    stand_in = StandIn(FullMemoryError())
     (ended,) = run_on_ray([wanted], folder, stand_in)
     assert ended.record["message"].startswith("memory ran out on the worker, 3 times")
     assert stand_in.given == 3

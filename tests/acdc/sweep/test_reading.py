@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from acdc.attacks.plan import AttackPlan
+from acdc.attacks.plan import AttackPlan, SearchPlan
 from acdc.errors import BadGridFile
 from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Minutes, Threshold
 from acdc.sweep.form import GridForm
@@ -113,7 +113,7 @@ def test_what_comes_afterwards_is_of_each_cell(tmp_path: Path) -> None:
         "       hypotheses: [test_a.acdc.yaml]}",
     )
     one, other = cells_of(grid)
-    assert one.then.attack == AttackPlan(seed=3, budget=7, parts=("search",))
+    assert one.then.attack == AttackPlan(seed=3, search=SearchPlan(7), parts=("search",))
     assert one.then.stability == (1, 0)
     assert [file.name for file in one.then.hypotheses] == ["test_a.acdc.yaml"]
     assert other.task.found_by == str(tmp_path / "mine.yaml")

@@ -87,7 +87,7 @@ def test_patching_is_what_hooks_make_of_it(checkpoints: Checkpoints, architectur
             for run, part in zip((ours.residual, ours.attention, ours.mlp), parts, strict=True):
                 name = f"blocks.{layer}.{part}"
                 wanted = [patched(bridge, base, name, at(site, source[name])) for site in SITES]
-                got = model.unembedding(run(layer, SITES))
+                got = model.unembedding(run([layer], SITES)[0])
                 torch.testing.assert_close(got, torch.stack(wanted), rtol=0, atol=1e-9)
             for slot, part in slots.items():
                 name = f"blocks.{layer}.{part}"
@@ -104,15 +104,16 @@ def test_replacing_everything_is_the_other_run_and_replacing_nothing_the_own(nam
     every, none = torch.ones(1, *CLEAN.shape, dtype=torch.bool), torch.zeros(1, *CLEAN.shape, dtype=torch.bool)
     own, other = (model.logits(part)[ROWS, POSITIONS] for part in tokens)
     for layer in range(model.graph.n_layers):
-        torch.testing.assert_close(model.unembedding(ours.residual(layer, every))[0], other, rtol=0, atol=1e-9)
+        torch.testing.assert_close(model.unembedding(ours.residual([layer], every))[0, 0], other, rtol=0, atol=1e-9)
         for part in (ours.residual, ours.attention):
-            torch.testing.assert_close(model.unembedding(part(layer, none))[0], own, rtol=0, atol=1e-9)
+            torch.testing.assert_close(model.unembedding(part([layer], none))[0, 0], own, rtol=0, atol=1e-9)
 
 
 def test_many_sites_in_small_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     model = native_model("relu")
     ours = restoring(model, CORRUPT % model.vocabulary, CLEAN % model.vocabulary)
-    at_once = ours.residual(1, SITES), ours.heads(0, "k")
-    monkeypatch.setattr("acdc.graphs.execution.restoring._TOKENS", 1)
-    for one, other in zip(at_once, (ours.residual(1, SITES), ours.heads(0, "k")), strict=True):
+    at_once = ours.residual([0, 1], SITES), ours.heads(0, "k")
+    monkeypatch.setattr("acdc.graphs.execution.branching._TOKENS", 1)
+    apart = torch.cat([ours.residual([layer], SITES) for layer in (0, 1)]), ours.heads(0, "k")
+    for one, other in zip(at_once, apart, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
