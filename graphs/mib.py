@@ -29,7 +29,7 @@ from acdc.graphs.nodes import LOGITS, Edge
 
 def to_mib(circuit: Circuit, scores: Mapping[Edge, float] | None = None) -> dict[str, Any]:
     """The circuit in MIB's JSON; `scores` may be those of all edges (None: the circuit's own, 0 elsewhere)."""
-    _require_no_spans(circuit)
+    _require_whole(circuit)
     graph, nodes = circuit.graph, set(circuit.nodes())
     scores = circuit.scores if scores is None else scores
     return {
@@ -55,7 +55,7 @@ def save(circuit: Circuit, path: str | os.PathLike[str], scores: Mapping[Edge, f
     import numpy
     from safetensors.numpy import save as serialised
 
-    _require_no_spans(circuit)
+    _require_whole(circuit)
     graph, nodes = circuit.graph, set(circuit.nodes())
     scores = circuit.scores if scores is None else scores
     matrix = numpy.zeros((len(graph.senders), len(graph.receivers)))
@@ -81,11 +81,17 @@ def save(circuit: Circuit, path: str | os.PathLike[str], scores: Mapping[Edge, f
     write_atomically(path, serialised(tensors, {key: json.dumps(value) for key, value in metadata.items()}))
 
 
-def _require_no_spans(circuit: Circuit) -> None:
+def _require_whole(circuit: Circuit) -> None:
     if circuit.graph.spans:
         raise DifferentGraphs(
             f"MIB's form has no edges by position: got a circuit with the spans {', '.join(circuit.graph.spans)}, "
             "wanted one without; keep it as .graphml or circuit.json, or write its `without_spans()` in Python"
+        )
+    if circuit.graph.splits:
+        split = ", ".join(f"m{layer}" for layer, _ in circuit.graph.splits)
+        raise DifferentGraphs(
+            f"MIB's form has no parts of MLPs: got a circuit in which {split} is split, wanted one without; keep it as "
+            ".graphml or circuit.json"
         )
 
 

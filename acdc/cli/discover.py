@@ -50,7 +50,7 @@ def discover(
     metric: given.Measured = None,
     ablation: given.Missing = "resample",
     positions: given.ByPosition = "none",
-    split: given.SplitInto = "",
+    split: given.SplitInto = None,
     refine: given.Refine = False,
     select: given.Select = None,
     level: given.AtLevel = None,
@@ -82,7 +82,7 @@ def discover(
     levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
     goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
     count, compute = PROMPTS if prompts is None else prompts, Compute(device, dtype)
-    setup = Setup(metric, ablation, count, seed, only_correct, compute, positions, split)
+    setup = Setup(metric, ablation, count, seed, only_correct, compute, positions, split or "")
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
     check_place(on)

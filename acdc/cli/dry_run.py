@@ -20,7 +20,8 @@ def tell_cost(task: str, on: str, chosen: Defaults, setup: Setup, *, sampled: bo
 
     Where the model's files do not tell, it is loaded, and said so unless it is made in no time.
     """
-    if not sampled and _predicted(task, on, chosen, setup, json=json):
+    # what an MLP that is split has as parts, files do not tell
+    if not sampled and not setup.split and _predicted(task, on, chosen, setup, json=json):
         return
     if not sampled and not is_compiled(on) and not quiet:
         terminal.note(f"the files of {on} do not tell what it costs to run, so it is loaded and a part of it run")

@@ -26,7 +26,12 @@ def tables(found: Explanation) -> Iterator[RenderableType]:
         title = Text("Where ablating a head costs the behaviour, and the slots it looks at from there", style="bold")
         yield Group(title, Text("\n".join(lines)))
     if found.mlps:
-        yield Text("\n".join(f"{mlp.node.name} promotes {', '.join(map(repr, mlp.promotes))}" for mlp in found.mlps))
+        yield Text(
+            "\n".join(
+                f"{mlp.node.name} promotes {', '.join(map(repr, mlp.promotes)) or 'nothing there'}"
+                for mlp in found.mlps
+            )
+        )
     if found.composition:
         yield _composition(found)
     if pairs := [pair for pair in found.ablations.pairs if pair.structure != "additive"]:

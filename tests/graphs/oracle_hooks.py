@@ -75,11 +75,12 @@ def scales_of(bridge: TransformerBridge, tokens: Tensor) -> NormScales:
         for norm in (*after, *within):
             stack.callback(norm.register_forward_pre_hook(lambda module, args: read.update({module: args[0]})).remove)
         bridge(tokens)
-    scales = {norm: _scale(norm, x) for norm, x in read.items()}
+    scales = {norm: norm_scale(norm, x) for norm, x in read.items()}
     return NormScales([scales[norm] for norm in after] or None, {norm: scales[norm] for norm in within})
 
 
-def _scale(norm: Any, x: Tensor) -> Tensor:
+def norm_scale(norm: Any, x: Tensor) -> Tensor:
+    """What an RMSNorm multiplies with, its weight included."""
     eps = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
     weight = 1 + norm.weight if type(norm).__name__.startswith("Gemma") else norm.weight
     return weight / (x.square().mean(-1, keepdim=True) + eps).sqrt()

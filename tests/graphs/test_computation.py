@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import networkx
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph, Split
 from acdc.graphs.errors import NotInGraph
 from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver
 from tests.graphs.edge_names import Anatomy
@@ -148,3 +149,35 @@ def test_spans_are_names_no_two_of_which_are_the_same(spans: Any) -> None:
 
 def test_a_graph_asked_for_its_spans_again_is_the_same_object() -> None:
     assert GPT2_SMALL.with_spans(("S1", "END")) is GPT2_SMALL.with_spans(("S1", "END"))
+
+
+@pytest.mark.parametrize("spans", [(), ("BOS", "END")])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_split_mlp_is_as_many_senders_and_one_receiver(spans: tuple[str, ...], parallel: bool) -> None:
+    whole = ComputationalGraph(3, 2, 8, parallel=parallel, spans=spans)
+    splits = (Split(0, ("n0", "n1", "n2")), Split(2, ("f4", "rest", "error")))
+    graph = replace(whole, splits=splits)
+    assert graph.receivers == whole.receivers
+    assert len(graph.senders) == len(whole.senders) + 4
+    assert graph.n_edges == len(list(graph.edges())) == len(graph.edge_indices)
+    assert [graph.senders[number].name for number in graph.mlp_senders(2)] == ["m2.f4", "m2.rest", "m2.error"]
+    assert [graph.senders[number].name for number in graph.mlp_senders(1)] == ["m1"]
+    assert {edge._replace(sender=edge.sender.whole) for edge in graph.edges()} == set(whole.edges())
+    assert all(Edge.parse(edge.name) == edge for edge in graph.edges())
+    assert "m0 in 3 parts" in graph.describe()
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        (Split(0, ()),),
+        (Split(0, ("n1", "n1")),),
+        (Split(0, ("x1",)),),
+        (Split(3, ("n1",)),),
+        (Split(1, ("n1",)), Split(0, ("n1",))),
+        (Split(1, ("n1",)), Split(1, ("n2",))),
+    ],
+)
+def test_mlps_are_split_once_in_order_into_parts_that_have_names(splits: tuple[Split, ...]) -> None:
+    with pytest.raises(ValueError, match=r"split|no part of an MLP"):
+        ComputationalGraph(3, 2, 8, splits=splits)

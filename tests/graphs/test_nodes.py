@@ -98,3 +98,21 @@ def test_the_logits_have_no_span() -> None:
 def test_a_span_is_named_so_that_an_edge_can_say_it(text: str, name: str) -> None:
     assert span_name(text) == name
     assert Edge.parse(f"input->m0@{name}").span == name
+
+
+@pytest.mark.parametrize("name", ["m0.n7", "m11.f123", "m3.rest", "m3.error"])
+def test_a_part_of_an_mlp_has_a_name_and_is_of_the_whole(name: str) -> None:
+    node = Node.parse(name)
+    assert node.name == name
+    assert node.whole == Node.parse(name.partition(".")[0])
+
+
+@pytest.mark.parametrize("name", ["m0.n07", "m0.x1", "m0.", "a0.h1.n2", "m0.rest2"])
+def test_no_other_parts_are_known(name: str) -> None:
+    with pytest.raises(BadName):
+        Node.parse(name)
+
+
+def test_no_edge_ends_in_a_part() -> None:
+    with pytest.raises(BadName, match="ends in a part of an MLP"):
+        Edge.parse("input->m0.f1")

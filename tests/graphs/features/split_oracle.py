@@ -12,7 +12,15 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from tests.graphs.exact_float64 import exact_float64
 from tests.graphs.oracle import ablate, anatomy_of, of_circuit
-from tests.graphs.oracle_hooks import Outputs, frozen, note_senders, overwrite_receivers, receivers_apart, scales_of
+from tests.graphs.oracle_hooks import (
+    Outputs,
+    frozen,
+    norm_scale,
+    note_senders,
+    overwrite_receivers,
+    receivers_apart,
+    scales_of,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ def neurons(layer: int, count: int) -> NamedParts:
         nothing = linear(torch.zeros_like(hidden))
         alone = [linear(hidden * (torch.arange(count) == number)) - nothing for number in range(count)]
         if hasattr(block, "ln2_post"):
-            scale = wrote / linear(hidden)
+            scale = norm_scale(block.ln2_post.original_component, linear(hidden))
             return [each * scale for each in alone]
         return alone
 
