@@ -70,7 +70,7 @@ PretrainedName = Annotated[str, argument("NAME", is_="A pretrained model's name 
 Anyway = Annotated[bool, flag("--anyway", is_="Go on though model, tokenizer or prompts have changed")]
 OnPlace = Annotated[str, option("--on", takes="WHERE", is_="local, ray or ray://HOST:PORT [local]")]
 Device = Annotated[
-    str, option("--device", takes="NAME", is_="cpu, cuda:1, mps, ...; cuda:0,cuda:1 or auto, if large [cpu]")
+    str, option("--device", takes="NAME", is_="cpu, cuda, mps; cuda:0,cuda:1; auto [cpu]")
 ]
 
 # Choices that are a circuit's own unless another is given.
