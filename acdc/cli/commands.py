@@ -74,10 +74,10 @@ Examples:
 
 _FEATURES = """\b
 Examples:
-  acdc features everyday-4l-m0-sae --task ioi
-  acdc features everyday-4l-m0-sae --task ioi --feature 12,105 --texts my.txt
-  acdc features m0 --task ioi
-  acdc features path/to/sae --task ioi --model gpt2 --json | jq '.fit'"""
+  acdc features ioi everyday-4l-m0-sae
+  acdc features ioi everyday-4l-m0-sae --feature 12,105 --texts my.txt
+  acdc features ioi m0
+  acdc features ioi path/to/sae --model gpt2 --json | jq '.fit'"""
 
 _EVALUATE = f"""{choices_help()}
 \b

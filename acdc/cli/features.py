@@ -20,8 +20,8 @@ _METRIC = "logit_difference"
 
 
 def features(
+    task: given.Behaviour,
     units: Annotated[str, argument("DIR_OR_MLP", is_="A folder of features, or an MLP for its neurons, such as m3.")],
-    task: Annotated[str, option("--task", takes="NAME", is_="A task's name or a behaviour file")],
     model: given.OnModel = None,
     unit: Annotated[
         str | None, option("--feature", "-f", takes="N,N", is_="Only these, by number [the 8 of most effect]")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.acdc.cli.command_line import acdc, refused
 
-SAE = ("features", "everyday-4l-m0-sae", "--task", "ioi", "--prompts", "8")
+SAE = ("features", "ioi", "everyday-4l-m0-sae", "--prompts", "8")
 
 
 def test_a_feature_is_shown_with_its_evidence(tmp_path: Path) -> None:
@@ -47,6 +47,6 @@ def test_what_does_not_fit_is_refused(
 
 def test_a_pickle_and_a_folder_of_nothing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "holds no features" in refused("features", tmp_path, "--task", "ioi", "--prompts", "4")
+    assert "holds no features" in refused("features", "ioi", tmp_path, "--prompts", "4")
     (tmp_path / "ae.pt").write_bytes(b"")
-    assert "is a pickle" in refused("features", tmp_path, "--task", "ioi", "--prompts", "4")
+    assert "is a pickle" in refused("features", "ioi", tmp_path, "--prompts", "4")
