@@ -186,6 +186,11 @@ def load_model(
     precision = dtype if isinstance(dtype, torch.dtype) else Compute(dtype=dtype).torch_dtype
     named = os.fspath(name)
     check_device(device)
+    made_here = named.startswith(programs.PREFIX) or _PLANTED.match(named)
+    if made_here and ("," in str(device) or str(device) == "auto"):
+        raise BadSetting(
+            f"{named} is small and made on one device: got --device {device}, wanted such as cpu or cuda:0"
+        )
     if named.startswith(programs.PREFIX):
         from acdc.ground_truth import tracr
 

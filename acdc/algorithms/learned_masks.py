@@ -190,7 +190,7 @@ class LearnedMasks:
         now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)
         batches, done, steps = self._batches(problem), 0.0, self.prices.steps
-        ranked, end = time.monotonic() - began, _TRAINING * self.seconds
+        ranked, end, whole = time.monotonic() - began, _TRAINING * self.seconds, True
         try:
             while done < steps:
                 late = (time.monotonic() - began - ranked) / max(end - ranked, 1e-3) * steps
@@ -209,9 +209,10 @@ class LearnedMasks:
         except KeyboardInterrupt:
             if not done:
                 raise
+            whole = False  # be it at the last step: whoever interrupts wants no elimination either
         finally:
             batches.close()
-        return closed * (1 + now.clamp(min=0)), done == steps
+        return closed * (1 + now.clamp(min=0)), whole
 
     def _ordered(
         self, problem: Problem, closed: dict[Edge, float], began: float

@@ -69,9 +69,7 @@ CircuitPath = Annotated[Path, argument("CIRCUIT", is_="A circuit.json, or the di
 PretrainedName = Annotated[str, argument("NAME", is_="A pretrained model's name (see `acdc models`).")]
 Anyway = Annotated[bool, flag("--anyway", is_="Go on though model, tokenizer or prompts have changed")]
 OnPlace = Annotated[str, option("--on", takes="WHERE", is_="local, ray or ray://HOST:PORT [local]")]
-Device = Annotated[
-    str, option("--device", takes="NAME", is_="cpu, cuda:1, mps, ...; cuda:0,cuda:1 or auto, if large [cpu]")
-]
+Device = Annotated[str, option("--device", takes="NAME", is_="cpu, cuda, mps; cuda:0,cuda:1; auto [cpu]")]
 
 # Choices that are a circuit's own unless another is given.
 ItsTask = Annotated[str | None, option("--task", takes="NAME", is_="A task's name or a behaviour file [the circuit's]")]

@@ -22,12 +22,21 @@ if TYPE_CHECKING:
     from acdc.judges.distance import Watch
 
 
-def evidence(problem: Problem, heads: Sequence[Node], seed: int, watch: Watch | None = None) -> HeadEvidence:
+def evidence(
+    problem: Problem,
+    heads: Sequence[Node],
+    seed: int,
+    *,
+    by_position: Sequence[Node] | None = None,
+    watch: Watch | None = None,
+) -> HeadEvidence:
     """The evidence on a problem's prompts, and on random sequences drawn with `seed`.
+
+    Only some heads (None: all) are ablated at single positions, which costs by far the most time.
 
     Raises: UnmeasurableBehaviour where the model does not show the behaviour.
     """
-    prompts, needed = where_needed(problem, heads, watch)
+    prompts, needed = where_needed(problem, heads if by_position is None else by_position, watch)
     costs = costs_without(problem, [[head] for head in heads], watch=watch)
     direct = {} if problem.pairs.whole or not heads else _direct(problem, heads, costs)
     alone = dict(zip(heads, costs, strict=True))

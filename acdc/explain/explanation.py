@@ -143,10 +143,10 @@ def explain(
     return Explanation(
         found,
         HeadTable(
-            kept, copying, head_slots(kept.needed, attention(keeping)), (len(choosing.pairs), len(keeping.pairs))
+            kept, copying, head_slots(labels.needed, attention(keeping)), (len(choosing.pairs), len(keeping.pairs))
         ),
         Togetherness(costs, interactions(keeping, kept.costs, watch), labels.checks),
         compositions(keeping, into),
         mlp_readings(keeping, [node for node in circuit.nodes() if node.kind == "mlp"]),
-        on_variations(keeping, task, kept.everywhere, relations, prompts, seed),
+        on_variations(keeping, task, kept.everywhere, relations, prompts, seed, watch),
     )

@@ -11,7 +11,7 @@ from acdc.explain.evidence import evidence
 from acdc.explain.roles import CausalCheck, HeadEvidence, candidates, causal_checks, roles
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
-from acdc.graphs.roles import NodeRole
+from acdc.graphs.roles import UNLABELLED, NodeRole
 from acdc.problem import Problem
 
 if TYPE_CHECKING:
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels:
-    """The role of every head of a circuit, the evidence on the prompts kept for it, and the causal checks."""
+    """The role of every head of a circuit, the evidence on the prompts kept for it, and the causal checks.
+
+    `needed` is what ablating each head at each slot costs: on those prompts or, of heads that no role fits on the
+    prompts that it is chosen on, on these.
+    """
 
     roles: Mapping[Node, NodeRole]
     kept: HeadEvidence
+    needed: Mapping[Node, Mapping[str, float]]
     checks: tuple[CausalCheck, ...]
 
 
@@ -40,8 +45,9 @@ def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0, 
     """
     keeping.bounds  # noqa: B018  # refuses a behaviour that ablation does not touch
     heads = circuit.heads()
-    chosen, kept = (
-        evidence(half, heads, 2 * seed + number, watch) for number, half in enumerate((choosing, keeping), start=1)
-    )
-    checks, counting = causal_checks(keeping, circuit, candidates(circuit, chosen, kept), seed, watch)
-    return Labels(roles(circuit, chosen, kept, checks, counting), kept, checks)
+    chosen = evidence(choosing, heads, 2 * seed + 1, watch=watch)
+    fitting = [head for head in heads if chosen.role(head)[0] != UNLABELLED]
+    kept = evidence(keeping, heads, 2 * seed + 2, by_position=fitting, watch=watch)  # the others have no role anyway
+    checks, counting = causal_checks(keeping, circuit, candidates(chosen, kept), seed, watch)
+    found = roles(circuit, chosen, kept, checks, counting)
+    return Labels(found, kept, {**chosen.needed, **kept.needed}, checks)

@@ -84,6 +84,8 @@ def lost_without(
     lost = torch.zeros(len(ablations), len(usual), dtype=torch.float64)
     run, at_once, done = _known(runs), max(1, _NUMBERS // usual.numel()), 0
     changes = _changes(runs, run, ablations)
+    if watch is not None and changes:
+        watch(Progress(stage, 0, len(changes)))
     with torch.no_grad():
         full = measured_by_row(problem, batch, usual[None])
         for first in range(0, len(ablations), at_once):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from acdc.explain.head_behaviours import HeadBehaviours, on_prompts
 from acdc.graphs.nodes import Node
 from acdc.problem import Problem
+from acdc.progress import Progress
 from acdc.tasks.errors import TaskError
 from acdc.tasks.task import Task
+
+if TYPE_CHECKING:
+    from acdc.judges.distance import Watch
 
 CHANGES = 0.25
 """A head changes where it looks when its attention along its relation changes by so much."""
@@ -41,14 +45,22 @@ class OnVariation:
 
 
 def on_variations(
-    problem: Problem, task: Task, usual: HeadBehaviours, relations: Mapping[Node, str], prompts: int, seed: int
+    problem: Problem,
+    task: Task,
+    usual: HeadBehaviours,
+    relations: Mapping[Node, str],
+    prompts: int,
+    seed: int,
+    watch: Watch | None = None,
 ) -> tuple[OnVariation, ...]:
     """The same on so many prompts of every variation that the model's tokenizer can express, if they have such keys.
 
     All positions of the prompts count alike, on both, as a variation need not show the behaviour.
     """
     found = []
-    for variation in task.variations if relations and prompts else ():
+    for number, variation in enumerate(task.variations if relations and prompts else ()):
+        if watch is not None:
+            watch(Progress("looking at the task's variations", number, len(task.variations)))
         try:
             pairs = variation.prompts.pairs(problem.model.tokenizer, prompts, np.random.default_rng(seed))
         except TaskError:

@@ -198,23 +198,24 @@ def roles(
     checks: Sequence[CausalCheck],
     counting: Collection[Node],
 ) -> dict[Node, NodeRole]:
-    """The role of every head of a circuit, with the evidence on the prompts that were kept for it."""
+    """The role of every head of a circuit, with the evidence on the prompts that were kept for it, if it has any."""
     agreeing = {check.role: check for check in checks if check.agrees}
-    found = {}
+    known, found = candidates(chosen, kept), {}
     for head in circuit.heads():
-        role, relation = kept.role(head)
-        if role == UNLABELLED or chosen.role(head)[0] != role or role not in agreeing or head not in counting:
-            found[head] = NodeRole(UNLABELLED, _strongest(kept, head))
+        role = known.get(head, UNLABELLED)
+        if role not in agreeing or head not in counting:
+            found[head] = NodeRole(UNLABELLED, _strongest(kept if head in kept.needed else chosen, head))
             continue
+        relation = kept.role(head)[1]
         found[head] = NodeRole(
             role, _evidence(kept, head, relation, agreeing[role]), kept.everywhere.percentile(head, relation)
         )
     return found
 
 
-def candidates(circuit: Circuit, chosen: HeadEvidence, kept: HeadEvidence) -> dict[Node, str]:
-    """The heads of a circuit whose attention speaks for one role on both halves of the prompts."""
-    both = {head: (chosen.role(head)[0], kept.role(head)[0]) for head in circuit.heads()}
+def candidates(chosen: HeadEvidence, kept: HeadEvidence) -> dict[Node, str]:
+    """The heads whose attention speaks for one role on both halves of the prompts, of those looked at on both."""
+    both = {head: (chosen.role(head)[0], kept.role(head)[0]) for head in kept.needed}
     return {head: role for head, (role, again) in both.items() if role == again != UNLABELLED}
 
 

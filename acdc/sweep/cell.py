@@ -89,6 +89,8 @@ class SweepCell:
     def settings(self) -> dict[str, Any]:
         """All that the result depends on, as plain JSON data: where it is the same, the result is kept."""
         setup = asdict(self.setup)
+        if self.setup.positions == "none":  # which records of cells did not say before there was anything else
+            del setup["positions"]
         return {
             "schema": SCHEMA,
             "versions": installed(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -60,6 +60,8 @@ class GridSettingsForm(AbstractForm):
     """What edges outside the circuit carry [resample]."""
     only_correct: bool = False
     """Whether prompts that the model gets wrong are left out."""
+    positions: Literal["none", "slots"] = "none"
+    """Whether edges are kept or dropped by position, at the slots of each task."""
     goal: GoalForm | None = None
     """When a circuit is small enough [faithfulness: 0.9; minutes: 10 on a large graph]."""
     device: Name | None = None

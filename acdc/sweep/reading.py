@@ -153,7 +153,10 @@ def _setup(form: GridSettingsForm) -> Setup:
     chosen = {"metric": form.metric, "ablation": form.ablation, "prompts": form.prompts}
     given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     return Setup(
-        **given, only_correct=form.only_correct, compute=Compute(form.device or "cpu", form.dtype or "float32")
+        **given,
+        only_correct=form.only_correct,
+        positions=form.positions,
+        compute=Compute(form.device or "cpu", form.dtype or "float32"),
     )
 
 

@@ -77,6 +77,12 @@ def test_devices_that_cannot_be_are_refused(tmp_path: Path) -> None:
     assert [device.index for device in Placement.evenly(three, 7).layers] == [0, 0, 0, 1, 1, 2, 2]
 
 
+def test_what_is_made_from_a_program_is_on_one_device() -> None:
+    for device in ("cpu,meta", "auto"):
+        with pytest.raises(BadSetting, match=f"planted-chain:0 is small and made on one device: got --device {device}"):
+            acdc.load_model("planted-chain:0", device=device)
+
+
 def test_auto_is_the_cpu_where_there_is_no_gpu() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")

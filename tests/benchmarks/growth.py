@@ -1,14 +1,15 @@
 """How the time of a search grows with the edges of the graph, the prompts and their length: an exponent for each.
 
 Time is this process's CPU time on one thread, which other work on the machine changes little. The models are random and
-of one shape but for their depth. Run as `python -m tests.benchmarks.growth`; six minutes on a quiet machine.
+of one shape but for their depth. Run as `python -m tests.benchmarks.growth [edges] [prompts] [tokens]`.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,10 +30,10 @@ from tests.acdc.behaviours import behaviour
 from tests.checkpoints import token_ids, write
 
 LAYERS = (4, 8, 12, 16, 24)
-PROMPTS = (8, 16, 32, 64, 128)
+PROMPTS = (4, 8, 16, 32, 64)
 LENGTHS = (8, 16, 32, 64, 128)
-USUAL = (8, 16, 16)
-"""Layers, prompts and length where something else is varied."""
+FEW_LAYERS, FEW_PROMPTS, USUAL = 4, 8, 16
+"""Layers and prompts where something else is varied that makes it slow, and prompts and tokens otherwise."""
 THRESHOLD = 0.01
 """Of greedy pruning, as a part of what ablating the whole model costs."""
 _DENSE = 0.9
@@ -87,27 +88,29 @@ def measured(layers: int, prompts: int, length: int, folder: Path) -> tuple[int,
     return loaded.graph.n_edges, found
 
 
-def growths(folder: Path) -> Iterator[tuple[str, list[GrowthPoint]]]:
-    """Everything that is varied, with what was measured."""
-    layers, prompts, length = USUAL
-    measured(layers, prompts, length, folder)  # the first time everything is got ready
-    yield "edges", [GrowthPoint(*measured(each, prompts, length, folder)) for each in LAYERS]
-    yield "prompts", [GrowthPoint(each, measured(layers, each, length, folder)[1]) for each in PROMPTS]
-    yield "tokens of a prompt", [GrowthPoint(each, measured(layers, prompts, each, folder)[1]) for each in LENGTHS]
+def growths(folder: Path, varied: Sequence[str]) -> Iterator[tuple[str, list[GrowthPoint]]]:
+    """What is varied, with what was measured."""
+    measured(FEW_LAYERS, FEW_PROMPTS, USUAL, folder)  # the first time everything is got ready
+    if "edges" in varied:
+        yield "edges", [GrowthPoint(*measured(each, USUAL, USUAL, folder)) for each in LAYERS]
+    if "prompts" in varied:
+        yield "prompts", [GrowthPoint(each, measured(FEW_LAYERS, each, USUAL, folder)[1]) for each in PROMPTS]
+    if "tokens" in varied:
+        yield "tokens", [GrowthPoint(each, measured(FEW_LAYERS, FEW_PROMPTS, each, folder)[1]) for each in LENGTHS]
 
 
-def main() -> None:
-    """Print a table for each."""
+def main(*varied: str) -> None:
+    """Print a table for each that is varied, all of them if none is named."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        for varied, points in growths(Path(folder)):
-            print(f"\n| {varied} | {' | '.join(f'{point.size:,}' for point in points)} | exponent |", flush=True)
-            for name in points[0].seconds:
-                spent = [point.seconds[name] for point in points]
+        for name, points in growths(Path(folder), varied or ("edges", "prompts", "tokens")):
+            print(f"\n| {name} | {' | '.join(f'{point.size:,}' for point in points)} | exponent |", flush=True)
+            for work in points[0].seconds:
+                spent = [point.seconds[work] for point in points]
                 line = linregress(torch.tensor([point.size for point in points]).log(), torch.tensor(spent).log())
                 times = " | ".join(f"{seconds:.2f}" for seconds in spent)
-                print(f"| {name} | {times} | {line.slope:.2f} ± {line.stderr:.2f} |", flush=True)
+                print(f"| {work} | {times} | {line.slope:.2f} ± {line.stderr:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -66,3 +66,13 @@ def test_too_few_prompts_of_variations_are_refused(run: Path) -> None:
     ran = acdc("explain", run, "--variations", "1")
     assert ran.code == Exit.BAD_INPUT
     assert "--variations is 1" in ran.err
+
+
+def test_fewer_prompts_are_taken_when_asked_and_it_is_said(run: Path, tmp_path: Path) -> None:
+    ran = acdc("explain", run, "--variations", "0", "--prompts", "10", "--out", tmp_path / "few")
+    assert ran.code == Exit.DONE, ran.err
+    assert "Roles were chosen on 10 prompts and had to hold on 10 others." in ran.out
+    assert json.loads((tmp_path / "few" / "explain.json").read_text())["prompts"] == {"choosing": 10, "keeping": 10}
+    refused = acdc("explain", run, "--prompts", "0")
+    assert refused.code == Exit.BAD_INPUT
+    assert "--prompts is 0; wanted at least 1 of each half" in refused.err

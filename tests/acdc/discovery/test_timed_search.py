@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from acdc.algorithms.attribution import IntegratedGradients
+from acdc.algorithms.elimination import ROUNDS
 from acdc.algorithms.greedy import GreedyPruning
 from acdc.algorithms.learned_masks import LearnedMasks, Prices
 from acdc.algorithms.scores import AbstractScorer
@@ -134,10 +135,11 @@ def test_an_interrupt_of_a_training_ends_it_with_what_is_learned_by_then(problem
     whole: list[Progress] = []
     drain(search.walk(problem), whole.append)
     scoring = [progress for progress in whole if progress.stage == "scoring all edges"]
-    ranking = scoring[0].total - 40
-    circuit, summary = drain(search.walk(problem), Impatient(ranking + 20))
-    assert summary.figures["stopped"] == "interrupted"
-    assert circuit.edges
+    ranking = scoring[0].total - ROUNDS - 40
+    for trained in (20, 40, 45):  # half-way, at the last step, and as its edges are ordered
+        circuit, summary = drain(search.walk(problem), Impatient(ranking + trained))
+        assert summary.figures["stopped"] == "interrupted"
+        assert circuit.edges
     with pytest.raises(KeyboardInterrupt):  # nothing is learned yet
         drain(search.walk(problem), Impatient(1))
 

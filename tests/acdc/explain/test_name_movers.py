@@ -97,5 +97,5 @@ def test_direct_effects_are_what_the_heads_write(labels: Labels) -> None:
 
 def test_costs_are_those_of_the_end_and_worked_out_by_hand(labels: Labels) -> None:
     whole = 2 * (1 - NEGATIVE)  # from 1 - NEGATIVE to as much below 0
-    assert labels.kept.needed[Node("head", 1, 0)] == {"END": pytest.approx(2 / whole), "first": 0, "other": 0}
-    assert labels.kept.needed[Node("head", 1, 1)]["END"] == pytest.approx(-2 * NEGATIVE / whole)
+    assert labels.needed[Node("head", 1, 0)] == {"END": pytest.approx(2 / whole), "first": 0, "other": 0}
+    assert labels.needed[Node("head", 1, 1)]["END"] == pytest.approx(-2 * NEGATIVE / whole)

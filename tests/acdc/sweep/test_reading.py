@@ -127,3 +127,12 @@ def test_the_grid_that_the_documentation_shows_is_one() -> None:
     assert form.then.stability is not None
     assert set(GridForm.model_fields) == form.model_fields_set
     assert form.settings.model_fields_set == set(type(form.settings).model_fields), "every setting is shown"
+
+
+def test_a_grid_may_ask_for_edges_by_position_and_is_the_same_cell_as_before_where_it_does_not(tmp_path: Path) -> None:
+    asked = ("tasks: [periodic]", "models: [periodic-2l]")
+    [plain] = cells_of(write(tmp_path / "plain.yaml", *asked))
+    [by_position] = cells_of(write(tmp_path / "positions.yaml", *asked, "settings: {positions: slots}"))
+    assert by_position.setup.positions == "slots"
+    assert by_position.settings["setup"]["positions"] == "slots"
+    assert "positions" not in plain.settings["setup"]
