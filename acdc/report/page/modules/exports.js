@@ -88,7 +88,7 @@ export function picture() {
     framesOfGroups(colour),
     lines,
     boxes.flatMap((box) => boxParts(box, colour)),
-    placed.labels.map((label) => words(label.text, label.at, colour.faint, 11)),
+    placed.labels.map(({ text, of, size, at }) => words(text, at, of === "row" ? colour.faint : colour.ink, size)),
   );
   return root;
 }

@@ -133,8 +133,8 @@ function groupElements() {
 
 function nodeElements() {
   const groups = groupOf();
-  const labels = placed.labels.map(({ text, at }) => ({
-    ...{ group: "nodes", data: { id: `row:${text}`, label: text }, classes: "row", position: { ...at } },
+  const labels = placed.labels.map(({ text, of, size, at }) => ({
+    ...{ group: "nodes", data: { id: `${of}:${text}`, label: text, size }, classes: of, position: { ...at } },
     ...{ selectable: false, events: "no" },
   }));
   const boxes = [...placed.boxes.values()].flatMap((box) => {
@@ -261,6 +261,7 @@ function styles() {
     of("node.port", { "border-width": 1, "border-color": colour.line, color: "#22303C" }),
     ...["q", "k", "v"].map((slot) => of(`node.port.${slot}`, { "background-color": colour[/** @type {"q"} */ (slot)] })),
     of("node.row", { ...text, "font-size": 11, color: colour.faint, "background-opacity": 0, width: 1, height: 1 }),
+    of("node.column", { ...text, "font-size": "data(size)", "background-opacity": 0, width: 1, height: 1 }),
     of("node.group", { ...text, shape: "round-rectangle", "text-valign": "top", "font-weight": "bold", padding: 12, "compound-sizing-wrt-labels": "exclude" }),
     of("node.group", { "text-wrap": "ellipsis", "text-max-width": "data(wide)" }),
     of("node.group", { "background-color": colour.group, "background-opacity": 0.35, "border-color": colour.line, "border-width": 1 }),

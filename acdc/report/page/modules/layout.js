@@ -5,19 +5,20 @@ import { GRAPH, SLOTS, boxName } from "./data.js";
 /**
  * @typedef {{x: number, y: number}} Point
  * @typedef {{id: string, name: string, kind: string, span?: string, at: Point, fed: string[]}} Box  `name` is its node's
- * @typedef {{boxes: Map<number, Box>, labels: {text: string, at: Point}[]}} Layout
+ * @typedef {{boxes: Map<number, Box>, labels: {text: string, of: "row" | "column", size: number, at: Point}[]}} Layout
  * @typedef {{from: Point, to: Point, bend: number}} Line
  */
 
 export const [HEAD_WIDE, HEAD_HIGH, PORT_WIDE, PORT_HIGH] = [64, 24, 20, 15];
 const ACROSS = 88;
+const BY_SPAN = 76; // boxes of a column stand side by side, and columns apart
 
 /**
  * The boxes of a size, and the labels of its rows and columns.
  * @param {number} size @param {import("./data.js").EdgeLine[]} lines @returns {Layout}
  */
 export function layout(size, lines) {
-  const up = lines.length <= 100 ? 72 : 100; // more edges need more room between rows
+  const columns = GRAPH.sizes[size].columns;
   /** @type {Map<number, Set<string>>} */
   const fed = new Map();
   /** @type {Set<number>} */
@@ -32,12 +33,15 @@ export function layout(size, lines) {
   const rows = GRAPH.sizes[size].rows;
   const xs = rows.flatMap(([, places]) => places.map(([, x]) => x));
   const left = Math.min(...xs);
+  const wide = Math.max(1, Math.max(...xs) - left);
+  // more edges need more room between rows, and so do flat lines from column to column
+  const up = Math.max(lines.length <= 100 ? 72 : 100, columns ? Math.min(140, (0.5 * BY_SPAN * wide) / rows.length) : 0);
   // tall circuits of many edges are stretched, so that their lines can be told apart
-  const tall = (1.5 * rows.length * up) / (ACROSS * Math.max(1, Math.max(...xs) - left));
-  const across = lines.length <= 100 ? ACROSS : ACROSS * Math.min(8, Math.max(1, tall));
+  const tall = (1.5 * rows.length * up) / (ACROSS * wide);
+  const across = columns ? BY_SPAN : lines.length <= 100 ? ACROSS : ACROSS * Math.min(8, Math.max(1, tall));
   rows.forEach(([label, places], level) => {
     const there = places.filter(([node]) => met.has(node));
-    if (label && there.length) made.labels.push({ text: label, at: { x: left * across - 100, y: -level * up } });
+    if (label && there.length) made.labels.push({ text: label, of: "row", size: 11, at: { x: left * across - 100, y: -level * up } });
     for (const [node, x] of there) {
       const slots = SLOTS.filter((slot) => fed.get(node)?.has(slot));
       const at = { x: x * across, y: -level * up };
@@ -46,8 +50,13 @@ export function layout(size, lines) {
     }
   });
   const spans = new Set([...made.boxes.values()].map((box) => box.span));
-  for (const [span, x] of GRAPH.sizes[size].columns ?? []) {
-    if (spans.has(span)) made.labels.push({ text: span, at: { x: x * across, y: HEAD_HIGH + 8 } });
+  const letters = Math.max(13, (BY_SPAN * wide) / 100); // large enough to be read where the whole drawing is shown
+  let [end, lower] = [-Infinity, false];
+  for (const [span, x] of (columns ?? []).filter(([span]) => spans.has(span))) {
+    const half = (0.55 * letters * (span.length + 1)) / 2;
+    lower = x * across - half < end && !lower; // a label that would run into the one before stands below it
+    end = x * across + half;
+    made.labels.push({ text: span, of: "column", size: letters, at: { x: x * across, y: HEAD_HIGH / 2 + (lower ? 2.8 : 1.5) * letters } });
   }
   return made;
 }
