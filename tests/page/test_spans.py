@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from acdc.attacks.file import SCHEMA
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.drawing.by_position import SpanColumns
 from tests.acdc.report.page import run_folders
@@ -98,3 +99,14 @@ def test_a_saved_picture_has_the_columns(page: Page, spans: Path) -> None:
     assert drawn.count("<path") == 8
     assert [drawn.count(f">{words}<") for words in ("S1", "S2", "END", "a0.h1", "input")] == [1, 1, 1, 2, 2]
     assert download(page, "PNG").startswith(b"\x89PNG")
+
+
+def test_a_repair_is_drawn_between_the_boxes_that_it_joins(page: Page, tmp_path: Path) -> None:
+    folder = run_folders.by_position(tmp_path)
+    names = ["input->a0.h1<v>@S1", "a0.h1->m0@S1", "m0->logits"]  # a0.h1 does not stand at S1
+    together = [{"edge": name} for name in names]
+    attack = {"schema": SCHEMA, "circuit": {}, "worst": [], "diagnosis": [{"together": together}]}
+    (folder / "attack.json").write_text(json.dumps(attack))
+    opened(page, run_folders.page_of(folder), "#repair=0")
+    ends = drawing(page, "graph.edges('.repair').map((edge) => [edge.source().id(), edge.target().id()])")
+    assert sorted(ends) == [["input@S1", "a0.h1@END"], ["input@S1", "a0.h1@S2"], ["m0@END", "logits@END"]]
