@@ -11,12 +11,12 @@ from pydantic import TypeAdapter
 
 from acdc.attacks.file import circuit_hash
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.drawing.placement import columns, rows
-from acdc.graphs.nodes import LOGITS, Edge
+from acdc.graphs.nodes import Edge
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.findings import Findings, doubts, how_chosen, other_form, reading, warnings
 from acdc.report import phrases
 from acdc.report.page import details
+from acdc.report.page.boxes import boxes_of
 from acdc.report.page.run_folder import ATTACK, CLAIMS, EVALUATION, EXPLANATION, VIEW, RunFolder
 from acdc.settings import Method
 
@@ -60,21 +60,19 @@ def page_data(run: RunFolder) -> _Json:
 
 
 def graph_data(circuits: Sequence[Circuit], judged: Sequence[Faithfulness | None], found: Circuit) -> _Json:
-    """The circuits of all sizes, each with the places of its nodes; nodes and edges go by number."""
+    """The circuits of all sizes, each with the places of its boxes; boxes and edges go by number."""
     every = list(dict.fromkeys(edge for circuit in circuits for edge in circuit.strongest_first()))
     number = {edge: index for index, edge in enumerate(every)}
     scores = {edge: score for circuit in (*circuits, found) for edge, score in circuit.scores.items()}
-    whole = Circuit(found.graph, frozenset(every))
-    nodes = whole.nodes()
-    node_number = {node: index for index, node in enumerate(nodes)}
+    boxes = boxes_of(circuits)
     before = (frozenset[Edge](), *(circuit.edges for circuit in circuits))
     readable = [index for index, circuit in enumerate(circuits) if len(circuit) <= READABLE]
     own = next(index for index, circuit in enumerate(circuits) if circuit.edges == found.edges)
     return {
         "n_edges": found.graph.n_edges,
-        "nodes": [[node.name, node.kind, found.graph.n_layers if node == LOGITS else node.layer] for node in nodes],
+        "nodes": boxes.to_json(),
         "edges": [
-            [node_number[edge.sender], node_number[edge.receiver], edge.slot, scores.get(edge)]
+            [*boxes.ends(edge), edge.slot, scores.get(edge)]
             + ([found.frequencies[edge]] if edge in found.frequencies else [])
             for edge in every
         ],
@@ -86,22 +84,11 @@ def graph_data(circuits: Sequence[Circuit], judged: Sequence[Faithfulness | None
                 "leaves": sorted(number[edge] for edge in smaller - circuit.edges),
                 "found": index == own,
                 "faithfulness": one.to_json() if one else None,
-                **_placed(circuit, {node.name: at for node, at in node_number.items()}),
+                **boxes.placed(index, number),
             }
             for index, (smaller, circuit, one) in enumerate(zip(before, circuits, judged, strict=False))
         ],
         "opens": own if len(found) <= READABLE else max(readable, default=0),
-    }
-
-
-def _placed(circuit: Circuit, node_number: Mapping[str, int]) -> _Json:
-    """Where the nodes stand: row by row from `input` up, each with its label and their places across."""
-    across = columns(circuit)
-    return {
-        "rows": [
-            [row.label, [[node_number[node.name], round(across[node], 3)] for node in row.nodes]]
-            for row in rows(circuit)
-        ]
     }
 
 

@@ -5,11 +5,12 @@
  * @typedef {{full: number, circuit: number, none: number}} Levels
  * @typedef {{normalised: Interval, metric: Levels, kl: Levels, accuracy: Levels, kl_tail: Record<string, number>,
  *   size: {edges: number, of_edges: number, nodes: number, heads: number}}} Faithfulness
- * @typedef {[string, [number, number][]]} Row  a label, and nodes by number with their place across
+ * @typedef {[string, [number, number][]]} Row  a label, and boxes by number with their place across
  * @typedef {{edges: number, joins: number[], leaves: number[], found: boolean, faithfulness: Faithfulness | null,
- *   rows: Row[]}} Size
+ *   rows: Row[], columns?: [string, number][], ends?: Record<number, number[]>}} Size  columns are spans; ends are those
+ *   of edges that end in several boxes, or in others than in other sizes
  * @typedef {"first" | "second" | "both"} Side
- * @typedef {{n_edges: number, nodes: [string, string, number][],
+ * @typedef {{n_edges: number, nodes: [string, string, number, string?][],
  *   edges: [number, number, string | null, number | null, number?][], spans?: (string | null)[], sizes: Size[],
  *   opens: number,
  *   sides?: Side[], scores?: [number | null, number | null][]}} GraphData
@@ -33,8 +34,9 @@ export const DATA = JSON.parse(/** @type {HTMLElement} */ (document.getElementBy
 export const GRAPH = DATA.graph;
 export const SLOTS = ["q", "k", "v"];
 
-/** @type {Map<string, number>} */
-export const NODE_NUMBER = new Map(GRAPH.nodes.map((node, index) => [node[0], index]));
+/** The boxes of each node, and each box by its own name. @type {Map<string, number[]>} */
+export const BOXES = new Map();
+GRAPH.nodes.forEach(([name], box) => new Set([name, boxName(box)]).forEach((key) => BOXES.set(key, [...(BOXES.get(key) ?? []), box])));
 
 /** @param {number} edge @returns {string} */
 export function edgeName(edge) {
@@ -43,9 +45,33 @@ export function edgeName(edge) {
   return `${nodeName(sender)}->${nodeName(receiver)}${slot ? `<${slot}>` : ""}${span ? `@${span}` : ""}`;
 }
 
-/** @param {number} node @returns {string} */
-export function nodeName(node) {
-  return GRAPH.nodes[node][0];
+/** The name of the node that a box shows. @param {number} box @returns {string} */
+export function nodeName(box) {
+  return GRAPH.nodes[box][0];
+}
+
+/** The name of a box: that of its node, with its span where edges are by position. @param {number} box @returns {string} */
+export function boxName(box) {
+  const [name, , , span] = GRAPH.nodes[box];
+  return span === undefined ? name : `${name}@${span}`;
+}
+
+/** The node of a box, by name. @param {string} box */
+export function plainName(box) {
+  return box.split("@")[0];
+}
+
+/**
+ * A line of an edge to a box that it ends in; an edge has several where its key or value is read in several columns.
+ * @typedef {{edge: number, end: number, number: number}} EdgeLine
+ */
+
+/** The lines of these edges in a size. @param {number[]} edges @param {number} size @returns {EdgeLine[]} */
+export function linesOf(edges, size) {
+  const ends = GRAPH.sizes[size].ends;
+  return edges.flatMap((edge) =>
+    (ends?.[edge] ?? [GRAPH.edges[edge][1]]).map((end) => ({ edge, end, number: edge + end * GRAPH.edges.length })),
+  );
 }
 
 /** @type {Map<string, number>} */

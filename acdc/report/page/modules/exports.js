@@ -2,7 +2,7 @@
 
 import { DATA, GRAPH, edgeName, membersOf } from "./data.js";
 import { svg } from "./dom.js";
-import { cy, placed, shownEdges } from "./graph.js";
+import { cy, placed, shownEdges, shownLines } from "./graph.js";
 import { groupOf } from "./groups.js";
 import { HEAD_HIGH, HEAD_WIDE, PORT_HIGH, PORT_WIDE, control, line, port } from "./layout.js";
 import { underlaid } from "./lines.js";
@@ -67,19 +67,19 @@ export function saveSvg() {
 /** What is drawn, as an SVG element. */
 export function picture() {
   const colour = colours();
-  const [most, around] = [strongest(shownEdges), shownEdges.length <= 160];
+  const [most, around] = [strongest(shownEdges), shownLines.length <= 160];
   const boxes = [...placed.boxes.values()];
   const xs = [...boxes.map((box) => box.at.x), ...placed.labels.map((label) => label.at.x)];
-  const ys = boxes.map((box) => box.at.y);
+  const ys = [...boxes.map((box) => box.at.y), ...placed.labels.map((label) => label.at.y)];
   const [left, top] = [Math.min(...xs) - 60, Math.min(...ys) - 50];
   const [wide, high] = [Math.max(...xs) + 60 - left, Math.max(...ys) + 50 - top];
-  const lines = shownEdges.map((edge) => {
-    const way = line(edge, placed, around);
+  const lines = shownLines.map((of) => {
+    const way = line(of, placed, around);
     if (!way) return null;
-    const [drawn, middle] = [stroke(edge, most, shownEdges.length, colour), control(way)];
+    const [drawn, middle] = [stroke(of.edge, most, shownEdges.length, colour), control(way)];
     const dashes = { solid: null, dashed: "6 4", dotted: "1.5 3" }[drawn.style];
     const d = `M${way.from.x},${way.from.y}Q${middle.x},${middle.y} ${way.to.x},${way.to.y}`;
-    return svg("path", { d, fill: "none", stroke: drawn.color, "stroke-width": drawn.width, "stroke-dasharray": dashes }, svg("title", {}, edgeName(edge)));
+    return svg("path", { d, fill: "none", stroke: drawn.color, "stroke-width": drawn.width, "stroke-dasharray": dashes }, svg("title", {}, edgeName(of.edge)));
   });
   const root = svg(
     "svg",
@@ -88,7 +88,7 @@ export function picture() {
     framesOfGroups(colour),
     lines,
     boxes.flatMap((box) => boxParts(box, colour)),
-    placed.labels.map((label) => words(label.text, label.at, colour.faint, 11)),
+    placed.labels.map(({ text, of, size, at }) => words(text, at, of === "row" ? colour.faint : colour.ink, size)),
   );
   return root;
 }

@@ -1,6 +1,6 @@
 // The drawing: cytoscape.js shows what the view says, tells what is pointed at and clicked, and never moves a node.
 
-import { EDGE_NUMBER, GRAPH, HAS_FREQUENCIES, edgeName, nodeName, roleOf } from "./data.js";
+import { BOXES, EDGE_NUMBER, GRAPH, HAS_FREQUENCIES, boxName, edgeName, linesOf, plainName, roleOf } from "./data.js";
 import { byId, percent } from "./dom.js";
 import { found, groupOf } from "./groups.js";
 import { HEAD_HIGH, HEAD_WIDE, PORT_HIGH, PORT_WIDE, layout, line, port } from "./layout.js";
@@ -9,9 +9,9 @@ import { filtered, repairing, strongest, through } from "./shown.js";
 import { change, view } from "./state.js";
 import { colours, stroke } from "./strokes.js";
 
-/** Up to so many edges, lines are led around boxes. */
+/** Up to so many, lines are led around boxes. */
 const BENT = 160;
-/** More edges than these are plain lines, chosen by a click near them. */
+/** More lines than these are plain ones, chosen by a click near them. */
 export const MANY = 250;
 /** So near, in pixels. */
 const NEAR = 8;
@@ -20,6 +20,8 @@ const NEAR = 8;
 export let cy = null;
 /** @type {number[]} */
 export let shownEdges = [];
+/** @type {import("./data.js").EdgeLine[]} */
+export let shownLines = [];
 /** @type {import("./layout.js").Layout} */
 export let placed = { boxes: new Map(), labels: [] };
 let pointed = "";
@@ -56,7 +58,7 @@ export function beginDrawing() {
   });
 }
 
-/** Pin a node or show an edge; take it back where it is already so. @param {string} of */
+/** Pin a box or show an edge; take it back where it is already so. @param {string} of */
 export function toggle(of) {
   if (EDGE_NUMBER.has(of)) change({ shown: view.shown === of ? "" : of });
   else if (view.pins.includes(of)) change({ pins: view.pins.filter((pin) => pin !== of), shown: "" });
@@ -65,10 +67,10 @@ export function toggle(of) {
 
 /** The names of the nodes that are selected. @returns {string[]} */
 export function selected() {
-  return cy.nodes(".box:selected").map((/** @type {any} */ node) => node.data("of"));
+  return [...new Set(cy.nodes(".box:selected").map((/** @type {any} */ node) => plainName(node.data("of"))))];
 }
 
-/** Light up every path through this node or edge, besides the pinned ones. @param {string} of */
+/** Light up every path through this node, box or edge, besides the pinned ones. @param {string} of */
 export function point(of) {
   if (pointed === of) return;
   pointed = of;
@@ -78,7 +80,8 @@ export function point(of) {
 /** Draw what the view says; what stands there already is moved, and made anew only where it looks otherwise. */
 export function draw() {
   shownEdges = filtered();
-  placed = layout(view.size, shownEdges);
+  shownLines = linesOf(shownEdges, view.size);
+  placed = layout(view.size, shownLines);
   const wanted = new Map([...groupElements(), ...nodeElements(), ...edgeElements()].map((one) => [one.data.id, one]));
   const looking = new Map([...wanted].map(([id, one]) => [id, looks(one)]));
   const stays = (/** @type {any} */ one) => made.get(one.id()) === looking.get(one.id());
@@ -130,22 +133,22 @@ function groupElements() {
 
 function nodeElements() {
   const groups = groupOf();
-  const labels = placed.labels.map(({ text, at }) => ({
-    ...{ group: "nodes", data: { id: `row:${text}`, label: text }, classes: "row", position: { ...at } },
+  const labels = placed.labels.map(({ text, of, size, at }) => ({
+    ...{ group: "nodes", data: { id: `${of}:${text}`, label: text, size }, classes: of, position: { ...at } },
     ...{ selectable: false, events: "no" },
   }));
   const boxes = [...placed.boxes.values()].flatMap((box) => {
     const parent = groups.has(box.name) ? { parent: `group:${groups.get(box.name)}` } : {};
     const whole = roleOf(box.name);
     const role = whole.match(/\((.*)\)/)?.[1] ?? whole; // "2 back" of a fixed offset (2 back)
-    const label = role && shownEdges.length <= BENT ? `${box.name}\n${role.length > 15 ? `${role.slice(0, 14)}…` : role}` : box.name;
+    const label = role && shownLines.length <= BENT ? `${box.name}\n${role.length > 15 ? `${role.slice(0, 14)}…` : role}` : box.name;
     return [
       {
-        ...{ group: "nodes", data: { id: box.name, of: box.name, label, ...parent }, position: { ...box.at } },
+        ...{ group: "nodes", data: { id: box.id, of: box.id, label, ...parent }, position: { ...box.at } },
         ...{ classes: `box ${box.kind}${label === box.name ? "" : " named"}`, selectable: true },
       },
       ...box.fed.map((slot) => ({
-        ...{ group: "nodes", data: { id: `${box.name}<${slot}>`, of: box.name, label: slot, ...parent } },
+        ...{ group: "nodes", data: { id: `${box.id}<${slot}>`, of: box.id, label: slot, ...parent } },
         ...{ position: port(box, slot), classes: `port ${slot}`, selectable: false },
       })),
     ];
@@ -156,30 +159,30 @@ function nodeElements() {
 /** The edges as elements, or where they are many as lines and nothing else. */
 function edgeElements() {
   const colour = colours();
-  const [most, many] = [strongest(shownEdges), shownEdges.length > MANY];
+  const [most, many] = [strongest(shownEdges), shownLines.length > MANY];
   /** @type {import("./lines.js").Drawn[]} */
   const lines = [];
   /** @type {any[]} */
   const elements = [];
-  for (const edge of shownEdges) {
-    const way = line(edge, placed, shownEdges.length <= BENT);
-    const look = stroke(edge, most, shownEdges.length, colour);
+  for (const of of shownLines) {
+    const way = line(of, placed, shownLines.length <= BENT);
+    const look = stroke(of.edge, most, shownEdges.length, colour);
     if (!way) continue;
-    if (many) lines.push({ line: way, stroke: look, edge });
-    else elements.push(edgeElement(edge, look, way.bend));
+    if (many) lines.push({ line: way, stroke: look, edge: of.edge, number: of.number });
+    else elements.push(edgeElement(of, look, way.bend));
   }
   setLines(lines);
   return [...elements, ...repairElements(repairing())];
 }
 
-/** @param {number} edge @param {import("./strokes.js").Stroke} look @param {number} bend */
-function edgeElement(edge, look, bend) {
-  const [sender, receiver, slot, , often] = GRAPH.edges[edge];
-  const [source, name] = [nodeName(sender), nodeName(receiver)];
+/** @param {import("./data.js").EdgeLine} of @param {import("./strokes.js").Stroke} look @param {number} bend */
+function edgeElement({ edge, end, number }, look, bend) {
+  const [sender, , slot, , often] = GRAPH.edges[edge];
+  const [source, name] = [boxName(sender), boxName(end)];
   const told = HAS_FREQUENCIES && often !== undefined && often < 1 && shownEdges.length <= 100 ? percent(often) : "";
   return {
     group: "edges",
-    data: { id: `edge:${edge}`, of: edgeName(edge), source, target: slot ? `${name}<${slot}>` : name, ...look, bend, often: told },
+    data: { id: `edge:${number}`, of: edgeName(edge), source, target: slot ? `${name}<${slot}>` : name, ...look, bend, often: told },
     classes: bend ? "bent" : "straight",
     selectable: false,
   };
@@ -187,33 +190,35 @@ function edgeElement(edge, look, bend) {
 
 /** The edges that repair a prompt, those whose ends are drawn. @param {string[]} repair */
 function repairElements(repair) {
-  return repair
-    .map((name) => ({ name, parts: name.split("->") }))
-    .filter(({ parts }) => [parts[0], parts[1].split(/[<@]/)[0]].every(shows))
-    .map(({ name, parts }) => ({
+  const order = (GRAPH.sizes[view.size].columns ?? []).map(([span]) => span);
+  const last = order.at(-1);
+  const boxes = [...placed.boxes.values()];
+  return repair.flatMap((name) => {
+    const [, sender, receiver, slot, span = last] = name.match(/^(.*?)->([^<@]+)(?:<(.)>)?(?:@(.+))?$/) ?? [];
+    const from = boxes.find((box) => box.name === sender && box.span === span);
+    // a key or value that is missing could be read wherever the head stands from its span on
+    const into = boxes.filter((box) => box.name === receiver && (box.span === span || ("kv".includes(slot || "q") && order.indexOf(box.span ?? "") > order.indexOf(span ?? ""))));
+    if (!from) return [];
+    return into.map((end) => ({
       group: "edges",
-      data: { id: `repair:${name}`, source: parts[0], target: parts[1].split(/[<@]/)[0], often: "", bend: 60 },
+      data: { id: `repair:${name}:${end.id}`, source: from.id, target: end.id, often: "", bend: 60 },
       classes: "repair",
       selectable: false,
     }));
-}
-
-/** @param {string} name */
-function shows(name) {
-  return [...placed.boxes.values()].some((box) => box.name === name);
+  });
 }
 
 /** Light up what is pointed at, pinned, shown or searched for; everything else is faint. */
 export function light() {
-  const sought = found(view.search, placed.boxes.keys());
+  const sought = found(view.search, placed.boxes.keys()).map(boxName);
   const names = [...view.pins, ...(pointed ? [pointed] : []), ...(view.shown ? [view.shown] : []), ...sought];
   if (!names.length && !isLit) return;
   isLit = names.length > 0;
-  const lit = through(names, shownEdges);
+  const lit = through(names, shownLines);
   cy.batch(() => {
     cy.elements().removeClass("dim pinned shown sought");
     sought.forEach((name) => cy.$id(name).addClass("sought"));
-    view.pins.forEach((name) => cy.$id(name).addClass("pinned"));
+    boxNames(view.pins).forEach((name) => cy.$id(name).addClass("pinned"));
     if (isLit) dim(lit, names);
   });
   brighten(isLit ? lit : null);
@@ -221,15 +226,19 @@ export function light() {
   cy.forceRender();
 }
 
-/** Make faint what is not among these edges and at none of their ends. @param {Set<number>} lit @param {string[]} names */
+/** The boxes with these names, or of nodes with these names. @param {string[]} names */
+function boxNames(names) {
+  return names.flatMap((name) => BOXES.get(name) ?? []).map(boxName);
+}
+
+/** Make faint what is not among these lines and at none of their ends. @param {Set<number>} lit @param {string[]} names */
 function dim(lit, names) {
-  /** @type {Set<string>} */
-  const ends = new Set(names);
-  lit.forEach((edge) => [GRAPH.edges[edge][0], GRAPH.edges[edge][1]].forEach((node) => ends.add(nodeName(node))));
+  const ends = new Set(boxNames(names));
+  const litLines = shownLines.filter((line) => lit.has(line.number));
+  litLines.forEach(({ edge, end }) => [GRAPH.edges[edge][0], end].forEach((box) => ends.add(boxName(box))));
   cy.nodes(".box, .port").filter((/** @type {any} */ node) => !ends.has(node.data("of"))).addClass("dim");
   cy.edges(".straight, .bent").filter((/** @type {any} */ edge) => !lit.has(Number(edge.id().slice(5)))).addClass("dim");
-  const edge = EDGE_NUMBER.get(view.shown);
-  if (edge !== undefined) cy.$id(`edge:${edge}`).addClass("shown");
+  if (EDGE_NUMBER.has(view.shown)) cy.edges().filter((/** @type {any} */ edge) => edge.data("of") === view.shown).addClass("shown");
 }
 
 function styles() {
@@ -252,6 +261,7 @@ function styles() {
     of("node.port", { "border-width": 1, "border-color": colour.line, color: "#22303C" }),
     ...["q", "k", "v"].map((slot) => of(`node.port.${slot}`, { "background-color": colour[/** @type {"q"} */ (slot)] })),
     of("node.row", { ...text, "font-size": 11, color: colour.faint, "background-opacity": 0, width: 1, height: 1 }),
+    of("node.column", { ...text, "font-size": "data(size)", "background-opacity": 0, width: 1, height: 1 }),
     of("node.group", { ...text, shape: "round-rectangle", "text-valign": "top", "font-weight": "bold", padding: 12, "compound-sizing-wrt-labels": "exclude" }),
     of("node.group", { "text-wrap": "ellipsis", "text-max-width": "data(wide)" }),
     of("node.group", { "background-color": colour.group, "background-opacity": 0.35, "border-color": colour.line, "border-width": 1 }),

@@ -1,6 +1,6 @@
 // Groups of nodes: those of a person's own, and those by role and by layer.
 
-import { GRAPH, nodeName, roleOf } from "./data.js";
+import { GRAPH, boxName, nodeName, roleOf } from "./data.js";
 import { change, view } from "./state.js";
 
 /**
@@ -54,12 +54,13 @@ function without(nodes) {
   );
 }
 
-/** Nodes whose name, role or group has these words in it. @param {string} words @param {Iterable<number>} among */
+/** Boxes whose name, role or group has these words in it. @param {string} words @param {Iterable<number>} among */
 export function found(words, among) {
   const sought = words.trim().toLowerCase();
   if (!sought) return [];
   const groups = groupOf();
-  return [...among]
-    .map(nodeName)
-    .filter((name) => [name, roleOf(name), groups.get(name) ?? ""].some((text) => text.toLowerCase().includes(sought)));
+  return [...among].filter((box) => {
+    const name = nodeName(box);
+    return [boxName(box), roleOf(name), groups.get(name) ?? ""].some((text) => text.toLowerCase().includes(sought));
+  });
 }

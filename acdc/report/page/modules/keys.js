@@ -82,17 +82,17 @@ function focus(name) {
   say(describe(name));
 }
 
-/** The nearest node that way: in its row, or in the next row. @param {number} dx @param {number} dy */
+/** The nearest box that way: in its row, or in the next row. @param {number} dx @param {number} dy */
 function next(dx, dy) {
   const boxes = [...placed.boxes.values()];
-  const here = boxes.find((box) => box.name === focused);
-  if (!here) return boxes[0]?.name ?? "";
+  const here = boxes.find((box) => box.id === focused);
+  if (!here) return boxes[0]?.id ?? "";
   const there = boxes.filter((box) => {
     const [x, y] = [box.at.x - here.at.x, box.at.y - here.at.y];
     return dx ? Math.abs(y) < 1 && x * dx > 0 : y * dy > 1;
   });
   const far = (/** @type {import("./layout.js").Box} */ box) => Math.abs(box.at.x - here.at.x) + 100 * Math.abs(box.at.y - here.at.y);
-  return there.sort((one, other) => far(one) - far(other))[0]?.name ?? focused;
+  return there.sort((one, other) => far(one) - far(other))[0]?.id ?? focused;
 }
 
 /** @param {number} by */

@@ -4,7 +4,7 @@ import { byId } from "./dom.js";
 import { colours } from "./strokes.js";
 
 /**
- * @typedef {{line: import("./layout.js").Line, stroke: import("./strokes.js").Stroke, edge: number}} Drawn
+ * @typedef {{line: import("./layout.js").Line, stroke: import("./strokes.js").Stroke, edge: number, number: number}} Drawn
  */
 
 /** @type {Drawn[]} */
@@ -20,9 +20,9 @@ export function setLines(these) {
   bright = null;
 }
 
-/** Draw only these edges as they are and all others faintly; null: all as they are. @param {Set<number> | null} edges */
-export function brighten(edges) {
-  bright = edges;
+/** Draw only these lines as they are and all others faintly; null: all as they are. @param {Set<number> | null} numbers */
+export function brighten(numbers) {
+  bright = numbers;
 }
 
 /** Draw this edge, by number, above all others. @param {number | undefined} edge */
@@ -86,15 +86,14 @@ export function paintOn(context, zoom, from = 0, until = lines.length) {
   const plain = lines.length > 2000; // so many dashes can be told from nothing, and take long
   const faint = plain ? 0.35 : 0.6;
   context.globalCompositeOperation = "destination-over";
-  const shown = from === 0 ? lines.find(({ edge }) => edge === emphasised) : undefined;
-  if (shown) {
+  for (const shown of from === 0 ? lines.filter(({ edge }) => edge === emphasised) : []) {
     context.globalAlpha = 1;
     context.strokeStyle = colours().focus;
     context.lineWidth = Math.max(shown.stroke.width, 3 / zoom);
     paintLine(context, shown.line, []);
   }
-  for (const { line, stroke, edge } of lines.slice(from, until)) {
-    context.globalAlpha = bright === null ? faint : bright.has(edge) ? 0.9 : 0.05;
+  for (const { line, stroke, number } of lines.slice(from, until)) {
+    context.globalAlpha = bright === null ? faint : bright.has(number) ? 0.9 : 0.05;
     context.strokeStyle = stroke.color;
     context.lineWidth = Math.max(stroke.width, 0.6 / zoom);
     paintLine(context, line, plain ? [] : { solid: [], dashed: [7, 5], dotted: [2, 4] }[stroke.style]);

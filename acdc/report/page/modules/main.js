@@ -2,10 +2,10 @@
 
 import { curve } from "./charts.js";
 import { showComparison } from "./compare.js";
-import { DATA, GRAPH, HAS_FREQUENCIES, ROLES } from "./data.js";
+import { DATA, GRAPH, HAS_FREQUENCIES, ROLES, nodeName } from "./data.js";
 import { button, byId, counted, el, fill, keeps, number, percent, say } from "./dom.js";
 import { saveCircuit, savePng, saveSvg, saveView } from "./exports.js";
-import { MANY, beginDrawing, cy, draw, fit, light, recolour, shownEdges } from "./graph.js";
+import { MANY, beginDrawing, cy, draw, fit, light, recolour, shownEdges, shownLines } from "./graph.js";
 import { found } from "./groups.js";
 import { beginKeys, step, zoom } from "./keys.js";
 import { command, showSections } from "./judgement.js";
@@ -137,8 +137,8 @@ function told() {
   const parts = [];
   if (through < size.edges) parts.push(`The filter lets through ${through.toLocaleString("en")} of ${counted(size.edges, "edge")}.`);
   if (own && !size.found && view.size === GRAPH.opens) parts.push(`The circuit that was found has ${counted(own.edges, "edge")}; this is a smaller one of the same search, measured by itself.`);
-  if (through > MANY) parts.push(`More than ${MANY} edges are plain lines: click near one to choose it.`);
-  if (view.search) parts.push(`Found: ${found(view.search, GRAPH.nodes.keys()).join(", ") || "nothing"}.`);
+  if (shownLines.length > MANY) parts.push(GRAPH.spans ? `More than ${MANY} lines are plain: click near one to choose its edge.` : `More than ${MANY} edges are plain lines: click near one to choose it.`);
+  if (view.search) parts.push(`Found: ${[...new Set(found(view.search, GRAPH.nodes.keys()).map(nodeName))].join(", ") || "nothing"}.`);
   byId("drawn").textContent = parts.join(" ");
 }
 

@@ -1,6 +1,6 @@
 // The panel beside the graph: what is known of the node or the edge that is shown, or else of the circuit's edges.
 
-import { DATA, EDGE_NUMBER, GRAPH, NODE_NUMBER, REMOVALS, edgeName, nodeName, roleOf } from "./data.js";
+import { BOXES, DATA, EDGE_NUMBER, GRAPH, REMOVALS, edgeName, nodeName, plainName, roleOf } from "./data.js";
 import { button, byId, counted, el, fill, keeps, number, percent, signed, table } from "./dom.js";
 import { examplesOf } from "./examples.js";
 import { point, selected, shownEdges, toggle } from "./graph.js";
@@ -13,8 +13,7 @@ const LISTED = 60;
 /** Show what the view says. */
 export function showPanel() {
   const edge = EDGE_NUMBER.get(view.shown);
-  const node = NODE_NUMBER.get(view.shown);
-  const [title, body] = edge !== undefined ? ofEdge(edge) : node !== undefined ? ofNode(node) : ofCircuit();
+  const [title, body] = edge !== undefined ? ofEdge(edge) : BOXES.has(view.shown) ? ofNode(plainName(view.shown)) : ofCircuit();
   fill(byId("panel-title"), title);
   const back = view.shown ? button("← all edges", () => change({ shown: "" })) : null;
   fill(byId("panel-body"), back, pins(), body);
@@ -26,11 +25,11 @@ function pins() {
   return el("p", { class: "row" }, "Pinned:", listed, button("none", () => change({ pins: [] })));
 }
 
-/** @param {number} node @returns {[string, Node[]]} */
-function ofNode(node) {
-  const name = nodeName(node);
-  const [{ incoming, outgoing }, of] = [around(node, filtered()), { head: "attention head", mlp: "MLP" }];
-  const kind = of[/** @type {"head"} */ (GRAPH.nodes[node][1])] ?? "";
+/** @param {string} name @returns {[string, Node[]]} */
+function ofNode(name) {
+  const [[box], of] = [BOXES.get(name) ?? [], { head: "attention head", mlp: "MLP" }];
+  const { incoming, outgoing } = around(name, filtered());
+  const kind = of[/** @type {"head"} */ (GRAPH.nodes[box][1])] ?? "";
   const its = groupOf().get(name);
   return [
     `${name}${kind ? `: ${kind}` : ""}`,
@@ -136,7 +135,7 @@ function grouping() {
 
 /** Make a group of what is selected, or else of what is pinned. */
 export function groupSelected() {
-  const nodes = selected().length ? selected() : view.pins;
+  const nodes = selected().length ? selected() : view.pins.map(plainName);
   if (!nodes.length) return false;
   const name = freeName();
   change({ shown: "" });
@@ -151,7 +150,7 @@ export function groupSelected() {
 
 /** Take what is selected, or else what is pinned, out of its groups. */
 export function ungroupSelected() {
-  const nodes = selected().length ? selected() : view.pins;
+  const nodes = selected().length ? selected() : view.pins.map(plainName);
   if (nodes.length) ungroup(nodes);
 }
 
@@ -187,7 +186,8 @@ export function countedEdges() {
   return all === shown ? `${counted(all, "edge")}` : `${shown.toLocaleString("en")} of ${counted(all, "edge")}`;
 }
 
-/** @param {string} name */
-export function describe(name) {
-  return `${name}${roleOf(name) ? `, ${roleOf(name)}` : ""}`;
+/** @param {string} box */
+export function describe(box) {
+  const role = roleOf(plainName(box));
+  return `${box}${role ? `, ${role}` : ""}`;
 }

@@ -1,6 +1,6 @@
 // Which edges are shown: those of the size, as far as the filters let them through, and what leads through a node.
 
-import { DATA, EDGE_NUMBER, GRAPH, membersOf, nodeName, roleOf, strength } from "./data.js";
+import { BOXES, DATA, EDGE_NUMBER, GRAPH, linesOf, membersOf, nodeName, roleOf, strength } from "./data.js";
 import { view } from "./state.js";
 
 /** The edges that the repair of a prompt puts back, by name. @returns {string[]} */
@@ -45,30 +45,30 @@ export function strongest(edges) {
 }
 
 /**
- * Every edge on a path through any of these nodes, or through any of these edges.
- * @param {string[]} names @param {number[]} among @returns {Set<number>}
+ * Every line, by number, on a path through any of these nodes or boxes, or through any of these edges.
+ * @param {string[]} names @param {import("./data.js").EdgeLine[]} among @returns {Set<number>}
  */
 export function through(names, among) {
-  /** @type {Map<number, number[]>} */
+  /** @type {Map<number, import("./data.js").EdgeLine[]>} */
   const into = new Map();
-  /** @type {Map<number, number[]>} */
+  /** @type {Map<number, import("./data.js").EdgeLine[]>} */
   const outOf = new Map();
-  for (const edge of among) {
-    const [sender, receiver] = GRAPH.edges[edge];
+  for (const line of among) {
+    const sender = GRAPH.edges[line.edge][0];
     if (!outOf.has(sender)) outOf.set(sender, []);
-    if (!into.has(receiver)) into.set(receiver, []);
-    outOf.get(sender)?.push(edge);
-    into.get(receiver)?.push(edge);
+    if (!into.has(line.end)) into.set(line.end, []);
+    outOf.get(sender)?.push(line);
+    into.get(line.end)?.push(line);
   }
   /** @type {Set<number>} */
   const found = new Set();
-  /** @param {number} start @param {Map<number, number[]>} along @param {0 | 1} end */
-  const follow = (start, along, end) => {
-    const [waiting, seen] = [[start], new Set([start])];
-    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-      for (const edge of along.get(node) ?? []) {
-        found.add(edge);
-        const next = GRAPH.edges[edge][end];
+  /** @param {number[]} starts @param {boolean} up */
+  const follow = (starts, up) => {
+    const [waiting, seen] = [[...starts], new Set(starts)];
+    for (let box = waiting.pop(); box !== undefined; box = waiting.pop()) {
+      for (const line of (up ? outOf : into).get(box) ?? []) {
+        found.add(line.number);
+        const next = up ? line.end : GRAPH.edges[line.edge][0];
         if (!seen.has(next)) waiting.push(next);
         seen.add(next);
       }
@@ -76,20 +76,19 @@ export function through(names, among) {
   };
   for (const name of names) {
     const edge = EDGE_NUMBER.get(name);
-    if (edge !== undefined) found.add(edge);
-    const node = GRAPH.nodes.findIndex((one) => one[0] === name);
-    const [down, up] = edge === undefined ? [node, node] : [GRAPH.edges[edge][0], GRAPH.edges[edge][1]];
-    if (down >= 0) follow(down, into, 0);
-    if (up >= 0) follow(up, outOf, 1);
+    const lines = edge === undefined ? [] : linesOf([edge], view.size);
+    lines.forEach((line) => found.add(line.number));
+    const boxes = BOXES.get(name) ?? [];
+    follow(edge === undefined ? boxes : [GRAPH.edges[edge][0]], false);
+    follow(edge === undefined ? boxes : lines.map((line) => line.end), true);
   }
   return found;
 }
 
-/** The edges into and out of a node, among these. @param {number} node @param {number[]} among */
+/** The edges into and out of a node, among these. @param {string} node @param {number[]} among */
 export function around(node, among) {
   return {
-    incoming: among.filter((edge) => GRAPH.edges[edge][1] === node),
-    outgoing: among.filter((edge) => GRAPH.edges[edge][0] === node),
+    incoming: among.filter((edge) => nodeName(GRAPH.edges[edge][1]) === node),
+    outgoing: among.filter((edge) => nodeName(GRAPH.edges[edge][0]) === node),
   };
 }
-

@@ -1,6 +1,6 @@
 // The state of the view: one value that is changed in one place, and stands in the address after the #.
 
-import { DATA, EDGE_NUMBER, GRAPH, NODE_NUMBER } from "./data.js";
+import { BOXES, DATA, EDGE_NUMBER, GRAPH, plainName } from "./data.js";
 
 /**
  * @typedef {"none" | "role" | "layer" | "mine"} Grouping
@@ -85,8 +85,8 @@ export function viewOf(fragment) {
   return {
     ...FRESH,
     size: size >= 0 ? size : FRESH.size,
-    pins: (said.get("pins") ?? "").split(",").filter((name) => NODE_NUMBER.has(name)),
-    shown: NODE_NUMBER.has(shown) || EDGE_NUMBER.has(shown) ? shown : "",
+    pins: (said.get("pins") ?? "").split(",").filter((name) => BOXES.has(name)),
+    shown: BOXES.has(shown) || EDGE_NUMBER.has(shown) ? shown : "",
     search: said.get("search") ?? "",
     least: Math.min(1, Math.max(0, number("least", 0))),
     often: Math.min(1, Math.max(0, number("often", 0))),
@@ -114,7 +114,7 @@ function groupsOf(said) {
   return Object.fromEntries(
     Object.entries(said)
       .filter(([, members]) => Array.isArray(members))
-      .map(([name, members]) => [name, /** @type {string[]} */ (members).filter((member) => NODE_NUMBER.has(member))]),
+      .map(([name, members]) => [name, /** @type {string[]} */ (members).filter((member) => BOXES.has(member) && member === plainName(member))]),
   );
 }
 

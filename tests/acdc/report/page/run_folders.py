@@ -174,3 +174,14 @@ def large(directory: Path, count: int = 9216) -> Path:
 def repainted(circuit: Circuit, **more: Any) -> Circuit:
     """The circuit with more in its record."""
     return replace(circuit, provenance={**circuit.provenance, **more})
+
+
+def by_position(directory: Path) -> Path:
+    """A run of a circuit by position, at 6 and at 7 edges; only in the larger is its head read in two columns."""
+    names = ["input->a0.h1<k>@S1", "input->a0.h1<q>@S2", "a0.h1->m0@S2", "m0->a1.h0<v>@S2", "a1.h0->logits"]
+    edges = [Edge.parse(name) for name in [*names, "input->m0@S2", "a0.h1->m0@END"]]
+    graph = ComputationalGraph(n_layers=2, n_heads=3, d_model=8, spans=("IO", "S1", "S2", "END"))
+    scores = {edge: 7.0 - at for at, edge in enumerate(edges)}
+    circuit = Circuit(graph, frozenset(edges), scores, record(faithfulness=judged(7, graph, 0.8)))
+    written(directory, circuit, details(circuit, [list(range(6)), list(range(7))], [outcome("A B A")]))
+    return with_roles(directory, {"a0.h1": {"role": "previous token"}})
