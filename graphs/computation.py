@@ -82,7 +82,7 @@ class ComputationalGraph(AbstractAnatomy):
         if not isinstance(self.spans, tuple) or len({check_span(name) for name in self.spans}) < len(self.spans):
             raise ValueError(f"spans are {self.spans!r}, wanted names as a tuple, no two of them the same")
         layers = [layer for layer, _ in self.splits]
-        if layers != sorted(set(layers) & set(range(self.n_layers * self.has_mlp))):
+        if layers != sorted(set(layers)) or not all(0 <= layer < self.n_layers * self.has_mlp for layer in layers):
             raise ValueError(f"the MLPs of the layers {layers} are split, wanted layers with MLPs in order, each once")
         for layer, parts in self.splits:
             if not parts or len({check_part(name) for name in parts}) < len(parts):

@@ -11,6 +11,7 @@ from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.runs import TokenPairs, between, mean_outputs
+from acdc.graphs.execution.spans import Positions
 from acdc.graphs.execution.token_gradients import token_gradients
 from tests.checkpoints import Architecture, Checkpoints
 
@@ -48,7 +49,7 @@ def test_gradients_are_those_of_finite_differences(
             moved = list(embedded)
             moved[side] = moved[side] + sign * STEP * direction
             with torch.no_grad():
-                runs = between(model, moved[0], moved[1], prompts.scored_positions, ablation, means)
+                runs = between(model, moved[0], moved[1], Positions(prompts.scored_positions), ablation, means)
                 [logits] = Executor.of(runs).run([circuit])
                 ends.append(contrast(runs.reference(), logits))
         measured = (ends[0] - ends[1]) / (2 * STEP)
