@@ -15,6 +15,8 @@ const BENT = 160;
 export const MANY = 250;
 /** So near, in pixels. */
 const NEAR = 8;
+/** Of more edges than these, q, k and v are drawn only where they are so many pixels high: they take most of the time. */
+const [WITH_PORTS, PORT_SEEN] = [2000, 5];
 
 /** @type {any} */
 export let cy = null;
@@ -24,6 +26,7 @@ export let shownEdges = [];
 export let shownLines = [];
 /** @type {import("./layout.js").Layout} */
 export let placed = { boxes: new Map(), labels: [] };
+let hasPorts = true;
 let pointed = "";
 let isLit = false;
 /** @type {Map<string, string>} */
@@ -42,6 +45,9 @@ export function beginDrawing() {
     textureOnViewport: GRAPH.edges.length > MANY,
   });
   cy.on("render", () => paintLines(cy.pan(), cy.zoom()));
+  cy.on("zoom", () => {
+    if (shownEdges.length > WITH_PORTS && hasPorts !== seesPorts()) drawAll(seesPorts());
+  });
   cy.on("mouseover", "node, edge", (/** @type {any} */ event) => point(event.target.data("of") ?? ""));
   cy.on("mouseout", "node, edge", () => point(""));
   cy.on("tap", "node, edge", (/** @type {any} */ event) => {
@@ -79,7 +85,19 @@ export function point(of) {
 
 /** Draw what the view says; what stands there already is moved, and made anew only where it looks otherwise. */
 export function draw() {
+  const zoomedIn = shownEdges.length > WITH_PORTS && seesPorts();
   shownEdges = filtered();
+  drawAll(shownEdges.length <= WITH_PORTS || zoomedIn);
+}
+
+/** Whether q, k and v are large enough to be seen. */
+function seesPorts() {
+  return cy.zoom() * PORT_HIGH >= PORT_SEEN;
+}
+
+/** @param {boolean} ports */
+function drawAll(ports) {
+  hasPorts = ports;
   shownLines = linesOf(shownEdges, view.size);
   placed = layout(view.size, shownLines);
   const wanted = new Map([...groupElements(), ...nodeElements(), ...edgeElements()].map((one) => [one.data.id, one]));
@@ -147,7 +165,7 @@ function nodeElements() {
         ...{ group: "nodes", data: { id: box.id, of: box.id, label, ...parent }, position: { ...box.at } },
         ...{ classes: `box ${box.kind}${label === box.name ? "" : " named"}`, selectable: true },
       },
-      ...box.fed.map((slot) => ({
+      ...(hasPorts ? box.fed : []).map((slot) => ({
         ...{ group: "nodes", data: { id: `${box.id}<${slot}>`, of: box.id, label: slot, ...parent } },
         ...{ position: port(box, slot), classes: `port ${slot}`, selectable: false },
       })),
