@@ -40,6 +40,8 @@ def test_a_circuit_of_features_is_found_and_keeps_its_names(found: Result, tmp_p
     found.circuit.save(tmp_path / "circuit.json")
     data = json.loads((tmp_path / "circuit.json").read_text())
     assert (data["schema"], data["model"]["split"]) == ("acdc.circuit/2", SAE)
+    assert data["features"]["m0"]["dictionary"] == SAE
+    assert 0.8 < data["features"]["m0"]["explained"] < 1
     assert Circuit.load(tmp_path / "circuit.json") == found.circuit
     assert Circuit.from_json(found.circuit.to_json()).graph == graph
 
