@@ -88,7 +88,7 @@ def test_what_cannot_be_split_is_refused(split: str, said: str) -> None:
     assert isinstance(error.value, BadSetting) or "layers" in said or "folder" in said
 
 
-@pytest.mark.parametrize("method", ["acdc", "eap-ig"])
+@pytest.mark.parametrize("method", ["acdc", "eap-ig", "shortlist"])
 def test_every_kind_of_method_finds_a_circuit_of_neurons(method: str) -> None:
     made = superposed(0, dtype=torch.float32)
     setup = Setup("logit_difference", prompts=8, split=f"m{LAYER}")
