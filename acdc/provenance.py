@@ -139,8 +139,26 @@ class AlgorithmOrigin(_Part):
     stopped: str | None = None
 
 
+class FeaturesOrigin(_Part):
+    """The dictionary whose features are senders, and how well it fits on the discovery prompts (None: not known).
+
+    `explained` is the part of the variance, `recovered` how much nearer to the model's predictions it keeps them than
+    the mean in its place (`acdc.graphs.features.fit`); on how many `tokens` that was measured.
+    """
+
+    dictionary: str
+    explained: float | None = None
+    recovered: float | None = None
+    active: float | None = None
+    ever: int | None = None
+    tokens: int | None = None
+
+
 class Provenance(_Part):
-    """What a circuit was found with; None where its file does not say."""
+    """What a circuit was found with; None where its file does not say.
+
+    `features` are those that are senders, by the MLPs that they are of.
+    """
 
     created: str | None = None
     model: ModelOrigin | None = None
@@ -150,6 +168,7 @@ class Provenance(_Part):
     metric: MetricOrigin | None = None
     versions: Mapping[str, str | None] | None = None
     notes: list[str] | None = None
+    features: dict[str, FeaturesOrigin] = {}  # pydantic copies it
     algorithm: AlgorithmOrigin | None = None
 
     @classmethod

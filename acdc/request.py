@@ -12,7 +12,7 @@ from typing import Any
 from acdc import tasks
 from acdc.correctness import Right
 from acdc.errors import BadSetting, ChangedSubject
-from acdc.features.split import dictionaries_of
+from acdc.features.split import dictionaries_of, features_of
 from acdc.features.split import recordable as recordable_split
 from acdc.graphs.model import Model
 from acdc.hashes import tokenizer_hash, weights_hash
@@ -74,6 +74,8 @@ class Request:
         task, model = self.task, discovery.model
         notes = self._notes(discovery)
         noted: dict[str, Any] = {"notes": notes} if notes else {}
+        if features := features_of(model):
+            noted["features"] = features
         return Provenance(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             model=ModelOrigin(

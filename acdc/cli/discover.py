@@ -164,6 +164,7 @@ def _find(wanted: _Wanted, at: _Where, *, named: bool, resume: bool, quiet: bool
     from acdc.cli.progress import watching
     from acdc.discovery.discover import prepare
     from acdc.judges.findings import Findings
+    from acdc.report.phrases import features
     from acdc.robust.learning import discover_robust
 
     settings: dict[str, Any] = {"method": wanted.method, "goal": wanted.goal, "setup": wanted.setup}
@@ -172,6 +173,9 @@ def _find(wanted: _Wanted, at: _Where, *, named: bool, resume: bool, quiet: bool
         ready = prepare(wanted.task, wanted.model, **settings)
         for warning in ready.warnings:
             terminal.warn(warning)
+        if not quiet:
+            for mlp, fit in features(ready.origin).items():
+                terminal.note(f"{mlp}: {fit}")
         obstacle = of_discovery(ready.request, wanted.plan.to_json() if wanted.plan else None, resume=resume)
         if resume and not named:
             directory = interrupted(directory, ready.request)

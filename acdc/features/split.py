@@ -19,6 +19,7 @@ from acdc.graphs.features.units import Features
 from acdc.graphs.model import Model
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.problem import Problem
+from acdc.provenance import FeaturesOrigin
 from acdc.tasks.models import shipped_dictionary
 
 MOST_APART = 200
@@ -49,8 +50,8 @@ def split_model(problem: Problem, split: str) -> Model:
         if dictionary is None:
             parts[layer] = NeuronParts.of(problem.model, layer)
             continue
-        moved, _ = checked(problem, dictionary)
-        parts[layer] = FeatureParts.of(problem.model, moved, _of_effect(problem, moved, word))
+        moved, fit = checked(problem, dictionary)
+        parts[layer] = FeatureParts.of(problem.model, moved, _of_effect(problem, moved, word), fit)
     return _split(problem.model, parts)
 
 
@@ -79,6 +80,16 @@ def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Map
             chosen = [int(name[1:]) for name in names if name[1:].isdigit()]
             parts[layer] = FeatureParts.of(model, dictionary, chosen)
     return _split(model, parts)
+
+
+def features_of(model: Model) -> dict[str, FeaturesOrigin]:
+    """By the MLPs that are split into features: of which dictionary these are, and how well it fits."""
+    of: dict[str, FeaturesOrigin] = {}
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer.parts, FeatureParts):
+            name, fit = layer.parts.dictionary.name, layer.parts.fit
+            of[f"m{number}"] = FeaturesOrigin(dictionary=name, **({} if fit is None else fit.to_json()))
+    return of
 
 
 def dictionaries_of(split: str) -> dict[str, str]:

@@ -69,6 +69,23 @@ def method(origin: Provenance) -> str:
     return ", ".join(parts)
 
 
+def features(origin: Provenance) -> dict[str, str]:
+    """How well the features fit that MLPs are split into, a line for each MLP; none where it was not measured."""
+    return {
+        f"features of {mlp}": f"those of {one.dictionary} explain {one.explained:.1%} of the variance of "
+        f"{one.tokens or 0:,} tokens{nearer(one.recovered)}"
+        for mlp, one in origin.features.items()
+        if one.explained is not None
+    }
+
+
+def nearer(recovered: float | None) -> str:
+    """How much nearer than the mean a dictionary keeps the model's predictions, to follow what it explains."""
+    if recovered is None:
+        return ""
+    return f"; with them in their place the model's predictions stay {recovered:.1%} nearer than with the mean"
+
+
 def only_correct(left_out: bool) -> str:
     """That prompts were left out, where they were, to follow what is said of prompts."""
     return ", those left out that the model gets wrong" if left_out else ""

@@ -19,7 +19,7 @@ from acdc.judges.findings import Findings, how_chosen, reading
 from acdc.progress import CurvePoint
 from acdc.provenance import MetricOrigin, Provenance
 from acdc.report.columns import aligned, fact_table, plain_table
-from acdc.report.phrases import counted, keeps, method, misses, only_correct, repeated, size
+from acdc.report.phrases import counted, features, keeps, method, misses, only_correct, repeated, size
 
 if TYPE_CHECKING:
     from acdc.correctness import Right
@@ -72,7 +72,7 @@ def facts(findings: Findings) -> Table:
             rows["model right"] = (
                 f"on {seen.right:,} of {seen.count:,} and on {new.right:,} of the {new.count:,} others"
             )
-    return fact_table({**rows, "method": method(origin), **repeated(findings.outcome.stability)})
+    return fact_table({**rows, "method": method(origin), **features(origin), **repeated(findings.outcome.stability)})
 
 
 def verdict(

@@ -14,6 +14,7 @@ from acdc.explain.units import UnitReading, UnitReadings
 from acdc.graphs.features.fit import Fit
 from acdc.graphs.model import Model
 from acdc.report.columns import plain_table
+from acdc.report.phrases import nearer
 
 _BEFORE, _AFTER = 9, 3
 """How many tokens of an example are shown before and after the one where the unit is strongest."""
@@ -42,11 +43,7 @@ def unit_tables(found: UnitReadings, model: Model) -> Iterator[RenderableType]:
 
 def fit_sentence(fit: Fit) -> str:
     """How well features fit, in one sentence."""
-    recovered = (
-        ""
-        if math.isnan(fit.recovered)
-        else (f"; with it in their place the model's predictions stay {fit.recovered:.1%} nearer than with the mean")
-    )
+    recovered = nearer(None if math.isnan(fit.recovered) else fit.recovered)
     return (
         f"The features explain {fit.explained:.1%} of the variance of {fit.tokens:,} tokens{recovered}; "
         f"{fit.active:.1f} are on at a token, {fit.ever:,} at any."

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from acdc.graphs.errors import BadDictionary
 from acdc.graphs.features.dictionary import Dictionary
+from acdc.graphs.features.fit import Fit
 from acdc.graphs.features.units import Neurons
 from acdc.graphs.model.mlp import FeedForward, Mlp
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
@@ -51,17 +52,18 @@ class FeatureParts(AbstractMlpParts):
     """Chosen features of what an MLP writes, all others together (`rest`), and what no feature says (`error`).
 
     The error is what the MLP writes less all features, the dictionary's bias and skip included: so the parts always add
-    up to what the MLP writes, however good the dictionary is.
+    up to what the MLP writes, however good the dictionary is; `fit` says how good, where that was measured.
     """
 
     names: tuple[str, ...]
     chosen: Int[Tensor, " feature"]
     dictionary: Dictionary
     bias: None = None
+    fit: Fit | None = None
 
     @classmethod
-    def of(cls, model: Model, dictionary: Dictionary, chosen: Sequence[int]) -> FeatureParts:
-        """These features, by number, of a dictionary.
+    def of(cls, model: Model, dictionary: Dictionary, chosen: Sequence[int], fit: Fit | None = None) -> FeatureParts:
+        """These features, by number, of a dictionary, and how well it fits.
 
         Raises: BadDictionary when it is not of what an MLP writes.
         """
@@ -75,7 +77,7 @@ class FeatureParts(AbstractMlpParts):
         numbers = torch.tensor(sorted(set(chosen)), dtype=torch.long, device=model.device)
         some = () if len(numbers) == dictionary.n_features else ("rest",)
         names = (*(f"f{number}" for number in numbers.tolist()), *some, "error")
-        return cls(names, numbers, dictionary.to(model.device, model.dtype))
+        return cls(names, numbers, dictionary.to(model.device, model.dtype), fit=fit)
 
     def __call__(self, mlp: Mlp, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
         """What each of them adds."""

@@ -137,6 +137,7 @@ def again(findings: Findings) -> str:
     if origin.metric:
         words += ["--metric", origin.metric.name]
     words += ["--ablation", origin.ablation] if origin.ablation else []
+    words += ["--split", origin.model.split] if origin.model and origin.model.split else []
     if origin.prompts:
         words += ["--prompts", str(origin.prompts.count)] if origin.prompts.count is not None else []
         words += ["--seed", str(origin.prompts.seed)] if origin.prompts.seed is not None else []
@@ -179,6 +180,7 @@ def _summary(findings: Findings) -> list[list[str]]:
     if judged:
         facts += [["faithfulness", phrases.keeps(judged, origin.metric)], ["accuracy", phrases.right(judged)]]
     facts.append(["method", phrases.method(origin)])
+    facts += [[name, words] for name, words in phrases.features(origin).items()]
     if origin.prompts and origin.prompts.discovery and origin.prompts.judgement:
         seen, new = origin.prompts.discovery, origin.prompts.judgement
         drawn = f"drawn with seed {origin.prompts.seed}{phrases.only_correct(origin.prompts.only_correct)}"

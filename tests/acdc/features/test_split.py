@@ -40,6 +40,8 @@ def test_a_circuit_of_features_is_found_and_keeps_its_names(found: Result, tmp_p
     found.circuit.save(tmp_path / "circuit.json")
     data = json.loads((tmp_path / "circuit.json").read_text())
     assert (data["schema"], data["model"]["split"]) == ("acdc.circuit/2", SAE)
+    assert data["features"]["m0"]["dictionary"] == SAE
+    assert 0.8 < data["features"]["m0"]["explained"] < 1
     assert Circuit.load(tmp_path / "circuit.json") == found.circuit
     assert Circuit.from_json(found.circuit.to_json()).graph == graph
 
@@ -86,7 +88,7 @@ def test_what_cannot_be_split_is_refused(split: str, said: str) -> None:
     assert isinstance(error.value, BadSetting) or "layers" in said or "folder" in said
 
 
-@pytest.mark.parametrize("method", ["acdc", "eap-ig"])
+@pytest.mark.parametrize("method", ["acdc", "eap-ig", "shortlist"])
 def test_every_kind_of_method_finds_a_circuit_of_neurons(method: str) -> None:
     made = superposed(0, dtype=torch.float32)
     setup = Setup("logit_difference", prompts=8, split=f"m{LAYER}")
