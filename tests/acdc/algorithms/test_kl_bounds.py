@@ -101,6 +101,13 @@ def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the
     assert_same_decisions(problems(tasks.get(task), model, setup)[0])
 
 
+@pytest.mark.parametrize("finer", [{"positions": "slots"}, {"split": "m0"}], ids=str)
+def test_nor_where_edges_are_by_position_or_mlps_are_split(finer: dict[str, str]) -> None:
+    setup = Setup(prompts=2, metric="kl", **finer)
+    model = load_named(tasks.get("periodic").model, setup)
+    assert_same_decisions(problems(tasks.get("periodic"), model, setup)[0])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_nor_on_the_model_weighted_by_hand(dtype: torch.dtype) -> None:
     model = hand_weighted(dtype)
