@@ -8,6 +8,7 @@ import pytest
 
 from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import Ran, acdc, refused
+from tests.acdc.cli.on_a_circuit import COMMANDS
 
 QUICK = ("--prompts", "4", "--method", "eap-ig", "--edges", "14")
 
@@ -31,22 +32,7 @@ def test_the_circuit_has_edges_by_position(found: Path) -> None:
     assert (found / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "evaluate {run} --prompts 4",
-        "show {run} --top 3",
-        "explain {run} --out explained",
-        "attack {run} --prompts 4 --budget 8 --cross 4 --diagnose 1 --only crossing,search,diagnosis --out attacked",
-        "stability {run} --resamples 1 --seeds 1 --out stable",
-        "cut {run} --edges 6 --out smaller",
-        "diff {run} {run}",
-        "export {run} circuit.graphml",
-        "export {run} picture.svg",
-        "export {run} neuronpedia.json --as neuronpedia",
-        "report {run}",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_takes_it(found: Path, command: str) -> None:
     ran = acdc(*command.format(run=found).split())
     assert ran.code in (0, 1), ran.err

@@ -9,6 +9,7 @@ import pytest
 
 from acdc.graphs.circuit import Circuit
 from tests.acdc.cli.command_line import acdc, refused
+from tests.acdc.cli.on_a_circuit import COMMANDS
 
 SAE = "everyday-4l-m0-sae"
 EAP = ("--prompts", "4", "--metric", "logit_difference", "--method", "eap", "--edges", "300")
@@ -34,22 +35,7 @@ def neurons(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "evaluate {run} --prompts 4",
-        "show {run} --top 3",
-        "explain {run} --out explained",
-        "attack {run} --prompts 4 --budget 8 --cross 4 --diagnose 1 --only crossing,search,diagnosis --out attacked",
-        "stability {run} --resamples 1 --seeds 1 --out stable",
-        "cut {run} --edges 20 --out smaller",
-        "diff {run} {run}",
-        "export {run} circuit.graphml",
-        "export {run} picture.svg",
-        "export {run} neuronpedia.json --as neuronpedia",
-        "report {run}",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_takes_it(neurons: Path, command: str) -> None:
     ran = acdc(*command.format(run=neurons).split())
     assert ran.code in (0, 1), ran.err
