@@ -66,10 +66,30 @@ def check_place(on: str) -> None:
 
 def how_it_died(error: Exception, ray: Any, times: int) -> str:
     """Why what a worker was making cannot be had, after so many workers died of it."""
+    if is_full(error, ray):
+        return f"{_full(error, ray)}, {times} times; make room on its machines, or give Ray more (object_store_memory)"
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return f"memory ran out on the worker, {times} times; ask for fewer prompts, or give the cluster more memory"
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return f"the worker that made it died {times} times ({first}); memory may have run out: look at Ray's own logs"
+
+
+def is_full(error: BaseException | None, ray: Any) -> bool:
+    """Whether it is the store of the cluster, or a disk of it, that had no room."""
+    return isinstance(error, (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError))
+
+
+def no_room(error: Exception, ray: Any) -> NoCluster:
+    """What is said when not even the work itself can be given to the cluster."""
+    return NoCluster(
+        f"{_full(error, ray)}, so that it cannot be given the work; make room on its machines, or give Ray more "
+        "(object_store_memory)"
+    )
+
+
+def _full(error: BaseException, ray: Any) -> str:
+    what = "a disk" if isinstance(error, ray.exceptions.OutOfDiskError) else "the object store"
+    return f"{what} of the Ray cluster is full"
 
 
 def _connect(ray: Any, on: str) -> None:

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, final
 
 from acdc.errors import NoCluster
-from acdc.pieces.cluster import RETRIES, THIS_PROCESS, WAIT, check_place, cluster, how_it_died
+from acdc.pieces.cluster import RETRIES, THIS_PROCESS, WAIT, check_place, cluster, how_it_died, is_full, no_room
 from acdc.pieces.place import HERE, AbstractPlace
 from acdc.pieces.work import AbstractWork, Made, Piece
 from acdc.provenance import different_versions, installed
@@ -50,10 +50,15 @@ class OnRay(AbstractPlace):
 
         A piece whose worker dies is begun again, `RETRIES` times at most.
 
-        Raises: NoCluster when it dies again, when the cluster is gone, when it has no room for a piece, and when its
+        Raises: NoCluster when it dies again, when the cluster is gone or full or has no room for a piece, and when its
         workers would find other numbers; what the work raises.
         """
-        flying = _Flying(self._ray, work)
+        try:
+            flying = _Flying(self._ray, work)
+        except self._ray.exceptions.RayError as error:
+            if is_full(error, self._ray):
+                raise no_room(error, self._ray) from error
+            raise
         try:
             yield from flying.in_order(iter(pieces), 2 * self.at_once(work))
         except ConnectionError as error:
@@ -132,14 +137,16 @@ class _Flying:
             try:
                 return self._ray.get(one.reference)
             except errors.RayTaskError as error:
-                raise (error.cause if isinstance(error.cause, Exception) else error) from error
+                cause = error.cause if isinstance(error.cause, Exception) else error
+                if not is_full(cause, self._ray):
+                    raise cause from error
+                why: Exception = cause
             except errors.RayError as error:
-                one.died += 1
-                if one.died > RETRIES:
-                    raise NoCluster(
-                        f"a piece of the work cannot be made: {how_it_died(error, self._ray, one.died)}"
-                    ) from error
-                one.reference = self._give(one.piece)
+                why = error
+            one.died += 1
+            if one.died > RETRIES:
+                raise NoCluster(f"a piece of the work cannot be made: {how_it_died(why, self._ray, one.died)}") from why
+            one.reference = self._give(one.piece)
 
 
 def made_in_worker(

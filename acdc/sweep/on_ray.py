@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from acdc.errors import NoCluster
-from acdc.pieces.cluster import RETRIES, WAIT, how_it_died
+from acdc.pieces.cluster import RETRIES, WAIT, how_it_died, is_full
 from acdc.provenance import different_versions, installed
 from acdc.sweep.cell import SweepCell
 from acdc.sweep.cell_run import run_cell
@@ -96,18 +96,24 @@ class _Queue:
         try:
             record: dict[str, Any] | None = self._ray.get(reference)
         except errors.RayTaskError as error:
-            return self._folder.failed(
-                each.cell, f"a fault in acdc: {type(error.cause).__name__}: {error.cause}", str(error)
-            )
+            if not is_full(error.cause, self._ray):
+                return self._folder.failed(
+                    each.cell, f"a fault in acdc: {type(error.cause).__name__}: {error.cause}", str(error)
+                )
+            return self._again(each, error.cause)
         except errors.RayError as error:  # the worker died, or its machine did, or Ray ended it as memory ran out
-            self._died[each.cell.hash] += 1
-            if self._died[each.cell.hash] <= RETRIES:
-                self._waiting.appendleft(each)
-                return None
-            return self._folder.failed(each.cell, how_it_died(error, self._ray, RETRIES + 1))
+            return self._again(each, error)
         if record is None:
             self._of_others.append((time.monotonic() + WAIT, each))
         return record
+
+    def _again(self, each: CellDemand, error: Exception) -> dict[str, Any] | None:
+        """None where a cell is begun again, and else what is said of it."""
+        self._died[each.cell.hash] += 1
+        if self._died[each.cell.hash] <= RETRIES:
+            self._waiting.appendleft(each)
+            return None
+        return self._folder.failed(each.cell, how_it_died(error, self._ray, RETRIES + 1))
 
 
 def made_in_worker(directory: str, cell: SweepCell, versions: Mapping[str, str | None]) -> dict[str, Any] | None:

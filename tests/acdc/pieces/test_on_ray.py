@@ -27,7 +27,7 @@ from acdc.settings import KeptFaithfulness
 from tests.acdc.algorithms.walks import finished
 from tests.acdc.discoveries import SETUP
 from tests.acdc.pieces.in_workers import Squares
-from tests.acdc.pieces.stand_in import FullMemoryError, LostError, StandIn
+from tests.acdc.pieces.stand_in import FullDiskError, FullMemoryError, FullStoreError, LostError, StandIn, TaskError
 
 pytestmark = pytest.mark.filterwarnings(  # of Ray itself
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
@@ -58,6 +58,8 @@ def test_what_nobody_waits_for_is_not_made(there: OnRay, tmp_path: Path) -> None
     [
         (LostError("gone"), r"cannot be made: the worker that made it died 3 times \(gone\)"),
         (FullMemoryError(), "cannot be made: memory ran out on the worker, 3 times"),
+        (FullStoreError(), "cannot be made: the object store of the Ray cluster is full, 3 times; make room"),
+        (TaskError(FullDiskError()), "cannot be made: a disk of the Ray cluster is full, 3 times; make room"),
         (ConnectionError("broken"), "the Ray cluster is gone: broken; run the same again"),
     ],
 )
@@ -67,6 +69,11 @@ def test_what_no_worker_can_make_is_told(error: Exception, message: str) -> None
         list(OnRay(stand_in).each(Squares("nowhere"), [2]))
     assert stand_in.given == (1 if isinstance(error, ConnectionError) else 3)
     assert stand_in.needs["num_cpus"] == torch.get_num_threads()
+
+
+def test_a_store_without_room_for_the_work_itself_is_told() -> None:
+    with pytest.raises(NoCluster, match="the object store of the Ray cluster is full, so that it cannot be given"):
+        list(OnRay(StandIn(LostError(), full=True)).each(Squares("nowhere"), [2]))
 
 
 def test_stability_is_the_same_there(there: OnRay, found: acdc.Result) -> None:

@@ -15,7 +15,7 @@ from acdc.sweep.demand import demands
 from acdc.sweep.folder import SweepFolder
 from acdc.sweep.on_ray import made_in_worker, run_on_ray
 from acdc.sweep.run import run_here
-from tests.acdc.pieces.stand_in import FullMemoryError, StandIn
+from tests.acdc.pieces.stand_in import FullDiskError, FullMemoryError, FullStoreError, StandIn, TaskError
 from tests.acdc.sweep.grids import cells_of, small
 from tests.acdc.sweep.in_workers import dies
 
@@ -82,6 +82,19 @@ def test_a_worker_that_runs_out_of_memory_is_replaced_twice_and_then_told(folder
     assert stand_in.given == 3
     assert stand_in.needs["num_cpus"] == 1
     assert stand_in.needs["memory"] == wanted.bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "what"), [(FullStoreError(), "the object store"), (TaskError(FullDiskError()), "a disk")]
+)
+def test_a_cluster_that_is_full_is_that_cells_message(
+    folder: SweepFolder, tmp_path: Path, error: Exception, what: str
+) -> None:
+    (wanted,) = demands(cells_of(small(tmp_path)))
+    stand_in = StandIn(error)
+    (ended,) = run_on_ray([wanted], folder, stand_in)
+    assert ended.record["message"].startswith(f"{what} of the Ray cluster is full, 3 times; make room on its machines")
+    assert stand_in.given == 3
 
 
 def test_a_cluster_that_is_gone_is_told_and_no_cell_has_failed(folder: SweepFolder, tmp_path: Path) -> None:
