@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,33 +46,40 @@ class Elimination:
     max_bytes: int = 1 << 30
     seconds: float = math.inf
 
-    def walk(self, problem: Problem, circuit: Circuit) -> Generator[ScoringStep, None, tuple[Edge, ...]]:
+    def walk(
+        self, problem: Problem, circuit: Circuit, *others: Mapping[Edge, float]
+    ) -> Generator[ScoringStep, None, tuple[Edge, ...]]:
         """The circuit's edges without dead ones, round by round; a round for which there are too few edges is empty.
+
+        `others` are rankings by other scores; an edge that one does not name has 0 there.
 
         Raises: UnmeasurableBehaviour, NotFinite.
         """
         began, left, gone = time.monotonic(), circuit.pruned(), list[Edge]()
-        ranked = _ranked(left, left.scores)
+        ranked = _ranked(left, next(iter(others), {}))
         for number in range(1, ROUNDS + 1):
             if len(left) > 1 and time.monotonic() - began < self.seconds:
-                left, ranked = self._round(problem, left)
+                left, ranked = self._round(problem, left, others)
                 gone += [edge for edge in ranked if edge not in left]
                 ranked = [edge for edge in ranked if edge in left]
             yield ScoringStep(number, ROUNDS)
         return tuple(reversed([*gone, *ranked]))
 
-    def _round(self, problem: Problem, left: Circuit) -> tuple[Circuit, list[Edge]]:
+    def _round(
+        self, problem: Problem, left: Circuit, others: Sequence[Mapping[Edge, float]]
+    ) -> tuple[Circuit, list[Edge]]:
         """The circuit without its least edges, and its edges before that, the least first."""
-        rankings = [_ranked(left, carried_by(problem, left, self.max_bytes))]
-        if left.scores:
-            rankings.append(_ranked(left, left.scores))
+        rankings = [_ranked(left, scores) for scores in (carried_by(problem, left, self.max_bytes), *others)]
         going = max(1, len(left) - int(_SHARE * len(left)))
-        shrunk = [left.without(ranked[:going]).pruned() for ranked in rankings]
-        if shrunk[0] == shrunk[-1]:
-            return shrunk[0], rankings[0]
-        kept = (problem.metric.sign * problem.measure(shrunk)[0].mean(-1)).tolist()
-        best = max(range(len(shrunk)), key=kept.__getitem__)
-        return shrunk[best], rankings[best]
+        shrunk: dict[frozenset[Edge], tuple[Circuit, list[Edge]]] = {}
+        for ranked in rankings:
+            smaller = left.without(ranked[:going]).pruned()
+            shrunk.setdefault(smaller.edges, (smaller, ranked))
+        choices = list(shrunk.values())
+        if len(choices) == 1:
+            return choices[0]
+        kept = (problem.metric.sign * problem.measure([smaller for smaller, _ in choices])[0].mean(-1)).tolist()
+        return choices[max(range(len(choices)), key=kept.__getitem__)]
 
 
 def _ranked(circuit: Circuit, scores: Mapping[Edge, float]) -> list[Edge]:

@@ -161,7 +161,7 @@ class LearnedMasks:
             if whole:
                 before = ranks + chosen.prices.steps
                 ordering = translated(
-                    chosen._ordered(problem, closed, began),
+                    chosen._ordered(problem, closed, scored, began),
                     lambda step: ScoringStep(before + step.done, before + step.total),
                 )
                 closed, whole = yield from ordering
@@ -215,15 +215,18 @@ class LearnedMasks:
         return closed * (1 + now.clamp(min=0)), whole
 
     def _ordered(
-        self, problem: Problem, closed: dict[Edge, float], began: float
+        self, problem: Problem, closed: dict[Edge, float], scored: Circuit, began: float
     ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
-        """The prices with those of the highest dealt out anew, and whether that went on to the end."""
+        """The prices with those of the highest dealt out anew, and whether that went on to the end.
+
+        In every round the edges of the lowest price may go, or those that attribution has last.
+        """
         highest = sorted(closed, key=closed.__getitem__, reverse=True)[:_SMALL]
         left = max(1e-3, self.seconds - (time.monotonic() - began))
         elimination = Elimination(self.bytes_per_step(problem), left)
         try:
-            scores = {edge: closed[edge] for edge in highest}
-            order = yield from elimination.walk(problem, Circuit(problem.graph, frozenset(highest), scores))
+            attributed = {edge: abs(scored.scores[edge]) for edge in highest}
+            order = yield from elimination.walk(problem, Circuit(problem.graph, frozenset(highest)), closed, attributed)
         except KeyboardInterrupt:
             return closed, False
         alive = frozenset(order)

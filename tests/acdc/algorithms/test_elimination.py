@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -82,24 +81,25 @@ def test_every_beginning_is_a_circuit_without_dead_edges_where_rounds_end() -> N
     assert all(larger / smaller < 1.8 for smaller, larger in pairwise(size for size in sizes if size > 5))
 
 
-def test_scores_are_followed_where_what_is_left_keeps_more() -> None:
-    """Of true scores the lowest go, and of false ones those that carry least, so that neither order is the worse."""
+def test_another_ranking_is_followed_where_what_is_left_keeps_more() -> None:
+    """Of true rankings the last go, of false ones those that carry least: whichever they are, no order is the worse."""
     problem = of_periodic("kl")
     every = Circuit.full(problem.graph)
     carried = carried_by(problem, every)
-    false = every.pruned()
-    false = replace(false, scores={edge: -carried[edge] for edge in false.edges})
-    assert ended(Elimination().walk(problem, false)) == ended(Elimination().walk(problem, every))
-    last = {edge: float(edge in TRUE) for edge in every.edges}
-    true = replace(every, scores={edge: last[edge] - 1e-3 * carried.get(edge, 0.0) for edge in every.edges})
-    order = ended(Elimination().walk(problem, true))
-    assert set(order[: len(TRUE)]) == set(TRUE)
+    alone = ended(Elimination().walk(problem, every))
+    false = {edge: -carried[edge] for edge in every.pruned().edges}
+    assert ended(Elimination().walk(problem, every, false)) == alone
+    true = {edge: float(edge in TRUE) - 1e-3 * carried[edge] for edge in every.edges}
+    for rankings in ((true,), (false, true)):
+        order = ended(Elimination().walk(problem, every, *rankings))
+        assert set(order[: len(TRUE)]) == set(TRUE)
 
 
-def test_where_there_is_no_time_edges_keep_the_order_of_their_scores() -> None:
+def test_where_there_is_no_time_edges_keep_the_order_of_the_first_other_ranking() -> None:
     problem = of_periodic("kl")
     scores = {edge: float(number * 7 % 11) for number, edge in enumerate(sorted(TRUE))}
-    order, told = finished(Elimination(seconds=0.0).walk(problem, Circuit(problem.graph, TRUE, scores)))
+    walk = Elimination(seconds=0.0).walk(problem, Circuit(problem.graph, TRUE), scores, dict.fromkeys(TRUE, 1.0))
+    order, told = finished(walk)
     assert [scores[edge] for edge in order] == sorted(scores.values(), reverse=True)
     assert len(told) == ROUNDS
 
