@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from acdc.batch import Batching
 from acdc.correctness import drawn
-from acdc.features.split import split_model
+from acdc.features.split import split_model, with_reading_parts
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.model import Model
 from acdc.models import tokenizer_of
@@ -30,6 +30,7 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
         chosen_on = Problem(model.by_position(()), prompts.discovery, metric(setup.metric or task.metric))
         spans = model.graph.spans
         model = split_model(chosen_on, setup.split).by_position(spans)
+        model = with_reading_parts(model) if setup.parts_read else model
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     batching = Batching(max_bytes=max_bytes)
     return (

@@ -41,7 +41,8 @@ class ModelOrigin(_Part):
 
     `quantisation` is how its weights had been quantised before they were dequantised, None where they never were. One
     that was made in Python and goes by no name that finds it again is `in_memory`. `split` says into what its MLPs are
-    split, by features of which `dictionaries`, with the hashes of their files.
+    split, by features of which `dictionaries`, with the hashes of their files, and `parts_read` whether the parts read
+    for themselves.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ModelOrigin(_Part):
     in_memory: bool = False
     split: str = ""
     dictionaries: dict[str, str] = {}  # pydantic copies it
+    parts_read: bool = False
 
     @property
     def words(self) -> str:
@@ -212,8 +214,11 @@ class Provenance(_Part):
         only_correct = self.prompts is not None and self.prompts.only_correct
         positions = self.prompts.positions if self.prompts is not None else "none"
         try:
-            split = self.model.split if self.model is not None else ""
-            return Setup(metric, ablation, prompts, seed, only_correct, Compute(dtype=dtype), positions, split)
+            compute = Compute(dtype=dtype)
+            fine: dict[str, Any] = {"positions": positions}
+            if self.model is not None:
+                fine |= {"split": self.model.split, "parts_read": self.model.parts_read}
+            return Setup(metric, ablation, prompts, seed, only_correct, compute, **fine)
         except ValueError as error:
             raise _damaged(str(error)) from error
 

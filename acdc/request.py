@@ -139,7 +139,8 @@ def _split_of(setup: Setup) -> dict[str, Any]:
         return {}
     split = recordable_split(recordable(setup.split))
     dictionaries = dictionaries_of(split)
-    return {"split": split, **({"dictionaries": dictionaries} if dictionaries else {})}
+    reads = {"parts_read": True} if setup.parts_read else {}
+    return {"split": split, **({"dictionaries": dictionaries} if dictionaries else {}), **reads}
 
 
 def require_same(wanted: Mapping[str, Any], here: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeAlias, get_args
@@ -77,18 +77,43 @@ class AbstractMeasured:
             object.__setattr__(self, "metric", metric_name(self.metric))
 
 
+@dataclass(frozen=True)
+class AbstractFine(AbstractMeasured):
+    """How fine the graph is that is measured: what counts as an edge of its own.
+
+    `positions` says whether edges are by position ("slots"); `split` which MLPs are split into senders of their own:
+    into neurons (`m3,m5` or `mlp:all`), or into the features in a folder; `parts_read` whether these are receivers of
+    their own too, where each MLP otherwise reads as a whole.
+
+    Raises: BadSetting when a value is none of these, or parts are to read and nothing is split; UnknownMetric.
+    """
+
+    positions: str = field(default="none", kw_only=True)
+    split: str = field(default="", kw_only=True)
+    parts_read: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.positions not in POSITIONS:
+            raise BadSetting(f"unknown positions {self.positions!r}; wanted {' or '.join(POSITIONS)} (--positions)")
+        if self.parts_read and not self.split:
+            raise BadSetting(
+                "parts of MLPs cannot read for themselves where no MLP is split; say which are (--split), or leave "
+                "out --parts-read"
+            )
+
+
 POSITIONS = ("none", "slots")
 """Whether edges are by position: kept or dropped at each span of the prompts, which are the task's slots."""
 
 
 @dataclass(frozen=True)
-class Setup(AbstractMeasured):
+class Setup(AbstractFine):
     """The choices that a measurement depends on.
 
     Besides metric and ablation, `prompts` is how many prompts to discover with and as many others to judge by, `seed`
     what they are drawn with; `only_correct` leaves out those that the model gets wrong; `compute` says on what it is
-    measured, and how precisely; `positions` whether edges are by position ("slots"); `split` which MLPs are split into
-    senders of their own: into neurons (`m3,m5` or `mlp:all`), or into the features in a folder.
+    measured, and how precisely.
 
     Raises: BadSetting when a value is none of these; UnknownMetric.
     """
@@ -97,13 +122,9 @@ class Setup(AbstractMeasured):
     seed: int = 0
     only_correct: bool = False
     compute: Compute = Compute()
-    positions: str = "none"
-    split: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.positions not in POSITIONS:
-            raise BadSetting(f"unknown positions {self.positions!r}; wanted {' or '.join(POSITIONS)} (--positions)")
         if self.prompts < 2:
             raise BadSetting(f"{self.prompts} prompts are too few; wanted at least 2 to discover with (--prompts)")
         if self.prompts > MOST_PROMPTS:

@@ -160,7 +160,7 @@ class Circuit:
     def nodes(self) -> tuple[Node, ...]:
         """Every node that an edge starts or ends in, in topological order, `logits` last.
 
-        An MLP that is split ends edges as a whole, and stands before its parts, which start them.
+        An MLP that is split and reads as a whole stands before its parts, which write.
         """
         met = {edge.sender for edge in self.edges} | {edge.receiver for edge in self.edges}
         every = dict.fromkeys(each for node in (*self.graph.senders, LOGITS) for each in (node.whole, node))
@@ -245,6 +245,7 @@ class Circuit:
         size |= {"spans": list(self.graph.spans)} if self.graph.spans else {}
         splits = {f"m{layer}": list(parts) for layer, parts in self.graph.splits}
         size |= {"splits": splits} if splits else {}
+        size |= {"parts_read": True} if self.graph.parts_read else {}
         counts = {
             "edges": self.graph.n_edges,
             "senders": len(self.graph.senders),
@@ -275,7 +276,8 @@ class Circuit:
             finer = data["graph"] if data["schema"] == FINER else {}
             splits = ((Node.parse(name), parts) for name, parts in finer.get("splits", {}).items())
             split = tuple(Split(node.layer, tuple(parts)) for node, parts in splits)
-            graph = ComputationalGraph(**sizes, spans=tuple(finer.get("spans", ())), splits=split)
+            spans, reads = tuple(finer.get("spans", ())), finer.get("parts_read", False)
+            graph = ComputationalGraph(**sizes, spans=spans, splits=split, parts_read=reads)
             scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}
             if len(scores) < len(data["edges"]):
                 raise ValueError("an edge is listed twice")

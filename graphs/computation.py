@@ -20,14 +20,20 @@ MOST_EDGES = 100_000_000
 
 @dataclass(frozen=True)
 class MlpIndices:
-    """Which senders and which receiver an MLP is, by number, and how many senders, from the first, it may read.
+    """Which senders and which receivers an MLP is, by number, and how many senders, from the first, it may read.
 
-    It is one sender, or as many as it is split into. Receivers are counted without spans.
+    It is one sender, or as many as it is split into; and one receiver, or as many, where parts read for themselves.
+    Receivers are counted without spans.
     """
 
     senders: range
-    receiver: int
+    receivers: range
     reads: int
+
+    @property
+    def apart(self) -> bool:
+        """Whether it has several parts, each of which reads for itself."""
+        return len(self.receivers) > 1
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,17 @@ class ComputationalGraph(AbstractAnatomy):
     read is always a prefix of them; receivers stand in MIB's order (per layer all q, all k, all v, the MLP; `logits`
     last). With `spans`, parts of prompts by name, every input of a node is a receiver once for each of them, in this
     order and next to each other; `logits`, which are read at the scored position, are one receiver all the same. An MLP
-    that `splits` name is as many senders as it has parts, next to each other, and reads as a whole.
+    that `splits` name is as many senders as it has parts, next to each other, and reads as a whole; or, where
+    `parts_read`, is as many receivers, in the same order, each of which reads for itself what the MLP may read.
 
     Raises: ValueError as `AbstractAnatomy`, when there are more than `MOST_EDGES` edges, when a span or a part has no
-    name that can stand in an edge's or two have the same, or a layer that is split has no MLP or is split twice.
+    name that can stand in an edge's or two have the same, a layer that is split has no MLP or is split twice, or parts
+    are to read and nothing is split.
     """
 
     spans: tuple[str, ...] = ()
     splits: tuple[Split, ...] = ()
+    parts_read: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,6 +96,8 @@ class ComputationalGraph(AbstractAnatomy):
         for layer, parts in self.splits:
             if not parts or len({check_part(name) for name in parts}) < len(parts):
                 raise ValueError(f"m{layer} is split into {parts!r}, wanted names, no two of them the same")
+        if not isinstance(self.parts_read, bool) or (self.parts_read and not self.splits):
+            raise ValueError(f"parts_read is {self.parts_read!r}, wanted true or false, and true only with split MLPs")
         if self.n_edges > MOST_EDGES:
             raise ValueError(f"a model of {self.describe()} has more than {MOST_EDGES:,} edges, too many to list")
 
@@ -109,6 +120,10 @@ class ComputationalGraph(AbstractAnatomy):
         assert mlp is not None
         return mlp.senders
 
+    def reader(self, node: Node) -> Node:
+        """The node that reads what a sender writes something of: itself, or the MLP that it is a part of."""
+        return node if self.parts_read else node.whole
+
     @cached_property
     def _parts(self) -> dict[int, tuple[str, ...]]:
         return dict(self.splits)
@@ -119,9 +134,13 @@ class ComputationalGraph(AbstractAnatomy):
         receivers: list[Receiver] = []
         for layer in range(self.n_layers):
             receivers += [Receiver(Node("head", layer, h), slot) for slot in SLOTS for h in range(self.n_heads)]
-            receivers += [Receiver(Node("mlp", layer))] * self.has_mlp
+            receivers += [Receiver(Node("mlp", layer, part=part)) for part in self._reading(layer)]
         spans: tuple[str | None, ...] = self.spans or (None,)
         return (*(each._replace(span=span) for each in receivers for span in spans), Receiver(LOGITS))
+
+    def _reading(self, layer: int) -> tuple[str, ...]:
+        """The parts of the MLP of a layer that are receivers: one without a name where it reads as a whole."""
+        return self.parts(layer) if self.parts_read else ("",) * self.has_mlp
 
     @property
     def per_input(self) -> int:
@@ -165,9 +184,10 @@ class ComputationalGraph(AbstractAnatomy):
             slots = {slot: range(receiver + at * count, receiver + (at + 1) * count) for at, slot in enumerate(SLOTS)}
             sender, receiver = sender + count, receiver + len(SLOTS) * count
             senders = range(sender, sender + len(self.parts(layer)))
-            mlp = MlpIndices(senders, receiver, heads.start if self.parallel else sender) if self.has_mlp else None
+            receivers = range(receiver, receiver + len(self._reading(layer)))
+            mlp = MlpIndices(senders, receivers, heads.start if self.parallel else sender) if self.has_mlp else None
             layers.append(LayerIndices(heads, slots, mlp))
-            sender, receiver = senders.stop, receiver + self.has_mlp
+            sender, receiver = senders.stop, receivers.stop
         return tuple(layers)
 
     def reads(self, receiver: Receiver) -> int:
@@ -214,7 +234,14 @@ class ComputationalGraph(AbstractAnatomy):
         whole = ((3 * heads + mlps) * before + within) * self.per_input + 1 + layers * (heads + mlps)
         # each part but the first is one more sender to whatever comes after its layer
         later = ((len(parts) - 1, layers - 1 - layer) for layer, parts in self.splits)
-        return whole + sum(more * (after * (3 * heads + mlps) * self.per_input + 1) for more, after in later)
+        whole += sum(more * (after * (3 * heads + mlps) * self.per_input + 1) for more, after in later)
+        # and where it reads, one more receiver of all that stands before, of which parts are more senders
+        more = 0
+        for layer, parts in self.splits if self.parts_read else ():
+            reads = 1 + layer * (heads + 1) + (0 if self.parallel else heads) + more
+            whole += (len(parts) - 1) * reads * self.per_input
+            more += len(parts) - 1
+        return whole
 
     def __contains__(self, edge: object) -> bool:
         return isinstance(edge, Edge) and edge in self.edge_indices
@@ -224,6 +251,7 @@ class ComputationalGraph(AbstractAnatomy):
         mlp = "no MLPs" if not self.has_mlp else "parallel MLPs" if self.parallel else "MLPs"
         size = f"{self.n_layers} layers, {self.n_heads} heads per layer and {mlp}"
         size += "".join(f", m{layer} in {len(parts):,} parts" for layer, parts in self.splits)
+        size += f" that read for themselves ({self.n_edges:,} edges)" if self.parts_read else ""
         return f"{size}, by position ({', '.join(self.spans)})" if self.spans else size
 
     def networkx(self) -> networkx.MultiDiGraph[str]:

@@ -14,7 +14,8 @@ def live(edges: frozenset[Edge]) -> frozenset[Edge]:
     before = -1
     while len(edges) != before:
         before = len(edges)
-        receiving = {edge.sender.whole for edge in edges} | {LOGITS}
+        # a part of an MLP is fed by what it reads itself, or by what the MLP reads as a whole
+        receiving = {node for edge in edges for node in (edge.sender, edge.sender.whole)} | {LOGITS}
         fed = {edge.receiver for edge in edges} | {INPUT}
-        edges = frozenset(e for e in edges if e.receiver in receiving and e.sender.whole in fed)
+        edges = frozenset(e for e in edges if e.receiver in receiving and (e.sender in fed or e.sender.whole in fed))
     return edges

@@ -72,7 +72,7 @@ class Node(NamedTuple):
 
     @property
     def whole(self) -> Node:
-        """The node that it is a part of, or itself: that which reads."""
+        """The node that it is a part of, or itself."""
         return self._replace(part="") if self.part else self
 
     def __str__(self) -> str:
@@ -101,7 +101,7 @@ LOGITS = Node("logits")
 
 
 class Receiver(NamedTuple):
-    """An input that reads the residual stream: a head's query, key or value input, an MLP, or the logits.
+    """An input that reads the residual stream: a head's query, key or value input, an MLP or a part, or the logits.
 
     With a `span` it is that input at the positions of this span only; where a graph has spans, each of its inputs but
     the logits, which are read at the scored position, has one.
@@ -168,8 +168,6 @@ class Edge(NamedTuple):
                 f"the edge {name!r} must say <q>, <k> or <v> exactly when it ends in a head; "
                 "write for example 'a5.h3->a9.h6<q>' or 'a5.h3->m7'"
             )
-        if edge.receiver.part:
-            raise BadName(f"the edge {name!r} ends in a part of an MLP, which reads as a whole; end it in an MLP")
         if edge.receiver == LOGITS and span is not None:
             raise BadName(
                 f"the edge {name!r} cannot have a span: the logits are read at the scored position only; "

@@ -51,6 +51,7 @@ def discover(
     ablation: given.Missing = "resample",
     positions: given.ByPosition = "none",
     split: given.SplitInto = None,
+    parts_read: given.PartsRead = False,
     refine: given.Refine = False,
     select: given.Select = None,
     level: given.AtLevel = None,
@@ -82,7 +83,8 @@ def discover(
     levels = {"MeanKL": kl, "KeptAccuracy": accuracy, "KeptFaithfulness": faithfulness}
     goal = _goal({"Threshold": threshold, "Edges": edges, "Minutes": minutes, **levels})
     count, compute = PROMPTS if prompts is None else prompts, Compute(device, dtype)
-    setup = Setup(metric, ablation, count, seed, only_correct, compute, positions, split or "")
+    finer: dict[str, Any] = {"positions": positions, "split": split or "", "parts_read": parts_read}
+    setup = Setup(metric, ablation, count, seed, only_correct, compute, **finer)
     if dry_run and resume:
         raise BadSetting("--dry-run tells what a whole run costs and --resume goes on with one; give one of them")
     check_place(on)

@@ -109,6 +109,7 @@ Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing ed
 SplitInto = Annotated[
     str | None, option("--split", takes="PARTS", is_="MLPs into neurons (m3, mlp:all) or a folder's features")
 ]
+PartsRead = Annotated[bool, flag("--parts-read", is_="Parts of split MLPs are receivers of their own too")]
 ByPosition = Annotated[str, option("--positions", takes="KIND", is_="Edges by position too: slots, or none [none]")]
 Refine = Annotated[bool, flag("--refine", is_="Then drop single edges until the goal needs each one")]
 Select = Annotated[

@@ -82,6 +82,17 @@ def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Map
     return _split(model, parts)
 
 
+def with_reading_parts(model: Model) -> Model:
+    """A split model in whose graph each part of an MLP is a receiver of its own too.
+
+    Raises: BadSetting when it has too many edges then.
+    """
+    try:
+        return model.parts_reading(True)
+    except ValueError as error:
+        raise BadSetting(f"{error}; split fewer MLPs (--split), or leave out --parts-read") from error
+
+
 def features_of(model: Model) -> dict[str, FeaturesOrigin]:
     """By the MLPs that are split into features: of which dictionary these are, and how well it fits."""
     of: dict[str, FeaturesOrigin] = {}

@@ -90,7 +90,7 @@ def subject(
     if circuit.graph.splits and not loaded.graph.splits:
         said = origin.model
         split, hashes = ("", dict[str, str]()) if said is None else (said.split, said.dictionaries)
-        loaded = split_again(loaded, circuit.graph.splits, split, hashes)
+        loaded = split_again(loaded, circuit.graph.splits, split, hashes).parts_reading(circuit.graph.parts_read)
     loaded = loaded.by_position(circuit.graph.spans)
     require_graph(circuit, loaded)
     differences(circuit, task, loaded, setup, given).refuse_or_tell(anyway=anyway, tell=tell)

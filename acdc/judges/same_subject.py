@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 
-_NOT_OF_PROMPTS = ("split", "metric", "ablation", "compute")
+_NOT_OF_PROMPTS = ("split", "parts_read", "metric", "ablation", "compute")
 
 
 @dataclass(frozen=True)

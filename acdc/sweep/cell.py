@@ -91,6 +91,8 @@ class SweepCell:
         setup = asdict(self.setup)
         if self.setup.positions == "none":  # which records of cells did not say before there was anything else
             del setup["positions"]
+        if not self.setup.parts_read:  # likewise
+            del setup["parts_read"]
         return {
             "schema": SCHEMA,
             "versions": installed(),

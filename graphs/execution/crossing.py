@@ -203,15 +203,21 @@ class CrossedRun:
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
         """What a live sender writes, at the scored position only unless it is read everywhere.
 
-        The other live parts of an MLP are noted on the way.
+        The other live parts of an MLP that read the same, as all do where it reads as a whole, are noted on the way.
         """
         node, all_positions = self._model.graph.senders[sender], self._all_positions[sender]
         layer, rows = known.layers[node.layer], receivers_of(self._model.graph, sender)
         if node.kind == "mlp":
             read = self._input(rows[0][0], all_positions, ablated, known)
-            parts = dict(zip(self._model.graph.mlp_senders(node.layer), layer.mlp_parts(read).unbind(), strict=True))
-            known.wrote.update((part, wrote) for part, wrote in parts.items() if part in self._live)
-            return parts[sender]
+            alike = self._alike(sender)
+            if layer.indices.mlp is not None and layer.indices.mlp.apart:
+                parts = torch.tensor(alike, device=read.device) - layer.indices.mlp.senders.start
+                wrote = layer.mlp_apart(read[None], parts)
+            else:
+                wrote = layer.mlp_parts(read)
+            made = dict(zip(alike, wrote.unbind(), strict=True))
+            known.wrote.update((part, each) for part, each in made.items() if part in self._live)
+            return made[sender]
         head = torch.tensor([node.head], device=self._model.device)
         projected = []
         for row, slot in rows:
@@ -226,6 +232,24 @@ class CrossedRun:
                 ablated.projected[row] = projected[-1]
         q, k, v = projected
         return layer.heads(q, k, v, head, all_positions=all_positions)[0]
+
+    def _alike(self, sender: int) -> list[int]:
+        """The parts of an MLP that run with this one: all, or the live ones of these edges and positions."""
+        graph = self._model.graph
+        every = graph.mlp_senders(graph.senders[sender].layer)
+        if not graph.parts_read:
+            return list(every)
+        own = self._by_span[receivers_of(graph, sender)[0][0]]
+        return [
+            other
+            for other in every
+            if other == sender
+            or (
+                other in self._live
+                and self._all_positions[other] == self._all_positions[sender]
+                and torch.equal(self._by_span[receivers_of(graph, other)[0][0]], own)
+            )
+        ]
 
     def _input(
         self, row: int, all_positions: bool, ablated: _Corrupt | None, known: _Clean

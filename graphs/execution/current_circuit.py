@@ -14,7 +14,7 @@ from torch import Tensor
 
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.execution.spans import at_any_span, rows_of
-from acdc.graphs.execution.stages import AbstractStage, HeadStage, MlpStage
+from acdc.graphs.execution.stages import AbstractStage, HeadStage, MlpStage, PartsStage
 from acdc.graphs.nodes import LOGITS, Node
 
 
@@ -53,7 +53,7 @@ class CurrentCircuit:
         return node == LOGITS or node in self._runs_in
 
     def stage_of(self, node: Node) -> tuple[AbstractStage, int]:
-        """The stage that a node runs in, and its row there; of an MLP that is split, that of one of its parts."""
+        """The stage that a node runs in, and its row there; of a split MLP that reads as a whole, that of some part."""
         return self._runs_in[node]
 
     def from_stage(self, stage: AbstractStage) -> list[AbstractStage]:
@@ -75,19 +75,20 @@ class CurrentCircuit:
         kept = at_any_span(graph, self.kept[:, senders])
         alive = kept.any(dim=0)
         everywhere = (kept & self._read_everywhere[:, None]).any(dim=0)
-        if node.kind == "mlp":  # whose parts run together
+        kind = HeadStage if node.kind == "head" else PartsStage if graph.parts_read and node.part else MlpStage
+        if kind is MlpStage:  # whose parts run together
             everywhere |= everywhere.any()
         for all_positions in (False, True):
             members = senders[alive & (everywhere == all_positions)]
             if not len(members):
                 continue
-            kind = MlpStage if node.kind == "mlp" else HeadStage
             stage = kind(self.runs, node.layer, members, all_positions)
             for slot, rows in stage.receivers.items():
                 self._read_everywhere[rows] = stage.reads_all_positions(slot)
             self.stages.insert(0, stage)
             self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
-            self._runs_in |= {graph.senders[s].whole: (stage, row) for row, s in enumerate(members.tolist())}
+            readers = (graph.reader(graph.senders[sender]) for sender in members.tolist())
+            self._runs_in |= {reader: (stage, row) for row, reader in enumerate(readers)}
             self._refresh_stage(stage, tuple(stage.receivers))
 
     def carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:

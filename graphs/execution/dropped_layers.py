@@ -67,7 +67,8 @@ def _estimates(
     found, at_gathered, before = list[Tensor](), list[Tensor](), list[Tensor]()
     for number, flowing in enumerate(flows, start=1):
         gradients = layer.pull_back(flowing, again=number < len(flows))
-        estimates = run.by_row(gradients.read, by_rows[:, : layer.reads])
+        parts = [run.by_row(at_read, by_rows[:, : layer.reads]) for _, at_read in layer.by_receiver(gradients, flowing)]
+        estimates = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         estimates[:, :heads, :, reads:] = 0  # of the layer's own heads, which its MLP alone reads
         assert gradients.gathered is not None
         found.append(estimates)

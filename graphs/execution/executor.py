@@ -90,9 +90,10 @@ class Executor:
         whole = live.kept.flatten(1).sum(1) == self.runs.graph.n_edges
         rest = (~whole).nonzero()[:, 0]
         parts = [self.runs.reference(columns)[None]] if whole.any() else []
-        # per circuit: what its live senders write, eight such for each live head of one layer, and a few more
-        count = live.live[rest].sum(1)
-        rows = count + 8 * count.clamp(max=self.runs.graph.n_heads) + 10
+        # per circuit: what its live senders write, eight such for each that runs at once, and a few more
+        count, graph = live.live[rest].sum(1), self.runs.graph
+        at_once = max(graph.n_heads, *(len(parts) for _, parts in graph.splits if graph.parts_read), 0)
+        rows = count + 8 * count.clamp(max=at_once) + 10
         most = max_bytes // (self.runs.delta[0].numel() * self.runs.delta.element_size())
         parts += [
             self.runs.model.unembedding(SparseRun(self.runs, ablated, live.select(rest[some])).final(), columns)
@@ -127,9 +128,11 @@ class Executor:
             wrote = layer.heads(q, k, v) - runs.ablated.outputs[heads.start : heads.stop, None]
             written = torch.cat((written, wrote.transpose(0, 1) * joined[:, heads.start : heads.stop]), dim=1)
             if mlp is not None:
-                residual = self._input(masks[:, runs.rows[mlp.receiver, None], : mlp.reads], written)[0]
-                senders = slice(mlp.senders.start, mlp.senders.stop)
-                wrote = layer.mlp_parts(residual) - runs.ablated.outputs[senders, None]
+                inputs = runs.rows[mlp.receivers.start : mlp.receivers.stop]
+                read = self._input(masks[:, inputs, : mlp.reads], written)
+                senders, every = slice(mlp.senders.start, mlp.senders.stop), torch.arange(len(read), device=read.device)
+                wrote = layer.mlp_apart(read, every) if mlp.apart else layer.mlp_parts(read[0])
+                wrote = wrote - runs.ablated.outputs[senders, None]
                 written = torch.cat((written, wrote.transpose(0, 1) * joined[:, senders]), dim=1)
         final = self._input(masks[:, runs.rows[-1:]], runs.scored(written))[0]
         return runs.model.unembedding(final.squeeze(-2), columns)

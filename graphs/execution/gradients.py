@@ -45,7 +45,7 @@ class Linearisation:
         residual = runs.clean_residual(read) if residual is None else residual
         for run in runs.layers:
             layer, residual = LinearLayer.of(runs.graph, run, residual, read, rules)
-            if layer.receivers:
+            if layer.ran:
                 self.layers.append(layer)
         self._final = runs.scored(residual).squeeze(-2).detach().requires_grad_()
         with torch.enable_grad():
@@ -75,7 +75,9 @@ class Linearisation:
         while self.layers:
             layer = self.layers.pop()
             gradients = layer.pull_back(flowing)
-            self._contract(layer.receivers, layer.reads, runs.delta, gradients.read)
+            if self._senders:
+                for inputs, at_read in layer.by_receiver(gradients, flowing):
+                    self._contract(inputs, layer.reads, runs.delta, at_read)
             indices = layer.run.indices
             self._scores[runs.rows[indices.receivers.start : indices.receivers.stop].flatten(), indices.reads :] = 0
             parts = 0 if layer.computed is None or indices.mlp is None else len(indices.mlp.senders)
@@ -95,8 +97,9 @@ class Linearisation:
         while self.layers:
             layer = self.layers.pop()
             gradients, indices = layer.pull_back(flowing), layer.run.indices
-            rows = runs.rows[layer.receivers.start : layer.receivers.stop]
-            scores[:, rows, : layer.reads] = self.by_row(gradients.read, delta[:, : layer.reads])
+            for inputs, at_read in layer.by_receiver(gradients, flowing):
+                rows = runs.rows[inputs.start : inputs.stop]
+                scores[:, rows, : layer.reads] = self.by_row(at_read, delta[:, : layer.reads])
             heads = runs.rows[indices.receivers.start : indices.receivers.stop]
             scores[:, heads.flatten(), indices.reads :] = 0
             flowing = gradients.before

@@ -208,8 +208,7 @@ class IncrementalExecutor:
         if not trials.any():
             return None
         connected = self._now.connected.clone()
-        # all parts of an MLP, which read together
-        connected[stage.senders if receiver.node.kind == "mlp" else stage.senders[number]] = False
+        connected[stage.senders if stage.reads_together else stage.senders[number]] = False
         for later in self._now.from_stage(stage):
             for number, sender in enumerate(later.senders.tolist()):
                 connected[sender] = connected[sender] and self._now.joined(self._now.inputs(later, number), connected)

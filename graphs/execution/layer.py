@@ -75,6 +75,15 @@ class LayerRun:
         """What the parts of the layer's MLP write: itself where it is not split."""
         return self.layer.mlp_parts(residual)
 
+    def mlp_apart(
+        self,
+        residuals: Float[Tensor, "input *batch d_model"],
+        parts: Int[Tensor, " chosen"],
+        rules: BackwardRules = BackwardRules.GRADIENT,
+    ) -> Float[Tensor, "chosen *batch d_model"]:
+        """What chosen parts of the layer's MLP write, each of a residual stream of its own, or all of the same one."""
+        return self.layer.mlp_apart(residuals, parts, rules)
+
     def _at(self, all_positions: bool) -> tuple[Geometry, Scales]:
         return (self.geometry, self.scales) if all_positions else (self.scored_geometry, self.scored_scales)
 

@@ -5,6 +5,7 @@ Only queries, keys, values (d_head wide) and the MLP's input are kept for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,9 @@ from acdc.graphs.long_prompts import KEPT
 from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.pull_back import pull_back
 from acdc.graphs.nodes import SLOTS, Slot
+
+_NUMBERS = 1 << 22
+"""About how many numbers of residual streams are held at once for parts of an MLP, which make several times as many."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Computed:
 class LayerGradients:
     """Gradients in a layer, from the one at the residual stream after it.
 
-    At what each receiver read, in float32 at least; at what the heads gathered (None where they did not run); at the
-    residual stream where the heads write, and before the layer.
+    At what each receiver but parts of the MLP read, in float32 at least; at what the heads gathered (None where they
+    did not run); at the residual stream where the heads write, and before the layer.
     """
 
     read: Float[Tensor, "receiver batch pos d_model"]
@@ -83,11 +87,41 @@ class LinearLayer:
         return cls(graph, run, attended, computed, rules), after
 
     @property
+    def ran(self) -> bool:
+        """Whether any of it did."""
+        return self.attended is not None or self.computed is not None
+
+    @property
     def receivers(self) -> range:
-        """The receivers that it can be differentiated at, by index."""
+        """The receivers that it can be differentiated at, by index: those of heads, and then those of the MLP."""
         indices = self.run.indices
         ends = indices.receivers.stop
-        return range(ends if self.attended is None else indices.receivers.start, ends + (self.computed is not None))
+        mlp = 0 if self.computed is None or indices.mlp is None else len(indices.mlp.receivers)
+        return range(ends if self.attended is None else indices.receivers.start, ends + mlp)
+
+    def by_receiver(
+        self, gradients: LayerGradients, flowing: Float[Tensor, "batch pos d_model"]
+    ) -> Iterator[tuple[range, Float[Tensor, "receiver batch pos d_model"]]]:
+        """Its receivers, by index, and the gradients at what they read, some at a time, as `pull_back` gave them.
+
+        Those of parts of the MLP that read for themselves are worked out here, given the gradient after the layer: each
+        is pulled back through what this part alone makes of the residual stream.
+        """
+        indices = self.run.indices
+        first = self.receivers.start
+        yield range(first, first + len(gradients.read)), gradients.read
+        if self.computed is None or indices.mlp is None or not indices.mlp.apart:
+            return
+        source, count = self.computed.residual.detach(), len(indices.mlp.receivers)
+        at_once = max(1, _NUMBERS // source.numel())
+        for start in range(0, count, at_once):
+            parts = torch.arange(start, min(start + at_once, count), device=source.device)
+            read = source.expand(len(parts), *source.shape).clone().requires_grad_()
+            with torch.enable_grad():
+                wrote = self.run.mlp_apart(read, parts, self.rules)
+            (at_read,) = torch.autograd.grad(wrote, read, flowing.expand_as(wrote))
+            where = range(indices.mlp.receivers.start + start, indices.mlp.receivers.start + start + len(parts))
+            yield where, at_read.to(gradients.read.dtype)
 
     @property
     def reads(self) -> int:
@@ -98,12 +132,14 @@ class LinearLayer:
         """Its gradients, given that at the residual stream after it; once only, unless it is to be asked `again`."""
         run, heads = self.run, len(SLOTS) * self.graph.n_heads
         wide = torch.promote_types(flowing.dtype, torch.float32)
-        at_read = flowing.new_empty(len(self.receivers), *flowing.shape, dtype=wide)
+        whole = self.computed is not None and run.indices.mlp is not None and not run.indices.mlp.apart
+        at_read = flowing.new_empty((0 if self.attended is None else heads) + whole, *flowing.shape, dtype=wide)
         before = at_heads = flowing
         at_gathered = None
         if self.computed is not None:
             (at_mlp,) = torch.autograd.grad(self.computed.wrote, self.computed.residual, flowing, retain_graph=again)
-            at_read[-1] = at_mlp
+            if whole:
+                at_read[-1] = at_mlp
             before = flowing + at_mlp
             at_heads = flowing if self.graph.parallel else before
         if self.attended is not None:

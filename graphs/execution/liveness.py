@@ -43,12 +43,13 @@ class Liveness:
             live[:, sender] = (edges[:, :, sender] & matters).any(1)
             everywhere[:, sender] = (edges[:, :, sender] & read_everywhere).any(1)
             for row, slot in receivers_of(graph, sender):
-                # the parts of an MLP have one input: it matters where any of them does
+                # the parts of an MLP may have one input: it matters where any of them does
                 matters[:, row] |= live[:, sender]
                 read_everywhere[:, row] |= (everywhere if slot in (None, "q") else live)[:, sender]
         reachable = _connected(graph, edges & matters[:, :, None])
         live, everywhere = live & reachable, everywhere & reachable
-        for layer, _ in graph.splits:  # parts run together: at every position if one of them is read there
+        # parts that read together run together: at every position if one of them is read there
+        for layer, _ in () if graph.parts_read else graph.splits:
             senders = graph.mlp_senders(layer)
             together = slice(senders.start, senders.stop)
             everywhere[:, together] = live[:, together] & everywhere[:, together].any(1, keepdims=True)
@@ -94,6 +95,6 @@ def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, Slot
         case "head":
             return [(numbers[Receiver(node, slot)], slot) for slot in SLOTS]
         case "mlp":
-            return [(numbers[Receiver(node.whole)], None)]
+            return [(numbers[Receiver(graph.reader(node))], None)]
         case _:
             return []

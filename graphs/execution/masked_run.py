@@ -136,11 +136,14 @@ class MaskedRun:
             return
         columns = slice(mlp.senders.start, mlp.senders.stop)
         for selected, all_positions in _groups(live[columns], everywhere[columns]):
-            receiver = torch.tensor([mlp.receiver], device=selected.device)
-            read = self._read(receiver, mlp.reads, all_positions=all_positions)
+            receivers = mlp.receivers.start + (selected if mlp.apart else torch.zeros_like(selected[:1]))
+            read = self._read(receivers, mlp.reads, all_positions=all_positions)
             with torch.enable_grad():
-                wrote = layer.mlp_parts(read.leaf[0])
-                wrote = wrote if len(wrote) == len(selected) else wrote[selected]
+                if mlp.apart:
+                    wrote = layer.mlp_apart(read.leaf, selected)
+                else:
+                    wrote = layer.mlp_parts(read.leaf[0])
+                    wrote = wrote if len(wrote) == len(selected) else wrote[selected]
             self._write(mlp.senders.start + selected, (read,), wrote, all_positions)
 
     def _run_heads(self, layer: LayerRun, heads: Int[Tensor, " head"], all_positions: bool) -> None:

@@ -68,9 +68,14 @@ class SparseRun:
                 self._write(chosen, heads.start, self._heads(layer, chosen))
             if mlp is not None:
                 for chosen in self._choose(mlp.senders):
+                    if mlp.apart:
+                        read = self._input(chosen, mlp.receivers.start + chosen.heads, mlp.reads)
+                        self._write(chosen, mlp.senders.start, layer.mlp_apart(read, chosen.heads))
+                        continue
                     circuits, row = torch.unique_consecutive(chosen.circuits, return_inverse=True)
                     nodes = Selected(circuits, torch.zeros_like(circuits), chosen.all_positions)
-                    wrote = layer.mlp_parts(self._input(nodes, torch.full_like(circuits, mlp.receiver), mlp.reads))
+                    inputs = torch.full_like(circuits, mlp.receivers.start)
+                    wrote = layer.mlp_parts(self._input(nodes, inputs, mlp.reads))
                     self._write(chosen, mlp.senders.start, wrote[0] if len(wrote) == 1 else wrote[chosen.heads, row])
         every = torch.arange(len(self._starts), device=self._starts.device)
         logits = Selected(every, torch.zeros_like(every), all_positions=False)

@@ -37,8 +37,8 @@ class AbstractStage(ABC):
     """Some nodes of one layer, all read at every position (`all_positions`) or all at the scored positions only.
 
     `senders` and, by slot, `receivers` are their indices in the graph without spans; `read` and `wrote` what they read
-    and write in the current circuit, with a row per node. The parts of an MLP have a row each of what they write, and
-    together one of what they read.
+    and write in the current circuit, with a row per node. The parts of an MLP that reads as a whole have a row each of
+    what they write, and together one of what they read.
     """
 
     senders: Int[Tensor, " row"]
@@ -70,7 +70,7 @@ class AbstractStage(ABC):
 
     @property
     def reads_together(self) -> bool:
-        """Whether all nodes of the stage have one input: they are parts of an MLP."""
+        """Whether all nodes of the stage have one input: they are parts of an MLP that reads as a whole."""
         return len(next(iter(self.receivers.values()))) < len(self.senders)
 
     @final
@@ -86,14 +86,14 @@ class AbstractStage(ABC):
 
 @final
 class MlpStage(AbstractStage):
-    """The MLP of one layer."""
+    """The MLP of one layer, which reads as a whole."""
 
     def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], all_positions: bool) -> None:
         self.layer = runs.layers[layer]
         mlp = self.layer.indices.mlp
         assert mlp is not None
         self.senders, self.all_positions = senders, all_positions
-        self.receivers = {"": torch.tensor([mlp.receiver])}
+        self.receivers = {"": torch.tensor([mlp.receivers.start])}
         self._parts = None if len(senders) == len(mlp.senders) else senders - mlp.senders.start
 
     def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
@@ -110,6 +110,31 @@ class MlpStage(AbstractStage):
     def _write(self, read: Float[Tensor, "*batch pos d_model"]) -> Float[Tensor, "row *batch pos d_model"]:
         wrote = self.layer.mlp_parts(read)
         return wrote if self._parts is None else wrote[self._parts.to(wrote.device)]
+
+
+@final
+class PartsStage(AbstractStage):
+    """Parts of the MLP of one layer, each of which reads for itself."""
+
+    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], all_positions: bool) -> None:
+        self.layer = runs.layers[layer]
+        mlp = self.layer.indices.mlp
+        assert mlp is not None
+        self.senders, self.all_positions = senders, all_positions
+        parts = senders - mlp.senders.start
+        self.receivers = {"": mlp.receivers.start + parts}
+        self._parts = parts.to(runs.delta.device)
+
+    def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+        """All of them at once."""
+        self.read = read
+        self.wrote = self.layer.mlp_apart(read[""], self._parts)
+
+    def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
+        """Those that read something new."""
+        rows, read = arrivals[""]
+        wrote = self.layer.mlp_apart(read, self._parts[rows.to(self._parts.device)])
+        return rows, wrote, [Write(self.read[""], rows, read), Write(self.wrote, rows, wrote)]
 
 
 @final

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -17,6 +17,10 @@ class AbstractActivation(ABC):
     @abstractmethod
     def __call__(self, made: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
         """The activations."""
+
+    @abstractmethod
+    def of(self, features: Int[Tensor, " chosen"]) -> AbstractActivation | None:
+        """The function for chosen features alone; None where the activation of one depends on the others."""
 
     @abstractmethod
     def to(self, device: torch.device, dtype: torch.dtype) -> AbstractActivation:
@@ -31,6 +35,10 @@ class Rectified(AbstractActivation):
     def __call__(self, made: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
         """The activations."""
         return made.relu()
+
+    def of(self, features: Int[Tensor, " chosen"]) -> Rectified:
+        """Itself: it treats all alike."""
+        return self
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Rectified:
         """Itself: it holds no tensor."""
@@ -52,6 +60,9 @@ class TopK(AbstractActivation):
         largest = made.topk(min(self.k, made.shape[-1]), dim=-1)
         return torch.zeros_like(made).scatter(-1, largest.indices, largest.values.relu())
 
+    def of(self, features: Int[Tensor, " chosen"]) -> None:
+        """None: which are the largest depends on all."""
+
     def to(self, device: torch.device, dtype: torch.dtype) -> TopK:
         """Itself: it holds no tensor."""
         return self
@@ -70,6 +81,10 @@ class Thresholded(AbstractActivation):
     def __call__(self, made: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
         """The activations."""
         return made.relu() * (made > self.threshold)
+
+    def of(self, features: Int[Tensor, " chosen"]) -> Thresholded:
+        """With their thresholds."""
+        return Thresholded(self.threshold[features])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Thresholded:
         """The same there, in that precision."""
@@ -91,6 +106,10 @@ class Gated(AbstractActivation):
     def __call__(self, made: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
         """The activations."""
         return (made * self.scale + self.magnitude_bias).relu() * (made + self.gate_bias > 0)
+
+    def of(self, features: Int[Tensor, " chosen"]) -> Gated:
+        """With their biases and scales."""
+        return Gated(self.gate_bias[features], self.scale[features], self.magnitude_bias[features])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Gated:
         """The same there, in that precision."""

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import assert_never
 
 from acdc.graphs.features.activation import AbstractActivation
 from acdc.graphs.features.hooks import Hook
+from acdc.graphs.model.mlp import rows_apart
 
 _EPSILON = 1e-5  # SAELens' own, in its layer norm of activations
 
@@ -41,6 +42,18 @@ class Encoder:
         centred = x if self.centre is None else x - self.centre
         active = self.activation(centred @ self.weight + self.bias)
         return active if self.gain is None else active * self.gain
+
+    def apart(
+        self, x: Float[Tensor, "input *batch d_in"], features: Int[Tensor, " chosen"], inputs: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "chosen *batch"]:
+        """The activations of chosen features, each given its own of the inputs; by their own rows, where these do."""
+        activation = self.activation.of(features)
+        if activation is None:
+            every: Tensor = self(x)[inputs, ..., features]
+            return every
+        made = rows_apart(x if self.centre is None else x - self.centre, self.weight.T[features], inputs)
+        active = activation(made.movedim(0, -1) + self.bias[features])
+        return (active if self.gain is None else active * self.gain[features]).movedim(-1, 0)
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,12 @@ class Dictionary:
     def encode(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch feature"]:
         """The activations of the features, given what stands where it reads."""
         return self.encoder(self._normalised(x)[0])
+
+    def encode_apart(
+        self, x: Float[Tensor, "input *batch d_in"], features: Int[Tensor, " chosen"], inputs: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "chosen *batch"]:
+        """The activations of chosen features, each given what stands where it reads in the run that `inputs` says."""
+        return self.encoder.apart(self._normalised(x)[0], features, inputs)
 
     def decode(
         self, features: Float[Tensor, "*batch feature"], x: Float[Tensor, "*batch d_in"]

@@ -13,7 +13,9 @@ from torch import Tensor
 from acdc.graphs.errors import BadDictionary
 from acdc.graphs.features.dictionary import Dictionary
 from acdc.graphs.features.fit import Fit
+from acdc.graphs.features.reading_apart import features_apart, neurons_apart, remainders_apart
 from acdc.graphs.features.units import Neurons
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.mlp import FeedForward, Mlp
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.graphs.model.transformer import Model
@@ -44,6 +46,17 @@ class NeuronParts(AbstractMlpParts):
         """What each neuron adds."""
         active = Neurons(0, mlp, self.directions).activations(mlp.norm(residual))
         return torch.einsum("...n,nd->n...d", active, self.directions)
+
+    def apart(
+        self,
+        mlp: Mlp,
+        residuals: Float[Tensor, "input *batch d_model"],
+        parts: Int[Tensor, " chosen"],
+        inputs: Int[Tensor, " chosen"],
+        rules: BackwardRules = BackwardRules.GRADIENT,
+    ) -> Float[Tensor, "chosen *batch d_model"]:
+        """What chosen neurons add, each of what it reads itself."""
+        return neurons_apart(mlp, self.directions, residuals, parts, inputs, rules)
 
 
 @final
@@ -95,3 +108,26 @@ class FeatureParts(AbstractMlpParts):
             others = active.index_fill(-1, self.chosen, 0) @ weight
             parts, said = torch.cat((parts, others[None])), said + others
         return torch.cat((parts, (wrote - said)[None]))
+
+    def apart(
+        self,
+        mlp: Mlp,
+        residuals: Float[Tensor, "input *batch d_model"],
+        parts: Int[Tensor, " chosen"],
+        inputs: Int[Tensor, " chosen"],
+        rules: BackwardRules = BackwardRules.GRADIENT,
+    ) -> Float[Tensor, "chosen *batch d_model"]:
+        """What chosen ones of them add, each of what it reads itself."""
+        single = parts < len(self.chosen)
+        made, order = [], []
+        if single.any():
+            features = self.chosen[parts[single]]
+            made.append(features_apart(mlp, self.dictionary, residuals, features, inputs[single], rules))
+            order.append(single.nonzero()[:, 0])
+        if not single.all():
+            used, of = torch.unique(inputs[~single], return_inverse=True)
+            rest, error = remainders_apart(mlp, self.dictionary, self.chosen, residuals[used], rules)
+            is_error = (parts[~single] == len(self.names) - 1).view(-1, *[1] * (rest.ndim - 1))
+            made.append(torch.where(is_error, error[of], rest[of]))
+            order.append((~single).nonzero()[:, 0])
+        return torch.cat(made)[torch.cat(order).argsort()]

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.graphs.model.backward_rules import BackwardRules
+from acdc.graphs.model.distinct import distinct
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.mlp import Mlp
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
@@ -33,6 +34,24 @@ class Layer:
         """What the parts of the MLP, which there must be, write: itself where it is not split."""
         assert self.mlp is not None
         return self.mlp(residual)[None] if self.parts is None else self.parts(self.mlp, residual)
+
+    def mlp_apart(
+        self,
+        residuals: Float[Tensor, "input *batch d_model"],
+        parts: Int[Tensor, " chosen"],
+        rules: BackwardRules = BackwardRules.GRADIENT,
+    ) -> Float[Tensor, "chosen *batch d_model"]:
+        """What chosen parts of the MLP write, by number, each of a residual stream of its own, or all of the same one.
+
+        Those that read the same share what is made of it, unless each is to have a gradient of its own.
+        """
+        assert self.mlp is not None
+        assert self.parts is not None
+        inputs = torch.arange(len(residuals), device=residuals.device).expand(len(parts))
+        if not residuals.requires_grad:
+            residuals, inputs = distinct(residuals)
+            inputs = inputs.expand(len(parts))
+        return self.parts.apart(self.mlp, residuals, parts, inputs, rules)
 
     def after_mlp(
         self, residual: Float[Tensor, "*batch d_model"], wrote: Float[Tensor, "part *#batch d_model"]

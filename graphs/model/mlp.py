@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from acdc.graphs.model.backward_rules import BackwardRules
@@ -18,6 +18,10 @@ from acdc.graphs.model.precision import Wide
 
 Linear = tuple[Float[Tensor, "_ _"], Float[Tensor, " _"] | None]
 """The weight [out, in] and the bias [out] of a linear map."""
+
+
+_FEW = 4
+"""So many rows for each input, in the mean, are few: each is multiplied on its own."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,39 @@ class FeedForward:
         """What its neurons make of its normed input: what the second map, `out`, reads."""
         return beside(self.into[0].device, x, lambda x, device: self._on(device)._hidden(x, rules))
 
+    def neurons_apart(
+        self,
+        x: Float[Tensor, "input *batch d_model"],
+        neurons: Int[Tensor, " chosen"],
+        inputs: Int[Tensor, " chosen"],
+        rules: BackwardRules = BackwardRules.GRADIENT,
+    ) -> Float[Tensor, "chosen *batch"]:
+        """What chosen neurons make, each of the normed input that `inputs` says, by their own rows of the weights."""
+
+        def on(x: Float[Tensor, "input *batch d_model"], device: torch.device) -> Float[Tensor, "chosen *batch"]:
+            return self._on(device)._hidden_apart(x, neurons.to(device), inputs.to(device), rules)
+
+        if self.norm.kind != "none" or not _is_elementwise(self.activation):  # it takes all neurons to know one
+            made: Tensor = self.neurons(x, rules)[inputs, ..., neurons]
+            return made
+        return beside(self.into[0].device, x, on)
+
+    def _hidden_apart(
+        self,
+        x: Float[Tensor, "input *batch d_model"],
+        neurons: Int[Tensor, " chosen"],
+        inputs: Int[Tensor, " chosen"],
+        rules: BackwardRules,
+    ) -> Float[Tensor, "chosen *batch"]:
+        def linear(weight: Float[Tensor, "d_mlp d_model"], bias: Float[Tensor, " d_mlp"] | None) -> Tensor:
+            made = rows_apart(x, weight[neurons], inputs)
+            return made if bias is None else made + bias[neurons].view(-1, *[1] * (made.ndim - 1))
+
+        hidden = linear(*self.into)
+        if self.gate is None:
+            return rules.activated(self.activation, hidden)
+        return rules.gated(rules.activated(self.activation, linear(*self.gate)), hidden)
+
     def _on(self, device: torch.device) -> FeedForward:
         return self if device == self.into[0].device else moved(self, device)
 
@@ -55,6 +92,25 @@ class FeedForward:
         else:
             hidden = rules.gated(rules.activated(self.activation, F.linear(x, *self.gate)), hidden)
         return self.norm(hidden, rules)
+
+
+def rows_apart(
+    x: Float[Tensor, "input *batch d_in"], rows: Float[Tensor, "chosen d_in"], inputs: Int[Tensor, " chosen"]
+) -> Float[Tensor, "chosen *batch"]:
+    """The inner products of each row with its own of the inputs; where few have many rows, these are one product."""
+    if _FEW * len(x) > len(inputs):
+        return torch.einsum("c...d,cd->c...", x[inputs], rows)
+    order = inputs.argsort(stable=True)
+    by_input = torch.split(rows[order], inputs.bincount(minlength=len(x)).tolist())
+    made = [torch.einsum("...d,cd->c...", own, some) for own, some in zip(x, by_input, strict=True)]
+    return torch.cat(made)[order.argsort()]
+
+
+def _is_elementwise(activation: Callable[[Tensor], Tensor]) -> bool:
+    """Whether what it makes of a number depends on that number alone; SoLU has a softmax over all."""
+    probe = torch.linspace(-2, 2, 5)
+    alone = torch.cat([activation(number) for number in probe.split(1)])  # type: ignore[no-untyped-call]
+    return torch.allclose(activation(probe), alone, rtol=0, atol=1e-3)
 
 
 @dataclass(frozen=True)

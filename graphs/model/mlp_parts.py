@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.mlp import Mlp
 
 
@@ -20,3 +21,14 @@ class AbstractMlpParts(ABC):
     @abstractmethod
     def __call__(self, mlp: Mlp, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
         """What each part adds to the residual stream that the MLP reads; with the bias, their sum is what it writes."""
+
+    @abstractmethod
+    def apart(
+        self,
+        mlp: Mlp,
+        residuals: Float[Tensor, "input *batch d_model"],
+        parts: Int[Tensor, " chosen"],
+        inputs: Int[Tensor, " chosen"],
+        rules: BackwardRules = BackwardRules.GRADIENT,
+    ) -> Float[Tensor, "chosen *batch d_model"]:
+        """What chosen parts, by number, add, each of which reads a residual stream of its own: `inputs` says which."""

@@ -96,6 +96,17 @@ class Model:
         other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
         return other
 
+    def parts_reading(self, parts_read: bool) -> Model:
+        """The same weights, in whose graph each part of a split MLP reads for itself, or its MLP as a whole.
+
+        Raises: ValueError when the graph has too many edges then, or parts are to read and nothing is split.
+        """
+        if parts_read == self.graph.parts_read:
+            return self
+        other = replace(self, graph=replace(self.graph, parts_read=parts_read))
+        other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
+        return other
+
     @property
     def device(self) -> torch.device:
         """Where everything is but the matrices of layers, which may be on other `devices`."""

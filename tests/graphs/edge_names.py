@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Anatomy:
     """The size of a transformer, and whether attention and MLP of a layer read the same residual.
 
-    `parts` names, by layer, the senders that its MLP is split into.
+    `parts` names, by layer, the senders that its MLP is split into; with `parts_read` they are receivers too.
     """
 
     n_layers: int
@@ -18,6 +18,7 @@ class Anatomy:
     has_mlp: bool = True
     parallel: bool = False
     parts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    parts_read: bool = False
 
     def heads(self, layer: int) -> list[str]:
         return [f"a{layer}.h{head}" for head in range(self.n_heads)]
@@ -39,7 +40,8 @@ class Anatomy:
                 for head in self.heads(layer):
                     reads[f"{head}<{slot}>"] = self.before(layer)
             if self.has_mlp:
-                reads[f"m{layer}"] = self.before(layer) + ([] if self.parallel else self.heads(layer))
+                for name in self.parts.get(layer, (f"m{layer}",)) if self.parts_read else (f"m{layer}",):
+                    reads[name] = self.before(layer) + ([] if self.parallel else self.heads(layer))
         return reads | {"logits": self.before(self.n_layers)}
 
     def edges(self) -> list[str]:
@@ -52,7 +54,8 @@ class Anatomy:
         while len(found) > before:
             before = len(found)
             found |= {edge.split("->")[1].split("<")[0] for edge in edges if edge.split("->")[0] in found}
-            found |= {part for layer, parts in self.parts.items() if f"m{layer}" in found for part in parts}
+            if not self.parts_read:
+                found |= {part for layer, parts in self.parts.items() if f"m{layer}" in found for part in parts}
         return found
 
     def attention_layers_before(self, receiver: str) -> int:

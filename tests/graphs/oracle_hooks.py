@@ -135,10 +135,10 @@ def _mlp_out(block: Any) -> str:
     return "mlp.out.hook_out" if adds else "hook_mlp_out"
 
 
-def overwrite_receivers(
+def reading(
     anatomy: Anatomy, bridge: TransformerBridge, carried: Carried, outputs: Outputs, ablated: Outputs
-) -> list[Hook]:
-    """Hooks that give every receiver what its edges carry, from the outputs noted so far in the same run."""
+) -> Callable[[str], Float[Tensor, "batch pos d_model"]]:
+    """What a receiver's edges carry, by its name, from the outputs noted so far in the same run."""
     reads = anatomy.reads()
 
     def read(receiver: str) -> Float[Tensor, "batch pos d_model"]:
@@ -150,6 +150,15 @@ def overwrite_receivers(
             for sender in reads[receiver]:
                 total = total + carried(f"{sender}->{receiver}", outputs[sender], ablated[sender])
         return total
+
+    return read
+
+
+def overwrite_receivers(
+    anatomy: Anatomy, bridge: TransformerBridge, carried: Carried, outputs: Outputs, ablated: Outputs
+) -> list[Hook]:
+    """Hooks that give every receiver what its edges carry; MLPs whose parts read for themselves are left alone."""
+    read = reading(anatomy, bridge, carried, outputs, ablated)
 
     def overwrite(receiver: str, norm: nn.Module | None = None) -> Callable[[Tensor, Any], Tensor]:
         return lambda value, hook: read(receiver) if norm is None else norm(read(receiver))
@@ -173,6 +182,8 @@ def overwrite_receivers(
             hooks += [(f"blocks.{layer}.hook_{slot}_input", overwrite_heads(layer, slot)) for slot in "qkv"]
         else:
             hooks += [(f"blocks.{layer}.attn.{slot}.hook_out", overwrite_made(layer, slot)) for slot in "qkv"]
+        if anatomy.parts_read and layer in anatomy.parts:
+            continue
         if hasattr(block, "ln2"):
             hooks.append((f"blocks.{layer}.ln2.hook_in", overwrite(f"m{layer}")))
         else:  # the norm is the attention's, or there is none

@@ -167,6 +167,34 @@ def test_a_split_mlp_is_as_many_senders_and_one_receiver(spans: tuple[str, ...],
     assert "m0 in 3 parts" in graph.describe()
 
 
+@pytest.mark.parametrize("spans", [(), ("BOS", "END")])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_parts_that_read_are_receivers_of_what_their_mlp_may_read(spans: tuple[str, ...], parallel: bool) -> None:
+    splits = (Split(0, ("n0", "n1", "n2")), Split(2, ("f4", "rest", "error")))
+    together = ComputationalGraph(3, 2, 8, parallel=parallel, spans=spans, splits=splits)
+    graph = replace(together, parts_read=True)
+    assert graph.senders == together.senders
+    assert len(graph.receivers) == len(together.receivers) + 4 * graph.per_input
+    assert graph.n_edges == len(list(graph.edges())) == len(graph.edge_indices)
+    assert {edge._replace(receiver=edge.receiver.whole) for edge in graph.edges()} == set(together.edges())
+    assert "m2.f4" in {receiver.node.name for receiver in graph.receivers}
+    assert "m2" not in {receiver.node.name for receiver in graph.receivers}
+    assert all(Edge.parse(edge.name) == edge for edge in graph.edges())
+    assert f"that read for themselves ({graph.n_edges:,} edges)" in graph.describe()
+    for layer in graph.layers:
+        assert layer.mlp is not None
+        for receiver in layer.mlp.receivers:
+            assert (
+                graph.reads(graph.without_spans.receivers[receiver]._replace(span=(*spans, None)[0])) == layer.mlp.reads
+            )
+
+
+@pytest.mark.parametrize("reads", [True, 1, "yes"])
+def test_parts_read_only_where_there_are_some(reads: Any) -> None:
+    with pytest.raises(ValueError, match="parts_read is"):
+        ComputationalGraph(3, 2, 8, parts_read=reads)
+
+
 @pytest.mark.parametrize(
     "splits",
     [

@@ -113,6 +113,9 @@ def test_no_other_parts_are_known(name: str) -> None:
         Node.parse(name)
 
 
-def test_no_edge_ends_in_a_part() -> None:
-    with pytest.raises(BadName, match="ends in a part of an MLP"):
-        Edge.parse("input->m0.f1")
+def test_an_edge_may_end_in_a_part() -> None:
+    edge = Edge.parse("a0.h1->m0.f1")
+    assert (edge.name, edge.receiver.part, edge.slot) == ("a0.h1->m0.f1", "f1", None)
+    assert Edge.parse("m0.n3->m2.error@S1").name == "m0.n3->m2.error@S1"
+    with pytest.raises(BadName, match="exactly when it ends in a head"):
+        Edge.parse("input->m0.f1<q>")

@@ -138,6 +138,7 @@ def again(findings: Findings) -> str:
         words += ["--metric", origin.metric.name]
     words += ["--ablation", origin.ablation] if origin.ablation else []
     words += ["--split", origin.model.split] if origin.model and origin.model.split else []
+    words += ["--parts-read"] if origin.model and origin.model.parts_read else []
     if origin.prompts:
         words += ["--prompts", str(origin.prompts.count)] if origin.prompts.count is not None else []
         words += ["--seed", str(origin.prompts.seed)] if origin.prompts.seed is not None else []

@@ -13,11 +13,13 @@ from transformer_lens.model_bridge import TransformerBridge
 from tests.graphs.exact_float64 import exact_float64
 from tests.graphs.oracle import ablate, anatomy_of, of_circuit
 from tests.graphs.oracle_hooks import (
+    Carried,
     Outputs,
     frozen,
     norm_scale,
     note_senders,
     overwrite_receivers,
+    reading,
     receivers_apart,
     scales_of,
 )
@@ -25,41 +27,39 @@ from tests.graphs.oracle_hooks import (
 
 @dataclass(frozen=True)
 class NamedParts:
-    """The parts of one MLP: their names, and their outputs given what its neurons and the whole of it write."""
+    """The parts of one MLP: their names, and the output of each given what its neurons and the whole of it write."""
 
     names: tuple[str, ...]
-    outputs: Callable[[Any, Tensor, Tensor], list[Tensor]]
+    output: Callable[[Any, Tensor, Tensor, int], Tensor]
     bias: Callable[[Any], Tensor | float] = lambda block: 0.0
 
 
 def neurons(layer: int, count: int) -> NamedParts:
     """Every neuron: the difference that it alone makes to what the last linear map makes of nothing."""
 
-    def outputs(block: Any, hidden: Tensor, wrote: Tensor) -> list[Tensor]:
+    def output(block: Any, hidden: Tensor, wrote: Tensor, number: int) -> Tensor:
         linear = block.mlp.out.original_component
-        nothing = linear(torch.zeros_like(hidden))
-        alone = [linear(hidden * (torch.arange(count) == number)) - nothing for number in range(count)]
+        alone = linear(hidden * (torch.arange(count) == number)) - linear(torch.zeros_like(hidden))
         if hasattr(block, "ln2_post"):
-            scale = norm_scale(block.ln2_post.original_component, linear(hidden))
-            return [each * scale for each in alone]
+            return alone * norm_scale(block.ln2_post.original_component, linear(hidden))
         return alone
 
     def bias(block: Any) -> Tensor:
         return block.mlp.out.original_component(torch.zeros(1, 1, count, dtype=torch.float64))
 
-    return NamedParts(tuple(f"m{layer}.n{number}" for number in range(count)), outputs, bias)
+    return NamedParts(tuple(f"m{layer}.n{number}" for number in range(count)), output, bias)
 
 
 def features(layer: int, encoder: Tensor, bias: Tensor, decoder: Tensor, chosen: list[int]) -> NamedParts:
     """ReLU features of what the MLP writes: those chosen, the others, and what all of them leave over."""
 
-    def outputs(block: Any, hidden: Tensor, wrote: Tensor) -> list[Tensor]:
+    def output(block: Any, hidden: Tensor, wrote: Tensor, number: int) -> Tensor:
         every = [(wrote @ encoder[:, f] + bias[f]).clamp(min=0)[..., None] * decoder[f] for f in range(len(decoder))]
         rest = sum((each for f, each in enumerate(every) if f not in chosen), start=torch.zeros_like(wrote))
-        return [*(every[f] for f in chosen), rest, wrote - sum(every)]
+        return [*(every[f] for f in chosen), rest, wrote - sum(every)][number]
 
     names = (*(f"m{layer}.f{f}" for f in chosen), f"m{layer}.rest", f"m{layer}.error")
-    return NamedParts(names, outputs)
+    return NamedParts(names, output)
 
 
 def split_logits(
@@ -68,18 +68,26 @@ def split_logits(
     parts: dict[int, NamedParts],
     edges: set[str],
     ablation: str,
+    *,
+    parts_read: bool = False,
 ) -> Tensor:
-    """The circuit's logits at the scored positions, one forward pass through hooks."""
+    """The circuit's logits at the scored positions, one forward pass through hooks.
+
+    With `parts_read`, the MLP is run once more for each part, on what this part reads; its share is what it writes.
+    """
     clean, corrupt, positions = prompts
-    anatomy = replace(anatomy_of(bridge), parts={layer: each.names for layer, each in parts.items()})
+    names = {layer: each.names for layer, each in parts.items()}
+    anatomy = replace(anatomy_of(bridge), parts=names, parts_read=parts_read)
     if unknown := edges - set(anatomy.edges()):
         raise ValueError(f"the model has no edges {sorted(unknown)[:3]}")
 
     def run(tokens: Tensor, circuit: bool, ablated: Outputs, outputs: Outputs) -> Tensor:
         scales = scales_of(bridge, clean if circuit else tokens)
-        hooks = note_senders(anatomy, bridge, outputs, scales.heads) + _note_parts(bridge, parts, outputs)
+        carried = _with_biases(anatomy, bridge, parts, of_circuit(anatomy, edges))
+        read = reading(anatomy, bridge, carried, outputs, ablated) if circuit and parts_read else None
+        hooks = note_senders(anatomy, bridge, outputs, scales.heads) + _note_parts(bridge, parts, outputs, read)
         if circuit:
-            hooks += _overwritten(anatomy, bridge, parts, of_circuit(anatomy, edges), outputs, ablated)
+            hooks += overwrite_receivers(anatomy, bridge, carried, outputs, ablated)
         with frozen(scales):
             return bridge.run_with_hooks(tokens, fwd_hooks=hooks)
 
@@ -90,14 +98,18 @@ def split_logits(
     return logits[torch.arange(len(positions)), positions]
 
 
-def _note_parts(bridge: TransformerBridge, parts: dict[int, NamedParts], outputs: Outputs) -> list[Any]:
+def _note_parts(
+    bridge: TransformerBridge, parts: dict[int, NamedParts], outputs: Outputs, read: Callable[[str], Tensor] | None
+) -> list[Any]:
     hidden: dict[int, Tensor] = {}
 
     def note(layer: int) -> Callable[[Tensor, Any], None]:
         def hook(value: Tensor, hook: Any) -> None:
             block = bridge.blocks[layer]
-            made = parts[layer].outputs(block, hidden.get(layer, value), value)
-            outputs.update(zip(parts[layer].names, made, strict=True))
+            for number, name in enumerate(parts[layer].names):
+                if read is not None:
+                    value = _run_mlp(block, read(name))
+                outputs[name] = parts[layer].output(block, hidden.get(layer, value), value, number)
 
         return hook
 
@@ -115,8 +127,16 @@ def _note_parts(bridge: TransformerBridge, parts: dict[int, NamedParts], outputs
     return hooks
 
 
-def _overwritten(anatomy, bridge, parts, carried, outputs: Outputs, ablated: Outputs) -> list[Any]:
-    """The receivers' hooks, where `input` brings the biases that are no part's, to whoever comes after them."""
+def _run_mlp(block: Any, residual: Tensor) -> Tensor:
+    """What the MLP writes of this residual stream, by the original modules; what its last map reads is hooked."""
+    normed = block.ln2.original_component(residual) if hasattr(block, "ln2") else residual
+    made = block.mlp.original_component(normed)
+    wrote: Tensor = made if isinstance(made, Tensor) else made[0]
+    return block.ln2_post.original_component(wrote) if hasattr(block, "ln2_post") else wrote
+
+
+def _with_biases(anatomy, bridge, parts, carried: Carried) -> Carried:
+    """The same, where `input` brings the biases that are no part's, to whoever comes after them."""
 
     def with_biases(edge: str, out: Tensor, missing: Tensor) -> Tensor:
         value = carried(edge, out, missing)
@@ -126,4 +146,4 @@ def _overwritten(anatomy, bridge, parts, carried, outputs: Outputs, ablated: Out
             value = value + sum(parts[layer].bias(bridge.blocks[layer]) for layer in parts if layer < before)
         return value
 
-    return overwrite_receivers(anatomy, bridge, with_biases, outputs, ablated)
+    return with_biases
