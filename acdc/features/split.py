@@ -6,12 +6,16 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from acdc.errors import BadSetting, ChangedSubject
 from acdc.features.effects import first_order_effects
-from acdc.features.named import checked
+from acdc.features.named import checked, names_of
 from acdc.graphs.computation import Split
+from acdc.graphs.feature_names import NAMES, Names
 from acdc.graphs.features import load
 from acdc.graphs.features.dictionary import Dictionary
 from acdc.graphs.features.splitting import FeatureParts, NeuronParts
@@ -44,14 +48,16 @@ def split_model(problem: Problem, split: str) -> Model:
     not fit the model.
     """
     parts: dict[int, AbstractMlpParts] = {}
-    for word, layer, dictionary in _asked(problem.model, split):
+    for word, layer, dictionary, names in _asked(problem.model, split):
         if layer in parts:
             raise BadSetting(f"--split {split} splits m{layer} twice; name each MLP once")
         if dictionary is None:
             parts[layer] = NeuronParts.of(problem.model, layer)
             continue
         moved, fit = checked(problem, dictionary)
-        parts[layer] = FeatureParts.of(problem.model, moved, _of_effect(problem, moved, word), fit)
+        made = FeatureParts.of(problem.model, moved, _of_effect(problem, moved, word), fit)
+        ids = {part: f"{moved.writes.node}.{part}" for part in made.names}
+        parts[layer] = replace(made, called={part: names[said] for part, said in ids.items() if said in names})
     return _split(problem.model, parts)
 
 
@@ -60,7 +66,7 @@ def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Map
 
     Raises: ChangedSubject when the files are others now; BadSetting when the record does not say which they were.
     """
-    asked = {layer: (word, dictionary) for word, layer, dictionary in _asked(model, split)} if split else {}
+    asked = {layer: (word, dictionary) for word, layer, dictionary, _ in _asked(model, split)} if split else {}
     parts: dict[int, AbstractMlpParts] = {}
     for layer, names in splits:
         word, dictionary = asked.get(layer, ("", None))
@@ -83,12 +89,14 @@ def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Map
 
 
 def features_of(model: Model) -> dict[str, FeaturesOrigin]:
-    """By the MLPs that are split into features: of which dictionary these are, and how well it fits."""
+    """By the MLPs that are split into features: of which dictionary these are, how well it fits, and their names."""
     of: dict[str, FeaturesOrigin] = {}
     for number, layer in enumerate(model.layers):
         if isinstance(layer.parts, FeatureParts):
-            name, fit = layer.parts.dictionary.name, layer.parts.fit
-            of[f"m{number}"] = FeaturesOrigin(dictionary=name, **({} if fit is None else fit.to_json()))
+            name, fit, called = layer.parts.dictionary.name, layer.parts.fit, layer.parts.called
+            said: dict[str, Any] = {} if fit is None else fit.to_json()
+            said |= {"names": {part.removeprefix("f"): words for part, words in called.items()}} if called else {}
+            of[f"m{number}"] = FeaturesOrigin(dictionary=name, **said)
     return of
 
 
@@ -98,10 +106,10 @@ def dictionaries_of(split: str) -> dict[str, str]:
 
 
 def dictionary_hash(word: str) -> str:
-    """The hash of all files of a dictionary's folder that are weights or say how to read them."""
+    """The hash of all files of a dictionary's folder that are weights or say how to read them; names are neither."""
     digest = hashlib.sha256()
     for path in sorted(_folder(word).iterdir()):
-        if path.suffix in (".json", ".yaml", ".safetensors", ".npz"):
+        if path.suffix in (".json", ".yaml", ".safetensors", ".npz") and path.name != NAMES:
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{digest.hexdigest()}"
 
@@ -113,15 +121,28 @@ def _words(split: str) -> list[str]:
     return words
 
 
-def _asked(model: Model, split: str) -> Iterable[tuple[str, int, Dictionary | None]]:
-    """What is to be split: the word that asks, the layer, and the dictionary of its features (None: into neurons)."""
+class _Asked(NamedTuple):
+    """What is to be split: the word that asks, the layer, the dictionary of its features, and what these are called.
+
+    Without a dictionary, it is to be split into neurons.
+    """
+
+    word: str
+    layer: int
+    dictionary: Dictionary | None = None
+    names: Names = MappingProxyType({})
+
+
+def _asked(model: Model, split: str) -> Iterable[_Asked]:
     for word in _words(split):
         if word == ALL:
-            yield from ((word, layer, None) for layer in range(model.graph.n_layers))
+            yield from (_Asked(word, layer) for layer in range(model.graph.n_layers))
         elif found := _MLP.fullmatch(word):
-            yield word, int(found[1]), None
+            yield _Asked(word, int(found[1]))
         else:
-            yield from ((word, each.writes.layer, each) for each in load(_folder(word)))
+            dictionaries = load(_folder(word))
+            names = names_of(_folder(word), dictionaries)
+            yield from (_Asked(word, each.writes.layer, each, names) for each in dictionaries)
 
 
 def _folder(word: str) -> Path:

@@ -40,6 +40,23 @@ class Hook:
         name = next(name for name, site in _KNOWN.items() if site == self.site)
         return f"blocks.{self.layer}.{name}"
 
+    @property
+    def node(self) -> str:
+        """What features there are behind, in their ids: `m3`, `a3`, or `r3` for the residual stream after layer 3."""
+        match self.site:
+            case "mlp_out":
+                return f"m{self.layer}"
+            case "attn_out" | "attn_z":
+                return f"a{self.layer}"
+            case "resid_post":
+                return f"r{self.layer}"
+            case "resid_mid":
+                return f"r{self.layer}mid"
+            case "resid_pre" if self.layer > 0:
+                return f"r{self.layer - 1}"
+            case _:
+                return f"{self.site}{self.layer}"
+
     @classmethod
     def parse(cls, name: str, source: str) -> Hook:
         """The place of that name, such as `blocks.3.hook_mlp_out`; `source` is the file that names it.

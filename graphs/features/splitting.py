@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -52,7 +52,8 @@ class FeatureParts(AbstractMlpParts):
     """Chosen features of what an MLP writes, all others together (`rest`), and what no feature says (`error`).
 
     The error is what the MLP writes less all features, the dictionary's bias and skip included: so the parts always add
-    up to what the MLP writes, however good the dictionary is; `fit` says how good, where that was measured.
+    up to what the MLP writes, however good the dictionary is; `fit` says how good, where that was measured, and
+    `called` what a user calls features, by part.
     """
 
     names: tuple[str, ...]
@@ -60,6 +61,7 @@ class FeatureParts(AbstractMlpParts):
     dictionary: Dictionary
     bias: None = None
     fit: Fit | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Model, dictionary: Dictionary, chosen: Sequence[int], fit: Fit | None = None) -> FeatureParts:
