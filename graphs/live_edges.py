@@ -6,7 +6,7 @@ ablated run, so that its edges carry what missing ones do.
 
 from __future__ import annotations
 
-from acdc.graphs.nodes import INPUT, LOGITS, Edge
+from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
 
 
 def live(edges: frozenset[Edge]) -> frozenset[Edge]:
@@ -15,6 +15,13 @@ def live(edges: frozenset[Edge]) -> frozenset[Edge]:
     while len(edges) != before:
         before = len(edges)
         receiving = {edge.sender.whole for edge in edges} | {LOGITS}
-        fed = {edge.receiver for edge in edges} | {INPUT}
-        edges = frozenset(e for e in edges if e.receiver in receiving and e.sender.whole in fed)
+        fed = {node for edge in edges for node in _written_by(edge.receiver)} | {INPUT}
+        edges = frozenset(
+            e for e in edges if not receiving.isdisjoint(_written_by(e.receiver)) and e.sender.whole in fed
+        )
     return edges
+
+
+def _written_by(reader: Node) -> tuple[Node, ...]:
+    """What writes where a node reads: itself, or what all heads of its layer write together."""
+    return (reader, Node("attention", reader.layer)) if reader.kind == "head" else (reader,)

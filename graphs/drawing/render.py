@@ -13,7 +13,7 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.drawing.by_position import Box, SpanColumns
 from acdc.graphs.drawing.graphviz_process import Form, drawn
 from acdc.graphs.drawing.legend import FAINT, INK, LINE, TINTS, frequency_rows, heading, line_row, plain, score_rows
-from acdc.graphs.drawing.placement import Row, columns, rows
+from acdc.graphs.drawing.placement import Row, columns, readers, rows
 from acdc.graphs.drawing.strokes import Side, of_side, repeated, scored, strongest_score
 from acdc.graphs.errors import RenderError
 from acdc.graphs.feature_names import names_in, with_names
@@ -171,11 +171,14 @@ def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
 
 
 def _join_parts(picture: graphviz.Digraph, circuit: Circuit) -> None:
-    """Dotted lines from an MLP to the parts that it is split into, where the circuit has both."""
+    """Dotted lines from a node to the parts that it is split into, where the circuit has both.
+
+    From every head to the parts of what the heads of its layer write.
+    """
     nodes = circuit.nodes()
     for node in nodes:
-        if node.part and node.whole in nodes:
-            picture.edge(node.whole.name, node.name, style="dotted", color=FAINT, arrowhead="none")
+        for reader in readers(nodes, node):
+            picture.edge(reader.name, node.name, style="dotted", color=FAINT, arrowhead="none")
 
 
 def _add_boxes(picture: graphviz.Digraph, circuit: Circuit, line: Callable[[Edge], dict[str, str]]) -> None:
@@ -234,7 +237,7 @@ def _shape(node: Node, fed: set[Slot], role: str) -> dict[str, str]:
         case "input" | "logits":
             look = {"shape": "box", "style": "filled", "fillcolor": INK, "color": INK, "fontcolor": "white"}
             return {"label": node.name, **look, "height": "0.32"}
-        case "mlp":
+        case "attention" | "resid_mid" | "mlp" | "resid_post":
             look = {"shape": "hexagon", "style": "filled", "fillcolor": "#DFE5EA", "fixedsize": "true"}
             if not role:
                 return {"label": node.name, **look, "width": "1.1" if node.part else "0.8", "height": "0.4"}

@@ -41,6 +41,7 @@ def sizes_of_effects(
     scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=wide(runs.delta.dtype))
     at_logits = run.by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))).sum(2)
     scores[-1] = _sizes(at_logits, prompts)[0]
+    scores[-1, : graph.since(len(graph.senders))] = 0
     delta, whole, dropped = rows_first(runs.delta), run.spread(at_final), list[Tensor]()
     while run.layers:
         layer, below = run.layers.pop(), len(run.layers)
@@ -68,7 +69,6 @@ def _estimates(
     for number, flowing in enumerate(flows, start=1):
         gradients = layer.pull_back(flowing, again=number < len(flows))
         estimates = run.by_row(gradients.read, by_rows[:, : layer.reads])
-        estimates[:, :heads, :, reads:] = 0  # of the layer's own heads, which its MLP alone reads
         assert gradients.gathered is not None
         found.append(estimates)
         at_gathered.append(gradients.gathered.to(estimates.dtype))
@@ -85,6 +85,8 @@ def _estimates(
             less = layer.gathered_less(slot, there).to(found[0].dtype)
             for estimates, slope in zip(found, at_gathered, strict=True):
                 estimates[:, rows, span, some] = torch.einsum("hbpk,hsbpk->bhs", slope, less)
+    for estimates in found:
+        layer.not_read(estimates)
     return [estimates.flatten(1, 2) for estimates in found], before
 
 

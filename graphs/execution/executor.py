@@ -120,28 +120,30 @@ class Executor:
         joined = connected(graph, masks != 0).to(runs.delta.dtype)[..., None, None, None]
         written = runs.delta[:1].expand(len(masks), 1, *runs.delta.shape[1:])
         for layer in runs.layers:
-            heads, receivers, mlp = layer.indices.heads, layer.indices.receivers, layer.indices.mlp
-            slots = self._input(masks[:, runs.rows[receivers.start : receivers.stop], : heads.start], written)
+            heads, receivers = layer.indices.heads, layer.indices.receivers
+            rows = runs.rows[receivers.start : receivers.stop]
+            slots = self._input(masks[:, rows], layer.indices.reads, written)
             parts = zip(SLOTS, slots.view(len(SLOTS), graph.n_heads, *slots.shape[1:]), strict=True)
             q, k, v = (layer.project(slot, residual) for slot, residual in parts)
-            wrote = layer.heads(q, k, v) - runs.ablated.outputs[heads.start : heads.stop, None]
+            wrote = layer.attention(q, k, v) - runs.ablated.outputs[heads.start : heads.stop, None]
             written = torch.cat((written, wrote.transpose(0, 1) * joined[:, heads.start : heads.stop]), dim=1)
-            if mlp is not None:
-                residual = self._input(masks[:, runs.rows[mlp.receiver, None], : mlp.reads], written)[0]
-                senders = slice(mlp.senders.start, mlp.senders.stop)
-                wrote = layer.mlp_parts(residual) - runs.ablated.outputs[senders, None]
+            for node in layer.indices.nodes:
+                residual = self._input(masks[:, runs.rows[node.receiver, None]], node.reads, written)[0]
+                senders = slice(node.senders.start, node.senders.stop)
+                wrote = layer.node_parts(node, residual) - runs.ablated.outputs[senders, None]
                 written = torch.cat((written, wrote.transpose(0, 1) * joined[:, senders]), dim=1)
-        final = self._input(masks[:, runs.rows[-1:]], runs.scored(written))[0]
+        final = self._input(masks[:, runs.rows[-1:]], len(graph.senders), runs.scored(written))[0]
         return runs.model.unembedding(final.squeeze(-2), columns)
 
     def _input(
         self,
-        mask: Float[Tensor, "circuit input span read"],
+        mask: Float[Tensor, "circuit input span all"],
+        read: int,
         written: Float[Tensor, "circuit sender batch pos d_model"],
     ) -> Float[Tensor, "input circuit batch pos d_model"]:
-        """What these inputs of nodes, which all read the same senders, read."""
-        read = mask.shape[-1]
-        kept = self.runs.positions.mix(mask.to(written.dtype), written[:, :read])
+        """What these inputs of nodes, which all may read the senders before `read`, read."""
+        some = slice(self.runs.graph.since(read), read)
+        kept = self.runs.positions.mix(mask[..., some].to(written.dtype), written[:, some])
         ablated = self.runs.ablated.residuals[read]
         ablated = self.runs.scored(ablated) if written.shape[-2] == 1 else ablated
         return kept.transpose(0, 1) + ablated

@@ -26,7 +26,7 @@ _WIDENED = 1 << 24
 class Linearisation:
     """A run of the whole model that can be differentiated at every receiver.
 
-    It starts from a residual stream, `residual`, that stands where the first `read` senders have been added up; by
+    It starts from a residual stream, `residual`, that stands where `read` senders have written; by
     default from the embeddings of the clean run. `logits` are those at the scored positions, of the whole vocabulary or
     of `columns`; they carry no gradient history. By other `rules` than the gradient's, only derivatives differ.
     """
@@ -70,16 +70,20 @@ class Linearisation:
         at_final = self.at_final(gradient)
         logits = range(len(runs.rows) - 1, len(runs.rows))
         self._contract(logits, len(graph.senders), runs.scored(runs.delta), at_final[None, :, None])
+        self._scores[-1, : graph.since(len(graph.senders))] = 0
         flowing = self.spread(at_final)
         self._flows: list[Tensor] = []
         while self.layers:
             layer = self.layers.pop()
             gradients = layer.pull_back(flowing)
             self._contract(layer.receivers, layer.reads, runs.delta, gradients.read)
-            indices = layer.run.indices
-            self._scores[runs.rows[indices.receivers.start : indices.receivers.stop].flatten(), indices.reads :] = 0
-            parts = 0 if layer.computed is None or indices.mlp is None else len(indices.mlp.senders)
-            self._flows += [flowing] * parts + [gradients.at_heads] * graph.n_heads
+            rows = runs.rows[layer.receivers.start : layer.receivers.stop]
+            found = self._scores[rows]
+            layer.not_read(found)
+            self._scores[rows] = found
+            for node, flow in zip(reversed(layer.nodes), reversed(gradients.at_nodes), strict=True):
+                self._flows += [flow] * len(node.senders)
+            self._flows += [gradients.at_heads] * len(layer.run.indices.heads)
             flowing = gradients.before
         self._flows.append(flowing)
         return self._scores * self.scale
@@ -91,14 +95,15 @@ class Linearisation:
         scores = runs.delta.new_zeros(shape, dtype=wide(runs.delta.dtype))
         at_final = self.at_final(gradient)
         scores[:, -1] = self.by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))).sum((1, 2))
+        scores[:, -1, : graph.since(len(graph.senders))] = 0
         delta, flowing = rows_first(runs.delta), self.spread(at_final)
         while self.layers:
             layer = self.layers.pop()
-            gradients, indices = layer.pull_back(flowing), layer.run.indices
+            gradients = layer.pull_back(flowing)
             rows = runs.rows[layer.receivers.start : layer.receivers.stop]
-            scores[:, rows, : layer.reads] = self.by_row(gradients.read, delta[:, : layer.reads])
-            heads = runs.rows[indices.receivers.start : indices.receivers.stop]
-            scores[:, heads.flatten(), indices.reads :] = 0
+            found = self.by_row(gradients.read, delta[:, : layer.reads])
+            layer.not_read(found)
+            scores[:, rows, : layer.reads] = found
             flowing = gradients.before
         return scores * self.scale
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph, NodeIndices
 from acdc.graphs.execution.layer import LayerRun
 from acdc.graphs.long_prompts import KEPT
 from acdc.graphs.model.backward_rules import BackwardRules
@@ -42,23 +42,29 @@ class LayerGradients:
     """Gradients in a layer, from the one at the residual stream after it.
 
     At what each receiver read, in float32 at least; at what the heads gathered (None where they did not run); at the
-    residual stream where the heads write, and before the layer.
+    residual stream where each of the other nodes that ran writes, where the heads write, and before the layer.
     """
 
     read: Float[Tensor, "receiver batch pos d_model"]
     gathered: Float[Tensor, "head batch pos d_head"] | None
+    at_nodes: tuple[Float[Tensor, "batch pos d_model"], ...]
     at_heads: Float[Tensor, "batch pos d_model"]
     before: Float[Tensor, "batch pos d_model"]
 
 
 @dataclass(frozen=True)
 class LinearLayer:
-    """A layer of a graph, or the part of it that ran (None: the other), with the derivatives that it has by rules."""
+    """A layer of a graph, or the part of it that ran (None: the other), with the derivatives that it has by rules.
+
+    `nodes` are those with one input that ran. A residual stream that is split is read as the sum of its parts in a run
+    of the whole model, so that it changes no derivative.
+    """
 
     graph: ComputationalGraph
     run: LayerRun
     attended: Attended | None
     computed: Computed | None
+    nodes: tuple[NodeIndices, ...]
     rules: BackwardRules
 
     @classmethod
@@ -70,29 +76,42 @@ class LinearLayer:
         read: int,
         rules: BackwardRules,
     ) -> tuple[LinearLayer, Float[Tensor, "batch pos d_model"]]:
-        """What of the layer comes after the first `read` senders, run from this residual, and the residual after it."""
+        """What of the layer comes after `read` senders, run from this residual, and the residual after it."""
         attended, computed, after = None, None, residual
         if run.indices.reads >= read:
             attended, wrote = _attend(run, residual, rules)
             after = residual + wrote
-        if run.indices.mlp is not None and run.indices.mlp.senders.start >= read:
+        nodes = tuple(node for node in run.indices.nodes if node.senders.start >= read)
+        if any(node.kind == "mlp" for node in nodes):
             source = (residual if graph.parallel else after).detach().requires_grad_()
             with torch.enable_grad():
                 computed = Computed(source, _mlp(graph, run, source, rules))
             after = after + computed.wrote.detach()
-        return cls(graph, run, attended, computed, rules), after
+        return cls(graph, run, attended, computed, nodes, rules), after
 
     @property
     def receivers(self) -> range:
         """The receivers that it can be differentiated at, by index."""
-        indices = self.run.indices
-        ends = indices.receivers.stop
-        return range(ends if self.attended is None else indices.receivers.start, ends + (self.computed is not None))
+        heads = self.run.indices.receivers
+        if self.attended is not None:
+            return range(heads.start, heads.stop + len(self.nodes))
+        first = self.nodes[0].receiver if self.nodes else heads.stop
+        return range(first, first + len(self.nodes))
 
     @property
     def reads(self) -> int:
-        """How many senders its last receiver reads."""
-        return self.run.indices.reads if self.run.indices.mlp is None else self.run.indices.mlp.reads
+        """Before which sender its last receiver reads."""
+        nodes = self.run.indices.nodes
+        return nodes[-1].reads if nodes else self.run.indices.reads
+
+    def not_read(self, scores: Float[Tensor, "*batch receiver span sender"]) -> None:
+        """Set to 0 what stands in scores of its receivers where there is no edge: where a sender is not read."""
+        heads = 0 if self.attended is None else len(self.run.indices.receivers)
+        ends = [(slice(0, heads), self.run.indices.reads)]
+        ends += [(slice(number, number + 1), node.reads) for number, node in enumerate(self.nodes, start=heads)]
+        for rows, reads in ends:
+            scores[..., rows, :, : self.graph.since(reads)] = 0
+            scores[..., rows, :, reads:] = 0
 
     def pull_back(self, flowing: Float[Tensor, "batch pos d_model"], *, again: bool = False) -> LayerGradients:
         """Its gradients, given that at the residual stream after it; once only, unless it is to be asked `again`."""
@@ -100,12 +119,19 @@ class LinearLayer:
         wide = torch.promote_types(flowing.dtype, torch.float32)
         at_read = flowing.new_empty(len(self.receivers), *flowing.shape, dtype=wide)
         before = at_heads = flowing
-        at_gathered = None
-        if self.computed is not None:
-            (at_mlp,) = torch.autograd.grad(self.computed.wrote, self.computed.residual, flowing, retain_graph=again)
-            at_read[-1] = at_mlp
-            before = flowing + at_mlp
-            at_heads = flowing if self.graph.parallel else before
+        at_gathered, at_nodes = None, list[Tensor]()
+        for number in range(len(self.nodes) - 1, -1, -1):
+            at_nodes.insert(0, before)
+            row = number - len(self.nodes)
+            if self.nodes[number].kind != "mlp":
+                at_read[row] = before
+                continue
+            assert self.computed is not None
+            wrote, residual = self.computed.wrote, self.computed.residual
+            (at_read[row],) = torch.autograd.grad(wrote, residual, before, retain_graph=again)
+            at_heads = before if self.graph.parallel else at_heads
+            before = before + at_read[row].to(before.dtype)
+        at_heads = at_heads if self.graph.parallel else before
         if self.attended is not None:
             attention, attended = run.layer.attention, self.attended
             at_output = at_heads if run.scales.heads is None else at_heads * run.scales.heads
@@ -113,7 +139,7 @@ class LinearLayer:
             gradients = torch.autograd.grad(attended.gathered, attended.made, at_gathered, retain_graph=again)
             pull_back(attention, attended.residual, attended.made, gradients, at_read[:heads], self.rules)
             before = before + at_read[:heads].sum(0).to(before.dtype)
-        return LayerGradients(at_read, at_gathered, at_heads, before)
+        return LayerGradients(at_read, at_gathered, tuple(at_nodes), at_heads, before)
 
     @torch.no_grad()
     def gathered_less(

@@ -42,14 +42,15 @@ class Liveness:
         for sender in range(n_senders - 1, -1, -1):
             live[:, sender] = (edges[:, :, sender] & matters).any(1)
             everywhere[:, sender] = (edges[:, :, sender] & read_everywhere).any(1)
-            for row, slot in receivers_of(graph, sender):
-                # the parts of an MLP have one input: it matters where any of them does
-                matters[:, row] |= live[:, sender]
-                read_everywhere[:, row] |= (everywhere if slot in (None, "q") else live)[:, sender]
+            inputs = receivers_of(graph, sender)
+            # the parts of a node have the same inputs: these matter where any of them does
+            matters[:, [row for row, _ in inputs]] |= live[:, [sender]]
+            read_everywhere[:, [row for row, slot in inputs if slot in (None, "q")]] |= everywhere[:, [sender]]
+            read_everywhere[:, [row for row, slot in inputs if slot in ("k", "v")]] |= live[:, [sender]]
         reachable = _connected(graph, edges & matters[:, :, None])
         live, everywhere = live & reachable, everywhere & reachable
-        for layer, _ in graph.splits:  # parts run together: at every position if one of them is read there
-            senders = graph.mlp_senders(layer)
+        for split in graph.splits:  # parts run together: at every position if one of them is read there
+            senders = graph.written_by(split.node)
             together = slice(senders.start, senders.stop)
             everywhere[:, together] = live[:, together] & everywhere[:, together].any(1, keepdims=True)
         matters = np.concatenate((matters[:, :-1].repeat(graph.per_input, 1), matters[:, -1:]), 1)
@@ -81,19 +82,29 @@ def _connected(graph: ComputationalGraph, kept: npt.NDArray[np.bool_]) -> npt.ND
     reachable = np.zeros((len(kept), kept.shape[-1]), dtype=bool)
     reachable[:, 0] = True
     for sender in range(1, kept.shape[-1]):
+        if graph.senders[sender].part and graph.senders[sender].whole == graph.senders[sender - 1].whole:
+            reachable[:, sender] = reachable[:, sender - 1]
+            continue
         rows = [row for row, _ in receivers_of(graph, sender)]
         read = graph.without_spans.reads(graph.without_spans.receivers[rows[0]])
-        reachable[:, sender] = (kept[:, rows, :read] & reachable[:, None, :read]).any((1, 2))
+        some = slice(graph.since(read), read)
+        reachable[:, sender] = (kept[:, rows, some] & reachable[:, None, some]).any((1, 2))
     return reachable
 
 
 def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, Slot | None]]:
-    """The inputs of a node, by their numbers among the receivers of the graph without spans, and slot."""
+    """The inputs of a node, by their numbers among the receivers of the graph without spans, and slot.
+
+    Those of a part of what attention writes are all inputs of the heads.
+    """
     node, numbers = graph.senders[sender], graph.without_spans.receiver_index
     match node.kind:
         case "head":
             return [(numbers[Receiver(node, slot)], slot) for slot in SLOTS]
-        case "mlp":
-            return [(numbers[Receiver(node.whole)], None)]
-        case _:
+        case "attention":
+            slots = graph.layers[node.layer].slots
+            return [(row, slot) for slot in SLOTS for row in slots[slot]]
+        case "input" | "logits":
             return []
+        case _:
+            return [(numbers[Receiver(node.whole)], None)]

@@ -67,14 +67,16 @@ class FeatureParts(AbstractMlpParts):
     def of(cls, model: Model, dictionary: Dictionary, chosen: Sequence[int], fit: Fit | None = None) -> FeatureParts:
         """These features, by number, of a dictionary, and how well it fits.
 
-        Raises: BadDictionary when it is not of what an MLP writes.
+        Raises: BadDictionary when it is not of a place whose features can be senders.
         """
         reads, writes = dictionary.reads, dictionary.writes
         places = ("mlp_out", "mlp_in") if model.graph.parallel else ("mlp_out", "mlp_in", "resid_mid")
-        if writes.site != "mlp_out" or reads.site not in places or reads.layer != writes.layer:
+        of_mlp = writes.site == "mlp_out" and reads.site in places and reads.layer == writes.layer
+        if not of_mlp and (writes.site in ("mlp_out", "mlp_in") or reads != writes):
             raise BadDictionary(
                 f"{dictionary.name} is of {writes}, read from {reads}; wanted features of what an MLP writes, read "
-                "from there or, by a transcoder, from what that MLP reads: others cannot be senders of a circuit"
+                "from there or, by a transcoder, from what that MLP reads, or an autoencoder of what attention writes "
+                "or of the residual stream: others cannot be senders of a circuit"
             )
         numbers = torch.tensor(sorted(set(chosen)), dtype=torch.long, device=model.device)
         some = () if len(numbers) == dictionary.n_features else ("rest",)
@@ -89,8 +91,19 @@ class FeatureParts(AbstractMlpParts):
                 read = wrote
             case "mlp_in":
                 read = mlp.norm(residual)
+        return self.shares(read, wrote, self.dictionary.decoder.weight)
+
+    def shares(
+        self,
+        read: Float[Tensor, "*batch d_in"],
+        wrote: Float[Tensor, "*batch d_model"],
+        weight: Float[Tensor, "feature d_model"],
+    ) -> Float[Tensor, "part *batch d_model"]:
+        """What each of them adds, given what the dictionary reads, what is split, and every feature's direction there.
+
+        They add up to what is split.
+        """
         active = self.dictionary.encode(read) * self.dictionary.scale(read)
-        weight = self.dictionary.decoder.weight
         parts = torch.einsum("...f,fd->f...d", active[..., self.chosen], weight[self.chosen])
         said = parts.sum(0)
         if "rest" in self.names:

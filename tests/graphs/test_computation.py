@@ -179,5 +179,5 @@ def test_a_split_mlp_is_as_many_senders_and_one_receiver(spans: tuple[str, ...],
     ],
 )
 def test_mlps_are_split_once_in_order_into_parts_that_have_names(splits: tuple[Split, ...]) -> None:
-    with pytest.raises(ValueError, match=r"split|no part of an MLP"):
+    with pytest.raises(ValueError, match=r"split|no part of a node"):
         ComputationalGraph(3, 2, 8, splits=splits)
