@@ -145,7 +145,8 @@ class FeaturesOrigin(_Part):
     """The dictionary whose features are senders, and how well it fits on the discovery prompts (None: not known).
 
     `explained` is the part of the variance, `recovered` how much nearer to the model's predictions it keeps them than
-    the mean in its place (`acdc.graphs.features.fit`); on how many `tokens` that was measured.
+    the mean in its place (`acdc.graphs.features.fit`); on how many `tokens` that was measured. `names` is what a user
+    calls features, by number.
     """
 
     dictionary: str
@@ -154,6 +155,7 @@ class FeaturesOrigin(_Part):
     active: float | None = None
     ever: int | None = None
     tokens: int | None = None
+    names: dict[str, str] = {}
 
 
 class Provenance(_Part):

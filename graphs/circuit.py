@@ -19,7 +19,7 @@ from acdc.graphs.computation import ComputationalGraph, Split
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from acdc.graphs.files import finite_numbers, read, read_text, write_atomically
 from acdc.graphs.live_edges import live
-from acdc.graphs.nodes import LOGITS, Edge, Node
+from acdc.graphs.nodes import Edge, Node
 
 if TYPE_CHECKING:
     import networkx
@@ -160,11 +160,10 @@ class Circuit:
     def nodes(self) -> tuple[Node, ...]:
         """Every node that an edge starts or ends in, in topological order, `logits` last.
 
-        An MLP that is split and reads as a whole stands before its parts, which write.
+        What is split and reads as a whole stands before its parts, which write.
         """
         met = {edge.sender for edge in self.edges} | {edge.receiver for edge in self.edges}
-        every = dict.fromkeys(each for node in (*self.graph.senders, LOGITS) for each in (node.whole, node))
-        return tuple(node for node in every if node in met)
+        return tuple(node for node in self.graph.nodes if node in met)
 
     def heads(self) -> tuple[Node, ...]:
         """The attention heads among `nodes`."""
@@ -243,7 +242,7 @@ class Circuit:
     def _record(self) -> dict[str, Any]:
         size = {name: getattr(self.graph, name) for name in AbstractAnatomy.__dataclass_fields__}
         size |= {"spans": list(self.graph.spans)} if self.graph.spans else {}
-        splits = {f"m{layer}": list(parts) for layer, parts in self.graph.splits}
+        splits = {split.node.name: list(split.parts) for split in self.graph.splits}
         size |= {"splits": splits} if splits else {}
         size |= {"parts_read": True} if self.graph.parts_read else {}
         counts = {
@@ -274,8 +273,7 @@ class Circuit:
         try:
             sizes = {name: data["graph"][name] for name in AbstractAnatomy.__dataclass_fields__}
             finer = data["graph"] if data["schema"] == FINER else {}
-            splits = ((Node.parse(name), parts) for name, parts in finer.get("splits", {}).items())
-            split = tuple(Split(node.layer, tuple(parts)) for node, parts in splits)
+            split = tuple(Split.of(name, parts) for name, parts in finer.get("splits", {}).items())
             spans, reads = tuple(finer.get("spans", ())), finer.get("parts_read", False)
             graph = ComputationalGraph(**sizes, spans=spans, splits=split, parts_read=reads)
             scores = {Edge.parse(row["edge"]): row["score"] for row in data["edges"]}

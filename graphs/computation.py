@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from acdc.graphs.anatomy import AbstractAnatomy
 from acdc.graphs.errors import NotInGraph
-from acdc.graphs.nodes import INPUT, LOGITS, SLOTS, Edge, Node, Receiver, Slot, check_part, check_span
+from acdc.graphs.nodes import (
+    INPUT,
+    LOGITS,
+    SLOTS,
+    SPLITTABLE,
+    Edge,
+    Kind,
+    Node,
+    Receiver,
+    Slot,
+    SplitKind,
+    check_part,
+    check_span,
+)
 
 if TYPE_CHECKING:
     import networkx
@@ -19,13 +32,15 @@ MOST_EDGES = 100_000_000
 
 
 @dataclass(frozen=True)
-class MlpIndices:
-    """Which senders and which receivers an MLP is, by number, and how many senders, from the first, it may read.
+class NodeIndices:
+    """Which senders and which receivers an MLP, or a residual stream that is split, is, by number.
 
-    It is one sender, or as many as it is split into; and one receiver, or as many, where parts read for themselves.
-    Receivers are counted without spans.
+    It is one sender, or as many as it is split into, and one receiver, or as many, where parts of an MLP read for
+    themselves; each reads those before `reads` (`ComputationalGraph.since` says from where on). Receivers are counted
+    without spans.
     """
 
+    kind: SplitKind
     senders: range
     receivers: range
     reads: int
@@ -38,14 +53,27 @@ class MlpIndices:
 
 @dataclass(frozen=True)
 class LayerIndices:
-    """Which senders and receivers the nodes of a layer are, by number; `mlp` is None in attention-only models.
+    """Which senders and receivers the nodes of a layer are, by number; receivers are counted without spans.
 
-    Receivers are counted without spans.
+    `heads` are the senders that attention is: its heads or, where what they write together is split (`as_one`), the
+    parts of that. `nodes` are the others of the layer, which have no slots, in topological order: the MLP, if it has
+    one, and the residual stream after attention or after the layer, where it is split.
     """
 
     heads: range
     slots: Mapping[Slot, range]
-    mlp: MlpIndices | None
+    nodes: tuple[NodeIndices, ...]
+    as_one: bool = False
+
+    @property
+    def mlp(self) -> NodeIndices | None:
+        """The MLP; None in attention-only models."""
+        return next((node for node in self.nodes if node.kind == "mlp"), None)
+
+    @property
+    def senders(self) -> range:
+        """All senders of the layer."""
+        return range(self.heads.start, self.nodes[-1].senders.stop if self.nodes else self.heads.stop)
 
     @property
     def reads(self) -> int:
@@ -59,10 +87,33 @@ class LayerIndices:
 
 
 class Split(NamedTuple):
-    """The parts that the MLP of a layer is split into, each a sender of its own: `n7`, `f12`, `rest`, `error`."""
+    """The parts that the MLP of a layer is split into, each a sender of its own: `n7`, `f12`, `rest`, `error`.
+
+    Or, by `kind`, what its attention writes, or the residual stream after its attention or after the layer.
+    """
 
     layer: int
     parts: tuple[str, ...]
+    kind: SplitKind = "mlp"
+
+    @classmethod
+    def of(cls, name: str, parts: Iterable[str]) -> Split:
+        """That of the node of this name (`m3`, `a3`, `r3` or `r3mid`) into these parts.
+
+        Raises: BadName.
+        """
+        node = Node.parse(f"{name}.error")
+        return cls(node.layer, tuple(parts), next(kind for kind in SPLITTABLE if kind == node.kind))
+
+    @property
+    def node(self) -> Node:
+        """What is split."""
+        return Node(self.kind, self.layer)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands in topological order."""
+        return self.layer, SPLITTABLE.index(self.kind)
 
 
 @final
@@ -75,11 +126,14 @@ class ComputationalGraph(AbstractAnatomy):
     last). With `spans`, parts of prompts by name, every input of a node is a receiver once for each of them, in this
     order and next to each other; `logits`, which are read at the scored position, are one receiver all the same. An MLP
     that `splits` name is as many senders as it has parts, next to each other, and reads as a whole; or, where
-    `parts_read`, is as many receivers, in the same order, each of which reads for itself what the MLP may read.
+    `parts_read`, is as many receivers, in the same order, each of which reads for itself what the MLP may read. What
+    the heads of a layer write together is split likewise: the heads still read, and no longer write for themselves. The
+    residual stream where it is split reads, as a whole, every sender before it and is read in their place: those behind
+    it read its parts, and what comes after (`since`).
 
     Raises: ValueError as `AbstractAnatomy`, when there are more than `MOST_EDGES` edges, when a span or a part has no
-    name that can stand in an edge's or two have the same, a layer that is split has no MLP or is split twice, or parts
-    are to read and nothing is split.
+    name that can stand in an edge's or two have the same, something is split that is not there or is split twice, or
+    parts are to read and no MLP is split.
     """
 
     spans: tuple[str, ...] = ()
@@ -90,43 +144,85 @@ class ComputationalGraph(AbstractAnatomy):
         super().__post_init__()
         if not isinstance(self.spans, tuple) or len({check_span(name) for name in self.spans}) < len(self.spans):
             raise ValueError(f"spans are {self.spans!r}, wanted names as a tuple, no two of them the same")
-        layers = [layer for layer, _ in self.splits]
-        if layers != sorted(set(layers)) or not all(0 <= layer < self.n_layers * self.has_mlp for layer in layers):
-            raise ValueError(f"the MLPs of the layers {layers} are split, wanted layers with MLPs in order, each once")
-        for layer, parts in self.splits:
-            if not parts or len({check_part(name) for name in parts}) < len(parts):
-                raise ValueError(f"m{layer} is split into {parts!r}, wanted names, no two of them the same")
-        if not isinstance(self.parts_read, bool) or (self.parts_read and not self.splits):
+        places = [split.place for split in self.splits]
+        if places != sorted(set(places)) or not all(self._has(split) for split in self.splits):
+            named = ", ".join(split.node.name for split in self.splits)
+            raise ValueError(f"{named} are split, wanted what the model has, in order, each once")
+        for split in self.splits:
+            if not split.parts or len({check_part(name) for name in split.parts}) < len(split.parts):
+                raise ValueError(f"{split.node} is split into {split.parts!r}, wanted names, no two of them the same")
+        if not isinstance(self.parts_read, bool) or (self.parts_read and "mlp" not in (s.kind for s in self.splits)):
             raise ValueError(f"parts_read is {self.parts_read!r}, wanted true or false, and true only with split MLPs")
-        if self.n_edges > MOST_EDGES:
-            raise ValueError(f"a model of {self.describe()} has more than {MOST_EDGES:,} edges, too many to list")
+        if self._n_whole > MOST_EDGES or self.n_edges > MOST_EDGES:
+            raise ValueError(f"a model of {self._size()} has more than {MOST_EDGES:,} edges, too many to list")
 
     @cached_property
     def senders(self) -> tuple[Node, ...]:
         """Every node that writes to the residual stream, in topological order."""
         nodes = [INPUT]
         for layer in range(self.n_layers):
-            nodes += [Node("head", layer, head) for head in range(self.n_heads)]
-            nodes += [Node("mlp", layer, part=part) for part in self.parts(layer)]
+            for kind in SPLITTABLE:
+                if kind == "attention" and not self.parts(layer, kind):
+                    nodes += [Node("head", layer, head) for head in range(self.n_heads)]
+                nodes += [Node(kind, layer, part=part) for part in self.parts(layer, kind)]
         return tuple(nodes)
 
-    def parts(self, layer: int) -> tuple[str, ...]:
-        """The parts of the MLP of a layer that are senders: one without a name where it is not split."""
-        return self._parts.get(layer, ("",) * self.has_mlp)
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that reads or writes, in topological order; what reads as a whole stands before its parts."""
+        nodes = dict.fromkeys((INPUT,))
+        for layer in range(self.n_layers):
+            nodes |= dict.fromkeys(Node("head", layer, head) for head in range(self.n_heads))
+            for kind in SPLITTABLE:
+                written = [Node(kind, layer, part=part) for part in self.parts(layer, kind)]
+                nodes |= dict.fromkeys(each for node in written for each in (self.reader(node), node))
+        return (*(node for node in nodes if node.kind != "attention" or node.part), LOGITS)
+
+    def parts(self, layer: int, kind: SplitKind = "mlp") -> tuple[str, ...]:
+        """The parts of the MLP of a layer that are senders: one without a name where it is not split.
+
+        Or of what else may be split: none where it is not.
+        """
+        return self._parts.get((layer, kind), ("",) * (self.has_mlp and kind == "mlp"))
+
+    def written_by(self, node: Node) -> range:
+        """Which senders, by number, a node is, which must read, with all that run together with it.
+
+        Of a head these are all heads of its layer, or the parts of what they write together.
+        """
+        layer = self.layers[node.layer]
+        return layer.heads if node.kind in ("head", "attention") else self.indices(node).senders
+
+    def runs_as_one(self, node: Node) -> bool:
+        """Whether all that `written_by` has of a node runs together, whichever of it reads something."""
+        if node.kind in ("head", "attention"):
+            return self.layers[node.layer].as_one
+        return not self.indices(node).apart
+
+    def reader(self, node: Node) -> Node:
+        """The node that reads for a sender: itself, or what it is a part of; for `attention`, that stands for heads."""
+        return node if self.parts_read and node.kind == "mlp" else node.whole
+
+    def indices(self, node: Node) -> NodeIndices:
+        """Those of a node without slots, or of a part of one, which there must be."""
+        return self._indices[node.layer, node.kind]
 
     def mlp_senders(self, layer: int) -> range:
         """Which senders, by number, the MLP of a layer is, which there must be."""
-        mlp = self.layers[layer].mlp
-        assert mlp is not None
-        return mlp.senders
-
-    def reader(self, node: Node) -> Node:
-        """The node that reads what a sender writes something of: itself, or the MLP that it is a part of."""
-        return node if self.parts_read else node.whole
+        return self.written_by(Node("mlp", layer))
 
     @cached_property
-    def _parts(self) -> dict[int, tuple[str, ...]]:
-        return dict(self.splits)
+    def _indices(self) -> dict[tuple[int, Kind], NodeIndices]:
+        return {(number, node.kind): node for number, layer in enumerate(self.layers) for node in layer.nodes}
+
+    @cached_property
+    def _parts(self) -> dict[tuple[int, SplitKind], tuple[str, ...]]:
+        return {(layer, kind): parts for layer, parts, kind in self.splits}
+
+    def _has(self, split: Split) -> bool:
+        """Whether there is what a split says; no stream stands between attention and a parallel MLP."""
+        lacking = not self.has_mlp if split.kind == "mlp" else split.kind == "resid_mid" and self.parallel
+        return 0 <= split.layer < self.n_layers and not lacking
 
     @cached_property
     def receivers(self) -> tuple[Receiver, ...]:
@@ -134,13 +230,15 @@ class ComputationalGraph(AbstractAnatomy):
         receivers: list[Receiver] = []
         for layer in range(self.n_layers):
             receivers += [Receiver(Node("head", layer, h), slot) for slot in SLOTS for h in range(self.n_heads)]
-            receivers += [Receiver(Node("mlp", layer, part=part)) for part in self._reading(layer)]
+            for kind in SPLITTABLE[1:]:
+                receivers += [Receiver(Node(kind, layer, part=part)) for part in self._reading(layer, kind)]
         spans: tuple[str | None, ...] = self.spans or (None,)
         return (*(each._replace(span=span) for each in receivers for span in spans), Receiver(LOGITS))
 
-    def _reading(self, layer: int) -> tuple[str, ...]:
-        """The parts of the MLP of a layer that are receivers: one without a name where it reads as a whole."""
-        return self.parts(layer) if self.parts_read else ("",) * self.has_mlp
+    def _reading(self, layer: int, kind: SplitKind) -> tuple[str, ...]:
+        """The parts of a node without slots that are receivers: one without a name where it reads as a whole."""
+        parts = self.parts(layer, kind)
+        return parts if self.parts_read and kind == "mlp" else ("",) * bool(parts)
 
     @property
     def per_input(self) -> int:
@@ -180,18 +278,32 @@ class ComputationalGraph(AbstractAnatomy):
         layers: list[LayerIndices] = []
         sender, receiver, count = 1, 0, self.n_heads
         for layer in range(self.n_layers):
-            heads = range(sender, sender + count)
+            as_one = bool(self.parts(layer, "attention"))
+            heads = range(sender, sender + (len(self.parts(layer, "attention")) if as_one else count))
             slots = {slot: range(receiver + at * count, receiver + (at + 1) * count) for at, slot in enumerate(SLOTS)}
-            sender, receiver = sender + count, receiver + len(SLOTS) * count
-            senders = range(sender, sender + len(self.parts(layer)))
-            receivers = range(receiver, receiver + len(self._reading(layer)))
-            mlp = MlpIndices(senders, receivers, heads.start if self.parallel else sender) if self.has_mlp else None
-            layers.append(LayerIndices(heads, slots, mlp))
-            sender, receiver = senders.stop, receivers.stop
+            sender, receiver = heads.stop, receiver + len(SLOTS) * count
+            nodes: list[NodeIndices] = []
+            for kind in SPLITTABLE[1:]:
+                if parts := self.parts(layer, kind):
+                    reads = heads.start if self.parallel and kind == "mlp" else sender
+                    senders = range(sender, sender + len(parts))
+                    receivers = range(receiver, receiver + len(self._reading(layer, kind)))
+                    nodes.append(NodeIndices(kind, senders, receivers, reads))
+                    sender, receiver = senders.stop, receivers.stop
+            layers.append(LayerIndices(heads, slots, tuple(nodes), as_one))
         return tuple(layers)
 
+    def since(self, reads: int) -> int:
+        """The first sender, by number, that is read where so many stand before: 0, or a part of the last stream."""
+        return max((start for start, stop in self._streams if stop <= reads), default=0)
+
+    @cached_property
+    def _streams(self) -> tuple[tuple[int, int], ...]:
+        nodes = (node for layer in self.layers for node in layer.nodes if node.kind != "mlp")
+        return tuple((node.senders.start, node.senders.stop) for node in nodes)
+
     def reads(self, receiver: Receiver) -> int:
-        """How many of `senders`, from the first, the receiver may read.
+        """Before which of `senders` those stand that the receiver may read; from `since` of it on, all of them.
 
         Raises: NotInGraph when this model has no such receiver.
         """
@@ -199,12 +311,13 @@ class ComputationalGraph(AbstractAnatomy):
             raise NotInGraph(f"no receiver {receiver.name} in this model, which has {self.describe()}")
         if receiver.node == LOGITS:
             return len(self.senders)
-        layer = self.layers[receiver.node.layer]
-        return layer.reads if layer.mlp is None or receiver.slot else layer.mlp.reads
+        node = receiver.node
+        return self.layers[node.layer].reads if receiver.slot else self.indices(node).reads
 
     def incoming(self, receiver: Receiver) -> tuple[Edge, ...]:
         """The edges into a receiver, by sender in topological order."""
-        return tuple(Edge(sender, *receiver) for sender in self.senders[: self.reads(receiver)])
+        reads = self.reads(receiver)
+        return tuple(Edge(sender, *receiver) for sender in self.senders[self.since(reads) : reads])
 
     def edges(self) -> Iterator[Edge]:
         """Every edge, by receiver and then by sender, in topological order."""
@@ -217,7 +330,7 @@ class ComputationalGraph(AbstractAnatomy):
         return {
             edge: (row, column)
             for row, receiver in enumerate(self.receivers)
-            for column, edge in enumerate(self.incoming(receiver))
+            for column, edge in enumerate(self.incoming(receiver), start=self.since(self.reads(receiver)))
         }
 
     @cached_property
@@ -228,30 +341,36 @@ class ComputationalGraph(AbstractAnatomy):
     @cached_property
     def n_edges(self) -> int:
         """The number of edges (32,491 in gpt2-small)."""
+        if not self.splits:
+            return self._n_whole
+        heads, spans = len(SLOTS) * self.n_heads, self.per_input
+        ends = [(layer.reads, heads * spans) for layer in self.layers]
+        ends += [(node.reads, len(node.receivers) * spans) for layer in self.layers for node in layer.nodes]
+        ends.append((self.layers[-1].senders.stop, 1))
+        return sum((reads - self.since(reads)) * count for reads, count in ends)
+
+    @property
+    def _n_whole(self) -> int:
+        """The same were nothing split."""
         layers, heads, mlps = self.n_layers, self.n_heads, int(self.has_mlp)
         before = layers + (heads + mlps) * layers * (layers - 1) // 2  # what is read before each layer, summed up
         within = 0 if self.parallel else mlps * heads * layers  # an MLP reads the heads of its own layer
-        whole = ((3 * heads + mlps) * before + within) * self.per_input + 1 + layers * (heads + mlps)
-        # each part but the first is one more sender to whatever comes after its layer
-        later = ((len(parts) - 1, layers - 1 - layer) for layer, parts in self.splits)
-        whole += sum(more * (after * (3 * heads + mlps) * self.per_input + 1) for more, after in later)
-        # and where it reads, one more receiver of all that stands before, of which parts are more senders
-        more = 0
-        for layer, parts in self.splits if self.parts_read else ():
-            reads = 1 + layer * (heads + 1) + (0 if self.parallel else heads) + more
-            whole += (len(parts) - 1) * reads * self.per_input
-            more += len(parts) - 1
-        return whole
+        return ((3 * heads + mlps) * before + within) * self.per_input + 1 + layers * (heads + mlps)
 
     def __contains__(self, edge: object) -> bool:
         return isinstance(edge, Edge) and edge in self.edge_indices
 
     def describe(self) -> str:
         """The size of the graph in words, for messages."""
+        return f"{self._size()} ({self.n_edges:,} edges)" if self.parts_read else self._size()
+
+    def _size(self) -> str:
+        """The same, without listing edges to count them."""
         mlp = "no MLPs" if not self.has_mlp else "parallel MLPs" if self.parallel else "MLPs"
         size = f"{self.n_layers} layers, {self.n_heads} heads per layer and {mlp}"
-        size += "".join(f", m{layer} in {len(parts):,} parts" for layer, parts in self.splits)
-        size += f" that read for themselves ({self.n_edges:,} edges)" if self.parts_read else ""
+        for split in self.splits:
+            reading = " that read for themselves" if self.parts_read and split.kind == "mlp" else ""
+            size += f", {split.node} in {len(split.parts):,} parts{reading}"
         return f"{size}, by position ({', '.join(self.spans)})" if self.spans else size
 
     def networkx(self) -> networkx.MultiDiGraph[str]:

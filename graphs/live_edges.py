@@ -6,7 +6,7 @@ ablated run, so that its edges carry what missing ones do.
 
 from __future__ import annotations
 
-from acdc.graphs.nodes import INPUT, LOGITS, Edge
+from acdc.graphs.nodes import INPUT, LOGITS, Edge, Node
 
 
 def live(edges: frozenset[Edge]) -> frozenset[Edge]:
@@ -16,6 +16,15 @@ def live(edges: frozenset[Edge]) -> frozenset[Edge]:
         before = len(edges)
         # a part of an MLP is fed by what it reads itself, or by what the MLP reads as a whole
         receiving = {node for edge in edges for node in (edge.sender, edge.sender.whole)} | {LOGITS}
-        fed = {edge.receiver for edge in edges} | {INPUT}
-        edges = frozenset(e for e in edges if e.receiver in receiving and (e.sender in fed or e.sender.whole in fed))
+        fed = {node for edge in edges for node in _written_by(edge.receiver)} | {INPUT}
+        edges = frozenset(
+            e
+            for e in edges
+            if not receiving.isdisjoint(_written_by(e.receiver)) and not fed.isdisjoint((e.sender, e.sender.whole))
+        )
     return edges
+
+
+def _written_by(reader: Node) -> tuple[Node, ...]:
+    """What writes where a node reads: itself, or what all heads of its layer write together."""
+    return (reader, Node("attention", reader.layer)) if reader.kind == "head" else (reader,)

@@ -88,10 +88,10 @@ def _require_whole(circuit: Circuit) -> None:
             "wanted one without; keep it as .graphml or circuit.json, or write its `without_spans()` in Python"
         )
     if circuit.graph.splits:
-        split = ", ".join(f"m{layer}" for layer, _ in circuit.graph.splits)
+        split = ", ".join(split.node.name for split in circuit.graph.splits)
         raise DifferentGraphs(
-            f"MIB's form has no parts of MLPs: got a circuit in which {split} is split, wanted one without; keep it as "
-            ".graphml or circuit.json"
+            f"MIB's form has no parts of nodes: got a circuit in which {split} is split, wanted one without; keep it "
+            "as .graphml or circuit.json"
         )
 
 

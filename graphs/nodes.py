@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from acdc.graphs.errors import BadName
 
-Kind = Literal["input", "head", "mlp", "logits"]
+Kind = Literal["input", "head", "attention", "resid_mid", "mlp", "resid_post", "logits"]
+SplitKind = Literal["attention", "resid_mid", "mlp", "resid_post"]
+SPLITTABLE: tuple[SplitKind, ...] = get_args(SplitKind)
+"""What can be split into parts, in the order in which they stand in a layer."""
 Slot = Literal["q", "k", "v"]
 SLOTS: tuple[Slot, ...] = ("q", "k", "v")
 
 _NUMBER = "0|[1-9][0-9]{0,8}"  # in one way only, so that no two names are one node's
 _PART = f"[nf](?:{_NUMBER})|rest|error"
+_OF_FEATURES = f"f(?:{_NUMBER})|rest|error"
 _NODE = re.compile(
     rf"(?P<input>input)|(?P<logits>logits)|a(?P<layer>{_NUMBER})\.h(?P<head>{_NUMBER})"
     rf"|m(?P<mlp>{_NUMBER})(?:\.(?P<part>{_PART}))?"
+    rf"|a(?P<attention>{_NUMBER})\.(?P<of_attention>{_OF_FEATURES})"
+    rf"|r(?P<stream>{_NUMBER})(?P<mid>mid)?(?:\.(?P<of_stream>{_OF_FEATURES}))?"
 )
 _EDGE = re.compile(r"(?P<sender>[^-<>@]+)->(?P<receiver>[^-<>@]+)(?:<(?P<slot>[qkv])>)?(?:@(?P<span>.*))?")
 _SPAN = re.compile(r"[A-Za-z0-9_.+-]+")
@@ -28,12 +34,12 @@ def span_name(text: str) -> str:
 
 
 def check_part(name: str) -> str:
-    """The name itself, if a part of an MLP can have it.
+    """The name itself, if a part of a node can have it.
 
     Raises: BadName.
     """
     if not isinstance(name, str) or not re.fullmatch(_PART, name):
-        raise BadName(f"no part of an MLP is called {name!r}; parts are called 'n7', 'f12', 'rest' or 'error'")
+        raise BadName(f"no part of a node is called {name!r}; parts are called 'n7', 'f12', 'rest' or 'error'")
     return name
 
 
@@ -51,7 +57,9 @@ class Node(NamedTuple):
     """A part of the model: the embedding, one attention head, one MLP, or the unembedding.
 
     `layer` and `head` are 0-based and -1 where they mean nothing. `part` is that of an MLP which is split: a neuron
-    (`n7`), a feature (`f12`), all other features (`rest`), or what no feature says (`error`).
+    (`n7`), a feature (`f12`), all other features (`rest`), or what no feature says (`error`). What the heads of a layer
+    write together (`attention`) and the residual stream after attention (`resid_mid`) or after the layer (`resid_post`)
+    are nodes where they are split into features.
     """
 
     kind: Kind
@@ -61,14 +69,15 @@ class Node(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The field's name of the node: `input`, `a5.h3`, `m7` or `logits`; of a part of an MLP `m7.f12`."""
+        """The field's name of the node: `input`, `a5.h3`, `m7` or `logits`; of parts `m7.f12`, `a5.f3`, `r4.error`."""
         match self.kind:
             case "head":
                 return f"a{self.layer}.h{self.head}"
-            case "mlp":
-                return f"m{self.layer}.{self.part}" if self.part else f"m{self.layer}"
-            case _:
+            case "input" | "logits":
                 return self.kind
+            case kind:
+                letter, after = _LETTERS[kind]
+                return f"{letter}{self.layer}{after}" + (f".{self.part}" if self.part else "")
 
     @property
     def whole(self) -> Node:
@@ -93,9 +102,20 @@ class Node(NamedTuple):
             return LOGITS
         if found["mlp"]:
             return cls("mlp", int(found["mlp"]), part=found["part"] or "")
+        if found["attention"]:
+            return cls("attention", int(found["attention"]), part=found["of_attention"])
+        if found["stream"]:
+            kind: Kind = "resid_mid" if found["mid"] else "resid_post"
+            return cls(kind, int(found["stream"]), part=found["of_stream"] or "")
         return cls("head", int(found["layer"]), int(found["head"]))
 
 
+_LETTERS: dict[SplitKind, tuple[str, str]] = {
+    "attention": ("a", ""),
+    "resid_mid": ("r", "mid"),
+    "mlp": ("m", ""),
+    "resid_post": ("r", ""),
+}
 INPUT = Node("input")
 LOGITS = Node("logits")
 
@@ -167,6 +187,11 @@ class Edge(NamedTuple):
             raise BadName(
                 f"the edge {name!r} must say <q>, <k> or <v> exactly when it ends in a head; "
                 "write for example 'a5.h3->a9.h6<q>' or 'a5.h3->m7'"
+            )
+        if edge.receiver.part and edge.receiver.kind != "mlp":
+            raise BadName(
+                f"the edge {name!r} ends in a part of what attention writes or of the residual stream, which read as a "
+                "whole; end it in a head or in the residual stream"
             )
         if edge.receiver == LOGITS and span is not None:
             raise BadName(

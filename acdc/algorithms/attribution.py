@@ -128,12 +128,13 @@ class IntegratedGradients:
                 return
             case "activations":
                 for layer in graph.layers:
+                    nodes = layer.nodes
                     if graph.parallel and layer.mlp is not None:  # both write at once, and neither reads the other
                         yield range(layer.heads.start, layer.mlp.senders.stop)
-                        continue
-                    yield layer.heads
-                    if layer.mlp is not None:
-                        yield layer.mlp.senders
+                        nodes = nodes[1:]
+                    else:
+                        yield layer.heads
+                    yield from (node.senders for node in nodes)
             case _:
                 assert_never(self.path)
 

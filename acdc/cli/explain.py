@@ -12,6 +12,7 @@ from acdc.cli.options import circuit_file, option
 from acdc.cli.run_directory import EXPLANATION, free_directory, of_explanation
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.feature_names import names_in
 from acdc.graphs.files import write_atomically
 from acdc.hashes import edges_hash
 
@@ -80,7 +81,7 @@ def explain(
     if json:
         terminal.write_json(_data(found, loaded))
     else:
-        terminal.parts(tables(found))
+        terminal.parts(tables(found, names_in(loaded.provenance)))
         terminal.written((*written.files, path, *page))
     if written.left_out:
         terminal.note(written.left_out)

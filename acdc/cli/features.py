@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from acdc.cli import options as given
 from acdc.cli import terminal
@@ -30,6 +30,9 @@ def features(
     hook: Annotated[
         str | None, option("--hook", takes="NAME", is_="Where they belong, if the files do not say")
     ] = None,
+    names: Annotated[
+        Path | None, option("--names", takes="FILE", is_="What you call features, as JSON [the folder's names.json]")
+    ] = None,
     texts: Annotated[Path | None, option("--texts", takes="FILE", is_="Look for examples in its lines too")] = None,
     metric: Annotated[
         str | None, option("--metric", takes="NAME", is_="What effects are measured by [logit_difference]")
@@ -53,10 +56,12 @@ def features(
     setup = Setup(metric, prompts=prompts, seed=seed, compute=Compute(device, dtype))
     with watching(quiet=json) as watch:
         watch.stage("loading the model")
-        found, loaded = _read(units, task, model, setup, chosen, lines, layer=layer, hook=hook, anyway=anyway)
+        asked = {"layer": layer, "hook": hook, "names": names, "anyway": anyway}
+        found, loaded = _read(units, task, model, setup, chosen, lines, asked)
     if json:
         fit = None if found.fit is None else found.fit.to_json()
-        readings = [each.to_json(loaded) for each in found.readings]
+        named = [{"name": found.names[each.name]} if each.name in found.names else {} for each in found.readings]
+        readings = [{**each.to_json(loaded), **more} for each, more in zip(found.readings, named, strict=True)]
         terminal.write_json({"fit": fit, "metric": found.metric, "value": found.whole, "units": readings})
         return
     from acdc.report.units import unit_tables
@@ -71,10 +76,7 @@ def _read(
     setup: Setup,
     chosen: list[int],
     lines: list[str],
-    *,
-    layer: int | None,
-    hook: str | None,
-    anyway: bool,
+    asked_of_files: dict[str, Any],
 ) -> tuple[UnitReadings, Model]:
     from acdc.explain.units import read_units
     from acdc.features.named import fitted_units
@@ -88,7 +90,7 @@ def _read(
     pairs = asked.task.build(loaded.tokenizer, setup.prompts, setup.seed).discovery
     named = setup.metric or ("log_probability_difference" if pairs.whole else _METRIC)
     problem = Problem(loaded, pairs, metric(named))
-    fitted = fitted_units(problem, name, layer=layer, hook=hook, anyway=anyway)
+    fitted = fitted_units(problem, name, **asked_of_files)
     wrong = [number for number in chosen if number >= fitted.units.count]
     if wrong:
         raise BadSetting(f"--feature {wrong[0]} is not there; {name} has {fitted.units.count:,}, from 0 on")

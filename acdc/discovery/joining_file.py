@@ -64,6 +64,7 @@ def read(path: Path, graph: ComputationalGraph) -> dict[Edge, float | None]:
 
 def _shape(graph: ComputationalGraph) -> list[object]:
     spans = [list(graph.spans)] if graph.spans else []
-    splits = [[[layer, list(parts)] for layer, parts in graph.splits]] if graph.splits else []
+    said = [[split.layer, list(split.parts), *([] if split.kind == "mlp" else [split.kind])] for split in graph.splits]
+    splits = [said] if graph.splits else []
     reads = ["parts read"] if graph.parts_read else []
     return [graph.n_layers, graph.n_heads, graph.d_model, graph.has_mlp, graph.parallel, *spans, *splits, *reads]

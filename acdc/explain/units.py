@@ -14,6 +14,7 @@ from acdc.explain.unit_examples import UnitExample, file_texts, task_texts, unit
 from acdc.explain.unit_steering import UnitSteering, unit_steering
 from acdc.features.effects import first_order_effects
 from acdc.features.named import Fitted
+from acdc.graphs.feature_names import Names
 from acdc.graphs.features.fit import Fit
 from acdc.graphs.model import Model
 from acdc.problem import Problem
@@ -56,13 +57,17 @@ class UnitReading:
 
 @dataclass(frozen=True)
 class UnitReadings:
-    """What units of one place do: those asked for, or those of the largest first-order effects; of how many in all."""
+    """What units of one place do: those asked for, or those of the largest first-order effects; of how many in all.
+
+    `names` is what a user calls features.
+    """
 
     readings: tuple[UnitReading, ...]
     count: int
     metric: str
     whole: float
     fit: Fit | None
+    names: Names
 
 
 def read_units(
@@ -85,7 +90,7 @@ def read_units(
         tokens = _tokens(model, units.directions[unit] * (-1 if strongest < 0 else 1))
         reading = UnitReading(units.name(unit), float(effects[unit]), in_task.often[index], examples, tokens, steered)
         readings.append(reading)
-    return UnitReadings(tuple(readings), units.count, problem.metric.name, _whole(problem), fitted.fit)
+    return UnitReadings(tuple(readings), units.count, problem.metric.name, _whole(problem), fitted.fit, fitted.names)
 
 
 def _whole(problem: Problem) -> float:

@@ -1,4 +1,4 @@
-"""MLPs split into neurons or features, as `--split` asks; which features are senders apart, their effects decide."""
+"""Nodes split into neurons or features, as `--split` asks; which features are senders apart, their effects decide."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from typing_extensions import assert_never
 
 from acdc.errors import BadSetting, ChangedSubject
 from acdc.features.effects import first_order_effects
-from acdc.features.named import checked
+from acdc.features.named import checked, names_of
 from acdc.graphs.computation import Split
+from acdc.graphs.feature_names import NAMES, Names
 from acdc.graphs.features import load
 from acdc.graphs.features.dictionary import Dictionary
 from acdc.graphs.features.splitting import FeatureParts, NeuronParts
+from acdc.graphs.features.streams import AttentionFeatures, StreamFeatures
 from acdc.graphs.features.units import Features
 from acdc.graphs.model import Model
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
+from acdc.graphs.model.stream_parts import AbstractAttentionParts, AbstractStreamParts
+from acdc.graphs.nodes import Node, SplitKind
 from acdc.problem import Problem
 from acdc.provenance import FeaturesOrigin
 from acdc.tasks.models import shipped_dictionary
@@ -25,6 +34,7 @@ from acdc.tasks.models import shipped_dictionary
 MOST_APART = 200
 """So many features of a dictionary, those of the largest first-order effects, are senders apart; all others are one."""
 ALL = "mlp:all"
+_Parts = AbstractMlpParts | AbstractAttentionParts | AbstractStreamParts
 _MLP = re.compile(r"m(0|[1-9]\d{0,3})")
 
 
@@ -35,23 +45,26 @@ def recordable(split: str) -> str:
 
 
 def split_model(problem: Problem, split: str) -> Model:
-    """A problem's model with MLPs split: `m3,m5` or `mlp:all` into neurons, and a folder's into features.
+    """A problem's model with nodes split: MLPs (`m3,m5` or `mlp:all`) into neurons, what a folder is of into features.
 
     Of features, those of the largest first-order effects on the problem's metric are senders, `MOST_APART` of each
     dictionary; those that are on at no token of its prompts have none.
 
-    Raises: BadSetting when it is not said what to split, or an MLP would be split twice; BadDictionary when features do
-    not fit the model.
+    Raises: BadSetting when it is not said what to split, or something would be split twice; BadDictionary when features
+    do not fit the model.
     """
-    parts: dict[int, AbstractMlpParts] = {}
-    for word, layer, dictionary in _asked(problem.model, split):
-        if layer in parts:
-            raise BadSetting(f"--split {split} splits m{layer} twice; name each MLP once")
+    parts: dict[str, _Parts] = {}
+    for word, node, dictionary, names in _asked(problem.model, split):
+        if node in parts:
+            raise BadSetting(f"--split {split} splits {node} twice; name each place once")
         if dictionary is None:
-            parts[layer] = NeuronParts.of(problem.model, layer)
+            parts[node] = NeuronParts.of(problem.model, Node.parse(node).layer)
             continue
         moved, fit = checked(problem, dictionary)
-        parts[layer] = FeatureParts.of(problem.model, moved, _of_effect(problem, moved, word), fit)
+        made = FeatureParts.of(problem.model, moved, _of_effect(problem, moved, word), fit)
+        ids = {part: f"{node}.{part}" for part in made.names}
+        called = {part: names[said] for part, said in ids.items() if said in names}
+        parts[node] = _at_its_place(problem.model, replace(made, called=called))
     return _split(problem.model, parts)
 
 
@@ -60,15 +73,16 @@ def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Map
 
     Raises: ChangedSubject when the files are others now; BadSetting when the record does not say which they were.
     """
-    asked = {layer: (word, dictionary) for word, layer, dictionary in _asked(model, split)} if split else {}
-    parts: dict[int, AbstractMlpParts] = {}
-    for layer, names in splits:
-        word, dictionary = asked.get(layer, ("", None))
+    asked = {node: (word, dictionary) for word, node, dictionary, _ in _asked(model, split)} if split else {}
+    parts: dict[str, _Parts] = {}
+    for one in splits:
+        node, names = one.node.name, one.parts
+        word, dictionary = asked.get(node, ("", None))
         if names[0].startswith("n"):
-            parts[layer] = NeuronParts.of(model, layer)
+            parts[node] = NeuronParts.of(model, one.layer)
         elif dictionary is None:
             raise BadSetting(
-                f"the circuit's m{layer} is split into features, and its record does not say of which dictionary; "
+                f"the circuit's {node} is split into features, and its record does not say of which dictionary; "
                 "discover it again"
             )
         else:
@@ -78,7 +92,7 @@ def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Map
                     "discover it again"
                 )
             chosen = [int(name[1:]) for name in names if name[1:].isdigit()]
-            parts[layer] = FeatureParts.of(model, dictionary, chosen)
+            parts[node] = _at_its_place(model, FeatureParts.of(model, dictionary, chosen))
     return _split(model, parts)
 
 
@@ -94,12 +108,16 @@ def with_reading_parts(model: Model) -> Model:
 
 
 def features_of(model: Model) -> dict[str, FeaturesOrigin]:
-    """By the MLPs that are split into features: of which dictionary these are, and how well it fits."""
+    """By the nodes that are split into features: of which dictionary these are, how well it fits, and their names."""
     of: dict[str, FeaturesOrigin] = {}
-    for number, layer in enumerate(model.layers):
-        if isinstance(layer.parts, FeatureParts):
-            name, fit = layer.parts.dictionary.name, layer.parts.fit
-            of[f"m{number}"] = FeaturesOrigin(dictionary=name, **({} if fit is None else fit.to_json()))
+    for layer in model.layers:
+        for parts in (layer.attended, layer.parts, *layer.streams.values()):
+            features = parts.features if isinstance(parts, AttentionFeatures | StreamFeatures) else parts
+            if isinstance(features, FeatureParts):
+                said: dict[str, Any] = {} if features.fit is None else features.fit.to_json()
+                called = {part.removeprefix("f"): words for part, words in features.called.items()}
+                said |= {"names": called} if called else {}
+                of[features.dictionary.writes.node] = FeaturesOrigin(dictionary=features.dictionary.name, **said)
     return of
 
 
@@ -109,10 +127,10 @@ def dictionaries_of(split: str) -> dict[str, str]:
 
 
 def dictionary_hash(word: str) -> str:
-    """The hash of all files of a dictionary's folder that are weights or say how to read them."""
+    """The hash of all files of a dictionary's folder that are weights or say how to read them; names are neither."""
     digest = hashlib.sha256()
     for path in sorted(_folder(word).iterdir()):
-        if path.suffix in (".json", ".yaml", ".safetensors", ".npz"):
+        if path.suffix in (".json", ".yaml", ".safetensors", ".npz") and path.name != NAMES:
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return f"sha256:{digest.hexdigest()}"
 
@@ -124,15 +142,28 @@ def _words(split: str) -> list[str]:
     return words
 
 
-def _asked(model: Model, split: str) -> Iterable[tuple[str, int, Dictionary | None]]:
-    """What is to be split: the word that asks, the layer, and the dictionary of its features (None: into neurons)."""
+class _Asked(NamedTuple):
+    """What is to be split: the word that asks, the node, the dictionary of its features, and what these are called.
+
+    Without a dictionary, it is to be split into neurons.
+    """
+
+    word: str
+    node: str
+    dictionary: Dictionary | None = None
+    names: Names = MappingProxyType({})
+
+
+def _asked(model: Model, split: str) -> Iterable[_Asked]:
     for word in _words(split):
         if word == ALL:
-            yield from ((word, layer, None) for layer in range(model.graph.n_layers))
-        elif found := _MLP.fullmatch(word):
-            yield word, int(found[1]), None
+            yield from (_Asked(word, f"m{layer}") for layer in range(model.graph.n_layers))
+        elif _MLP.fullmatch(word):
+            yield _Asked(word, word)
         else:
-            yield from ((word, each.writes.layer, each) for each in load(_folder(word)))
+            dictionaries = load(_folder(word))
+            names = names_of(_folder(word), dictionaries)
+            yield from (_Asked(word, each.writes.node, each, names) for each in dictionaries)
 
 
 def _folder(word: str) -> Path:
@@ -152,8 +183,38 @@ def _of_effect(problem: Problem, dictionary: Dictionary, word: str) -> list[int]
     return chosen
 
 
-def _split(model: Model, parts: Mapping[int, AbstractMlpParts]) -> Model:
+def _at_its_place(model: Model, features: FeatureParts) -> _Parts:
+    """Features as parts of the node that they are of.
+
+    Raises: BadDictionary when the model has no such place.
+    """
+    split = features.dictionary.writes.split
+    if split is None:
+        return StreamFeatures.of(model, features)  # which says that these are the embeddings
+    match split[1]:
+        case "mlp":
+            return features
+        case "attention":
+            return AttentionFeatures.of(model, features)
+        case "resid_mid" | "resid_post":
+            return StreamFeatures.of(model, features)
+        case kind:
+            assert_never(kind)
+
+
+def _split(model: Model, parts: Mapping[str, _Parts]) -> Model:
+    mlps: dict[int, AbstractMlpParts] = {}
+    attended: dict[int, AbstractAttentionParts] = {}
+    streams: dict[tuple[int, SplitKind], AbstractStreamParts] = {}
+    for name, each in parts.items():
+        split = Split.of(name, each.names)
+        if isinstance(each, AbstractMlpParts):
+            mlps[split.layer] = each
+        elif isinstance(each, AbstractAttentionParts):
+            attended[split.layer] = each
+        else:
+            streams[split.layer, split.kind] = each
     try:
-        return model.split(parts)
+        return model.split(mlps, attended, streams)
     except ValueError as error:
-        raise BadSetting(f"the split graph is too large: {error}; split fewer MLPs (--split)") from error
+        raise BadSetting(f"the split graph is too large: {error}; split fewer places (--split)") from error

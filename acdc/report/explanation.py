@@ -10,6 +10,7 @@ from rich.text import Text
 
 from acdc.explain.roles import AS_WELL
 from acdc.explain.summary import summary
+from acdc.graphs.feature_names import Names, with_names
 from acdc.report.columns import plain_table
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 _EDGES, _PAIRS = 20, 10
 
 
-def tables(found: Explanation) -> Iterator[RenderableType]:
-    """The nodes with their roles, then composition, interactions and variations, and the paragraph."""
+def tables(found: Explanation, names: Names) -> Iterator[RenderableType]:
+    """The nodes with their roles, then composition, interactions and variations, and the paragraph.
+
+    `names` is what a user calls features.
+    """
     if found.roles:
         yield _nodes(found)
     if lines := [f"{head.name}  {slots}" for head, slots in found.heads.slots.items() if slots.writes]:
@@ -28,12 +32,12 @@ def tables(found: Explanation) -> Iterator[RenderableType]:
     if found.mlps:
         yield Text(
             "\n".join(
-                f"{mlp.node.name} promotes {', '.join(map(repr, mlp.promotes)) or 'nothing there'}"
+                f"{with_names(mlp.node.name, names)} promotes {', '.join(map(repr, mlp.promotes)) or 'nothing there'}"
                 for mlp in found.mlps
             )
         )
     if found.composition:
-        yield _composition(found)
+        yield _composition(found, names)
     if pairs := [pair for pair in found.ablations.pairs if pair.structure != "additive"]:
         lines = [
             f"{pair.heads[0].name} + {pair.heads[1].name}  {pair.structure}: {pair.alone[0]:.0%} and "
@@ -71,7 +75,7 @@ def _nodes(found: Explanation) -> RenderableType:
     return table
 
 
-def _composition(found: Explanation) -> RenderableType:
+def _composition(found: Explanation, names: Names) -> RenderableType:
     table = plain_table()
     table.add_column("without this edge alone", no_wrap=True)
     table.add_column("attention moves", justify="right", no_wrap=True)
@@ -81,7 +85,7 @@ def _composition(found: Explanation) -> RenderableType:
     for one in strongest:
         moves = sorted(one.slots.items(), key=lambda item: -abs(item[1]))[:3]
         where = ", ".join(f"{name} {change:+.2f}" for name, change in moves if abs(change) >= 0.01)
-        table.add_row(one.edge.name, f"{one.moved:.0%}", f"{one.lost:+.2f}", where)
+        table.add_row(Text(with_names(one.edge.name, names)), f"{one.moved:.0%}", f"{one.lost:+.2f}", where)
     return table
 
 

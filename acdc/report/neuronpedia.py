@@ -19,6 +19,7 @@ from typing import Any
 from acdc.attacks.measuring import written
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.feature_names import names_in, with_names
 from acdc.graphs.nodes import Edge, Node
 from acdc.problem import Problem
 from acdc.provenance import versions
@@ -137,8 +138,11 @@ def _place(circuit: Circuit, example: ExamplePrompt, node: Node) -> tuple[str, i
             return "E", 0, "input", "input: the embeddings of all tokens"
         case "head":
             return str(node.layer), node.head, "attention head", node.name
-        case "mlp":
-            return str(node.layer), graph.n_heads, "mlp", node.name
+        case "attention" | "resid_mid" | "mlp" | "resid_post":
+            others = [each for each in graph.nodes if each.layer == node.layer and each.kind != "head"]
+            kind = "mlp" if node.kind == "mlp" else "transcoder"
+            named = with_names(node.name, names_in(circuit.provenance))
+            return str(node.layer), graph.n_heads + others.index(node), kind, named
         case "logits":
             token, text = example.answer
             # the viewer reads the probability from between these signs, and fails without them

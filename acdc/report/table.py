@@ -12,6 +12,7 @@ from rich.text import Text
 
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.feature_names import names_in, with_names
 from acdc.graphs.nodes import INPUT, LOGITS, Node
 from acdc.judges.completeness import Completeness
 from acdc.judges.faithfulness import Faithfulness, Levels
@@ -177,8 +178,9 @@ def nodes(circuit: Circuit, top: int) -> RenderableType:
     table = plain_table()
     table.add_column("node", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
+    names = names_in(circuit.provenance)
     for node, cell in zip(shown, aligned([costs[node] for node in shown], signed=True), strict=True):
-        table.add_row(node.name, cell)
+        table.add_row(Text(with_names(node.name, names)), cell)
     what = "Its" if len(shown) == len(ordered) else f"The {len(shown):,} strongest of its"
     title = f"{what} {counted(len(ordered), 'node')} besides input and logits, with all edges between them"
     meaning = "score: how much worse the metric gets when the node is removed, in its units"
@@ -194,10 +196,11 @@ def edges(circuit: Circuit, top: int, meaning: str) -> RenderableType:
     table.add_column("score", justify="right", no_wrap=True)
     if circuit.frequencies:
         table.add_column("found again", justify="right", no_wrap=True)
-    scores = [circuit.scores.get(edge) for edge in shown]
+    scores, names = [circuit.scores.get(edge) for edge in shown], names_in(circuit.provenance)
     for edge, cell in zip(shown, aligned(scores, signed=True), strict=True):
         often = circuit.frequencies.get(edge)
-        table.add_row(edge.name, cell, *([] if not circuit.frequencies else ["-" if often is None else f"{often:.0%}"]))
+        named = Text(with_names(edge.name, names))  # in which brackets mean nothing
+        table.add_row(named, cell, *([] if not circuit.frequencies else ["-" if often is None else f"{often:.0%}"]))
     what = "Its" if len(shown) == len(ordered) else f"The {len(shown):,} strongest of its"
     parts: list[RenderableType] = [Text(f"{what} {counted(len(ordered), 'edge')}", style="bold"), table]
     if meaning and any(score is not None for score in scores):

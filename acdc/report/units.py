@@ -11,11 +11,14 @@ from rich.text import Text
 from acdc.attacks.measuring import written
 from acdc.explain.unit_examples import UnitExample
 from acdc.explain.units import UnitReading, UnitReadings
+from acdc.graphs.feature_names import Names, with_names
 from acdc.graphs.features.fit import Fit
 from acdc.graphs.model import Model
 from acdc.report.columns import plain_table
 from acdc.report.phrases import nearer
 
+_NAMED = 24
+"""Longer names of features go on in another line of the table."""
 _BEFORE, _AFTER = 9, 3
 """How many tokens of an example are shown before and after the one where the unit is strongest."""
 
@@ -26,10 +29,10 @@ def unit_tables(found: UnitReadings, model: Model) -> Iterator[RenderableType]:
         yield Text(fit_sentence(found.fit))
     table = plain_table()
     for index, column in enumerate(("unit", "effect", "on", "without", "added", "random")):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0, max_width=_NAMED)
     table.add_column("promotes", overflow="fold")
     for each in found.readings:
-        table.add_row(*_row(each))
+        table.add_row(*_row(each, found.names))
     about = (
         f"{len(found.readings)} of {found.count:,} units; the {found.metric} is {found.whole:.2f}. effect: by how much "
         "it falls with the unit as on the corrupt prompts, to first order. on: at which part of the tokens. without: "
@@ -38,7 +41,7 @@ def unit_tables(found: UnitReadings, model: Model) -> Iterator[RenderableType]:
     )
     yield Group(table, Text(about, style="dim"))
     for each in found.readings:
-        yield Group(*_details(each, model))
+        yield Group(*_details(each, found.names, model))
 
 
 def fit_sentence(fit: Fit) -> str:
@@ -50,16 +53,17 @@ def fit_sentence(fit: Fit) -> str:
     )
 
 
-def _row(each: UnitReading) -> tuple[str, ...]:
+def _row(each: UnitReading, names: Names) -> tuple[RenderableType, ...]:
     steering = each.steering
     dose = steering.doses.index(1.0)
     numbers = (steering.without.value[0], steering.added.value[dose], steering.random.value[dose])
     tokens = " ".join(map(repr, each.tokens[0][:4]))
-    return (each.name, f"{each.effect:+.3f}", f"{each.often:.1%}", *(f"{value:+.2f}" for value in numbers), tokens)
+    named = Text(with_names(each.name, names))  # in which brackets mean nothing
+    return (named, f"{each.effect:+.3f}", f"{each.often:.1%}", *(f"{value:+.2f}" for value in numbers), tokens)
 
 
-def _details(each: UnitReading, model: Model) -> Iterator[RenderableType]:
-    yield Text(each.name, style="bold")
+def _details(each: UnitReading, names: Names, model: Model) -> Iterator[RenderableType]:
+    yield Text(with_names(each.name, names), style="bold")
     yield Text(f"  lowers {' '.join(map(repr, each.tokens[1]))}")
     then = ", ".join(f"{written(model, token)!r} {part:.0%}" for token, part in each.steering.then)
     yield Text(f"  with {each.steering.doses[-1]:g} times its strongest activation the likeliest token is {then}")

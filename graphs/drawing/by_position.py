@@ -77,13 +77,14 @@ def _lines(circuit: Circuit) -> tuple[DrawnEdge, ...]:
     order = {span: number for number, span in enumerate(circuit.graph.spans)}
     read: dict[Node, set[str]] = {}
     for edge in circuit.edges:
-        read.setdefault(edge.sender, set()).add(edge.span or last)
+        read.setdefault(edge.sender.whole, set()).add(edge.span or last)
     found = []
     for edge in circuit.ordered():
         span = edge.span or last
         ends = {span}
         if edge.slot in ("k", "v"):
-            later = {other for other in read.get(edge.receiver, ()) if order[other] >= order[span]}
-            ends = later or read.get(edge.receiver) or ends
+            # where what the heads of a layer write is split, they write together
+            wrote = read.get(edge.receiver) or read.get(Node("attention", edge.receiver.layer)) or set()
+            ends = {other for other in wrote if order[other] >= order[span]} or wrote or ends
         found += [DrawnEdge(edge, Box(edge.sender, span), Box(edge.receiver, end)) for end in sorted(ends)]
     return tuple(found)

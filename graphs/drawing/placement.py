@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.nodes import INPUT, LOGITS, Node
+from acdc.graphs.nodes import INPUT, LOGITS, SPLITTABLE, Node
 
 _SWEEPS = 40
 
@@ -20,11 +21,13 @@ class Row(NamedTuple):
 def rows(circuit: Circuit) -> tuple[Row, ...]:
     """The circuit's nodes from `input` up to `logits`: per layer the heads, above them the MLP, and above it its parts.
 
-    In a parallel model the MLP stands beside the heads. Rows without a node of the circuit are left out.
+    So stand the parts of what the heads write above these, and those of the residual stream above it. In a parallel
+    model the MLP stands beside the heads. Rows without a node of the circuit are left out.
     """
     found: dict[tuple[int, int], list[Node]] = {}
     for node in circuit.nodes():
-        above = 2 if node.part else int(node.kind == "mlp" and not circuit.graph.parallel)
+        above = 0 if node.kind not in SPLITTABLE else 2 * SPLITTABLE.index(node.kind) + (node.part != "")
+        above = 0 if node.kind == "mlp" and not node.part and circuit.graph.parallel else above
         layer = circuit.graph.n_layers if node == LOGITS else node.layer
         found.setdefault((layer, above), []).append(node)
     return tuple(Row(_label(nodes[0], above), tuple(nodes)) for (_, above), nodes in sorted(found.items()))
@@ -41,10 +44,11 @@ def columns(circuit: Circuit) -> dict[Node, float]:
     for edge in circuit.ordered():
         joined.setdefault(edge.sender, []).append(edge.receiver)
         joined.setdefault(edge.receiver, []).append(edge.sender)
-    for node in circuit.nodes():
-        if node.part:
-            joined[node].append(node.whole)
-            joined.setdefault(node.whole, []).append(node)
+    nodes = circuit.nodes()
+    for node in nodes:
+        for reader in readers(nodes, node):
+            joined[node].append(reader)
+            joined.setdefault(reader, []).append(node)
     stack = rows(circuit)
     place = {node: i - (len(row.nodes) - 1) / 2 for row in stack for i, node in enumerate(row.nodes)}
     longest = max((len(row.nodes) for row in stack), default=1)
@@ -61,7 +65,26 @@ def columns(circuit: Circuit) -> dict[Node, float]:
 def _label(first: Node, above: int) -> str:
     if first in (INPUT, LOGITS):
         return ""
-    return f"layer {first.layer}{('', ' MLP', ' parts')[above]}"
+    match first.kind:
+        case "resid_mid" | "resid_post":
+            return f"{first.whole}{' parts' if first.part else ''}"
+        case "attention":
+            return f"layer {first.layer} attention"
+        case "mlp" if above:
+            return f"layer {first.layer}{' parts' if first.part else ' MLP'}"
+        case _:
+            return f"layer {first.layer}"
+
+
+def readers(nodes: Sequence[Node], part: Node) -> tuple[Node, ...]:
+    """Those of a circuit's nodes that make what a part is one of: its MLP, or the heads; none of what is no part."""
+    if not part.part:
+        return ()
+    return tuple(
+        node
+        for node in nodes
+        if node == part.whole or (part.kind == "attention" and node.kind == "head" and node.layer == part.layer)
+    )
 
 
 def _spread(wishes: list[float], apart: float) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -12,9 +13,10 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.drawing.by_position import Box, SpanColumns
 from acdc.graphs.drawing.graphviz_process import Form, drawn
 from acdc.graphs.drawing.legend import FAINT, INK, LINE, TINTS, frequency_rows, heading, line_row, plain, score_rows
-from acdc.graphs.drawing.placement import Row, columns, rows
+from acdc.graphs.drawing.placement import Row, columns, readers, rows
 from acdc.graphs.drawing.strokes import Side, of_side, repeated, scored, strongest_score
 from acdc.graphs.errors import RenderError
+from acdc.graphs.feature_names import names_in, with_names
 from acdc.graphs.files import write_atomically
 from acdc.graphs.nodes import SLOTS, Edge, Node, Slot
 from acdc.graphs.roles import UNLABELLED
@@ -26,6 +28,8 @@ _FORMS: dict[str, Form] = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
 _LED_AROUND = 500
 _WIDE = 88.0
 """Between the middles of two nodes next to each other, in points."""
+_LETTERS = 15
+"""So many of a feature's name find room in a line of its box."""
 
 
 def dot(circuit: Circuit, *, title: str | None = None) -> str:
@@ -38,13 +42,14 @@ def dot(circuit: Circuit, *, title: str | None = None) -> str:
     is dotted if that is less than half of the time. Where edges are by position, columns are spans
     (`graphs.drawing.by_position`).
     """
-    strongest, edges = strongest_score(circuit), len(circuit)
+    strongest, edges, names = strongest_score(circuit), len(circuit), names_in(circuit.provenance)
 
     def line(edge: Edge) -> dict[str, str]:
         score, often = circuit.scores.get(edge), circuit.frequencies.get(edge)
         details = [f"score {score:+.4g}"] if score is not None else []
         details += [f"found again {often:.0%}"] if often is not None else []
-        tooltip = f"{edge.name} ({', '.join(details)})" if details else edge.name
+        named = graphviz.escape(with_names(edge.name, names))
+        tooltip = f"{named} ({', '.join(details)})" if details else named
         look = scored(score, strongest, edges)
         return {**look, **repeated(often, look, edges), "tooltip": tooltip}
 
@@ -166,11 +171,14 @@ def _add_nodes(picture: graphviz.Digraph, circuit: Circuit) -> None:
 
 
 def _join_parts(picture: graphviz.Digraph, circuit: Circuit) -> None:
-    """Dotted lines from an MLP to the parts that it is split into, where the circuit has both."""
+    """Dotted lines from a node to the parts that it is split into, where the circuit has both.
+
+    From every head to the parts of what the heads of its layer write.
+    """
     nodes = circuit.nodes()
     for node in nodes:
-        if node.part and node.whole in nodes:
-            picture.edge(node.whole.name, node.name, style="dotted", color=FAINT, arrowhead="none")
+        for reader in readers(nodes, node):
+            picture.edge(reader.name, node.name, style="dotted", color=FAINT, arrowhead="none")
 
 
 def _add_boxes(picture: graphviz.Digraph, circuit: Circuit, line: Callable[[Edge], dict[str, str]]) -> None:
@@ -207,7 +215,9 @@ def _label_row(picture: graphviz.Digraph, row: Row, left: float, y: float) -> No
 
 
 def _role(circuit: Circuit, node: Node) -> str:
-    """What a node's box says of its role."""
+    """What a node's box says of its role; of a feature, the name that a user gave it."""
+    if node.part:
+        return names_in(circuit.provenance).get(node.name, "")
     role = circuit.roles.get(node)
     return role.role if role is not None and role.role != UNLABELLED else ""
 
@@ -227,16 +237,20 @@ def _shape(node: Node, fed: set[Slot], role: str) -> dict[str, str]:
         case "input" | "logits":
             look = {"shape": "box", "style": "filled", "fillcolor": INK, "color": INK, "fontcolor": "white"}
             return {"label": node.name, **look, "height": "0.32"}
-        case "mlp":
+        case "attention" | "resid_mid" | "mlp" | "resid_post":
             look = {"shape": "hexagon", "style": "filled", "fillcolor": "#DFE5EA", "fixedsize": "true"}
-            return {"label": node.name, **look, "width": "1.1" if node.part else "0.8", "height": "0.4"}
+            if not role:
+                return {"label": node.name, **look, "width": "1.1" if node.part else "0.8", "height": "0.4"}
+            lines = textwrap.wrap(role, _LETTERS, max_lines=2, placeholder="\N{HORIZONTAL ELLIPSIS}")
+            tooltip = graphviz.escape(f'{node.name} "{role}"')
+            label = _html(node.name + "".join(map(_below, lines)))
+            return {"label": label, **look, "width": "1.2", "height": "0.55", "tooltip": tooltip}
         case "head":
             return {"label": _html(_head(node, fed, role)), "shape": "plain"}
 
 
 def _head(node: Node, fed: set[Slot], role: str) -> str:
     """A head's box: its name, with its role where it has one, over one cell per input that the circuit feeds."""
-    below = f'<br/><font point-size="8">{escape(role)}</font>' if role else ""
     cells = "".join(
         f'<td port="{slot}" bgcolor="{TINTS[slot]}" width="20"><font point-size="9">{slot}</font></td>'
         for slot in SLOTS
@@ -245,8 +259,13 @@ def _head(node: Node, fed: set[Slot], role: str) -> str:
     inputs = f"<tr>{cells}</tr>" if cells else ""
     return (
         '<table border="0" cellborder="1" cellspacing="0" cellpadding="3" bgcolor="white">'
-        f'<tr><td colspan="{max(len(fed), 1)}" width="60">{node.name}{below}</td></tr>{inputs}</table>'
+        f'<tr><td colspan="{max(len(fed), 1)}" width="60">{node.name}{_below(role)}</td></tr>{inputs}</table>'
     )
+
+
+def _below(words: str) -> str:
+    """A small line below a node's name."""
+    return f'<br/><font point-size="8">{escape(words)}</font>' if words else ""
 
 
 def _html(markup: str) -> str:

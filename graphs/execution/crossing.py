@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -18,6 +18,7 @@ from acdc.graphs.execution.runs import residuals_of
 from acdc.graphs.execution.spans import rows_of
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
+from acdc.graphs.nodes import SLOTS, Slot
 
 _TOKENS, _TOKENS_ON_GPU = 1 << 12, 1 << 16
 """How many positions of pairs run together: few enough for the processor's cache, and enough to keep it busy."""
@@ -144,7 +145,8 @@ class CrossedRun:
         parts = []
         for some in _slices(len(self._clean), self._fast):
             outputs = self._model.trace(self._model.embed(self._clean[some]), self._geometries).outputs
-            final = outputs[:, :, self._position].sum(0) + self._biases[len(outputs)][0]
+            read = outputs[self._model.graph.since(len(outputs)) :]
+            final = read[:, :, self._position].sum(0) + self._biases[len(outputs)][0]
             parts.append(self._model.unembedding(final))
         return torch.cat(parts)
 
@@ -164,7 +166,10 @@ class CrossedRun:
 
     def _is_whole(self, row: int) -> bool:
         """Whether an input keeps all it reads, at every span."""
-        return len(self._kept[row]) == self._reads[row] and all(self._whole[row][sender] for sender in self._kept[row])
+        reads = self._reads[row]
+        return len(self._kept[row]) == reads - self._model.graph.since(reads) and all(
+            self._whole[row][sender] for sender in self._kept[row]
+        )
 
     def _known(self, wrote: dict[int, Tensor], scales: tuple[Scales, ...], some: slice) -> _Clean:
         position = torch.tensor([self._position], device=self._model.device)
@@ -203,41 +208,32 @@ class CrossedRun:
     ) -> Float[Tensor, "#corrupt #clean _ d_model"]:
         """What a live sender writes, at the scored position only unless it is read everywhere.
 
-        The other live parts of an MLP that read the same, as all do where it reads as a whole, are noted on the way.
+        The other live parts of a node that read the same, as all do where it reads as a whole, are noted on the way.
         """
-        node, all_positions = self._model.graph.senders[sender], self._all_positions[sender]
-        layer, rows = known.layers[node.layer], receivers_of(self._model.graph, sender)
-        if node.kind == "mlp":
-            read = self._input(rows[0][0], all_positions, ablated, known)
-            alike = self._alike(sender)
-            if layer.indices.mlp is not None and layer.indices.mlp.apart:
-                parts = torch.tensor(alike, device=read.device) - layer.indices.mlp.senders.start
-                wrote = layer.mlp_apart(read[None], parts)
-            else:
-                wrote = layer.mlp_parts(read)
-            made = dict(zip(alike, wrote.unbind(), strict=True))
-            known.wrote.update((part, each) for part, each in made.items() if part in self._live)
-            return made[sender]
-        head = torch.tensor([node.head], device=self._model.device)
-        projected = []
-        for row, slot in rows:
-            assert slot is not None
-            if ablated is not None and row in ablated.projected:
-                projected.append(ablated.projected[row])
-                continue
-            everywhere = all_positions or slot != "q"
-            residual = self._input(row, everywhere, ablated, known)[None]
-            projected.append(layer.project(slot, residual, head, all_positions=everywhere))
-            if ablated is not None and not self._kept[row]:
-                ablated.projected[row] = projected[-1]
-        q, k, v = projected
-        return layer.heads(q, k, v, head, all_positions=all_positions)[0]
+        graph, all_positions = self._model.graph, self._all_positions[sender]
+        node, rows = graph.senders[sender], receivers_of(graph, sender)
+        layer = known.layers[node.layer]
+        if node.kind == "head":
+            head = torch.tensor([node.head], device=self._model.device)
+            q, k, v = self._projected(layer, head, rows, all_positions, ablated, known)
+            return layer.heads(q, k, v, head, all_positions=all_positions)[0]
+        alike = self._alike(sender)
+        if node.kind == "attention":
+            q, k, v = (self._of_heads(layer, slot, rows, all_positions, ablated, known) for slot in SLOTS)
+            made = layer.attention(q, k, v, all_positions=all_positions)
+        else:
+            read, indices = self._input(rows[0][0], all_positions, ablated, known), graph.indices(node)
+            parts = torch.tensor(alike, device=read.device) - indices.senders.start
+            made = layer.node_parts(indices, read[None], parts)
+        wrote = dict(zip(alike, made.unbind(), strict=True))
+        known.wrote.update((part, each) for part, each in wrote.items() if part in self._live)
+        return wrote[sender]
 
     def _alike(self, sender: int) -> list[int]:
-        """The parts of an MLP that run with this one: all, or the live ones of these edges and positions."""
+        """The parts of a node that run with this one: all, or the live ones of these edges and positions."""
         graph = self._model.graph
-        every = graph.mlp_senders(graph.senders[sender].layer)
-        if not graph.parts_read:
+        every, node = graph.written_by(graph.senders[sender]), graph.senders[sender]
+        if graph.runs_as_one(node):
             return list(every)
         own = self._by_span[receivers_of(graph, sender)[0][0]]
         return [
@@ -250,6 +246,46 @@ class CrossedRun:
                 and torch.equal(self._by_span[receivers_of(graph, other)[0][0]], own)
             )
         ]
+
+    def _of_heads(
+        self,
+        layer: LayerRun,
+        slot: Slot,
+        rows: Sequence[tuple[int, Slot | None]],
+        all_positions: bool,
+        ablated: _Corrupt | None,
+        known: _Clean,
+    ) -> Float[Tensor, "head #corrupt #clean _ d_head"]:
+        """The queries, keys or values of all heads of a layer."""
+        made = []
+        for number, row in enumerate(row for row, of in rows if of == slot):
+            head = torch.tensor([number], device=self._model.device)
+            made += self._projected(layer, head, [(row, slot)], all_positions, ablated, known)
+        shape = [max(sizes) for sizes in zip(*(each.shape for each in made), strict=True)]
+        return torch.cat([each.expand(shape) for each in made])
+
+    def _projected(
+        self,
+        layer: LayerRun,
+        head: Int[Tensor, " 1"],
+        rows: Sequence[tuple[int, Slot | None]],
+        all_positions: bool,
+        ablated: _Corrupt | None,
+        known: _Clean,
+    ) -> list[Float[Tensor, "1 #corrupt #clean _ d_head"]]:
+        """What these inputs of a head make of what they read; those that read the ablated run only, once."""
+        projected: list[Tensor] = []
+        for row, slot in rows:
+            assert slot is not None
+            if ablated is not None and row in ablated.projected:
+                projected.append(ablated.projected[row])
+                continue
+            everywhere = all_positions or slot != "q"
+            residual = self._input(row, everywhere, ablated, known)[None]
+            projected.append(layer.project(slot, residual, head, all_positions=everywhere))
+            if ablated is not None and not self._kept[row]:
+                ablated.projected[row] = projected[-1]
+        return projected
 
     def _input(
         self, row: int, all_positions: bool, ablated: _Corrupt | None, known: _Clean

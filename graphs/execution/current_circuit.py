@@ -14,7 +14,7 @@ from torch import Tensor
 
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.execution.spans import at_any_span, rows_of
-from acdc.graphs.execution.stages import AbstractStage, HeadStage, MlpStage, PartsStage
+from acdc.graphs.execution.stages import AbstractStage, AttentionStage, HeadStage, NodeStage
 from acdc.graphs.nodes import LOGITS, Node
 
 
@@ -32,7 +32,8 @@ class CurrentCircuit:
         self.runs = runs
         self.kept = kept.clone() if kept is not None else torch.zeros(len(graph.receivers), len(graph.senders)).bool()
         for index, receiver in list(enumerate(graph.receivers))[: len(graph.receivers) - decided]:
-            self.kept[index, : graph.reads(receiver)] = True
+            reads = graph.reads(receiver)
+            self.kept[index, graph.since(reads) : reads] = True
         self.stages: list[AbstractStage] = []
         self.connected = torch.ones(len(graph.senders), dtype=torch.bool)
         self.final: Float[Tensor, "batch 1 d_model"]
@@ -53,7 +54,7 @@ class CurrentCircuit:
         return node == LOGITS or node in self._runs_in
 
     def stage_of(self, node: Node) -> tuple[AbstractStage, int]:
-        """The stage that a node runs in, and its row there; of a split MLP that reads as a whole, that of some part."""
+        """The stage that a node runs in, and its row there; of parts that it reads for, that of one of them."""
         return self._runs_in[node]
 
     def from_stage(self, stage: AbstractStage) -> list[AbstractStage]:
@@ -71,25 +72,34 @@ class CurrentCircuit:
         if node == LOGITS or (node.kind, node.layer) in self._entered:
             return
         self._entered.add((node.kind, node.layer))
-        senders = torch.tensor(graph.mlp_senders(node.layer) if node.kind == "mlp" else graph.layers[node.layer].heads)
+        senders = torch.tensor(graph.written_by(node))
         kept = at_any_span(graph, self.kept[:, senders])
         alive = kept.any(dim=0)
         everywhere = (kept & self._read_everywhere[:, None]).any(dim=0)
-        kind = HeadStage if node.kind == "head" else PartsStage if graph.parts_read and node.part else MlpStage
-        if kind is MlpStage:  # whose parts run together
+        if graph.runs_as_one(node):
             everywhere |= everywhere.any()
         for all_positions in (False, True):
             members = senders[alive & (everywhere == all_positions)]
             if not len(members):
                 continue
-            stage = kind(self.runs, node.layer, members, all_positions)
+            stage = self._stage(node, members, all_positions)
             for slot, rows in stage.receivers.items():
                 self._read_everywhere[rows] = stage.reads_all_positions(slot)
             self.stages.insert(0, stage)
             self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
-            readers = (graph.reader(graph.senders[sender]) for sender in members.tolist())
-            self._runs_in |= {reader: (stage, row) for row, reader in enumerate(readers)}
+            readers = {graph.reader(graph.senders[s]): (stage, row) for row, s in enumerate(members.tolist())}
+            if node.kind == "head" and stage.together:  # all heads read for the parts of what they write
+                readers = {Node("head", node.layer, head): (stage, 0) for head in range(graph.n_heads)}
+            self._runs_in |= readers
             self._refresh_stage(stage, tuple(stage.receivers))
+
+    def _stage(self, node: Node, members: Int[Tensor, " sender"], all_positions: bool) -> AbstractStage:
+        """That of these senders, which run with a node."""
+        layer = self.runs.layers[node.layer]
+        if node.kind == "head":
+            kind = AttentionStage if layer.indices.as_one else HeadStage
+            return kind(layer, members, all_positions=all_positions)
+        return NodeStage(layer, self.runs.graph.indices(node), members, all_positions=all_positions)
 
     def carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
         """What the edges from these senders carry in the current circuit, over what missing ones would."""
@@ -145,11 +155,11 @@ class CurrentCircuit:
                 if slot in slots
             }
         )
-        count, upstream = self._reads(stage, next(iter(stage.receivers))), None
+        some, upstream = self._may_read(self._reads(stage, next(iter(stage.receivers)))), None
         for row, sender in enumerate(stage.senders.tolist()):
-            if upstream is None or not stage.reads_together:
+            if upstream is None or not stage.together:
                 inputs = self.inputs(stage, row)
-                upstream = bool(inputs[..., :count].all()) and bool(self._intact[:count].all()), self.joined(inputs)
+                upstream = bool(inputs[..., some].all()) and bool(self._intact[some].all()), self.joined(inputs)
             self._intact[sender], self.connected[sender] = upstream
             if not self.connected[sender]:
                 stage.wrote[row] = self.ablated(sender, stage.all_positions)
@@ -158,17 +168,22 @@ class CurrentCircuit:
         graph = self.runs.graph
         return graph.reads(graph.receivers[int(self._rows[stage.receivers[slot][0], 0])])
 
+    def _may_read(self, count: int) -> slice:
+        """Which senders those read before which so many stand."""
+        return slice(self.runs.graph.since(count), count)
+
     def _read(
         self, inputs: Int[Tensor, " input"], count: int, all_positions: bool
     ) -> Float[Tensor, "input batch pos d_model"]:
-        """What these inputs, each of which may read the first `count` senders, read in the current circuit."""
+        """What these inputs, each of which may read the senders before `count`, read in the current circuit."""
         return self.mixed(self.kept[self._rows[inputs]], count, all_positions)
 
     def mixed(
         self, kept: Bool[Tensor, "input span sender"], count: int, all_positions: bool
     ) -> Float[Tensor, "input batch pos d_model"]:
-        """What inputs read over these edges, each of which may read the first `count` senders."""
-        if kept[..., :count].all() and self._intact[:count].all():
+        """What inputs read over these edges, each of which may read the senders before `count`."""
+        some = self._may_read(count)
+        if kept[..., some].all() and self._intact[some].all():
             residual = self.runs.clean_residual(count)
             residual = residual if all_positions else self.runs.scored(residual)
             return residual.repeat(len(kept), 1, 1, 1)

@@ -41,6 +41,7 @@ def sizes_of_effects(
     scores = runs.delta.new_zeros(len(graph.receivers), len(graph.senders), dtype=wide(runs.delta.dtype))
     at_logits = run.by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))).sum(2)
     scores[-1] = _sizes(at_logits, prompts)[0]
+    scores[-1, : graph.since(len(graph.senders))] = 0
     delta, whole, dropped = rows_first(runs.delta), run.spread(at_final), list[Tensor]()
     while run.layers:
         layer, below = run.layers.pop(), len(run.layers)
@@ -67,9 +68,7 @@ def _estimates(
     found, at_gathered, before = list[Tensor](), list[Tensor](), list[Tensor]()
     for number, flowing in enumerate(flows, start=1):
         gradients = layer.pull_back(flowing, again=number < len(flows))
-        parts = [run.by_row(at_read, by_rows[:, : layer.reads]) for _, at_read in layer.by_receiver(gradients, flowing)]
-        estimates = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        estimates[:, :heads, :, reads:] = 0  # of the layer's own heads, which its MLP alone reads
+        estimates = run.into_layer(layer, gradients, by_rows)
         assert gradients.gathered is not None
         found.append(estimates)
         at_gathered.append(gradients.gathered.to(estimates.dtype))
@@ -86,6 +85,8 @@ def _estimates(
             less = layer.gathered_less(slot, there).to(found[0].dtype)
             for estimates, slope in zip(found, at_gathered, strict=True):
                 estimates[:, rows, span, some] = torch.einsum("hbpk,hsbpk->bhs", slope, less)
+    for estimates in found:
+        layer.not_read(estimates)
     return [estimates.flatten(1, 2) for estimates in found], before
 
 

@@ -92,7 +92,7 @@ class Executor:
         parts = [self.runs.reference(columns)[None]] if whole.any() else []
         # per circuit: what its live senders write, eight such for each that runs at once, and a few more
         count, graph = live.live[rest].sum(1), self.runs.graph
-        at_once = max(graph.n_heads, *(len(parts) for _, parts in graph.splits if graph.parts_read), 0)
+        at_once = max([graph.n_heads, *(len(node.receivers) for layer in graph.layers for node in layer.nodes)])
         rows = count + 8 * count.clamp(max=at_once) + 10
         most = max_bytes // (self.runs.delta[0].numel() * self.runs.delta.element_size())
         parts += [
@@ -121,30 +121,31 @@ class Executor:
         joined = connected(graph, masks != 0).to(runs.delta.dtype)[..., None, None, None]
         written = runs.delta[:1].expand(len(masks), 1, *runs.delta.shape[1:])
         for layer in runs.layers:
-            heads, receivers, mlp = layer.indices.heads, layer.indices.receivers, layer.indices.mlp
-            slots = self._input(masks[:, runs.rows[receivers.start : receivers.stop], : heads.start], written)
+            heads, receivers = layer.indices.heads, layer.indices.receivers
+            rows = runs.rows[receivers.start : receivers.stop]
+            slots = self._input(masks[:, rows], layer.indices.reads, written)
             parts = zip(SLOTS, slots.view(len(SLOTS), graph.n_heads, *slots.shape[1:]), strict=True)
             q, k, v = (layer.project(slot, residual) for slot, residual in parts)
-            wrote = layer.heads(q, k, v) - runs.ablated.outputs[heads.start : heads.stop, None]
+            wrote = layer.attention(q, k, v) - runs.ablated.outputs[heads.start : heads.stop, None]
             written = torch.cat((written, wrote.transpose(0, 1) * joined[:, heads.start : heads.stop]), dim=1)
-            if mlp is not None:
-                inputs = runs.rows[mlp.receivers.start : mlp.receivers.stop]
-                read = self._input(masks[:, inputs, : mlp.reads], written)
-                senders, every = slice(mlp.senders.start, mlp.senders.stop), torch.arange(len(read), device=read.device)
-                wrote = layer.mlp_apart(read, every) if mlp.apart else layer.mlp_parts(read[0])
-                wrote = wrote - runs.ablated.outputs[senders, None]
+            for node in layer.indices.nodes:
+                inputs, senders = (slice(some.start, some.stop) for some in (node.receivers, node.senders))
+                read = self._input(masks[:, runs.rows[inputs]], node.reads, written)
+                every = torch.arange(len(node.senders), device=read.device)
+                wrote = layer.node_parts(node, read, every) - runs.ablated.outputs[senders, None]
                 written = torch.cat((written, wrote.transpose(0, 1) * joined[:, senders]), dim=1)
-        final = self._input(masks[:, runs.rows[-1:]], runs.scored(written))[0]
+        final = self._input(masks[:, runs.rows[-1:]], len(graph.senders), runs.scored(written))[0]
         return runs.model.unembedding(final.squeeze(-2), columns)
 
     def _input(
         self,
-        mask: Float[Tensor, "circuit input span read"],
+        mask: Float[Tensor, "circuit input span all"],
+        read: int,
         written: Float[Tensor, "circuit sender batch pos d_model"],
     ) -> Float[Tensor, "input circuit batch pos d_model"]:
-        """What these inputs of nodes, which all read the same senders, read."""
-        read = mask.shape[-1]
-        kept = self.runs.positions.mix(mask.to(written.dtype), written[:, :read])
+        """What these inputs of nodes, which all may read the senders before `read`, read."""
+        some = slice(self.runs.graph.since(read), read)
+        kept = self.runs.positions.mix(mask[..., some].to(written.dtype), written[:, some])
         ablated = self.runs.ablated.residuals[read]
         ablated = self.runs.scored(ablated) if written.shape[-2] == 1 else ablated
         return kept.transpose(0, 1) + ablated

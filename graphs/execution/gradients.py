@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.execution.linear_layer import LinearLayer
+from acdc.graphs.execution.linear_layer import LayerGradients, LinearLayer
 from acdc.graphs.execution.runs import Runs
 from acdc.graphs.model.backward_rules import BackwardRules
 
@@ -26,7 +26,7 @@ _WIDENED = 1 << 24
 class Linearisation:
     """A run of the whole model that can be differentiated at every receiver.
 
-    It starts from a residual stream, `residual`, that stands where the first `read` senders have been added up; by
+    It starts from a residual stream, `residual`, that stands where `read` senders have written; by
     default from the embeddings of the clean run. `logits` are those at the scored positions, of the whole vocabulary or
     of `columns`; they carry no gradient history. By other `rules` than the gradient's, only derivatives differ.
     """
@@ -45,7 +45,7 @@ class Linearisation:
         residual = runs.clean_residual(read) if residual is None else residual
         for run in runs.layers:
             layer, residual = LinearLayer.of(runs.graph, run, residual, read, rules)
-            if layer.ran:
+            if layer.receivers:
                 self.layers.append(layer)
         self._final = runs.scored(residual).squeeze(-2).detach().requires_grad_()
         with torch.enable_grad():
@@ -70,18 +70,22 @@ class Linearisation:
         at_final = self.at_final(gradient)
         logits = range(len(runs.rows) - 1, len(runs.rows))
         self._contract(logits, len(graph.senders), runs.scored(runs.delta), at_final[None, :, None])
+        self._scores[-1, : graph.since(len(graph.senders))] = 0
         flowing = self.spread(at_final)
         self._flows: list[Tensor] = []
         while self.layers:
             layer = self.layers.pop()
             gradients = layer.pull_back(flowing)
             if self._senders:
-                for inputs, at_read in layer.by_receiver(gradients, flowing):
+                for inputs, at_read in layer.by_receiver(gradients):
                     self._contract(inputs, layer.reads, runs.delta, at_read)
-            indices = layer.run.indices
-            self._scores[runs.rows[indices.receivers.start : indices.receivers.stop].flatten(), indices.reads :] = 0
-            parts = 0 if layer.computed is None or indices.mlp is None else len(indices.mlp.senders)
-            self._flows += [flowing] * parts + [gradients.at_heads] * graph.n_heads
+            rows = runs.rows[layer.receivers.start : layer.receivers.stop]
+            found = self._scores[rows]
+            layer.not_read(found)
+            self._scores[rows] = found
+            for node, flow in zip(reversed(layer.nodes), reversed(gradients.at_nodes), strict=True):
+                self._flows += [flow] * len(node.senders)
+            self._flows += [gradients.at_heads] * len(layer.run.indices.heads)
             flowing = gradients.before
         self._flows.append(flowing)
         return self._scores * self.scale
@@ -93,15 +97,15 @@ class Linearisation:
         scores = runs.delta.new_zeros(shape, dtype=wide(runs.delta.dtype))
         at_final = self.at_final(gradient)
         scores[:, -1] = self.by_row(at_final[None, :, None], rows_first(runs.scored(runs.delta))).sum((1, 2))
+        scores[:, -1, : graph.since(len(graph.senders))] = 0
         delta, flowing = rows_first(runs.delta), self.spread(at_final)
         while self.layers:
             layer = self.layers.pop()
-            gradients, indices = layer.pull_back(flowing), layer.run.indices
-            for inputs, at_read in layer.by_receiver(gradients, flowing):
-                rows = runs.rows[inputs.start : inputs.stop]
-                scores[:, rows, : layer.reads] = self.by_row(at_read, delta[:, : layer.reads])
-            heads = runs.rows[indices.receivers.start : indices.receivers.stop]
-            scores[:, heads.flatten(), indices.reads :] = 0
+            gradients = layer.pull_back(flowing)
+            rows = runs.rows[layer.receivers.start : layer.receivers.stop]
+            found = self.into_layer(layer, gradients, delta)
+            layer.not_read(found)
+            scores[:, rows, : layer.reads] = found
             flowing = gradients.before
         return scores * self.scale
 
@@ -141,6 +145,13 @@ class Linearisation:
     ) -> Float[Tensor, "batch input span sender"]:
         """The inner products over the positions of each span, row by row, with what `rows_first` makes of deltas."""
         return self.runs.positions.contract_by_row(gradients.to(delta.dtype), delta)
+
+    def into_layer(
+        self, layer: LinearLayer, gradients: LayerGradients, delta: Float[Tensor, "batch all number"]
+    ) -> Float[Tensor, "batch input span sender"]:
+        """The same of all inputs of a layer with all senders that it may read."""
+        found = [self.by_row(at_read, delta[:, : layer.reads]) for _, at_read in layer.by_receiver(gradients)]
+        return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
     def _contract(
         self,

@@ -133,7 +133,7 @@ class IncrementalExecutor:
         if receiver.node == LOGITS:
             return self._arrive(self._now.mixed(staying[None, None], graph.reads(receiver), all_positions=False))
         stage, slot, index, span = self._where(receiver)
-        kept = self._now.inputs(stage, index)[[*stage.receivers].index(slot)]
+        kept = self.kept[self._rows[stage.receivers[slot][index]]]
         kept[span or 0] = staying
         arrived = self._now.mixed(kept[None], graph.reads(receiver), stage.reads_all_positions(slot))
         return self._reach(receiver, arrived, (removed & self._now.connected).sum()[None])
@@ -208,7 +208,7 @@ class IncrementalExecutor:
         if not trials.any():
             return None
         connected = self._now.connected.clone()
-        connected[stage.senders if stage.reads_together else stage.senders[number]] = False
+        connected[stage.senders if stage.together else stage.senders[number]] = False
         for later in self._now.from_stage(stage):
             for number, sender in enumerate(later.senders.tolist()):
                 connected[sender] = connected[sender] and self._now.joined(self._now.inputs(later, number), connected)

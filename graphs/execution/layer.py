@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.computation import LayerIndices
+from acdc.graphs.computation import LayerIndices, NodeIndices
 from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.layer import Layer
@@ -31,6 +32,11 @@ class LayerRun:
     scored_geometry: Geometry
     scales: Scales
     scored_scales: Scales
+
+    @property
+    def device(self) -> torch.device:
+        """Where activations are."""
+        return self.geometry.allowed.device
 
     def project(
         self,
@@ -71,18 +77,49 @@ class LayerRun:
         assert self.layer.mlp is not None
         return self.layer.mlp(residual, rules)
 
-    def mlp_parts(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
-        """What the parts of the layer's MLP write: itself where it is not split."""
-        return self.layer.mlp_parts(residual)
-
-    def mlp_apart(
-        self,
-        residuals: Float[Tensor, "input *batch d_model"],
-        parts: Int[Tensor, " chosen"],
-        rules: BackwardRules = BackwardRules.GRADIENT,
+    def node_parts(
+        self, node: NodeIndices, read: Float[Tensor, "input *batch d_model"], chosen: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "chosen *batch d_model"]:
-        """What chosen parts of the layer's MLP write, each of a residual stream of its own, or all of the same one."""
-        return self.layer.mlp_apart(residuals, parts, rules)
+        """What chosen parts of a node without slots write, by number, given what they read: each its own, or the node.
+
+        A node that is not split is its only part.
+        """
+        if node.apart:
+            return self.layer.mlp_apart(read, chosen)
+        wrote = self.layer.node_parts(node.kind, read[0])
+        return wrote if len(wrote) == len(chosen) else wrote[chosen]
+
+    def gather(
+        self,
+        q: Float[Tensor, "selected *#batch query d_head"],
+        k: Float[Tensor, "selected *#batch key d_head"],
+        v: Float[Tensor, "selected *#batch key d_head"],
+        heads: Int[Tensor, " selected"] | None = None,
+        *,
+        all_positions: bool = True,
+    ) -> Float[Tensor, "selected *batch query d_head"]:
+        """The values that these heads gather, from which `attention_parts` makes what all of them write together."""
+        return self.layer.attention.attend(q, k, v, self._at(all_positions)[0], heads)
+
+    def attention_parts(
+        self, gathered: Float[Tensor, "head *batch query d_head"], *, all_positions: bool = True
+    ) -> Float[Tensor, "part *batch query d_model"]:
+        """What the parts of the layer's attention, which must be split, write."""
+        assert self.layer.attended is not None
+        return self.layer.attended(self.layer.attention, gathered, self._at(all_positions)[1].heads)
+
+    def attention(
+        self,
+        q: Float[Tensor, "head *#batch query d_head"],
+        k: Float[Tensor, "head *#batch key d_head"],
+        v: Float[Tensor, "head *#batch key d_head"],
+        *,
+        all_positions: bool = True,
+    ) -> Float[Tensor, "sender *batch query d_model"]:
+        """What every sender of attention writes, given the queries, keys and values of all heads."""
+        if not self.indices.as_one:
+            return self.heads(q, k, v, all_positions=all_positions)
+        return self.attention_parts(self.gather(q, k, v, all_positions=all_positions), all_positions=all_positions)
 
     def _at(self, all_positions: bool) -> tuple[Geometry, Scales]:
         return (self.geometry, self.scales) if all_positions else (self.scored_geometry, self.scored_scales)

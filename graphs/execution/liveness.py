@@ -42,15 +42,16 @@ class Liveness:
         for sender in range(n_senders - 1, -1, -1):
             live[:, sender] = (edges[:, :, sender] & matters).any(1)
             everywhere[:, sender] = (edges[:, :, sender] & read_everywhere).any(1)
-            for row, slot in receivers_of(graph, sender):
-                # the parts of an MLP may have one input: it matters where any of them does
-                matters[:, row] |= live[:, sender]
-                read_everywhere[:, row] |= (everywhere if slot in (None, "q") else live)[:, sender]
+            inputs = receivers_of(graph, sender)
+            # parts of a node may have the same inputs: these matter where any of them does
+            matters[:, [row for row, _ in inputs]] |= live[:, [sender]]
+            read_everywhere[:, [row for row, slot in inputs if slot in (None, "q")]] |= everywhere[:, [sender]]
+            read_everywhere[:, [row for row, slot in inputs if slot in ("k", "v")]] |= live[:, [sender]]
         reachable = _connected(graph, edges & matters[:, :, None])
         live, everywhere = live & reachable, everywhere & reachable
-        # parts that read together run together: at every position if one of them is read there
-        for layer, _ in () if graph.parts_read else graph.splits:
-            senders = graph.mlp_senders(layer)
+        # what runs together does so at every position if one part of it is read there
+        for node in (split.node for split in graph.splits if graph.runs_as_one(split.node)):
+            senders = graph.written_by(node)
             together = slice(senders.start, senders.stop)
             everywhere[:, together] = live[:, together] & everywhere[:, together].any(1, keepdims=True)
         matters = np.concatenate((matters[:, :-1].repeat(graph.per_input, 1), matters[:, -1:]), 1)
@@ -82,19 +83,29 @@ def _connected(graph: ComputationalGraph, kept: npt.NDArray[np.bool_]) -> npt.ND
     reachable = np.zeros((len(kept), kept.shape[-1]), dtype=bool)
     reachable[:, 0] = True
     for sender in range(1, kept.shape[-1]):
+        if graph.reader(graph.senders[sender]) == graph.reader(graph.senders[sender - 1]):
+            reachable[:, sender] = reachable[:, sender - 1]
+            continue
         rows = [row for row, _ in receivers_of(graph, sender)]
         read = graph.without_spans.reads(graph.without_spans.receivers[rows[0]])
-        reachable[:, sender] = (kept[:, rows, :read] & reachable[:, None, :read]).any((1, 2))
+        some = slice(graph.since(read), read)
+        reachable[:, sender] = (kept[:, rows, some] & reachable[:, None, some]).any((1, 2))
     return reachable
 
 
 def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, Slot | None]]:
-    """The inputs of a node, by their numbers among the receivers of the graph without spans, and slot."""
+    """The inputs of a node, by their numbers among the receivers of the graph without spans, and slot.
+
+    Those of a part of what attention writes are all inputs of the heads.
+    """
     node, numbers = graph.senders[sender], graph.without_spans.receiver_index
     match node.kind:
         case "head":
             return [(numbers[Receiver(node, slot)], slot) for slot in SLOTS]
-        case "mlp":
-            return [(numbers[Receiver(graph.reader(node))], None)]
-        case _:
+        case "attention":
+            slots = graph.layers[node.layer].slots
+            return [(row, slot) for slot in SLOTS for row in slots[slot]]
+        case "input" | "logits":
             return []
+        case _:
+            return [(numbers[Receiver(graph.reader(node))], None)]

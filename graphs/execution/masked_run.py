@@ -25,12 +25,13 @@ from acdc.graphs.nodes import SLOTS, Slot
 class _Read:
     """What some inputs of nodes read, as a leaf of the gradient, over edges of these weights from live senders.
 
-    The senders are the first of all; `receivers` are those that the inputs are.
+    The senders are `some` of those that are read there, next to each other; `receivers` are those that the inputs are.
     """
 
     receivers: Int[Tensor, "input span"]
     weights: Float[Tensor, "input span sender"]
     leaf: Float[Tensor, "input batch pos d_model"]
+    some: slice
     all_positions: bool
 
 
@@ -118,9 +119,9 @@ class MaskedRun:
         slopes: Float[Tensor, "_ _"],
     ) -> None:
         """Add to the gradient at edges and at what senders wrote, given that at what inputs read."""
-        count, positions = read.weights.shape[-1], self._runs.positions
-        senders, into = self._senders[read.all_positions][:count], flowing[read.all_positions][:count]
-        products = positions.contract(at_read, self._written[read.all_positions][:count]).to(slopes.dtype)
+        some, positions = read.some, self._runs.positions
+        senders, into = self._senders[read.all_positions][some], flowing[read.all_positions][some]
+        products = positions.contract(at_read, self._written[read.all_positions][some]).to(slopes.dtype)
         if read is self._last:  # which has no spans
             slopes[-1, senders] = products.sum((0, 1))
         else:
@@ -128,26 +129,25 @@ class MaskedRun:
         positions.mix(read.weights.permute(2, 1, 0), at_read, onto=into, out=into)
 
     def _run_layer(self, layer: LayerRun, live: Bool[Tensor, " sender"], everywhere: Bool[Tensor, " sender"]) -> None:
-        heads, mlp = layer.indices.heads, layer.indices.mlp
-        columns = slice(heads.start, heads.stop)
+        columns = slice(layer.indices.heads.start, layer.indices.heads.stop)
         for selected, all_positions in _groups(live[columns], everywhere[columns]):
             self._run_heads(layer, selected, all_positions)
-        if mlp is None:
-            return
-        columns = slice(mlp.senders.start, mlp.senders.stop)
-        for selected, all_positions in _groups(live[columns], everywhere[columns]):
-            receivers = mlp.receivers.start + (selected if mlp.apart else torch.zeros_like(selected[:1]))
-            read = self._read(receivers, mlp.reads, all_positions=all_positions)
-            with torch.enable_grad():
-                if mlp.apart:
-                    wrote = layer.mlp_apart(read.leaf, selected)
-                else:
-                    wrote = layer.mlp_parts(read.leaf[0])
-                    wrote = wrote if len(wrote) == len(selected) else wrote[selected]
-            self._write(mlp.senders.start + selected, (read,), wrote, all_positions)
+        for node in layer.indices.nodes:
+            columns = slice(node.senders.start, node.senders.stop)
+            for selected, all_positions in _groups(live[columns], everywhere[columns]):
+                inputs = node.receivers.start + (selected if node.apart else torch.zeros_like(selected[:1]))
+                read = self._read(inputs, node.reads, all_positions=all_positions)
+                with torch.enable_grad():
+                    wrote = layer.node_parts(node, read.leaf, selected)
+                self._write(node.senders.start + selected, (read,), wrote, all_positions)
 
-    def _run_heads(self, layer: LayerRun, heads: Int[Tensor, " head"], all_positions: bool) -> None:
-        """Run some heads, those of their queries, keys and values that read the same positions reading together."""
+    def _run_heads(self, layer: LayerRun, senders: Int[Tensor, " sender"], all_positions: bool) -> None:
+        """Run some heads, or all of them for some parts of what they write together.
+
+        Those of their queries, keys and values that read the same positions read together.
+        """
+        as_one = layer.indices.as_one
+        heads = torch.arange(self._runs.graph.n_heads, device=senders.device) if as_one else senders
         reads: list[_Read] = []
         made: dict[Slot, Tensor] = {}
         for slots, everywhere in read_alike(all_positions=all_positions):
@@ -162,8 +162,11 @@ class MaskedRun:
                     made[slot] = self._project(layer, slot, heads, which, residual, all_positions=everywhere)
         with torch.enable_grad():
             q, k, v = (made[slot] for slot in SLOTS)
-            wrote = layer.heads(q, k, v, self._unless_all(heads), all_positions=all_positions)
-        self._write(layer.indices.heads.start + heads, tuple(reads), wrote, all_positions)
+            if as_one:
+                wrote = layer.attention(q, k, v, all_positions=all_positions)[senders]
+            else:
+                wrote = layer.heads(q, k, v, self._unless_all(heads), all_positions=all_positions)
+        self._write(layer.indices.heads.start + senders, tuple(reads), wrote, all_positions)
 
     def _project(
         self,
@@ -194,15 +197,16 @@ class MaskedRun:
         return ablated if all_positions else self._runs.scored(ablated)
 
     def _read(self, inputs: Int[Tensor, " input"], count: int, *, all_positions: bool) -> _Read:
-        """What inputs of nodes, each of which may read the first `count` senders, read."""
+        """What inputs of nodes, each of which may read the senders before `count`, read."""
         senders = self._senders[all_positions]
-        senders = senders[: int((senders < count).sum())]
+        some = slice(int((senders < self._runs.graph.since(count)).sum()), int((senders < count).sum()))
+        senders = senders[some]
         receivers = self._runs.rows[inputs]
         kept = self._kept[receivers[..., None], senders]
-        written = self._written[all_positions][: len(senders)]
+        written = self._written[all_positions][some]
         weights = (self._parts[receivers[..., None], senders] * kept).to(written.dtype)
         residual = self._runs.positions.mix(weights, written, onto=self._ablated(count, all_positions))
-        return _Read(receivers, weights, residual.detach().requires_grad_(), all_positions)
+        return _Read(receivers, weights, residual.detach().requires_grad_(), some, all_positions)
 
     def _write(
         self,

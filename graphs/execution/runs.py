@@ -112,14 +112,16 @@ class Runs:
 
     @cached_property
     def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:
-        residuals, total, start = {}, torch.zeros_like(self.delta[0]), 0
+        residuals, total, start, first = {}, torch.zeros_like(self.delta[0]), 0, 0
         for read, ablated in self.ablated.residuals.items():
+            if (since := self.graph.since(read)) > first:  # what stands before is in the parts of the residual stream
+                total, start, first = torch.zeros_like(total), since, since
             total = total + self.delta[start:read].sum(0)
             residuals[read], start = ablated + total, read
         return residuals
 
     def clean_residual(self, read: int) -> Float[Tensor, "batch pos d_model"]:
-        """The clean run's residual stream where it is the sum of the first `read` senders."""
+        """The clean run's residual stream where `read` senders have written."""
         return self._clean_residuals[read]
 
     def select(self, prompts: Int[Tensor, " some"]) -> Runs:
@@ -274,8 +276,8 @@ def residuals_of(
         heads = indices.heads
         residuals[indices.reads] = residual
         residual = residual + ablated[heads.start : heads.stop].sum(0) + layer.attention.output.bias
-        if indices.mlp is not None:
-            residuals.setdefault(indices.mlp.reads, residual)  # where it reads with the heads, what these read
-            residual = layer.after_mlp(residual, ablated[indices.mlp.senders.start : indices.mlp.senders.stop])
+        for node in indices.nodes:
+            residuals.setdefault(node.reads, residual)  # where an MLP reads with the heads, what these read
+            residual = layer.after_node(node.kind, residual, ablated[node.senders.start : node.senders.stop])
     residuals[len(ablated)] = residual
     return residuals

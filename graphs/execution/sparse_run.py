@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from acdc.graphs.computation import NodeIndices
 from acdc.graphs.execution.layer import LayerRun, read_alike
 from acdc.graphs.execution.liveness import Liveness
 from acdc.graphs.execution.runs import Runs
@@ -19,7 +20,8 @@ from acdc.graphs.nodes import Slot
 class Selected:
     """Nodes of one layer and kind that run at the same positions, one row each: whose they are and what they are.
 
-    Rows are sorted by circuit; `heads` counts from the first of the layer; of MLPs it counts parts, 0 for whole ones.
+    Rows are sorted by circuit; `heads` counts from the first of the layer; of other nodes it counts parts, 0 for whole
+    ones.
     """
 
     circuits: Int[Tensor, " row"]
@@ -63,20 +65,13 @@ class SparseRun:
     def final(self) -> Float[Tensor, "circuit batch d_model"]:
         """The final residual stream at the scored positions."""
         for layer in self._runs.layers:
-            heads, mlp = layer.indices.heads, layer.indices.mlp
+            heads = layer.indices.heads
             for chosen in self._choose(heads):
-                self._write(chosen, heads.start, self._heads(layer, chosen))
-            if mlp is not None:
-                for chosen in self._choose(mlp.senders):
-                    if mlp.apart:
-                        read = self._input(chosen, mlp.receivers.start + chosen.heads, mlp.reads)
-                        self._write(chosen, mlp.senders.start, layer.mlp_apart(read, chosen.heads))
-                        continue
-                    circuits, row = torch.unique_consecutive(chosen.circuits, return_inverse=True)
-                    nodes = Selected(circuits, torch.zeros_like(circuits), chosen.all_positions)
-                    inputs = torch.full_like(circuits, mlp.receivers.start)
-                    wrote = layer.mlp_parts(self._input(nodes, inputs, mlp.reads))
-                    self._write(chosen, mlp.senders.start, wrote[0] if len(wrote) == 1 else wrote[chosen.heads, row])
+                wrote = self._attention_parts(layer, chosen) if layer.indices.as_one else self._heads(layer, chosen)
+                self._write(chosen, heads.start, wrote)
+            for node in layer.indices.nodes:
+                for chosen in self._choose(node.senders):
+                    self._write(chosen, node.senders.start, self._node_parts(layer, node, chosen))
         every = torch.arange(len(self._starts), device=self._starts.device)
         logits = Selected(every, torch.zeros_like(every), all_positions=False)
         last, senders = len(self._runs.rows) - 1, self._live.kept.shape[-1]
@@ -93,15 +88,16 @@ class SparseRun:
         return [each for each in chosen if len(each.circuits)]
 
     def _input(self, chosen: Selected, rows: Int[Tensor, " row"], read: int) -> Float[Tensor, "row batch pos d_model"]:
-        """What these inputs of the chosen nodes, which all read the first `read` senders, read."""
+        """What these inputs of the chosen nodes, which all may read the senders before `read`, read."""
         ablated = self._runs.ablated.residuals[read]
         ablated = ablated if chosen.all_positions else self._runs.scored(ablated)
         result = ablated.new_empty(len(rows), *ablated.shape)
-        start = 0
+        start, since = 0, self._runs.graph.since(read)
         for circuit, count in enumerate(chosen.circuits.bincount().tolist()):
             if not count:
                 continue
-            first, senders = self._starts[circuit], self._live.live[circuit, :read].nonzero()[:, 0]
+            senders = self._live.live[circuit, since:read].nonzero()[:, 0] + since
+            first = self._starts[circuit] + (self._counts[circuit, since - 1] if since else 0)
             receivers = self._runs.rows[rows[start : start + count]]
             weights = self._live.kept[circuit, receivers[..., None], senders].to(ablated.dtype)
             written = self._written[first : first + len(senders)]
@@ -111,11 +107,40 @@ class SparseRun:
         return result
 
     def _heads(self, layer: LayerRun, chosen: Selected) -> Float[Tensor, "row batch pos d_model"]:
-        """What these heads write; their slots that read the same positions read together, which costs one pass less."""
+        """What these heads write."""
+        made = self._projections(layer, chosen)
+        return layer.heads(made["q"], made["k"], made["v"], chosen.heads, all_positions=chosen.all_positions)
+
+    def _attention_parts(self, layer: LayerRun, chosen: Selected) -> Float[Tensor, "row batch pos d_model"]:
+        """What these parts of the layer's attention write, for which all heads run."""
+        circuits, row = torch.unique_consecutive(chosen.circuits, return_inverse=True)
+        count = self._runs.graph.n_heads
+        numbers = torch.arange(count, device=circuits.device).repeat(len(circuits))
+        heads = Selected(circuits.repeat_interleave(count), numbers, chosen.all_positions)
+        made, all_positions = self._projections(layer, heads), chosen.all_positions
+        gathered = layer.gather(made["q"], made["k"], made["v"], numbers, all_positions=all_positions)
+        by_head = gathered.view(len(circuits), count, *gathered.shape[1:]).transpose(0, 1)
+        return layer.attention_parts(by_head, all_positions=all_positions)[chosen.heads, row]
+
+    def _node_parts(
+        self, layer: LayerRun, node: NodeIndices, chosen: Selected
+    ) -> Float[Tensor, "row batch pos d_model"]:
+        """What these parts of a node write: each of what it reads, or of what its node does in the same circuit."""
+        if node.apart:
+            read = self._input(chosen, node.receivers.start + chosen.heads, node.reads)
+            return layer.node_parts(node, read, chosen.heads)
+        circuits, row = torch.unique_consecutive(chosen.circuits, return_inverse=True)
+        nodes = Selected(circuits, torch.zeros_like(circuits), chosen.all_positions)
+        read = self._input(nodes, torch.full_like(circuits, node.receivers.start), node.reads)
+        wrote = layer.node_parts(node, read[None], torch.arange(len(node.senders), device=read.device))
+        return wrote[0] if len(wrote) == 1 else wrote[chosen.heads, row]
+
+    def _projections(self, layer: LayerRun, chosen: Selected) -> dict[Slot, Float[Tensor, "row batch pos d_head"]]:
+        """Those of these heads; slots that read the same positions read together, which costs one pass less."""
         made: dict[Slot, Tensor] = {}
         for slots, all_positions in read_alike(all_positions=chosen.all_positions):
             made |= self._project(layer, slots, chosen, all_positions)
-        return layer.heads(made["q"], made["k"], made["v"], chosen.heads, all_positions=chosen.all_positions)
+        return made
 
     def _project(
         self, layer: LayerRun, slots: Sequence[Slot], chosen: Selected, all_positions: bool

@@ -1,4 +1,4 @@
-"""The state of a layer's live heads, or of its MLP, in the current circuit, and how it changes with what they read."""
+"""The state of a layer's live nodes in the current circuit, and how it changes with what they read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from acdc.graphs.execution.runs import Runs
+from acdc.graphs.computation import NodeIndices
+from acdc.graphs.execution.layer import LayerRun
 from acdc.graphs.nodes import SLOTS, Slot
 
 Arrivals = dict[str, tuple[Tensor, Tensor]]
@@ -37,13 +38,14 @@ class AbstractStage(ABC):
     """Some nodes of one layer, all read at every position (`all_positions`) or all at the scored positions only.
 
     `senders` and, by slot, `receivers` are their indices in the graph without spans; `read` and `wrote` what they read
-    and write in the current circuit, with a row per node. The parts of an MLP that reads as a whole have a row each of
-    what they write, and together one of what they read.
+    and write in the current circuit, with a row per node. Parts that run `together` have a row each of what they write,
+    and the same inputs: one, or those of all heads.
     """
 
     senders: Int[Tensor, " row"]
     receivers: dict[str, Int[Tensor, " row"]]
     all_positions: bool
+    together: bool = False
     read: dict[str, Float[Tensor, "row batch pos d_model"]]
     wrote: Float[Tensor, "row batch pos d_model"]
 
@@ -68,15 +70,11 @@ class AbstractStage(ABC):
                 return slot, int(found[0])
         raise AssertionError("the receiver is not of this stage")
 
-    @property
-    def reads_together(self) -> bool:
-        """Whether all nodes of the stage have one input: they are parts of an MLP that reads as a whole."""
-        return len(next(iter(self.receivers.values()))) < len(self.senders)
-
     @final
-    def inputs(self, row: int) -> Int[Tensor, " slot"]:
-        """The receivers of a node."""
-        return torch.stack([rows[0 if self.reads_together else row] for rows in self.receivers.values()])
+    def inputs(self, row: int) -> Int[Tensor, " input"]:
+        """The receivers on which it depends what the sender of this row writes."""
+        slots = self.receivers.values()
+        return torch.cat(tuple(slots)) if self.together else torch.stack([rows[row] for rows in slots])
 
     @property
     def size(self) -> int:
@@ -85,81 +83,48 @@ class AbstractStage(ABC):
 
 
 @final
-class MlpStage(AbstractStage):
-    """The MLP of one layer, which reads as a whole."""
+class NodeStage(AbstractStage):
+    """Parts of a node of one layer without slots, or all of it: its MLP, or the residual stream where it is split."""
 
-    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], all_positions: bool) -> None:
-        self.layer = runs.layers[layer]
-        mlp = self.layer.indices.mlp
-        assert mlp is not None
-        self.senders, self.all_positions = senders, all_positions
-        self.receivers = {"": torch.tensor([mlp.receivers.start])}
-        self._parts = None if len(senders) == len(mlp.senders) else senders - mlp.senders.start
+    def __init__(
+        self, layer: LayerRun, indices: NodeIndices, senders: Int[Tensor, " row"], *, all_positions: bool
+    ) -> None:
+        self.layer, self._indices = layer, indices
+        self.senders, self.all_positions, self.together = senders, all_positions, not indices.apart
+        parts = senders - indices.senders.start
+        self.receivers = {"": indices.receivers.start + (torch.tensor([0]) if self.together else parts)}
+        self._parts = parts.to(layer.device)
 
     def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
-        """One MLP, so one row that is read."""
+        """All parts at once."""
         self.read = read
-        self.wrote = self._write(read[""][0])
+        self.wrote = self.layer.node_parts(self._indices, read[""], self._parts)
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
-        """One MLP, all of whose parts change."""
+        """All parts change with what their node reads; of those that read for themselves, which read something new."""
         touched, read = arrivals[""]
-        rows, wrote = torch.arange(len(self.senders)), self._write(read[0])
+        rows = torch.arange(len(self.senders)) if self.together else touched
+        wrote = self.layer.node_parts(self._indices, read, self._parts[rows.to(self._parts.device)])
         return rows, wrote, [Write(self.read[""], touched, read), Write(self.wrote, rows, wrote)]
 
-    def _write(self, read: Float[Tensor, "*batch pos d_model"]) -> Float[Tensor, "row *batch pos d_model"]:
-        wrote = self.layer.mlp_parts(read)
-        return wrote if self._parts is None else wrote[self._parts.to(wrote.device)]
 
+class _Projections:
+    """What heads of one layer read and make of it: kept, since a trial may change one slot of the three only."""
 
-@final
-class PartsStage(AbstractStage):
-    """Parts of the MLP of one layer, each of which reads for itself."""
-
-    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], all_positions: bool) -> None:
-        self.layer = runs.layers[layer]
-        mlp = self.layer.indices.mlp
-        assert mlp is not None
-        self.senders, self.all_positions = senders, all_positions
-        parts = senders - mlp.senders.start
-        self.receivers = {"": mlp.receivers.start + parts}
-        self._parts = parts.to(runs.delta.device)
-
-    def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
-        """All of them at once."""
-        self.read = read
-        self.wrote = self.layer.mlp_apart(read[""], self._parts)
-
-    def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
-        """Those that read something new."""
-        rows, read = arrivals[""]
-        wrote = self.layer.mlp_apart(read, self._parts[rows.to(self._parts.device)])
-        return rows, wrote, [Write(self.read[""], rows, read), Write(self.wrote, rows, wrote)]
-
-
-@final
-class HeadStage(AbstractStage):
-    """Heads of one layer, with their queries, keys and values kept, since a trial may change one of the three only."""
-
-    def __init__(self, runs: Runs, layer: int, senders: Int[Tensor, " row"], all_positions: bool) -> None:
-        self.layer = runs.layers[layer]
-        heads = senders - self.layer.indices.heads.start
-        self.heads = heads.to(runs.delta.device)
-        self.senders, self.all_positions = senders, all_positions
-        self.receivers = {slot: rows.start + heads for slot, rows in self.layer.indices.slots.items()}
+    def __init__(self, layer: LayerRun, heads: Int[Tensor, " row"], *, all_positions: bool) -> None:
+        self._layer, self.heads, self._all_positions = layer, heads, all_positions
         self.read: dict[str, Tensor] = {}
         self.made: dict[str, Tensor] = {}
 
     def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
-        """All heads at once."""
-        every = torch.arange(len(self.senders))
+        """All heads at once, in these slots."""
+        every = torch.arange(len(self.heads))
         self.read |= read
         self.made |= {slot: self._make(slot, read[slot], every) for slot in SLOTS if slot in read}
-        self.wrote = self._write(self.made["q"], self.made["k"], self.made["v"], every)
 
-    def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
-        """The heads any of whose three slots reads something new."""
-        changed = torch.zeros(len(self.senders), dtype=torch.bool)
+    def recompute(self, arrivals: Arrivals) -> tuple[Int[Tensor, " row"], list[Tensor], list[Write]]:
+        """The heads any of whose three slots reads something new, their queries, keys and values, and what to keep."""
+        changed = torch.zeros(len(self.heads), dtype=torch.bool)
         for rows, _ in arrivals.values():
             changed[rows] = True
         rows = changed.nonzero().squeeze(1)
@@ -177,21 +142,69 @@ class HeadStage(AbstractStage):
                     made = made.repeat(1, new.shape[1], 1, 1, 1)
                     made[index[touched]] = new
             inputs.append(made)
-        q, k, v = inputs
-        wrote = self._write(q, k, v, rows)
-        writes.append(Write(self.wrote, rows, wrote))
-        return rows, wrote, writes
+        return rows, inputs, writes
 
     def _make(
         self, slot: Slot, read: Float[Tensor, "row *batch pos d_model"], rows: Int[Tensor, " row"]
     ) -> Float[Tensor, "row *batch pos d_head"]:
-        return self.layer.project(slot, read, self.heads[rows], all_positions=self.reads_all_positions(slot))
+        everywhere = self._all_positions or slot != "q"
+        return self._layer.project(slot, read, self.heads[rows], all_positions=everywhere)
 
-    def _write(
-        self,
-        q: Float[Tensor, "row *#batch query d_head"],
-        k: Float[Tensor, "row *#batch key d_head"],
-        v: Float[Tensor, "row *#batch key d_head"],
-        rows: Int[Tensor, " row"],
-    ) -> Float[Tensor, "row *batch query d_model"]:
-        return self.layer.heads(q, k, v, self.heads[rows], all_positions=self.all_positions)
+
+@final
+class HeadStage(AbstractStage):
+    """Heads of one layer, each a sender."""
+
+    def __init__(self, layer: LayerRun, senders: Int[Tensor, " row"], *, all_positions: bool) -> None:
+        self.layer = layer
+        heads = senders - layer.indices.heads.start
+        self._heads = _Projections(layer, heads.to(layer.device), all_positions=all_positions)
+        self.senders, self.all_positions, self.read = senders, all_positions, self._heads.read
+        self.receivers = {slot: rows.start + heads for slot, rows in layer.indices.slots.items()}
+
+    def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+        """All heads at once."""
+        self._heads.refresh(read)
+        q, k, v = (self._heads.made[slot] for slot in SLOTS)
+        self.wrote = self.layer.heads(q, k, v, self._heads.heads, all_positions=self.all_positions)
+
+    def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
+        """The heads any of whose three slots reads something new."""
+        rows, (q, k, v), writes = self._heads.recompute(arrivals)
+        wrote = self.layer.heads(q, k, v, self._heads.heads[rows], all_positions=self.all_positions)
+        return rows, wrote, [*writes, Write(self.wrote, rows, wrote)]
+
+
+@final
+class AttentionStage(AbstractStage):
+    """All heads of one layer, where what they write together is split: its parts are the senders."""
+
+    together = True
+
+    def __init__(self, layer: LayerRun, senders: Int[Tensor, " row"], *, all_positions: bool) -> None:
+        self.layer = layer
+        heads = torch.arange(len(layer.indices.slots["q"]))
+        self._heads = _Projections(layer, heads.to(layer.device), all_positions=all_positions)
+        self.senders, self.all_positions, self.read = senders, all_positions, self._heads.read
+        self.receivers = {slot: rows.start + heads for slot, rows in layer.indices.slots.items()}
+        self._parts = (senders - layer.indices.heads.start).to(layer.device)
+        self._gathered: Float[Tensor, "head batch pos d_head"]
+
+    def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
+        """All heads at once."""
+        self._heads.refresh(read)
+        q, k, v = (self._heads.made[slot] for slot in SLOTS)
+        self._gathered = self.layer.gather(q, k, v, all_positions=self.all_positions)
+        self.wrote = self._write(self._gathered)
+
+    def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
+        """All parts change; of the heads, only those that read something new gather anew."""
+        changed, (q, k, v), writes = self._heads.recompute(arrivals)
+        new = self.layer.gather(q, k, v, self._heads.heads[changed], all_positions=self.all_positions)
+        gathered = self._gathered.unsqueeze(1).repeat(1, new.shape[1], 1, 1, 1)
+        gathered[changed] = new
+        rows, wrote = torch.arange(len(self.senders)), self._write(gathered)
+        return rows, wrote, [*writes, Write(self._gathered, changed, new), Write(self.wrote, rows, wrote)]
+
+    def _write(self, gathered: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "row *batch pos d_model"]:
+        return self.layer.attention_parts(gathered, all_positions=self.all_positions)[self._parts]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from acdc.graphs.errors import BadDictionary
+from acdc.graphs.nodes import Node, SplitKind
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_z", "attn_out", "mlp_in", "mlp_out"]
 SITES: tuple[Site, ...] = get_args(Site)
@@ -39,6 +40,27 @@ class Hook:
     def __str__(self) -> str:
         name = next(name for name, site in _KNOWN.items() if site == self.site)
         return f"blocks.{self.layer}.{name}"
+
+    @property
+    def split(self) -> tuple[int, SplitKind] | None:
+        """Which layer's node features there are parts of; None where they are parts of none."""
+        match self.site:
+            case "mlp_out" | "resid_mid" | "resid_post":
+                return self.layer, "mlp" if self.site == "mlp_out" else self.site
+            case "attn_out" | "attn_z":
+                return self.layer, "attention"
+            case "resid_pre" if self.layer > 0:
+                return self.layer - 1, "resid_post"
+            case _:
+                return None
+
+    @property
+    def node(self) -> str:
+        """What features there are behind, in their ids: `m3`, `a3`, or `r3` for the residual stream after layer 3."""
+        if self.split is None:
+            return f"{self.site}{self.layer}"
+        layer, kind = self.split
+        return Node(kind, layer).name
 
     @classmethod
     def parse(cls, name: str, source: str) -> Hook:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -65,7 +65,8 @@ class FeatureParts(AbstractMlpParts):
     """Chosen features of what an MLP writes, all others together (`rest`), and what no feature says (`error`).
 
     The error is what the MLP writes less all features, the dictionary's bias and skip included: so the parts always add
-    up to what the MLP writes, however good the dictionary is; `fit` says how good, where that was measured.
+    up to what the MLP writes, however good the dictionary is; `fit` says how good, where that was measured, and
+    `called` what a user calls features, by part.
     """
 
     names: tuple[str, ...]
@@ -73,19 +74,22 @@ class FeatureParts(AbstractMlpParts):
     dictionary: Dictionary
     bias: None = None
     fit: Fit | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Model, dictionary: Dictionary, chosen: Sequence[int], fit: Fit | None = None) -> FeatureParts:
         """These features, by number, of a dictionary, and how well it fits.
 
-        Raises: BadDictionary when it is not of what an MLP writes.
+        Raises: BadDictionary when it is not of a place whose features can be senders.
         """
         reads, writes = dictionary.reads, dictionary.writes
         places = ("mlp_out", "mlp_in") if model.graph.parallel else ("mlp_out", "mlp_in", "resid_mid")
-        if writes.site != "mlp_out" or reads.site not in places or reads.layer != writes.layer:
+        of_mlp = writes.site == "mlp_out" and reads.site in places and reads.layer == writes.layer
+        if not of_mlp and (writes.site in ("mlp_out", "mlp_in") or reads != writes):
             raise BadDictionary(
                 f"{dictionary.name} is of {writes}, read from {reads}; wanted features of what an MLP writes, read "
-                "from there or, by a transcoder, from what that MLP reads: others cannot be senders of a circuit"
+                "from there or, by a transcoder, from what that MLP reads, or an autoencoder of what attention writes "
+                "or of the residual stream: others cannot be senders of a circuit"
             )
         numbers = torch.tensor(sorted(set(chosen)), dtype=torch.long, device=model.device)
         some = () if len(numbers) == dictionary.n_features else ("rest",)
@@ -100,8 +104,19 @@ class FeatureParts(AbstractMlpParts):
                 read = wrote
             case "mlp_in":
                 read = mlp.norm(residual)
+        return self.shares(read, wrote, self.dictionary.decoder.weight)
+
+    def shares(
+        self,
+        read: Float[Tensor, "*batch d_in"],
+        wrote: Float[Tensor, "*batch d_model"],
+        weight: Float[Tensor, "feature d_model"],
+    ) -> Float[Tensor, "part *batch d_model"]:
+        """What each of them adds, given what the dictionary reads, what is split, and every feature's direction there.
+
+        They add up to what is split.
+        """
         active = self.dictionary.encode(read) * self.dictionary.scale(read)
-        weight = self.dictionary.decoder.weight
         parts = torch.einsum("...f,fd->f...d", active[..., self.chosen], weight[self.chosen])
         said = parts.sum(0)
         if "rest" in self.names:

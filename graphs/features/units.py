@@ -98,8 +98,7 @@ class Features(AbstractUnits):
 
     def name(self, unit: int) -> str:
         """What a feature is called."""
-        site, layer = self.writes.site, self.writes.layer
-        return f"m{layer}.f{unit}" if site == "mlp_out" else f"{site}{layer}.f{unit}"
+        return f"{self.writes.node}.f{unit}"
 
 
 @final

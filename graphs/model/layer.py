@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -16,19 +16,23 @@ from acdc.graphs.model.mlp import Mlp
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.graphs.model.parts import Attention, Projection, Scales
 from acdc.graphs.model.placement import moved
-from acdc.graphs.nodes import SLOTS, Slot
+from acdc.graphs.model.stream_parts import AbstractAttentionParts, AbstractStreamParts
+from acdc.graphs.nodes import SLOTS, Slot, SplitKind
 
 
 @dataclass(frozen=True)
 class Layer:
     """One layer; `mlp` is None in attention-only models, and `parts` where the MLP is one sender.
 
-    What concerns heads has them as the first axis: those chosen by number, or all (None).
+    `attended` splits what the heads write together (None: each is a sender), and `streams` the residual stream after
+    attention or after the layer. What concerns heads has them as the first axis: those chosen by number, or all (None).
     """
 
     attention: Attention
     mlp: Mlp | None
     parts: AbstractMlpParts | None = None
+    attended: AbstractAttentionParts | None = None
+    streams: Mapping[SplitKind, AbstractStreamParts] = field(default_factory=dict)
 
     def mlp_parts(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
         """What the parts of the MLP, which there must be, write: itself where it is not split."""
@@ -59,6 +63,18 @@ class Layer:
         """The residual stream with what the parts of the MLP add to it, and what no part does."""
         together = residual + (wrote[0] if len(wrote) == 1 else wrote.sum(0))
         return together if self.parts is None or self.parts.bias is None else together + self.parts.bias
+
+    def node_parts(
+        self, kind: SplitKind, residual: Float[Tensor, "*batch d_model"]
+    ) -> Float[Tensor, "part *batch d_model"]:
+        """What the parts of a node with one input write, which there must be: the MLP, or a stream that is split."""
+        return self.mlp_parts(residual) if kind == "mlp" else self.streams[kind](residual)
+
+    def after_node(
+        self, kind: SplitKind, residual: Float[Tensor, "*batch d_model"], wrote: Float[Tensor, "part *#batch d_model"]
+    ) -> Float[Tensor, "*batch d_model"]:
+        """The residual stream after it: of a stream that is split, nothing but the sum of its parts."""
+        return self.after_mlp(residual, wrote) if kind == "mlp" else wrote.sum(0).expand(residual.shape)
 
     @property
     def device(self) -> torch.device:
@@ -132,6 +148,24 @@ class Layer:
         """
         made, inside = self.make(residual, geometry)
         return self.heads(made["q"], made["k"], made["v"], geometry), inside
+
+    def attention_senders(
+        self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry
+    ) -> tuple[Float[Tensor, "sender batch pos d_model"], Scales]:
+        """What each sender of attention writes, any post norm included, when all heads read the same; and all scales of
+        norms that span heads.
+        """
+        output = self.attention.output
+        if self.attended is None:
+            heads, inside = self.attend(residual, geometry)
+            scale = None if output.post_norm is None else output.post_norm.scale(heads.sum(0))
+            wrote = heads if scale is None else heads * scale
+        else:
+            made, inside = self.make(residual, geometry)
+            gathered = self.attention.attend(made["q"], made["k"], made["v"], geometry)
+            scale = None if output.post_norm is None else output.post_norm.scale(output.together(gathered))
+            wrote = self.attended(self.attention, gathered, scale)
+        return wrote, replace(inside, heads=scale)
 
     def make(
         self, residual: Float[Tensor, "batch pos d_model"], geometry: Geometry, slots: Sequence[Slot] = SLOTS

@@ -201,9 +201,9 @@ class OutputProjection:
         wrote = beside(self.weight.device, z.flatten(1, -2), made)
         return wrote.view(*z.shape[:-1], wrote.shape[-1])
 
-    def together(self, z: Float[Tensor, "head batch pos d_head"]) -> Float[Tensor, "batch pos d_model"]:
+    def together(self, z: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "*batch pos d_model"]:
         """What all heads write together."""
-        return beside(self.weight.device, z, lambda z, on: torch.einsum("hbpk,hkd->bpd", z, self.weight.to(on)))
+        return beside(self.weight.device, z, lambda z, on: torch.einsum("h...k,hkd->...d", z, self.weight.to(on)))
 
     def back(self, written: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "head batch pos d_head"]:
         """From a gradient at what all heads write to that at what each has gathered."""

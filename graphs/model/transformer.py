@@ -18,8 +18,10 @@ from acdc.graphs.model.geometry import Geometry, geometries_of, turned_layers
 from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.graphs.model.parts import Scales
+from acdc.graphs.model.stream_parts import AbstractAttentionParts, AbstractStreamParts
 from acdc.graphs.model.unchanged import ChangeWatch
 from acdc.graphs.model.unembedding import Unembedding
+from acdc.graphs.nodes import SplitKind
 
 _FIXED_ROTATIONS = {"default", "linear", "yarn", "llama3", "proportional"}
 """Rotary embeddings, as transformers names them, whose frequencies do not depend on the length of the prompt."""
@@ -49,10 +51,9 @@ class Trace:
 
 @dataclass(frozen=True)
 class _RanLayer:
-    """What the heads and the MLP of one layer write in a run, its scales, and the residual stream after it."""
+    """What the senders of one layer write in a run, node by node, its scales, and the residual stream after it."""
 
-    heads: Float[Tensor, "head batch pos d_model"]
-    mlp: Float[Tensor, "part batch pos d_model"] | None
+    wrote: tuple[Float[Tensor, "_ batch pos d_model"], ...]
     scales: Scales
     residual: Float[Tensor, "batch pos d_model"]
 
@@ -80,21 +81,36 @@ class Model:
         """The same weights, in whose graph every input is a receiver once for each of these spans (none: once)."""
         if spans == self.graph.spans:
             return self
-        other = replace(self, graph=self.graph.with_spans(spans))
-        # what is known of the weights is the same, and when they changed last
-        other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
-        return other
+        return self._with(self.graph.with_spans(spans))
 
-    def split(self, parts: Mapping[int, AbstractMlpParts]) -> Model:
+    def split(
+        self,
+        parts: Mapping[int, AbstractMlpParts],
+        attended: Mapping[int, AbstractAttentionParts] | None = None,
+        streams: Mapping[tuple[int, SplitKind], AbstractStreamParts] | None = None,
+    ) -> Model:
         """The same weights, in whose graph the MLPs of these layers are as many senders as they have parts.
 
-        Raises: ValueError when the graph has too many edges then.
+        So are what the attention of layers writes, `attended`, and `streams`: the residual stream after the attention
+        of a layer (`resid_mid`) or after the layer (`resid_post`).
+
+        Raises: ValueError when the graph has too many edges then, or nothing is there to be split.
         """
-        splits = tuple(Split(layer, parts[layer].names) for layer in sorted(parts))
-        layers = tuple(replace(layer, parts=parts.get(number)) for number, layer in enumerate(self.layers))
-        other = replace(self, graph=replace(self.graph, splits=splits), layers=layers)
-        other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
-        return other
+        attended, streams = attended or {}, streams or {}
+        splits = [Split(layer, each.names) for layer, each in parts.items()]
+        splits += [Split(layer, each.names, "attention") for layer, each in attended.items()]
+        splits += [Split(layer, each.names, kind) for (layer, kind), each in streams.items()]
+        graph = replace(self.graph, splits=tuple(sorted(splits, key=lambda split: split.place)))
+        layers = tuple(
+            replace(
+                layer,
+                parts=parts.get(number),
+                attended=attended.get(number),
+                streams={kind: each for (other, kind), each in streams.items() if other == number},
+            )
+            for number, layer in enumerate(self.layers)
+        )
+        return self._with(graph, layers)
 
     def parts_reading(self, parts_read: bool) -> Model:
         """The same weights, in whose graph each part of a split MLP reads for itself, or its MLP as a whole.
@@ -103,7 +119,11 @@ class Model:
         """
         if parts_read == self.graph.parts_read:
             return self
-        other = replace(self, graph=replace(self.graph, parts_read=parts_read))
+        return self._with(replace(self.graph, parts_read=parts_read))
+
+    def _with(self, graph: ComputationalGraph, layers: tuple[Layer, ...] | None = None) -> Model:
+        """The same weights in another graph: what is known of them is the same, and when they changed last."""
+        other = replace(self, graph=graph, layers=layers or self.layers)
         other.__dict__.update(_watch=self._watch, _turned=self._turned, _geometries=self._geometries)
         return other
 
@@ -210,9 +230,9 @@ class Model:
         outputs[0] = start
         scales: list[Scales] = []
         for indices, ran in zip(self.graph.layers, self._run(start, geometries), strict=True):
-            outputs[indices.heads.start : indices.heads.stop] = ran.heads
-            if ran.mlp is not None and indices.mlp is not None:
-                outputs[indices.mlp.senders.start : indices.mlp.senders.stop] = ran.mlp
+            senders = (indices.heads, *(node.senders for node in indices.nodes))
+            for some, wrote in zip(senders, ran.wrote, strict=True):
+                outputs[some.start : some.stop] = wrote
             scales.append(ran.scales)
         return Trace(outputs, tuple(scales))
 
@@ -220,15 +240,15 @@ class Model:
         self, residual: Float[Tensor, "batch pos d_model"], geometries: tuple[Geometry, ...]
     ) -> Iterator[_RanLayer]:
         """What one layer after the other writes, from the embeddings on."""
-        for layer, geometry in zip(self.layers, geometries, strict=True):
-            heads, inside = layer.attend(residual, geometry)
-            post = layer.attention.output.post_norm
-            scales = replace(inside, heads=None if post is None else post.scale(heads.sum(0)))
-            heads = heads if scales.heads is None else heads * scales.heads
-            after = residual + heads.sum(0) + layer.attention.output.bias
-            mlp = None if layer.mlp is None else layer.mlp_parts(residual if self.graph.parallel else after)
-            residual = after if mlp is None else layer.after_mlp(after, mlp)
-            yield _RanLayer(heads, mlp, scales, residual)
+        for layer, indices, geometry in zip(self.layers, self.graph.layers, geometries, strict=True):
+            before = residual
+            senders, scales = layer.attention_senders(residual, geometry)
+            residual, wrote = residual + senders.sum(0) + layer.attention.output.bias, [senders]
+            for node in indices.nodes:
+                reads = before if node.reads == indices.reads else residual
+                wrote.append(layer.node_parts(node.kind, reads))
+                residual = layer.after_node(node.kind, residual, wrote[-1])
+            yield _RanLayer(tuple(wrote), scales, residual)
 
     def logits(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos vocab"]:
         """The model's logits by our own arithmetic, at every position."""

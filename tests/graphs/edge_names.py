@@ -64,3 +64,7 @@ class Anatomy:
             return self.n_layers
         layer = int(receiver[1:].split(".")[0])
         return layer + (receiver.startswith("m") and not self.parallel)
+
+    def first_bias_read(self, receiver: str) -> int:
+        """The first layer whose attention bias the receiver reads on its own."""
+        return 0

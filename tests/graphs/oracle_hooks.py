@@ -144,7 +144,8 @@ def reading(
     def read(receiver: str) -> Float[Tensor, "batch pos d_model"]:
         with torch._C.DisableTorchFunction():  # these are float64 anyway, and many
             total = torch.zeros_like(outputs["input"])
-            for block in bridge.blocks[: anatomy.attention_layers_before(receiver)]:
+            first, end = anatomy.first_bias_read(receiver), anatomy.attention_layers_before(receiver)
+            for block in list(bridge.blocks)[first:end]:
                 if block.attn.b_O is not None:
                     total = total + block.attn.b_O
             for sender in reads[receiver]:

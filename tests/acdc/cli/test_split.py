@@ -48,7 +48,7 @@ def test_graphml_keeps_it(neurons: Path) -> None:
 
 
 def test_mibs_form_does_not_and_says_so(neurons: Path) -> None:
-    assert "MIB's form has no parts of MLPs" in refused("export", neurons, "mib.json", "--as", "mib")
+    assert "MIB's form has no parts of nodes" in refused("export", neurons, "mib.json", "--as", "mib")
 
 
 def test_how_well_features_fit_is_recorded_and_shown(features: Path) -> None:

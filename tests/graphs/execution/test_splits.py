@@ -214,7 +214,7 @@ def test_parts_and_spans_go_together(checkpoints: Checkpoints) -> None:
 
 def test_mibs_form_has_no_parts(checkpoints: Checkpoints) -> None:
     model, _ = split(checkpoints.model("gpt2"))
-    with pytest.raises(DifferentGraphs, match="no parts of MLPs"):
+    with pytest.raises(DifferentGraphs, match="no parts of nodes"):
         to_mib(Circuit.full(model.graph))
 
 

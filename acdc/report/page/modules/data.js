@@ -112,6 +112,16 @@ export function roleOf(node) {
   return said === "unlabelled" ? "" : said;
 }
 
+/** What a user calls features, by their ids. @type {Map<string, string>} */
+export const NAMES = new Map(
+  Object.entries(DATA.circuit?.features ?? {}).flatMap(([place, said]) => Object.entries(said.names ?? {}).map(([number, name]) => /** @type {[string, string]} */ ([`${place}.f${number}`, String(name)]))),
+);
+
+/** A text with the name of every feature in it behind its id. @param {string} text */
+export function withNames(text) {
+  return text.replace(/[a-z_]+\d+[a-z]*\.f\d+/g, (id) => (NAMES.has(id) ? `${id} "${NAMES.get(id)}"` : id));
+}
+
 /** Every role that a node of the page has, in alphabetical order. */
 export const ROLES = [...new Set(GRAPH.nodes.map((node) => roleOf(node[0])).filter(Boolean))].sort();
 

@@ -1,6 +1,6 @@
 // The drawing: cytoscape.js shows what the view says, tells what is pointed at and clicked, and never moves a node.
 
-import { BOXES, EDGE_NUMBER, GRAPH, HAS_FREQUENCIES, boxName, edgeName, linesOf, plainName, roleOf } from "./data.js";
+import { BOXES, EDGE_NUMBER, GRAPH, HAS_FREQUENCIES, NAMES, boxName, edgeName, linesOf, plainName, roleOf } from "./data.js";
 import { byId, percent } from "./dom.js";
 import { found, groupOf } from "./groups.js";
 import { HEAD_HIGH, HEAD_WIDE, PORT_HIGH, PORT_WIDE, layout, line, port } from "./layout.js";
@@ -157,7 +157,7 @@ function nodeElements() {
   }));
   const boxes = [...placed.boxes.values()].flatMap((box) => {
     const parent = groups.has(box.name) ? { parent: `group:${groups.get(box.name)}` } : {};
-    const whole = roleOf(box.name);
+    const whole = NAMES.get(box.name) ?? roleOf(box.name);
     const role = whole.match(/\((.*)\)/)?.[1] ?? whole; // "2 back" of a fixed offset (2 back)
     const label = role && shownLines.length <= BENT ? `${box.name}\n${role.length > 15 ? `${role.slice(0, 14)}…` : role}` : box.name;
     return [

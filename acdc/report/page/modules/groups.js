@@ -1,6 +1,6 @@
 // Groups of nodes: those of a person's own, and those by role and by layer.
 
-import { GRAPH, boxName, nodeName, roleOf } from "./data.js";
+import { GRAPH, boxName, nodeName, roleOf, withNames } from "./data.js";
 import { change, view } from "./state.js";
 
 /**
@@ -61,6 +61,6 @@ export function found(words, among) {
   const groups = groupOf();
   return [...among].filter((box) => {
     const name = nodeName(box);
-    return [boxName(box), roleOf(name), groups.get(name) ?? ""].some((text) => text.toLowerCase().includes(sought));
+    return [boxName(box), withNames(name), roleOf(name), groups.get(name) ?? ""].some((text) => text.toLowerCase().includes(sought));
   });
 }

@@ -1,6 +1,6 @@
 // The panel beside the graph: what is known of the node or the edge that is shown, or else of the circuit's edges.
 
-import { BOXES, DATA, EDGE_NUMBER, GRAPH, REMOVALS, edgeName, nodeName, plainName, roleOf } from "./data.js";
+import { BOXES, DATA, EDGE_NUMBER, GRAPH, REMOVALS, edgeName, nodeName, plainName, roleOf, withNames } from "./data.js";
 import { button, byId, counted, el, fill, keeps, number, percent, signed, table } from "./dom.js";
 import { examplesOf } from "./examples.js";
 import { point, selected, shownEdges, toggle } from "./graph.js";
@@ -32,7 +32,7 @@ function ofNode(name) {
   const kind = of[/** @type {"head"} */ (GRAPH.nodes[box][1])] ?? "";
   const its = groupOf().get(name);
   return [
-    `${name}${kind ? `: ${kind}` : ""}`,
+    `${withNames(name)}${kind ? `: ${kind}` : ""}`,
     [
       ...role(name),
       its ? el("p", {}, `In the group “${its}”`) : el("span", {}),
@@ -69,7 +69,7 @@ function ofEdge(edge) {
   const what = slot ? `${into[/** @type {"q"} */ (slot)]} of ${nodeName(receiver)}` : nodeName(receiver);
   const scores = GRAPH.scores?.[edge];
   return [
-    name,
+    withNames(name),
     [
       el("p", {}, "From ", link(nodeName(sender)), " into ", link(nodeName(receiver)), `: ${nodeName(sender)} is read by ${what}.`),
       scores ? el("p", {}, `Score in A ${signed(scores[0])}, in B ${signed(scores[1])}`) : el("p", {}, el("strong", {}, `Score ${signed(score)}`)),
@@ -156,7 +156,7 @@ export function ungroupSelected() {
 
 /** @param {string} name */
 function link(name) {
-  return button(name, () => toggleShown(name), { class: "link", onmouseenter: () => point(name), onmouseleave: () => point("") });
+  return button(withNames(name), () => toggleShown(name), { class: "link", onmouseenter: () => point(name), onmouseleave: () => point("") });
 }
 
 /** @param {string} name */
@@ -189,5 +189,5 @@ export function countedEdges() {
 /** @param {string} box */
 export function describe(box) {
   const role = roleOf(plainName(box));
-  return `${box}${role ? `, ${role}` : ""}`;
+  return `${withNames(box)}${role ? `, ${role}` : ""}`;
 }
