@@ -23,6 +23,10 @@ class Anatomy:
     def heads(self, layer: int) -> list[str]:
         return [f"a{layer}.h{head}" for head in range(self.n_heads)]
 
+    def mlp_readers(self, layer: int) -> tuple[str, ...]:
+        """The receivers that a layer's MLP is."""
+        return self.parts.get(layer, (f"m{layer}",)) if self.parts_read else (f"m{layer}",)
+
     def before(self, layer: int) -> list[str]:
         """The senders before a layer, in the order in which they write."""
         senders = ["input"]
@@ -40,7 +44,7 @@ class Anatomy:
                 for head in self.heads(layer):
                     reads[f"{head}<{slot}>"] = self.before(layer)
             if self.has_mlp:
-                for name in self.parts.get(layer, (f"m{layer}",)) if self.parts_read else (f"m{layer}",):
+                for name in self.mlp_readers(layer):
                     reads[name] = self.before(layer) + ([] if self.parallel else self.heads(layer))
         return reads | {"logits": self.before(self.n_layers)}
 
@@ -54,9 +58,12 @@ class Anatomy:
         while len(found) > before:
             before = len(found)
             found |= {edge.split("->")[1].split("<")[0] for edge in edges if edge.split("->")[0] in found}
-            if not self.parts_read:
-                found |= {part for layer, parts in self.parts.items() if f"m{layer}" in found for part in parts}
+            found |= self.written_by(found)
         return found
+
+    def written_by(self, readers: set[str]) -> set[str]:
+        """The parts of these nodes that read as a whole."""
+        return {part for layer, parts in self.parts.items() if f"m{layer}" in readers for part in parts}
 
     def attention_layers_before(self, receiver: str) -> int:
         """How many layers' attention has written to the residual stream when the receiver reads it."""
@@ -65,6 +72,10 @@ class Anatomy:
         layer = int(receiver[1:].split(".")[0])
         return layer + (receiver.startswith("m") and not self.parallel)
 
-    def first_bias_read(self, receiver: str) -> int:
-        """The first layer whose attention bias the receiver reads on its own."""
-        return 0
+    def mlp_layers_before(self, receiver: str) -> int:
+        """The same of MLPs."""
+        return self.n_layers if receiver == "logits" else int(receiver[1:].split(".")[0])
+
+    def stream_before(self, receiver: str) -> str | None:
+        """The split residual stream whose parts the receiver reads, in place of all that stands before."""
+        return None

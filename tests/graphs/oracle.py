@@ -30,6 +30,7 @@ from tests.graphs.oracle_hooks import (
     frozen,
     note_senders,
     overwrite_receivers,
+    reading,
     receivers_apart,
     scales_of,
 )
@@ -62,7 +63,8 @@ def oracle_logits(
         outputs: Outputs = {}
         scales = scales_of(bridge, clean)
         hooks = note_senders(anatomy, bridge, outputs, scales.heads)
-        hooks += overwrite_receivers(anatomy, bridge, of_circuit(anatomy, edges, spans), outputs, ablated)
+        carried = of_circuit(anatomy, edges, spans)
+        hooks += overwrite_receivers(anatomy, bridge, reading(anatomy, bridge, carried, outputs, ablated))
         with frozen(scales):
             logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
     return logits[torch.arange(len(positions)), positions]
@@ -90,7 +92,7 @@ def oracle_weighted_logits(
             scales = scales_of(bridge, clean)
         outputs: Outputs = {}
         hooks = note_senders(anatomy, bridge, outputs, scales.heads, start or {})
-        hooks += overwrite_receivers(anatomy, bridge, carried, outputs, ablated)
+        hooks += overwrite_receivers(anatomy, bridge, reading(anatomy, bridge, carried, outputs, ablated))
         with frozen(scales):
             logits: Tensor = bridge.run_with_hooks(clean, fwd_hooks=hooks)
     return logits[torch.arange(len(positions)), positions]

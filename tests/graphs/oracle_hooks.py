@@ -7,7 +7,7 @@ of the queries, keys or values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,18 +136,29 @@ def _mlp_out(block: Any) -> str:
 
 
 def reading(
-    anatomy: Anatomy, bridge: TransformerBridge, carried: Carried, outputs: Outputs, ablated: Outputs
+    anatomy: Anatomy,
+    bridge: TransformerBridge,
+    carried: Carried,
+    outputs: Outputs,
+    ablated: Outputs,
+    mlp_biases: Sequence[Tensor | float] = (),
 ) -> Callable[[str], Float[Tensor, "batch pos d_model"]]:
-    """What a receiver's edges carry, by its name, from the outputs noted so far in the same run."""
+    """What a receiver's edges carry, by its name, from the outputs noted so far in the same run; and biases.
+
+    `mlp_biases` are what the MLPs of layers add that none of their parts does.
+    """
     reads = anatomy.reads()
 
     def read(receiver: str) -> Float[Tensor, "batch pos d_model"]:
         with torch._C.DisableTorchFunction():  # these are float64 anyway, and many
             total = torch.zeros_like(outputs["input"])
-            first, end = anatomy.first_bias_read(receiver), anatomy.attention_layers_before(receiver)
-            for block in list(bridge.blocks)[first:end]:
-                if block.attn.b_O is not None:
-                    total = total + block.attn.b_O
+            stream = anatomy.stream_before(receiver)
+            for biases, layers in (
+                ([block.attn.b_O for block in bridge.blocks], anatomy.attention_layers_before),
+                (mlp_biases, anatomy.mlp_layers_before),
+            ):
+                for bias in biases[0 if stream is None else layers(stream) : layers(receiver)]:
+                    total = total if bias is None else total + bias
             for sender in reads[receiver]:
                 total = total + carried(f"{sender}->{receiver}", outputs[sender], ablated[sender])
         return total
@@ -156,10 +167,9 @@ def reading(
 
 
 def overwrite_receivers(
-    anatomy: Anatomy, bridge: TransformerBridge, carried: Carried, outputs: Outputs, ablated: Outputs
+    anatomy: Anatomy, bridge: TransformerBridge, read: Callable[[str], Float[Tensor, "batch pos d_model"]]
 ) -> list[Hook]:
-    """Hooks that give every receiver what its edges carry; MLPs whose parts read for themselves are left alone."""
-    read = reading(anatomy, bridge, carried, outputs, ablated)
+    """Hooks that give every receiver what it reads; MLPs whose parts read for themselves are left alone."""
 
     def overwrite(receiver: str, norm: nn.Module | None = None) -> Callable[[Tensor, Any], Tensor]:
         return lambda value, hook: read(receiver) if norm is None else norm(read(receiver))

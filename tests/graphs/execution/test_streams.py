@@ -28,7 +28,8 @@ from acdc.graphs.model import Model
 from tests.checkpoints import Architecture, Checkpoints
 from tests.graphs.exact_float64 import exact_float64
 from tests.graphs.execution.test_splits import CHOSEN, EIGHT, FEATURES, assert_close, drawn, runs_of
-from tests.graphs.features.stream_oracle import Parts, features, stream_logits
+from tests.graphs.features.split_oracle import split_logits
+from tests.graphs.features.stream_oracle import Parts, features
 from tests.graphs.oracle import load_bridge
 from tests.graphs.random_circuits import CLEAN, CORRUPT, POSITIONS, ROWS
 
@@ -82,7 +83,7 @@ def test_random_circuits_agree_with_the_oracle(
     by_masks = executor.run_masks(torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double())
     for index, circuit in enumerate(circuits):
         names = {edge.name for edge in circuit.edges}
-        wanted = stream_logits(bridge, (CLEAN, CORRUPT, POSITIONS), known, names, ablation.value)
+        wanted = split_logits(bridge, (CLEAN, CORRUPT, POSITIONS), {}, names, ablation.value, streams=known)
         assert_close(logits[index], wanted, f"circuit {index} of {len(circuit)} edges")
         assert_close(by_masks[index], wanted, f"masks {index}")
 

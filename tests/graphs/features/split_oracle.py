@@ -1,9 +1,9 @@
-"""The oracle of split MLPs: what their parts write, worked out by hooks of the bridge at its own modules."""
+"""The oracle of split graphs: what parts of MLPs write, worked out by hooks of the bridge at its own modules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from tests.graphs.exact_float64 import exact_float64
+from tests.graphs.features.stream_oracle import NotedOutputs, Parts, StreamAnatomy
 from tests.graphs.oracle import ablate, anatomy_of, of_circuit
 from tests.graphs.oracle_hooks import (
     Carried,
@@ -65,41 +66,52 @@ def features(layer: int, encoder: Tensor, bias: Tensor, decoder: Tensor, chosen:
 def split_logits(
     bridge: TransformerBridge,
     prompts: tuple[Tensor, Tensor, Tensor],
-    parts: dict[int, NamedParts],
+    parts: Mapping[int, NamedParts],
     edges: set[str],
     ablation: str,
     *,
+    streams: Mapping[str, tuple[tuple[str, ...], Parts]] | None = None,
     parts_read: bool = False,
 ) -> Tensor:
     """The circuit's logits at the scored positions, one forward pass through hooks.
 
+    `streams` has the names and parts of what else is split: attention (`a0`) and the residual stream (`r0mid`, `r1`).
     With `parts_read`, the MLP is run once more for each part, on what this part reads; its share is what it writes.
     """
     clean, corrupt, positions = prompts
-    names = {layer: each.names for layer, each in parts.items()}
-    anatomy = replace(anatomy_of(bridge), parts=names, parts_read=parts_read)
+    whole, streams = anatomy_of(bridge), streams or {}
+    anatomy = StreamAnatomy(
+        whole.n_layers,
+        whole.n_heads,
+        parallel=whole.parallel,
+        parts={layer: each.names for layer, each in parts.items()},
+        parts_read=parts_read,
+        split={node: names for node, (names, _) in streams.items()},
+    )
+    biases = [parts[layer].bias(block) if layer in parts else 0.0 for layer, block in enumerate(bridge.blocks)]
     if unknown := edges - set(anatomy.edges()):
         raise ValueError(f"the model has no edges {sorted(unknown)[:3]}")
 
-    def run(tokens: Tensor, circuit: bool, ablated: Outputs, outputs: Outputs) -> Tensor:
-        scales = scales_of(bridge, clean if circuit else tokens)
-        carried = _with_biases(anatomy, bridge, parts, of_circuit(anatomy, edges))
-        read = reading(anatomy, bridge, carried, outputs, ablated) if circuit and parts_read else None
-        hooks = note_senders(anatomy, bridge, outputs, scales.heads) + _note_parts(bridge, parts, outputs, read)
-        if circuit:
-            hooks += overwrite_receivers(anatomy, bridge, carried, outputs, ablated)
+    def run(tokens: Tensor, carried: Carried, ablated: Outputs | None) -> tuple[Outputs, Tensor]:
+        outputs = NotedOutputs(bridge, anatomy, {node: each for node, (_, each) in streams.items()})
+        read = reading(anatomy, bridge, carried, outputs, outputs if ablated is None else ablated, biases)
+        outputs.read, scales = read, scales_of(bridge, tokens)
+        hooks = note_senders(anatomy, bridge, outputs, scales.heads)
+        hooks += _note_parts(bridge, parts, outputs, read if ablated is not None and parts_read else None)
+        hooks += [] if ablated is None else overwrite_receivers(anatomy, bridge, read)
         with frozen(scales):
-            return bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+            return outputs, bridge.run_with_hooks(tokens, fwd_hooks=hooks)
 
     with torch.no_grad(), exact_float64(bridge), receivers_apart(bridge):
-        written: Outputs = {}
-        run(corrupt, False, {}, written)
-        logits = run(clean, True, ablate(written, ablation), {})
+        written, _ = run(corrupt, lambda edge, out, missing: out, None)
+        senders = {sender for senders in anatomy.reads().values() for sender in senders}
+        ablated = ablate({sender: written[sender] for sender in senders}, ablation)
+        _, logits = run(clean, of_circuit(anatomy, edges), ablated)
     return logits[torch.arange(len(positions)), positions]
 
 
 def _note_parts(
-    bridge: TransformerBridge, parts: dict[int, NamedParts], outputs: Outputs, read: Callable[[str], Tensor] | None
+    bridge: TransformerBridge, parts: Mapping[int, NamedParts], outputs: Outputs, read: Callable[[str], Tensor] | None
 ) -> list[Any]:
     hidden: dict[int, Tensor] = {}
 
@@ -133,17 +145,3 @@ def _run_mlp(block: Any, residual: Tensor) -> Tensor:
     made = block.mlp.original_component(normed)
     wrote: Tensor = made if isinstance(made, Tensor) else made[0]
     return block.ln2_post.original_component(wrote) if hasattr(block, "ln2_post") else wrote
-
-
-def _with_biases(anatomy, bridge, parts, carried: Carried) -> Carried:
-    """The same, where `input` brings the biases that are no part's, to whoever comes after them."""
-
-    def with_biases(edge: str, out: Tensor, missing: Tensor) -> Tensor:
-        value = carried(edge, out, missing)
-        receiver = edge.split("->")[1]
-        if edge.startswith("input->"):
-            before = anatomy.n_layers if receiver == "logits" else int(receiver[1:].split(".")[0].split("<")[0])
-            value = value + sum(parts[layer].bias(bridge.blocks[layer]) for layer in parts if layer < before)
-        return value
-
-    return with_biases
