@@ -8,11 +8,20 @@ import pytest
 import torch
 
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph, Split
 from acdc.graphs.execution.liveness import Liveness
 
+SPLITS = (
+    Split(0, ("f1", "error"), "attention"),
+    Split(0, ("f0", "f2", "error")),
+    Split(1, ("f3", "rest", "error"), "resid_mid"),
+    Split(1, ("n0", "n1")),
+    Split(2, ("f1", "error"), "resid_post"),
+)
 GRAPHS = [
     ComputationalGraph(3, 2, 4),
+    ComputationalGraph(3, 2, 4, splits=SPLITS),
+    ComputationalGraph(3, 2, 4, splits=SPLITS, parts_read=True),
     ComputationalGraph(2, 3, 4, parallel=True),
     ComputationalGraph(3, 2, 4, has_mlp=False),
 ]
@@ -23,7 +32,7 @@ def alive(circuits: list[Circuit]) -> Liveness:
     return Liveness.of(circuits[0].graph, masks)
 
 
-@pytest.mark.parametrize("graph", GRAPHS, ids=str)
+@pytest.mark.parametrize("graph", GRAPHS, ids=ComputationalGraph.describe)
 def test_what_is_kept_is_the_pruned_circuit(graph: ComputationalGraph) -> None:
     draw, edges = random.Random(0), list(graph.edges())
     circuits = [Circuit(graph, frozenset(draw.sample(edges, draw.randint(0, len(edges))))) for _ in range(60)]
