@@ -143,6 +143,11 @@ class ComputationalGraph(AbstractAnatomy):
         return self.parts(layer) if self.parts_read else ("",) * self.has_mlp
 
     @property
+    def reading_parts(self) -> int:
+        """How many parts of MLPs read for themselves."""
+        return sum(len(parts) for _, parts in self.splits) if self.parts_read else 0
+
+    @property
     def per_input(self) -> int:
         """How many receivers, next to each other, each input of a node other than the logits is."""
         return max(1, len(self.spans))

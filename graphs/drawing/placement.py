@@ -41,8 +41,9 @@ def columns(circuit: Circuit) -> dict[Node, float]:
     for edge in circuit.ordered():
         joined.setdefault(edge.sender, []).append(edge.receiver)
         joined.setdefault(edge.receiver, []).append(edge.sender)
-    for node in circuit.nodes():
-        if node.part:
+    nodes = circuit.nodes()
+    for node in nodes:
+        if node.part and node.whole in nodes:
             joined[node].append(node.whole)
             joined.setdefault(node.whole, []).append(node)
     stack = rows(circuit)
