@@ -18,7 +18,7 @@ SPLIT = ("--split", "m0", "--parts-read", "--prompts", "4", "--metric", "logit_d
 def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a circuit in which neurons read for themselves."""
     folder = tmp_path_factory.mktemp("parts") / "found"
-    ran = acdc("discover", "periodic", *SPLIT, "--edges", "60", "--no-report", "--out", folder)
+    ran = acdc("discover", "periodic", *SPLIT, "--edges", "30", "--no-report", "--out", folder)
     assert ran.code == 0, ran.err
     return folder
 
@@ -35,7 +35,7 @@ def test_neurons_read_and_the_file_says_so(found: Path) -> None:
     assert data["graph"]["edges"] == circuit.graph.n_edges
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [each for each in COMMANDS if not each.startswith(("attack", "stability"))])
 def test_every_command_takes_it(found: Path, command: str) -> None:
     ran = acdc(*command.format(run=found).split())
     assert ran.code in (0, 1), ran.err
