@@ -18,7 +18,7 @@ SPLIT = ("--split", "m0", "--parts-read", "--prompts", "4", "--metric", "logit_d
 def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a circuit in which neurons read for themselves."""
     folder = tmp_path_factory.mktemp("parts") / "found"
-    ran = acdc("discover", "periodic", *SPLIT, "--edges", "30", "--no-report", "--out", folder)
+    ran = acdc("discover", "periodic", *SPLIT, "--edges", "60", "--no-report", "--out", folder)
     assert ran.code == 0, ran.err
     return folder
 
