@@ -66,7 +66,7 @@ class Footprint:
 
         `vocabulary` says whether the metric looks at all logits of each, as KL does, which has bounds besides.
         """
-        state = self.stream * len(self.graph.senders)
+        state = self.stream * (len(self.graph.senders) + self.graph.reading_parts)
         unembedded = 2 * _TRIALS * _UNEMBEDDED * self.logits if vocabulary else 0
         bounds = self.bounds if vocabulary else 0
         return min(max_bytes, max(_TRIALS * state, _CACHE) + unembedded) + state + bounds
@@ -132,7 +132,8 @@ class Footprint:
 def bytes_per_masked_prompt(graph: ComputationalGraph, length: int, itemsize: int) -> int:
     """About all that the gradient of masks over all edges needs of one prompt of that length.
 
-    That is, what every sender writes, twice, and its slope; and per head three inputs, normed, with their slopes.
+    That is, what every sender writes, twice, and its slope; and per head three inputs, normed, with their slopes; and
+    per part of an MLP that reads for itself its input, normed, what an MLP makes of it on the way, and their slopes.
     """
-    streams = 3 * len(graph.senders) + 12 * graph.n_layers * graph.n_heads
+    streams = 3 * len(graph.senders) + 12 * (graph.n_layers * graph.n_heads + graph.reading_parts)
     return streams * length * graph.d_model * itemsize

@@ -241,6 +241,11 @@ class ComputationalGraph(AbstractAnatomy):
         return parts if self.parts_read and kind == "mlp" else ("",) * bool(parts)
 
     @property
+    def reading_parts(self) -> int:
+        """How many parts of MLPs read for themselves."""
+        return sum(len(node.receivers) for layer in self.layers for node in layer.nodes if node.apart)
+
+    @property
     def per_input(self) -> int:
         """How many receivers, next to each other, each input of a node other than the logits is."""
         return max(1, len(self.spans))

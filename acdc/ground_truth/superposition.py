@@ -60,7 +60,7 @@ class Superposed:
 def superposed(seed: int, *, dtype: torch.dtype = torch.float64) -> Superposed:
     """The planted model of a seed, with the edges from the features that matter to the logits as the true ones."""
     generator, draw = torch.Generator().manual_seed(seed), random.Random(seed)
-    codes = _codes(draw)
+    codes = drawn_codes(draw)
     count, vocabulary = len(WORDS), _vocabulary()
     shape = Shape(LAYER + 1, 2, count, NEURONS, 2 + len(vocabulary), 8)
     board = Board(shape, {"present": count, "held": NEURONS}, generator)
@@ -119,7 +119,7 @@ def _vocabulary() -> tuple[str, ...]:
     return ("So", "by", *WORDS, *(animal.capitalize() for animal in ANIMALS))
 
 
-def _codes(draw: random.Random) -> Float[Tensor, "feature neuron"]:
+def drawn_codes(draw: random.Random) -> Float[Tensor, "feature neuron"]:
     """Which neurons write each feature: no two features the same, and each neuron features of both kinds."""
     while True:
         groups = dict.fromkeys(tuple(sorted(draw.sample(range(NEURONS), PER_FEATURE))) for _ in range(2 * len(WORDS)))

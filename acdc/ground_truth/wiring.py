@@ -95,7 +95,7 @@ class Board:
         self._reads: list[tuple[Receiver, str]] = []
         self._writes = [(INPUT, "tokens"), (INPUT, "positions"), (INPUT, "one")]
 
-    def head(self, layer: int, query: Reads, key: Reads, value: Reads, writes: Writes) -> None:
+    def head(self, layer: int, query: Reads, key: Reads, value: Reads, writes: Writes) -> Node:
         """Write a head nobody has written, drawn at random: what it looks for, finds it by, takes and writes."""
         taken = {node.head for node, _ in self._writes if node.kind == "head" and node.layer == layer}
         free = [head for head in range(self.shape.n_heads) if head not in taken]
@@ -109,6 +109,7 @@ class Board:
         name, matrix = writes
         self._output[layer, head, : len(matrix), self._span(name)] = matrix
         self._writes.append((node, name))
+        return node
 
     def mlp(self, layer: int, reads: Reads, writes: Writes) -> None:
         """Write hidden units, rectified, beside those that the layer's MLP has already."""

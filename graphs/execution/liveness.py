@@ -39,9 +39,10 @@ class Liveness:
         matters, read_everywhere = np.zeros((2, n_circuits, n_receivers), dtype=bool)
         live, everywhere = np.zeros((2, n_circuits, n_senders), dtype=bool)
         matters[:, -1] = True
+        leaving = np.ascontiguousarray(edges.transpose(2, 0, 1))  # by sender, each read in one piece
         for sender in range(n_senders - 1, -1, -1):
-            live[:, sender] = (edges[:, :, sender] & matters).any(1)
-            everywhere[:, sender] = (edges[:, :, sender] & read_everywhere).any(1)
+            live[:, sender] = (leaving[sender] & matters).any(1)
+            everywhere[:, sender] = (leaving[sender] & read_everywhere).any(1)
             inputs = receivers_of(graph, sender)
             # parts of a node may have the same inputs: these matter where any of them does
             matters[:, [row for row, _ in inputs]] |= live[:, [sender]]
