@@ -10,6 +10,7 @@ from enum import Enum
 from typing_extensions import assert_never
 
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.live_edges import Reach
 from acdc.graphs.nodes import LOGITS, Edge, Node
 from acdc.precision import finite_scores
 
@@ -75,15 +76,24 @@ class Selection:
                 high = middle - 1
         circuit = self.first(low)
         chosen = set(self.order[:low])
+        reach, too_many = Reach.of(chosen), set[tuple[Node | None, Node | None]]()
         for edge in self.order[low:]:
             if len(circuit) == count:
                 break
+            joined = reach.joined_by(edge)
+            if not reach.lives(edge) or joined in too_many:  # with more edges there, it brings no fewer to life
+                continue
             grown = self._of([*chosen, edge])
             if len(circuit) < len(grown) <= count:
                 circuit = grown
                 chosen.add(edge)
+                reach = Reach.of(chosen) if any(joined) else reach
+            else:
+                too_many.add(joined)
         while len(circuit) < count:
-            joins = (self._of([*circuit.edges, edge]) for edge in self.order if edge not in circuit)
+            reach = Reach.of(circuit.edges)
+            outside = (edge for edge in self.order if edge not in circuit and reach.lives(edge))
+            joins = (self._of([*circuit.edges, edge]) for edge in outside)
             longer = next((grown for grown in joins if len(grown) > len(circuit)), None)
             if longer is None:
                 break
