@@ -114,5 +114,5 @@ def test_no_other_parts_are_known(name: str) -> None:
 
 
 def test_no_edge_ends_in_a_part() -> None:
-    with pytest.raises(BadName, match="ends in a part of an MLP"):
+    with pytest.raises(BadName, match="ends in a part of a node"):
         Edge.parse("input->m0.f1")
