@@ -228,7 +228,7 @@ class Circuit:
 
     def pruned(self) -> Circuit:
         """The circuit without its dead edges: those on no path from `input` to `logits`, which carry nothing."""
-        return self.without(self.edges - live(self.edges))
+        return self.without(self.edges - live(self.graph, self.edges))
 
     # Files
 

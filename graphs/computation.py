@@ -175,7 +175,7 @@ class ComputationalGraph(AbstractAnatomy):
             nodes |= dict.fromkeys(Node("head", layer, head) for head in range(self.n_heads))
             for kind in SPLITTABLE:
                 written = [Node(kind, layer, part=part) for part in self.parts(layer, kind)]
-                nodes |= dict.fromkeys(each for node in written for each in (self.reader(node), node))
+                nodes |= dict.fromkeys(each for node in written for each in (self.run_as[node], node))
         return (*(node for node in nodes if node.kind != "attention" or node.part), LOGITS)
 
     def parts(self, layer: int, kind: SplitKind = "mlp") -> tuple[str, ...]:
@@ -199,9 +199,24 @@ class ComputationalGraph(AbstractAnatomy):
             return self.layers[node.layer].as_one
         return not self.indices(node).apart
 
-    def reader(self, node: Node) -> Node:
-        """The node that reads for a sender: itself, or what it is a part of; for `attention`, that stands for heads."""
-        return node if self.parts_read and node.kind == "mlp" else node.whole
+    @cached_property
+    def run_as(self) -> dict[Node, Node]:
+        """The node as which every sender and every node that reads is run: it writes there if it reads there.
+
+        Most are run as themselves; parts as what they are parts of, unless they read for themselves; and where what the
+        heads of a layer write together is split, heads as its `attention`.
+        """
+        nodes = dict.fromkeys((*self.senders, *(receiver.node for receiver in self.receivers)))
+        return {node: self._run_as(node) for node in nodes}
+
+    def _run_as(self, node: Node) -> Node:
+        match node.kind:
+            case "head" if self.layers[node.layer].as_one:
+                return Node("attention", node.layer)
+            case "mlp" if self.parts_read:
+                return node
+            case _:
+                return node.whole
 
     def indices(self, node: Node) -> NodeIndices:
         """Those of a node without slots, or of a part of one, which there must be."""
@@ -307,6 +322,14 @@ class ComputationalGraph(AbstractAnatomy):
         nodes = (node for layer in self.layers for node in layer.nodes if node.kind != "mlp")
         return tuple((node.senders.start, node.senders.stop) for node in nodes)
 
+    def may_read(self, receiver: Receiver) -> range:
+        """Which senders, by number, a receiver may read.
+
+        Raises: NotInGraph when this model has no such receiver.
+        """
+        reads = self.reads(receiver)
+        return range(self.since(reads), reads)
+
     def reads(self, receiver: Receiver) -> int:
         """Before which of `senders` those stand that the receiver may read; from `since` of it on, all of them.
 
@@ -321,8 +344,8 @@ class ComputationalGraph(AbstractAnatomy):
 
     def incoming(self, receiver: Receiver) -> tuple[Edge, ...]:
         """The edges into a receiver, by sender in topological order."""
-        reads = self.reads(receiver)
-        return tuple(Edge(sender, *receiver) for sender in self.senders[self.since(reads) : reads])
+        may_read = self.may_read(receiver)
+        return tuple(Edge(sender, *receiver) for sender in self.senders[may_read.start : may_read.stop])
 
     def edges(self) -> Iterator[Edge]:
         """Every edge, by receiver and then by sender, in topological order."""
@@ -335,7 +358,7 @@ class ComputationalGraph(AbstractAnatomy):
         return {
             edge: (row, column)
             for row, receiver in enumerate(self.receivers)
-            for column, edge in enumerate(self.incoming(receiver), start=self.since(self.reads(receiver)))
+            for column, edge in enumerate(self.incoming(receiver), start=self.may_read(receiver).start)
         }
 
     @cached_property

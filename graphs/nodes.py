@@ -82,7 +82,7 @@ class Node(NamedTuple):
     @property
     def whole(self) -> Node:
         """The node that it is a part of, or itself."""
-        return self._replace(part="") if self.part else self
+        return Node(self.kind, self.layer, self.head) if self.part else self
 
     def __str__(self) -> str:
         return self.name

@@ -37,7 +37,7 @@ class ExactPatching:
         trials = Trials(problem, self.max_bytes)
         for done, receiver in enumerate(reversed(graph.receivers), start=1):
             trials.begin(receiver)
-            row, left = graph.receiver_index[receiver], list(range(graph.reads(receiver)))
+            row, left = graph.receiver_index[receiver], list(graph.may_read(receiver))
             while left:
                 costs = trials.costs(receiver, left[: min(64, trials.room(receiver))], together=False)
                 scores[row, left[: len(costs)]] = costs

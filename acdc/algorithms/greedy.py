@@ -198,7 +198,7 @@ class GreedyPruning:
         times = Counter(graph.sender_index[edge.sender] for edge in scores)
         tally, size = start.tally, start.size
         for done, receiver in list(enumerate(reversed(graph.receivers), start=1))[start.decided :]:
-            left = list(range(graph.reads(receiver)))[::-1] if trials.begin(receiver) else []
+            left = list(graph.may_read(receiver))[::-1] if trials.begin(receiver) else []
             tested_here, kept_before = len(left), len(scores)
             if shortlist is not None and left:
                 left, tally = self._remove_unlisted(trials, receiver, left, shortlist, tally)

@@ -42,24 +42,25 @@ class InformationFlow:
             read_up_to = _read(problem, batch)
             for read in sorted({graph.reads(receiver) for receiver in graph.receivers}):
                 inside = _scored(batch) if read == len(graph.senders) else read_up_to
-                mean = (_shares(batch, read) * inside).sum(-1) / inside.sum(-1)
+                some = slice(graph.since(read), read)
+                mean = (_shares(batch, some) * inside).sum(-1) / inside.sum(-1)
                 rows = [row for row, receiver in enumerate(graph.receivers) if graph.reads(receiver) == read]
                 shares = 1.0 if batch.targets.shares is None else batch.targets.shares
-                scores[rows, :read] += (mean.double() * shares).sum(-1).cpu() / len(problem.pairs)
+                scores[rows, some] += (mean.double() * shares).sum(-1).cpu() / len(problem.pairs)
             del batch  # streamed, only one has room
             done += 1  # noqa: SIM113  # enumerate would hold on to the batch
             yield ScoringStep(done, len(problem.batches))
         return score_graph(problem, scores)
 
 
-def _shares(batch: Batch, read: int) -> Float[Tensor, "sender batch pos"]:
-    """The share of each of the first `read` senders in what they add up to, at every position."""
+def _shares(batch: Batch, senders: slice) -> Float[Tensor, "sender batch pos"]:
+    """The share of each of these senders, all that are read somewhere, in what they add up to, at every position."""
     runs = batch.runs
-    stream = wide(runs.clean_residual(read))  # the sums of half a model's width overflow float16
+    stream = wide(runs.clean_residual(senders.stop))  # the sums of half a model's width overflow float16
     size = stream.abs().sum(-1)
     wrote = (
         wide(delta) + wide(ablated)
-        for delta, ablated in zip(runs.delta[:read], runs.ablated.outputs[:read], strict=True)
+        for delta, ablated in zip(runs.delta[senders], runs.ablated.outputs[senders], strict=True)
     )
     near = torch.stack([(size - (stream - x).abs().sum(-1)).clamp(min=0) for x in wrote])
     return near / near.sum(0).clamp(min=torch.finfo(near.dtype).tiny)

@@ -37,10 +37,6 @@ def score_graph(problem: Problem, scores: Float[Tensor, "receiver sender"]) -> C
     """
     graph = problem.graph
     rows = scores.tolist()
-    named = {
-        edge: rows[index][number]
-        for index, receiver in enumerate(graph.receivers)
-        for number, edge in enumerate(graph.incoming(receiver))
-    }
+    named = {edge: rows[row][column] for edge, (row, column) in graph.edge_indices.items()}
     finite_scores(named)
     return Circuit(graph, frozenset(named), named)

@@ -107,7 +107,7 @@ InMinutes = Annotated[
 Measured = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")]
 Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")]
 SplitInto = Annotated[
-    str | None, option("--split", takes="PARTS", is_="MLPs into neurons (m3, mlp:all) or a folder's features")
+    str | None, option("--split", takes="PARTS", is_="Neurons of MLPs (m3, mlp:all), features of folders")
 ]
 PartsRead = Annotated[bool, flag("--parts-read", is_="Parts of split MLPs are receivers of their own too")]
 ByPosition = Annotated[str, option("--positions", takes="KIND", is_="Edges by position too: slots, or none [none]")]

@@ -145,7 +145,7 @@ def _reached(problem: Problem, threshold: float) -> tuple[int, int]:
     counts = []
     for least in (threshold, threshold / 4):
         nodes = {LOGITS, *selection.above(least).nodes()}
-        counts.append(sum(graph.reads(receiver) for receiver in graph.receivers if receiver.node in nodes))
+        counts.append(sum(len(graph.may_read(receiver)) for receiver in graph.receivers if receiver.node in nodes))
     return counts[0], counts[1]
 
 

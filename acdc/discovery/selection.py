@@ -10,6 +10,7 @@ from enum import Enum
 from typing_extensions import assert_never
 
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.live_edges import Reach
 from acdc.graphs.nodes import LOGITS, Edge, Node
 from acdc.precision import finite_scores
 
@@ -74,16 +75,25 @@ class Selection:
             else:
                 high = middle - 1
         circuit = self.first(low)
-        chosen = set(self.order[:low])
+        graph, chosen = self.scored.graph, set(self.order[:low])
+        reach, too_many = Reach.of(graph, chosen), set[tuple[Node | None, Node | None]]()
         for edge in self.order[low:]:
             if len(circuit) == count:
                 break
+            joined = reach.joined_by(edge)
+            if not reach.lives(edge) or joined in too_many:  # with more edges there, it brings no fewer to life
+                continue
             grown = self._of([*chosen, edge])
             if len(circuit) < len(grown) <= count:
                 circuit = grown
                 chosen.add(edge)
+                reach = Reach.of(graph, chosen) if any(joined) else reach
+            else:
+                too_many.add(joined)
         while len(circuit) < count:
-            joins = (self._of([*circuit.edges, edge]) for edge in self.order if edge not in circuit)
+            reach = Reach.of(graph, circuit.edges)
+            outside = (edge for edge in self.order if edge not in circuit and reach.lives(edge))
+            joins = (self._of([*circuit.edges, edge]) for edge in outside)
             longer = next((grown for grown in joins if len(grown) > len(circuit)), None)
             if longer is None:
                 break
@@ -98,8 +108,9 @@ class Selection:
 def _from_logits(scored: Circuit) -> list[Edge]:
     """Every edge, in the order in which it is reached: the highest of those that end in a node already reached."""
     into: dict[Node, list[Edge]] = {}
+    run_as = scored.graph.run_as
     for edge in scored.ordered():
-        into.setdefault(edge.receiver, []).append(edge)
+        into.setdefault(run_as[edge.receiver], []).append(edge)
     order: list[Edge] = []
     reached: set[Node] = {LOGITS}
     waiting = [(-abs(scored.scores[edge]), index, edge) for index, edge in enumerate(into[LOGITS])]
@@ -108,9 +119,9 @@ def _from_logits(scored: Circuit) -> list[Edge]:
     while waiting:
         _, _, edge = heapq.heappop(waiting)
         order.append(edge)
-        if edge.sender not in reached:
-            reached.add(edge.sender)
-            for incoming in into.get(edge.sender, []):
+        if run_as[edge.sender] not in reached:
+            reached.add(run_as[edge.sender])
+            for incoming in into.get(run_as[edge.sender], []):
                 heapq.heappush(waiting, (-abs(scored.scores[incoming]), index, incoming))
                 index += 1
     return order

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from acdc.errors import BadSetting
 from acdc.explain.attention import attention
 from acdc.explain.composition import EdgeComposition, compositions
 from acdc.explain.copying import copying_scores
@@ -132,8 +133,14 @@ def explain(
     `prompts` is how many of each of the task's variations are looked at (0: none); `watch` hears of every piece of
     work done.
 
-    Raises: UnmeasurableBehaviour, DifferentGraphs.
+    Raises: UnmeasurableBehaviour, DifferentGraphs; BadSetting where heads do not write for themselves, or not all that
+    was written is read.
     """
+    if apart := [split.node.name for split in circuit.graph.splits if split.kind != "mlp"]:
+        raise BadSetting(
+            f"the circuit's {', '.join(apart)} are split into features, and roles are of heads that write for "
+            "themselves into a residual stream that is whole; explain a circuit found without these (--split)"
+        )
     labels = label(circuit, choosing, keeping, seed, watch)
     found, kept = labels.roles, labels.kept
     costs = {head: float(cost.mean()) for head, cost in kept.costs.items()}

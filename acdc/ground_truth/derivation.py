@@ -34,13 +34,14 @@ def single_edge_effects(
             moving = runs.delta.flatten(1).any(dim=1).tolist()
             for receiver in reversed(graph.receivers):
                 executor.begin(receiver)
-                senders = [sender for sender in range(graph.reads(receiver)) if moving[sender]]
+                senders = [sender for sender in graph.may_read(receiver) if moving[sender]]
                 moved = {edge: torch.zeros(len(full)) for edge in graph.incoming(receiver)}
                 if senders:
                     logits = executor.try_removals(receiver, senders, together=False)
                     changes = (logits - full).abs().amax(-1)
                     moved |= {
-                        graph.incoming(receiver)[sender]: row for sender, row in zip(senders, changes, strict=True)
+                        Edge(graph.senders[sender], *receiver): row
+                        for sender, row in zip(senders, changes, strict=True)
                     }
                 for edge, row in moved.items():
                     found[edge].append(row)

@@ -10,7 +10,7 @@ import numpy
 
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.nodes import INPUT, LOGITS
+from acdc.graphs.live_edges import Reach
 from acdc.judges.distance import Watch, distances
 from acdc.precision import require_finite
 
@@ -152,11 +152,6 @@ def holm(p_values: numpy.typing.NDArray[numpy.float64]) -> numpy.typing.NDArray[
 
 def _addable(circuit: Circuit, count: int, seed: int) -> list[Edge]:
     """Edges outside the circuit that would be live in it; all of them, or so many drawn at random."""
-    live = circuit.pruned().edges
-    read, fed = {edge.sender for edge in live} | {LOGITS}, {edge.receiver for edge in live} | {INPUT}
-    outside = [
-        edge
-        for edge in circuit.graph.edges()
-        if edge.sender in fed and edge.receiver in read and edge not in circuit.edges
-    ]
+    reach = Reach.of(circuit.graph, circuit.pruned().edges)
+    outside = [edge for edge in circuit.graph.edges() if reach.lives(edge) and edge not in circuit.edges]
     return outside if len(outside) <= count else random.Random(seed).sample(outside, count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from typing_extensions import assert_never
@@ -52,14 +52,16 @@ def random_circuits(circuit: Circuit, count: int, kind: Draw, seed: int = 0, *, 
                     f"no random circuit of {len(live)} edges fits beside this one: the rest of the model has only "
                     f"{len(allowed)} live edges; give a smaller circuit"
                 )
-            walks = _Walks(allowed)
-            drawn = (_exchanged(walks.joined(len(live), draw), lambda _: allowed, draw) for _ in range(count))
+            walks = _Walks(graph, allowed)
+            drawn = (
+                _exchanged(walks.joined(len(live), draw), lambda _: allowed, draw, graph.run_as) for _ in range(count)
+            )
         case "layer-stratified":
             strata: dict[object, list[Edge]] = {}
             for edge in graph.edges():
                 strata.setdefault(_stratum(edge), []).append(edge)
             drawn = (
-                _exchanged(_places_changed(graph, live, draw), lambda edge: strata[_stratum(edge)], draw)
+                _exchanged(_places_changed(graph, live, draw), lambda edge: strata[_stratum(edge)], draw, graph.run_as)
                 for _ in range(count)
             )
         case _:
@@ -74,11 +76,11 @@ def _stratum(edge: Edge) -> tuple[str, int, str, int]:
 class _Walks:
     """Ways from the logits back to the input over some live edges, every step to any sender with the same chance."""
 
-    def __init__(self, edges: Sequence[Edge]) -> None:
-        self._edges = edges
+    def __init__(self, graph: ComputationalGraph, edges: Sequence[Edge]) -> None:
+        self._edges, self._run_as = edges, graph.run_as
         self._into: dict[Node, list[Edge]] = {}
         for edge in edges:
-            self._into.setdefault(edge.receiver, []).append(edge)
+            self._into.setdefault(self._run_as[edge.receiver], []).append(edge)
 
     def one(self, draw: random.Random) -> list[Edge]:
         """The edges of one walk."""
@@ -86,7 +88,7 @@ class _Walks:
         node = LOGITS
         while node != INPUT:
             edges.append(draw.choice(self._into[node]))
-            node = edges[-1].sender
+            node = self._run_as[edges[-1].sender]
         return edges
 
     def joined(self, size: int, draw: random.Random) -> frozenset[Edge]:
@@ -95,8 +97,11 @@ class _Walks:
             edges: frozenset[Edge] = frozenset()
             while len(edges) < size and len(longer := edges.union(self.one(draw))) <= size:
                 edges = longer
-            nodes = {edge.sender for edge in edges} | {LOGITS}
-            free = [e for e in self._edges if e.sender in nodes and e.receiver in nodes and e not in edges]
+            run_as = self._run_as
+            nodes = {run_as[edge.sender] for edge in edges} | {LOGITS}
+            free = [
+                e for e in self._edges if run_as[e.sender] in nodes and run_as[e.receiver] in nodes and e not in edges
+            ]
             if edges and len(edges) + len(free) >= size:
                 return edges.union(draw.sample(free, size - len(edges)))
         raise BadSetting(f"no circuit of {size} live edges was found in {_ATTEMPTS} attempts; give a larger circuit")
@@ -112,14 +117,17 @@ def _places_changed(graph: ComputationalGraph, edges: frozenset[Edge], draw: ran
 
 
 def _exchanged(
-    edges: frozenset[Edge], others: Callable[[Edge], Sequence[Edge]], draw: random.Random
+    edges: frozenset[Edge],
+    others: Callable[[Edge], Sequence[Edge]],
+    draw: random.Random,
+    run_as: Mapping[Node, Node],
 ) -> frozenset[Edge]:
     """Edges changed one by one for `others` of theirs, wherever every edge stays on a way from the input to the logits.
 
     The exchange back is as likely, so that circuits of equal profile become equally likely the longer this goes on.
     """
     now, there = sorted(edges), set(edges)
-    incoming, outgoing = Counter(edge.receiver for edge in now), Counter(edge.sender for edge in now)
+    incoming, outgoing = Counter(run_as[edge.receiver] for edge in now), Counter(run_as[edge.sender] for edge in now)
 
     def cut_off(node: Node) -> bool:
         return node not in (INPUT, LOGITS) and (incoming[node] > 0) != (outgoing[node] > 0)
@@ -130,14 +138,15 @@ def _exchanged(
         if new in there:
             continue
         for edge, change in ((old, -1), (new, 1)):
-            incoming[edge.receiver] += change
-            outgoing[edge.sender] += change
-        if outgoing[INPUT] and not any(cut_off(node) for edge in (old, new) for node in (edge.sender, edge.receiver)):
+            incoming[run_as[edge.receiver]] += change
+            outgoing[run_as[edge.sender]] += change
+        ends = (run_as[node] for edge in (old, new) for node in (edge.sender, edge.receiver))
+        if outgoing[INPUT] and not any(map(cut_off, ends)):
             now[index] = new
             there.remove(old)
             there.add(new)
         else:
             for edge, change in ((old, 1), (new, -1)):
-                incoming[edge.receiver] += change
-                outgoing[edge.sender] += change
+                incoming[run_as[edge.receiver]] += change
+                outgoing[run_as[edge.sender]] += change
     return frozenset(there)

@@ -67,7 +67,7 @@ def _label(first: Node, above: int) -> str:
         return ""
     match first.kind:
         case "resid_mid" | "resid_post":
-            return f"{first.whole}{' parts' if first.part else ''}"
+            return f"stream {first.whole}{' parts' if first.part else ''}"
         case "attention":
             return f"layer {first.layer} attention"
         case "mlp" if above:

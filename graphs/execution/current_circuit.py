@@ -32,14 +32,13 @@ class CurrentCircuit:
         self.runs = runs
         self.kept = kept.clone() if kept is not None else torch.zeros(len(graph.receivers), len(graph.senders)).bool()
         for index, receiver in list(enumerate(graph.receivers))[: len(graph.receivers) - decided]:
-            reads = graph.reads(receiver)
-            self.kept[index, graph.since(reads) : reads] = True
+            self.kept[index, graph.may_read(receiver)] = True
         self.stages: list[AbstractStage] = []
         self.connected = torch.ones(len(graph.senders), dtype=torch.bool)
         self.final: Float[Tensor, "batch 1 d_model"]
         self._scored_delta = runs.scored(runs.delta)
         self._stage_of: dict[int, tuple[AbstractStage, int]] = {}  # by sender: its stage and row
-        self._runs_in: dict[Node, tuple[AbstractStage, int]] = {}  # the same by the node that reads
+        self._runs_in: dict[Node, tuple[AbstractStage, int]] = {}  # the same by the node that it is run as
         self._intact = torch.ones(len(graph.senders), dtype=torch.bool)  # senders that nothing upstream is missing of
         self._rows = rows_of(graph)
         self._read_everywhere = torch.zeros(len(self._rows), dtype=torch.bool)  # by input
@@ -51,11 +50,11 @@ class CurrentCircuit:
 
     def __contains__(self, node: Node) -> bool:
         """Whether a node is run: it has been entered, and reaches the logits."""
-        return node == LOGITS or node in self._runs_in
+        return node == LOGITS or self.runs.graph.run_as[node] in self._runs_in
 
     def stage_of(self, node: Node) -> tuple[AbstractStage, int]:
-        """The stage that a node runs in, and its row there; of parts that it reads for, that of one of them."""
-        return self._runs_in[node]
+        """The stage that a node runs in, and its row there, or that of something that is run as the same."""
+        return self._runs_in[self.runs.graph.run_as[node]]
 
     def from_stage(self, stage: AbstractStage) -> list[AbstractStage]:
         """That stage and those after it."""
@@ -87,10 +86,7 @@ class CurrentCircuit:
                 self._read_everywhere[rows] = stage.reads_all_positions(slot)
             self.stages.insert(0, stage)
             self._stage_of |= {sender: (stage, row) for row, sender in enumerate(members.tolist())}
-            readers = {graph.reader(graph.senders[s]): (stage, row) for row, s in enumerate(members.tolist())}
-            if node.kind == "head" and stage.together:  # all heads read for the parts of what they write
-                readers = {Node("head", node.layer, head): (stage, 0) for head in range(graph.n_heads)}
-            self._runs_in |= readers
+            self._runs_in |= {graph.run_as[graph.senders[s]]: (stage, row) for row, s in enumerate(members.tolist())}
             self._refresh_stage(stage, tuple(stage.receivers))
 
     def _stage(self, node: Node, members: Int[Tensor, " sender"], all_positions: bool) -> AbstractStage:

@@ -84,7 +84,7 @@ def _connected(graph: ComputationalGraph, kept: npt.NDArray[np.bool_]) -> npt.ND
     reachable = np.zeros((len(kept), kept.shape[-1]), dtype=bool)
     reachable[:, 0] = True
     for sender in range(1, kept.shape[-1]):
-        if graph.reader(graph.senders[sender]) == graph.reader(graph.senders[sender - 1]):
+        if graph.run_as[graph.senders[sender]] == graph.run_as[graph.senders[sender - 1]]:
             reachable[:, sender] = reachable[:, sender - 1]
             continue
         rows = [row for row, _ in receivers_of(graph, sender)]
@@ -109,4 +109,4 @@ def receivers_of(graph: ComputationalGraph, sender: int) -> list[tuple[int, Slot
         case "input" | "logits":
             return []
         case _:
-            return [(numbers[Receiver(graph.reader(node))], None)]
+            return [(numbers[Receiver(graph.run_as[node])], None)]

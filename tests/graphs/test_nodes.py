@@ -113,9 +113,12 @@ def test_no_other_parts_are_known(name: str) -> None:
         Node.parse(name)
 
 
-def test_an_edge_may_end_in_a_part() -> None:
+def test_an_edge_may_end_in_a_part_of_an_mlp_alone() -> None:
     edge = Edge.parse("a0.h1->m0.f1")
     assert (edge.name, edge.receiver.part, edge.slot) == ("a0.h1->m0.f1", "f1", None)
     assert Edge.parse("m0.n3->m2.error@S1").name == "m0.n3->m2.error@S1"
     with pytest.raises(BadName, match="exactly when it ends in a head"):
         Edge.parse("input->m0.f1<q>")
+    for name in ("input->a0.f1", "m0->r0.f1", "a0.h0->r0mid.error"):
+        with pytest.raises(BadName, match="which read as a whole"):
+            Edge.parse(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from acdc.discovery.selection import Rule, Selection
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph, Split
 from acdc.graphs.nodes import INPUT, LOGITS, Edge
 from tests.graphs.recipes import SHAPES
 
@@ -173,3 +174,43 @@ def test_a_size_that_no_single_edge_completes_is_left_open() -> None:
 def test_a_whole_graph_is_its_own_largest_size(count: int) -> None:
     scored = with_scores(GRAPH, BY_HAND)
     assert Selection.of(scored, Rule.TOP).of_size(GRAPH.n_edges + count) == scored
+
+
+_PARTS = ("f1", "f2", "error")
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        (),
+        (Split(0, _PARTS, "attention"), Split(0, _PARTS, "resid_post"), Split(1, _PARTS, "resid_mid")),
+        (Split(0, _PARTS, "resid_mid"), Split(0, _PARTS), Split(1, _PARTS, "attention")),
+    ],
+)
+def test_edges_that_are_not_tried_would_not_have_joined(splits: tuple[Split, ...]) -> None:
+    graph = ComputationalGraph(2, 2, 8, splits=splits)
+    for seed in range(12):
+        order = tuple(random.Random(seed).sample(list(graph.edges()), graph.n_edges))
+        selection = Selection(Circuit(graph, graph.every_edge, dict.fromkeys(order, 1.0)), order)
+        for count in (1, 3, 9, 20, 40):
+            assert selection.of_size(count) == every_edge_tried(order, graph, count)
+
+
+def every_edge_tried(order: tuple[Edge, ...], graph: ComputationalGraph, count: int) -> Circuit:
+    """What `of_size` says it does, by trying every edge."""
+
+    def live(edges: Iterable[Edge]) -> Circuit:
+        return Circuit(graph, frozenset(edges)).pruned()
+
+    low = max(length for length in range(len(order) + 1) if len(live(order[:length])) <= count)
+    circuit, chosen = live(order[:low]), set(order[:low])
+    for edge in order[low:]:
+        if len(circuit) < len(grown := live([*chosen, edge])) <= count:
+            circuit = grown
+            chosen.add(edge)
+    while len(circuit) < count:
+        joins = (live([*circuit.edges, edge]) for edge in order if edge not in circuit)
+        if (longer := next((grown for grown in joins if len(grown) > len(circuit)), None)) is None:
+            break
+        circuit = longer
+    return circuit

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from acdc import tasks
 from acdc.discovery.discover import Result, discover
@@ -16,6 +17,9 @@ from acdc.features.effects import first_order_effects
 from acdc.features.named import fitted_units
 from acdc.features.split import MOST_APART, split_model
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.drawing import render
+from acdc.graphs.errors import DifferentGraphs
+from acdc.graphs.mib import to_mib
 from acdc.ground_truth.superposition import LAYER, superposed
 from acdc.judges.evaluation import evaluate
 from acdc.models import load_model
@@ -95,3 +99,41 @@ def test_every_kind_of_method_finds_a_circuit_of_neurons(method: str) -> None:
     found = discover(made.known.task, made.known.model, method=method, goal=KeptFaithfulness(0.9), setup=setup)
     assert any(edge.sender.part.startswith("n") for edge in found.circuit.edges)
     assert found.faithfulness.normalised.value > 0.6
+
+
+def streams(path: Path) -> str:
+    """Two small dictionaries of everyday-4l, drawn at random with directions that say all: of a1's output and of r1."""
+    words = []
+    for layer, name in ((1, "hook_attn_out"), (1, "hook_resid_post")):
+        folder = path / name
+        folder.mkdir()
+        shape = {"architecture": "standard", "d_in": 128, "d_sae": 256, "dtype": "float32", "device": "cpu"}
+        usual = {"apply_b_dec_to_input": False, "normalize_activations": "none", "reshape_activations": "none"}
+        place = {"metadata": {"model_name": "everyday-4l", "hook_name": f"blocks.{layer}.{name}"}}
+        (folder / "cfg.json").write_text(json.dumps({**shape, **usual, **place}))
+        both = torch.cat((torch.eye(128), -torch.eye(128)))  # each coordinate, up and down
+        weights = {"W_enc": both.T.contiguous(), "W_dec": both, "b_enc": torch.zeros(256), "b_dec": torch.zeros(128)}
+        save_file(weights, folder / "sae_weights.safetensors")
+        words.append(str(folder))
+    return ",".join(words)
+
+
+def test_attention_and_the_residual_stream_are_split_and_judged_again_from_the_file(tmp_path: Path) -> None:
+    setup = Setup("logit_difference", prompts=4, split=streams(tmp_path))
+    found = discover("ioi", method="eap", goal=KeptFaithfulness(0.8), setup=setup)
+    graph = found.circuit.graph
+    assert [split.node.name for split in graph.splits] == ["a1", "r1"]
+    assert found.faithfulness.normalised.value > 0.5
+    senders = {edge.sender.name for edge in found.circuit.edges}
+    assert any(name.startswith("r1.f") for name in senders)
+    assert not any(name.startswith("a1.h") for name in senders)
+    found.circuit.save(tmp_path / "circuit.json")
+    loaded = Circuit.load(tmp_path / "circuit.json")
+    assert loaded == found.circuit
+    assert set(loaded.provenance["features"]) == {"a1", "r1"}
+    again = evaluate(loaded)
+    assert again.normalised.value == pytest.approx(found.faithfulness.normalised.value, abs=1e-4)
+    dot = render.dot(loaded)
+    assert '"r1" -> "r1.' in dot or "r1 -> " in dot
+    with pytest.raises(DifferentGraphs, match="no parts of nodes"):
+        to_mib(loaded)

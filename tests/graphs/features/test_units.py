@@ -45,7 +45,7 @@ def test_features_of_what_heads_gather_write_through_the_heads() -> None:
         said = features.dictionary.reconstruct(z) - features.dictionary.decoder.bias
         output = model.layers[1].attention.output.weight.flatten(0, 1)
         torch.testing.assert_close(features.activations(z) @ features.directions, said @ output)
-    assert features.name(3) == "attn_z1.f3"
+    assert features.name(3) == "a1.f3"
 
 
 def test_experts_have_no_neurons(checkpoints: Checkpoints) -> None:

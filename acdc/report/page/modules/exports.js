@@ -114,9 +114,10 @@ function framesOfGroups(colour) {
 /** @param {import("./layout.js").Box} box @param {import("./strokes.js").Colours} colour */
 function boxParts(box, colour) {
   const end = box.kind === "input" || box.kind === "logits";
-  const fill = end ? colour.end : box.kind === "mlp" ? colour.mlp : colour.box;
+  const round = !end && box.kind !== "head";
+  const fill = end ? colour.end : round ? colour.mlp : colour.box;
   const [x, y] = [box.at.x - HEAD_WIDE / 2, box.at.y - HEAD_HIGH / 2];
-  const rx = box.kind === "mlp" ? HEAD_HIGH / 2 : 0;
+  const rx = round ? HEAD_HIGH / 2 : 0;
   return [
     svg("rect", { x, y, width: HEAD_WIDE, height: HEAD_HIGH, rx, fill, stroke: colour.line }),
     words(box.name, box.at, end ? colour.endText : colour.ink, 12),

@@ -163,7 +163,7 @@ function nodeElements() {
     return [
       {
         ...{ group: "nodes", data: { id: box.id, of: box.id, label, ...parent }, position: { ...box.at } },
-        ...{ classes: `box ${box.kind}${label === box.name ? "" : " named"}`, selectable: true },
+        ...{ classes: `box ${["head", "input", "logits"].includes(box.kind) ? box.kind : "mlp"}${label === box.name ? "" : " named"}`, selectable: true },
       },
       ...(hasPorts ? box.fed : []).map((slot) => ({
         ...{ group: "nodes", data: { id: `${box.id}<${slot}>`, of: box.id, label: slot, ...parent } },
