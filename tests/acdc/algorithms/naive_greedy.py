@@ -17,14 +17,14 @@ from acdc.tasks.metrics import Targets
 
 def naive_greedy(problem: Problem, threshold: float) -> dict[str, float]:
     """The names of the edges that are kept, with what removing each would have cost."""
-    graph, meter = problem.graph, _Meter(problem)
+    graph, meter = problem.graph, Meter(problem)
     kept = {edge.name for edge in graph.edges()}
     scores: dict[str, float] = {}
     now = meter.loss(kept)
     for receiver in reversed(graph.receivers):
         incoming = [f"{sender.name}->{receiver.name}" for sender in reversed(graph.senders)]
         incoming = [name for name in incoming if name in kept]
-        has_children = any(name.startswith(f"{receiver.node.name}->") for name in kept)
+        has_children = any(writes(receiver.node.name, name.split("->")[0]) for name in kept)
         if receiver.name != "logits" and not has_children:
             kept -= set(incoming)
             continue
@@ -39,7 +39,13 @@ def naive_greedy(problem: Problem, threshold: float) -> dict[str, float]:
     return scores
 
 
-class _Meter:
+def writes(reader: str, sender: str) -> bool:
+    """Whether a sender writes something of what a node reads: it is that, a part of it, or one of its attention."""
+    attention = reader.split(".")[0] if ".h" in reader and ".h" not in sender else reader
+    return sender == reader or sender.startswith(f"{attention}.")
+
+
+class Meter:
     """The problem's metric as something to minimise, over all its prompts, one length at a time."""
 
     def __init__(self, problem: Problem) -> None:
