@@ -61,7 +61,9 @@ def planted_kinds(seed: int, *, dtype: torch.dtype = torch.float64) -> PlantedKi
     generator, codes = torch.Generator().manual_seed(seed), drawn_codes(random.Random(seed))
     vocabulary = ("So", "by", *WORDS, *KINDS)
     shape = Shape(3, 2, len(THINGS), NEURONS, 2 + len(vocabulary), 8)
-    board = Board(shape, {"animals": len(ANIMALS), "things": len(THINGS), "held": NEURONS, "kinds": 4}, generator)
+    board = Board(
+        shape, {"animals": len(ANIMALS), "things": len(THINGS), "held": NEURONS, "kinds": len(KINDS)}, generator
+    )
     heads = []
     for channel, words in (("animals", ANIMALS), ("things", THINGS)):
         taken = torch.zeros(shape.n_tokens, len(words))
@@ -80,7 +82,8 @@ def planted_kinds(seed: int, *, dtype: torch.dtype = torch.float64) -> PlantedKi
     board.logits({"kinds": said})
     weights, name = board.finish(), f"kinds:{seed}"
     model = from_weights(weights, name, word_level_tokenizer(vocabulary), dtype=dtype)
-    present = torch.cat([weights.layers[0].output[head.head, : 8 + 32 * at] for at, head in enumerate(heads)]) / _LENGTH
+    outputs = [weights.layers[0].output[head.head] for head in heads]
+    present = torch.cat((outputs[0][: len(ANIMALS)], outputs[1][: len(THINGS)])) / _LENGTH
     known = Known(name, replace(task(), model=name), model, {Ablation.RESAMPLE: _true(heads[0])})
     return PlantedKinds(known, _of_words(name, weights.layers[OF_WORDS], present), _of_kinds(name, weights.layers[-1]))
 
