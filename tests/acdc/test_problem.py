@@ -158,8 +158,8 @@ def test_a_prompt_measured_with_the_means_of_others_is_measured_as_among_them(
     measurable: Problem, ablation: Ablation
 ) -> None:
     every = replace(measurable, ablation=ablation)
-    few = replace(every, pairs=every.pairs.select([4, 0]), means_of=every.pairs)
-    alone = replace(few, means_of=None)
+    few = replace(every, pairs=every.pairs.select([4, 0]), carried_from=every.pairs)
+    alone = replace(few, carried_from=None)
     circuits = [*some_circuits(every), Circuit.empty(every.graph)]
     torch.testing.assert_close(few.measure(circuits), every.measure(circuits)[..., [4, 0]], rtol=0, atol=1e-12)
     assert not torch.allclose(few.measure(circuits), alone.measure(circuits), rtol=0, atol=1e-6)
@@ -167,7 +167,7 @@ def test_a_prompt_measured_with_the_means_of_others_is_measured_as_among_them(
 
 def test_prompts_longer_than_those_whose_means_they_need_are_refused(measurable: Problem) -> None:
     short, long = measurable.pairs.select([0]), measurable.pairs.select([1])
-    problem = replace(measurable, pairs=long, means_of=short, ablation=Ablation.MEAN_POSITIONAL)
+    problem = replace(measurable, pairs=long, carried_from=short, ablation=Ablation.MEAN_POSITIONAL)
     with pytest.raises(UnmeasurableBehaviour, match="11 tokens, but the prompts whose means"):
         problem.measure([Circuit.empty(problem.graph)])
 
