@@ -55,6 +55,12 @@ def problems(
     return discovery, replace(discovery, pairs=prompts.judgement)
 
 
+def settled(setup: Setup, problem: Problem) -> Setup:
+    """The setup with the constants that a problem of it has, if it has any, so that nothing is learned again."""
+    constants = problem.carried_from
+    return replace(setup, ablation=constants) if isinstance(constants, Constants) else setup
+
+
 def check_prompts(task: Task, model: str, setup: Setup) -> None:
     """Refuse what the model's tokenizer or the metric cannot express before the weights are loaded, which takes longer.
 

@@ -157,8 +157,8 @@ def prepare(
     """The runs of a batch of prompts.
 
     `constants` are what missing edges carry under the mean ablations, from `mean_outputs` (None: of this batch), and
-    under optimal ablation. Means are those of whole prompts; the runs of a causal model end at the last scored position, since nothing that
-    is scored can read what follows.
+    under optimal ablation. Means are those of whole prompts; the runs of a causal model end at the last scored
+    position, since nothing that is scored can read what follows.
 
     Raises: BadTokens.
     """
