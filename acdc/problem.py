@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.batch import Batch, Batching
-from acdc.errors import BadSetting, UnmeasurableBehaviour
+from acdc.errors import UnmeasurableBehaviour
 from acdc.footprint import LITTLE
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.constants import Constants
-from acdc.graphs.errors import ModelChanged
+from acdc.graphs.errors import ModelChanged, NoConstants
 from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.constant_tensors import values_of
 from acdc.graphs.execution.runs import TokenPairs, end, mean_outputs, prepare
@@ -192,11 +192,11 @@ class Problem:
     def constants(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
         """What missing edges carry under the mean ablations and optimal ablation; None under the others.
 
-        Raises: BadSetting under optimal ablation without constants; DifferentGraphs when they are another model's.
+        Raises: NoConstants under optimal ablation without constants; DifferentGraphs when they are another model's.
         """
         if self.ablation is Ablation.OPTIMAL:
             if not isinstance(self.carried_from, Constants):
-                raise BadSetting(
+                raise NoConstants(
                     "under optimal ablation missing edges carry learned constants, and the problem has none; give them "
                     "as carried_from=..., or let `acdc.problems.problems` learn them"
                 )

@@ -222,9 +222,9 @@ class Provenance(_Part):
         )
         only_correct = self.prompts is not None and self.prompts.only_correct
         positions = self.prompts.positions if self.prompts is not None else "none"
+        carried = ablation if self.constants is None else Constants.from_json(self.constants.to_json())
         try:
             split = self.model.split if self.model is not None else ""
-            carried = ablation if self.constants is None else Constants.from_json(self.constants.to_json())
             return Setup(metric, carried, prompts, seed, only_correct, Compute(dtype=dtype), positions, split)
         except ValueError as error:
             raise _damaged(str(error)) from error

@@ -39,6 +39,10 @@ class Ablation(Enum):
         return next((kind for kind, entry in ABLATIONS.items() if value in entry.aliases), None)
 
 
+UNLEARNED = tuple(kind for kind in Ablation if not kind.is_learned)
+"""The ablations under which everything can be measured at once."""
+
+
 @dataclass(frozen=True)
 class AblationEntry:
     """An ablation: one line on what a missing edge carries, its other names, and its source."""

@@ -9,7 +9,7 @@ import torch
 
 from acdc import tasks
 from acdc.errors import BadProgram
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge
 from acdc.ground_truth.compiler import compile_program, load_compiled
@@ -90,5 +90,4 @@ def _inputs(source: RaspProgram, compiled: Model) -> TokenSequences:
 
 def _truths(inputs: TokenSequences, seed: int) -> dict[Ablation, frozenset[Edge]]:
     batches = inputs.batches(_PER_LENGTH, seed)
-    fixed = [ablation for ablation in Ablation if not ablation.is_learned]
-    return {ablation: true_edges(inputs.model, batches, ablation, TOLERANCE) for ablation in fixed}
+    return {ablation: true_edges(inputs.model, batches, ablation, TOLERANCE) for ablation in UNLEARNED}

@@ -13,7 +13,7 @@ from typing_extensions import assert_never
 
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
-from acdc.graphs.errors import BadTokens
+from acdc.graphs.errors import BadTokens, NoConstants
 from acdc.graphs.execution.layer import LayerRun, layer_runs
 from acdc.graphs.execution.spans import Positions, rows_of
 from acdc.graphs.model.geometry import Geometry
@@ -160,7 +160,7 @@ def prepare(
     under optimal ablation. Means are those of whole prompts; the runs of a causal model end at the last scored
     position, since nothing that is scored can read what follows.
 
-    Raises: BadTokens.
+    Raises: BadTokens; NoConstants.
     """
     model.check(prompts.clean)
     model.check(prompts.corrupt)
@@ -256,7 +256,11 @@ def _ablated(
         case Ablation.RESAMPLE:
             return model.trace(corrupt, geometries).outputs
         case Ablation.MEAN | Ablation.MEAN_POSITIONAL | Ablation.OPTIMAL:
-            assert constants is not None
+            if constants is None:
+                raise NoConstants(
+                    f"nothing says what missing edges carry under {ablation.value} ablation: got no constants, wanted "
+                    "one vector for each sender; give those that were learned, or take another ablation"
+                )
             return constants if constants.shape[2] == 1 else constants[:, :, : corrupt.shape[1]]
         case Ablation.ZERO:
             width = model.graph.d_model

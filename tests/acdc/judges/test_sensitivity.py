@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from acdc.errors import BadSetting
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED
 from acdc.graphs.circuit import Circuit
 from acdc.judges.sensitivity import ConditionalClaim, sensitivity
 from acdc.problem import Problem
@@ -25,8 +25,8 @@ def partial(measurable: Problem) -> Circuit:
 
 def test_every_ablation_and_metric_is_measured_as_alone(measurable: Problem, partial: Circuit) -> None:
     kept = sensitivity(measurable, partial).kept
-    assert list(kept) == [kind.value for kind in Ablation]
-    for kind in Ablation:
+    assert list(kept) == [kind.value for kind in UNLEARNED]
+    for kind in UNLEARNED:
         assert kept[kind.value].keys() == set(metric_names()) - {"log_probability_difference"}
         for name, value in kept[kind.value].items():
             if value is not None:
