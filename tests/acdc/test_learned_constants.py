@@ -41,9 +41,8 @@ def optimal(mean: tuple[Problem, Problem]) -> tuple[Problem, Problem]:
 
 
 @pytest.fixture
-def _few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STEPS", FEW)
-    yield
 
 
 def of(problem: Problem) -> Constants:
@@ -127,7 +126,7 @@ def test_hundreds_of_prompts_are_learned_on_and_none_that_judges(
 
 def _none(start: torch.Tensor) -> Iterator[Progress]:
     yield Progress("", 0, 1)
-    return start  # noqa: B901  # as the generator it stands for
+    return start  # as the generator it stands for
 
 
 @pytest.mark.usefixtures("_few")
