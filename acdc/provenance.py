@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from acdc.graphs.ablation import Ablation
 from acdc.graphs.constants import Constants, without_content
 from acdc.graphs.errors import BadCircuitFile
 from acdc.settings import GOALS, Compute, Goal, Method, Setup
@@ -222,6 +223,8 @@ class Provenance(_Part):
         )
         only_correct = self.prompts is not None and self.prompts.only_correct
         positions = self.prompts.positions if self.prompts is not None else "none"
+        if ablation == Ablation.OPTIMAL.value:
+            self._said("constants", "hash")
         carried = ablation if self.constants is None else Constants.from_json(self.constants.to_json())
         try:
             split = self.model.split if self.model is not None else ""

@@ -54,7 +54,7 @@ def test_random_circuits_agree_with_the_oracle(
     edges = anatomy_of(bridge).edges()
     clean, corrupt, positions = (part.to(device) for part in (CLEAN, CORRUPT, POSITIONS))
     written = oracle_outputs(bridge, corrupt)
-    for seed, ablation in enumerate(Ablation):
+    for seed, ablation in enumerate(UNLEARNED):
         circuits = [set(edges), set(), *random_circuits(edges, 18, seed)]
         executor = Executor(model, clean, corrupt, positions, ablation)
         logits = executor.run([Circuit.from_names(model.graph, names) for names in circuits])

@@ -97,6 +97,13 @@ def test_a_missing_file_is_refused_with_one_message(copied: Path) -> None:
     assert "put back the file that was written with the circuit" in refused("evaluate", copied)
 
 
+def test_a_record_without_its_constants_is_refused(copied: Path) -> None:
+    record = json.loads((copied / "circuit.json").read_text())
+    del record[KEY]
+    (copied / "circuit.json").write_text(json.dumps(record))
+    assert "the circuit's record lacks constants.hash" in refused("evaluate", copied)
+
+
 def test_a_circuit_of_another_ablation_is_measured_with_constants_learned_then(
     tmp_path: Path, learned: list[int]
 ) -> None:

@@ -34,7 +34,7 @@ def test_random_circuits_agree_with_the_oracle(checkpoints: Checkpoints, archite
     edges = anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
     written = oracle_outputs(bridge, CORRUPT)
-    for seed, ablation in enumerate(Ablation):
+    for seed, ablation in enumerate(UNLEARNED):
         circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
         logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
         for index, circuit in enumerate(circuits):
@@ -49,7 +49,7 @@ def test_random_circuits_of_native_bridges_agree_with_the_oracle(name: Native) -
     edges = native_anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
     written = native_oracle_outputs(bridge, CORRUPT)
-    for seed, ablation in enumerate(Ablation):
+    for seed, ablation in enumerate(UNLEARNED):
         circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
         logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
         for index, circuit in enumerate(circuits):
