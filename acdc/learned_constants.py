@@ -43,7 +43,7 @@ def learn(task: Task, discovery: Problem, judgement: PromptPairs, seed: int) -> 
     They do not hang on the problem's own metric and ablation. Of a task with so few prompts that there are no others,
     they are learned on the discovery prompts alone.
 
-    Source: Li and Janson 2024 (arXiv:2409.09951), section 2, who learn them for every circuit anew.
+    Source: Li and Janson 2024 (arXiv:2409.09951), who learn them for every circuit anew.
     Raises: NotFinite.
     """
     more = _others(task, discovery, judgement, seed)

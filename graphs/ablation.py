@@ -67,7 +67,7 @@ ABLATIONS: Mapping[Ablation, AblationEntry] = MappingProxyType(
         Ablation.ZERO: AblationEntry("nothing"),
         Ablation.OPTIMAL: AblationEntry(
             "a constant, learned so that little is lost",
-            source="Li and Janson 2024, arXiv:2409.09951, section 2",
+            source="Li and Janson 2024, arXiv:2409.09951",
         ),
     }
 )
