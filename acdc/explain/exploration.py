@@ -17,7 +17,8 @@ from acdc.explain.attention import attention
 from acdc.explain.attention_table import AttentionTable
 from acdc.explain.direct_logits import DirectLogits, direct_logits
 from acdc.explain.logit_lens import LogitLens, logit_lens
-from acdc.explain.patching import PARTS, PatchingMap, patching
+from acdc.explain.patched_metric import PARTS
+from acdc.explain.patching import PatchingMap, patching
 from acdc.explain.probes import Probes, probes
 from acdc.explain.steering import Steering, steering
 from acdc.graphs.ablation import Ablation
