@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from acdc.batch import Batch
 from acdc.explain.final_metric import measured
 from acdc.explain.named_positions import NamedPositions
 from acdc.explain.patched_batch import PatchedBatch
+from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.graphs.execution.restoring import Restoring
 from acdc.problem import Problem
 
@@ -65,15 +67,22 @@ class PatchingPass:
         found = {part: PatchedMetric.nowhere(self.problem, len(columns)) for part, columns in self.columns.items()}
         done = 0.0
         for batch in self.problem.batches:
-            runs = PatchedBatch.of(self.problem, batch)
-            where = self.positions.where(batch.prompts, batch.runs.delta.shape[-2])
-            for part in self.columns:
-                for layers in self._together(part, runs):
-                    self._measure(runs, part, layers, where, found[part])
-                    done += self._work(part, layers) * len(batch.prompts.prompts) * len(self.ways)
-                    tell(done / self.work)
+            for work in self._of_batch(batch, found):
+                done += work
+                tell(done / self.work)
             del batch
         return found
+
+    def _of_batch(self, batch: Batch, found: Mapping[str, PatchedMetric]) -> Iterator[float]:
+        """Measure a batch of prompts, and yield how much each piece of work was."""
+        runs = PatchedBatch.of(self.problem, batch)
+        where = self.positions.where(batch.prompts, batch.runs.delta.shape[-2])
+        ways = {way: replacing for way in self.ways if (replacing := _replacing(runs, way)) is not None}
+        for part in self.columns:
+            for layers in self._together(part, runs):
+                with freed_memory_kept():
+                    self._measure(runs, ways, part, layers, where, found[part])
+                yield self._work(part, layers) * len(batch.prompts.prompts) * len(self.ways)
 
     @property
     def work(self) -> float:
@@ -102,6 +111,7 @@ class PatchingPass:
     def _measure(
         self,
         runs: PatchedBatch,
+        ways: Mapping[str, Restoring],
         part: str,
         layers: Sequence[int],
         where: Bool[Tensor, "name row pos"],
@@ -111,10 +121,9 @@ class PatchingPass:
         rows, cells = runs.batch.prompts.prompts.cpu(), self._cells(part, layers)
         layer, column = cells.nonzero().unbind(1)
         at = torch.tensor(layers)[layer][:, None], column[:, None], rows[None]
-        for way in self.ways:
-            if (replacing := _replacing(runs, way)) is not None:
-                final = _replaced(replacing, part, layers, where, cells)[layer, column]
-                getattr(into, way)[at] = measured(self.problem, runs.batch, final)
+        for way, replacing in ways.items():
+            final = _replaced(replacing, part, layers, where, cells)[layer, column]
+            getattr(into, way)[at] = measured(self.problem, runs.batch, final)
 
 
 def _replacing(runs: PatchedBatch, way: str) -> Restoring | None:

@@ -18,7 +18,6 @@ from acdc.explain.named_positions import NamedPositions
 from acdc.explain.patched_metric import BY_POSITION, PARTS, Chosen, PatchedMetric, PatchingPass
 from acdc.explain.screen import Screen
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.problem import Problem
 from acdc.progress import Progress
 
@@ -98,7 +97,6 @@ class PatchingMap:
         )
 
 
-@freed_memory_kept()
 def patching(
     problem: Problem,
     parts: Sequence[str] = tuple(PARTS),
