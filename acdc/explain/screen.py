@@ -21,7 +21,7 @@ class Screen:
     """
 
     prompts: int = 1
-    cells: int = 8
+    cells: int = 6
 
     def typical(
         self, problem: Problem, whole: Float[Tensor, " prompt"], having: Bool[Tensor, "name prompt"]
