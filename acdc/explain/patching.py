@@ -206,5 +206,5 @@ class _Drawing:
                 at = layer[some], column[some]
                 ratio = ratios(change[at][:, prompts], (full - none)[prompts], self.seed)
                 for name in ("value", "low", "high"):
-                    getattr(found, name)[at] = getattr(ratio, name)
+                    getattr(found, name)[tuple(each.numpy() for each in at)] = getattr(ratio, name)
         return found
