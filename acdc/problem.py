@@ -20,8 +20,10 @@ from acdc.footprint import LITTLE
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
-from acdc.graphs.errors import ModelChanged
+from acdc.graphs.constants import Constants
+from acdc.graphs.errors import ModelChanged, NoConstants
 from acdc.graphs.execution.allocation import freed_memory_kept
+from acdc.graphs.execution.constant_tensors import values_of
 from acdc.graphs.execution.runs import TokenPairs, end, mean_outputs, prepare
 from acdc.graphs.model import Model
 from acdc.span_numbers import span_numbers
@@ -66,8 +68,10 @@ class Problem:
     measured of it is the mean over these. So does one whose answers are measured whole; what is measured of it hangs on
     the metric.
 
-    The mean ablations take their means over the corrupt prompts of `means_of` (None: the problem's own). Problems of a
-    few chosen prompts must name some: what a missing edge carries would hang on that choice otherwise.
+    `carried_from` is where the constants are from that missing edges carry under some ablations. The mean ablations
+    take their means over the corrupt prompts that it is (None: the problem's own). Problems of a few chosen prompts
+    must name some: what a missing edge carries would hang on that choice otherwise. Under optimal ablation it is the
+    learned constants themselves, as `acdc.problems` gives them.
     """
 
     model: Model
@@ -75,7 +79,7 @@ class Problem:
     metric: AbstractMetric
     ablation: Ablation = Ablation.RESAMPLE
     batching: Batching = field(default_factory=Batching)
-    means_of: PromptPairs | None = None
+    carried_from: PromptPairs | Constants | None = None
 
     def __post_init__(self) -> None:
         if len({pair.whole for pair in self.pairs.pairs}) > 1:
@@ -185,49 +189,61 @@ class Problem:
                 )
 
     @cached_property
-    def means(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
-        """What missing edges carry under the mean ablations; None under the others."""
+    def constants(self) -> Float[Tensor, "sender 1 pos d_model"] | None:
+        """What missing edges carry under the mean ablations and optimal ablation; None under the others.
+
+        Raises: NoConstants under optimal ablation without constants; DifferentGraphs when they are another model's.
+        """
+        if self.ablation is Ablation.OPTIMAL:
+            if not isinstance(self.carried_from, Constants):
+                raise NoConstants(
+                    "under optimal ablation missing edges carry learned constants, and the problem has none; give them "
+                    "as carried_from=..., or let `acdc.problems.problems` learn them"
+                )
+            return values_of(self.carried_from, self.graph).to(self.model.device, self.model.dtype)
         size = max(len(batch.clean) for batch in self.prompt_batches)
-        averaged = self.means_of or self.pairs
+        averaged = self.carried_from if isinstance(self.carried_from, PromptPairs) else self.pairs
         return mean_outputs(self.model, [batch.corrupt for batch in averaged.once().batches(size)], self.ablation)
 
     def fits(self, tokens: int) -> bool:
         """Whether the model reads prompts of so many tokens, and missing edges carry means for each of them."""
-        limit, means = self.model.identity.n_context, self.means
-        return (limit is None or tokens <= limit) and (means is None or means.shape[2] == 1 or tokens <= means.shape[2])
+        limit, constants = self.model.identity.n_context, self.constants
+        long_enough = constants is None or constants.shape[2] == 1 or tokens <= constants.shape[2]
+        return (limit is None or tokens <= limit) and long_enough
 
     def on(self, pairs: PromptPairs) -> Problem:
-        """The same problem on other prompts, where missing edges carry the means that they carry here."""
-        other = replace(self, pairs=pairs, means_of=self.means_of or self.pairs)
-        other.__dict__["means"] = self.means
+        """The same problem on other prompts, where missing edges carry the constants that they carry here."""
+        other = replace(self, pairs=pairs, carried_from=self.carried_from or self.pairs)
+        other.__dict__["constants"] = self.constants
         return other
 
     def by(self, metric: AbstractMetric) -> Problem:
         """The same problem measured by another metric; the runs of the prompts, if they are held, are these."""
         other = replace(self, metric=metric)
-        shared = ("_edits", "_held", "means", "prompt_batches")
+        shared = ("_edits", "_held", "constants", "prompt_batches")
         other.__dict__.update({name: self.__dict__[name] for name in shared if name in self.__dict__})
         return other
 
     def prepare(self) -> Iterator[Batch]:
         """Run the clean and corrupt prompts, batch by batch."""
-        means = self.means
+        constants = self.constants
         longest = max(batch.clean.shape[1] for batch in self.prompt_batches)
-        if means is not None and 1 < means.shape[2] < longest:
+        if constants is not None and 1 < constants.shape[2] < longest:
             raise UnmeasurableBehaviour(
                 f"a prompt has {longest} tokens, but the prompts whose means missing edges carry only "
-                f"{means.shape[2]}; use shorter prompts or another ablation (--ablation)"
+                f"{constants.shape[2]}; use shorter prompts or another ablation (--ablation)"
             )
         for batch in self.prompt_batches:
-            yield self._prepared(batch, means)
+            yield self.prepared(batch)
 
     def tokens(self, prompts: PromptBatch) -> TokenPairs:
         """What a batch of its prompts runs on, with the spans of all positions if edges are by position."""
         spans = span_numbers(self.model, self.pairs, prompts)
         return TokenPairs(prompts.clean, prompts.corrupt, prompts.scored_positions, spans)
 
-    def _prepared(self, prompts: PromptBatch, means: Tensor | None) -> Batch:
-        runs = prepare(self.model, self.tokens(prompts), self.ablation, means)
+    def prepared(self, prompts: PromptBatch) -> Batch:
+        """Run the clean and corrupt prompts of a batch."""
+        runs = prepare(self.model, self.tokens(prompts), self.ablation, self.constants)
         with torch.no_grad():
             return Batch(runs, prompts, prompts.targets(runs.reference()))
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from acdc.batch import Batching
 from acdc.correctness import drawn
+from acdc.drain import drain
 from acdc.features.split import split_model, with_reading_parts
 from acdc.graphs.ablation import Ablation
+from acdc.graphs.constants import Constants
 from acdc.graphs.model import Model
+from acdc.learned_constants import learn
 from acdc.models import tokenizer_of
 from acdc.problem import Problem
+from acdc.progress import Progress
 from acdc.settings import Setup
 from acdc.spans import by_position
 from acdc.tasks.metrics import metric
 from acdc.tasks.task import Task
 
 
-def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = None) -> tuple[Problem, Problem]:
+def problems(
+    task: Task,
+    model: Model,
+    setup: Setup,
+    max_bytes: int | None = None,
+    *,
+    watch: Callable[[Progress], None] | None = None,
+) -> tuple[Problem, Problem]:
     """The discovery and the judgement problem of a task on a model, their runs held in at most `max_bytes` each.
 
-    Edges are by position, and MLPs split, as the setup says, or as they are in the model's graph already.
+    Edges are by position, and MLPs split, as the setup says, or as they are in the model's graph already. Under optimal
+    ablation the setup gives the constants that missing edges carry, or they are learned, of which `watch` hears.
 
     Raises: BadPrompts when the model's tokenizer cannot express enough prompts, or it gets too few of them right;
     BadSetting when edges by position are too many.
@@ -33,10 +48,18 @@ def problems(task: Task, model: Model, setup: Setup, max_bytes: int | None = Non
         model = with_reading_parts(model) if setup.parts_read else model
     measured, ablation = metric(setup.metric or task.metric), Ablation(setup.ablation)
     batching = Batching(max_bytes=max_bytes)
-    return (
-        Problem(model, prompts.discovery, measured, ablation, batching),
-        Problem(model, prompts.judgement, measured, ablation, batching),
-    )
+    constants = setup.ablation if isinstance(setup.ablation, Constants) else None
+    discovery = Problem(model, prompts.discovery, measured, ablation, batching, constants)
+    if ablation is Ablation.OPTIMAL and constants is None:
+        constants = drain(learn(task, discovery, prompts.judgement, setup.seed), watch)
+        discovery = replace(discovery, carried_from=constants)
+    return discovery, replace(discovery, pairs=prompts.judgement)
+
+
+def settled(setup: Setup, problem: Problem) -> Setup:
+    """The setup with the constants that a problem of it has, if it has any, so that nothing is learned again."""
+    constants = problem.carried_from
+    return replace(setup, ablation=constants) if isinstance(constants, Constants) else setup
 
 
 def check_prompts(task: Task, model: str, setup: Setup) -> None:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from acdc.graphs.ablation import Ablation
+from acdc.graphs.constants import Constants, without_content
 from acdc.graphs.errors import BadCircuitFile
 from acdc.settings import GOALS, Compute, Goal, Method, Setup
 
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
 
-MEASUREMENT = ("model", "task", "prompts", "ablation", "metric")
+MEASUREMENT = ("model", "task", "prompts", "ablation", "constants", "metric")
 """The parts of a provenance that say what a circuit is measured with."""
 _PACKAGES = ("acdc-circuits", "torch", "transformer-lens", "transformers", "numpy")
 
@@ -107,6 +109,14 @@ class MetricOrigin(_Part):
         return self.name.upper() if self.name in ("kl", "nll", "l2") else self.name.replace("_", " ")
 
 
+class ConstantsOrigin(_Part):
+    """The learned constants that missing edges carry under optimal ablation, as `acdc.graphs.constants` writes them."""
+
+    file: str
+    hash: str
+    content: str = ""
+
+
 class Scored(_Part):
     """An edge and its score."""
 
@@ -169,6 +179,7 @@ class Provenance(_Part):
     task: TaskOrigin | None = None
     prompts: PromptsOrigin | None = None
     ablation: str | None = None
+    constants: ConstantsOrigin | None = None
     metric: MetricOrigin | None = None
     versions: Mapping[str, str | None] | None = None
     notes: list[str] | None = None
@@ -193,7 +204,8 @@ class Provenance(_Part):
 
     def measurement(self) -> dict[str, Any]:
         """What a circuit is measured with, as far as it is said, as plain JSON data."""
-        return self.model_dump(mode="json", exclude_unset=True, include=set(MEASUREMENT))
+        said = self.model_dump(mode="json", exclude_unset=True, include=set(MEASUREMENT))
+        return without_content(said)
 
     @property
     def title(self) -> str:
@@ -204,7 +216,7 @@ class Provenance(_Part):
     def setup(self) -> Setup:
         """The setup that a circuit was found with, on the CPU.
 
-        Raises: BadCircuitFile when it is not said.
+        Raises: BadCircuitFile when it is not said, or the constants that missing edges carry are not at hand.
         """
         metric, ablation, prompts, seed, dtype = (
             self._said(*keys)
@@ -215,12 +227,14 @@ class Provenance(_Part):
         )
         only_correct = self.prompts is not None and self.prompts.only_correct
         positions = self.prompts.positions if self.prompts is not None else "none"
+        if ablation == Ablation.OPTIMAL.value:
+            self._said("constants", "hash")
+        carried = ablation if self.constants is None else Constants.from_json(self.constants.to_json())
         try:
-            compute = Compute(dtype=dtype)
             fine: dict[str, Any] = {"positions": positions}
             if self.model is not None:
                 fine |= {"split": self.model.split, "parts_read": self.model.parts_read}
-            return Setup(metric, ablation, prompts, seed, only_correct, compute, **fine)
+            return Setup(metric, carried, prompts, seed, only_correct, Compute(dtype=dtype), **fine)
         except ValueError as error:
             raise _damaged(str(error)) from error
 

@@ -14,11 +14,21 @@ from acdc.correctness import Right
 from acdc.errors import BadSetting, ChangedSubject
 from acdc.features.split import dictionaries_of, features_of
 from acdc.features.split import recordable as recordable_split
+from acdc.graphs.constants import Constants
 from acdc.graphs.model import Model
 from acdc.hashes import tokenizer_hash, weights_hash
 from acdc.models import expanded, is_directory, is_gguf, is_known, name_of
 from acdc.problem import Problem
-from acdc.provenance import MetricOrigin, ModelOrigin, PromptsOrigin, PromptsSide, Provenance, TaskOrigin, versions
+from acdc.provenance import (
+    ConstantsOrigin,
+    MetricOrigin,
+    ModelOrigin,
+    PromptsOrigin,
+    PromptsSide,
+    Provenance,
+    TaskOrigin,
+    versions,
+)
 from acdc.settings import Setup
 from acdc.tasks.errors import lone_surrogates
 from acdc.tasks.task import Task
@@ -76,6 +86,8 @@ class Request:
         noted: dict[str, Any] = {"notes": notes} if notes else {}
         if features := features_of(model):
             noted["features"] = features
+        if isinstance(discovery.carried_from, Constants):
+            noted["constants"] = ConstantsOrigin(**discovery.carried_from.to_json())
         return Provenance(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             model=ModelOrigin(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
+from acdc.graphs.constants import Constants
 from acdc.methods import LEVELS, METHODS, MethodEntry, Scores, method_name, taking
 from acdc.tasks.known_metrics import metric_name
 
@@ -61,15 +62,18 @@ class Compute:
 class AbstractMeasured:
     """What is measured, by a metric's name (None: the task's own), and an `Ablation` or its value.
 
+    Optimal ablation is its name, for constants that are yet to be learned, or these `Constants`.
+
     Raises: BadSetting; UnknownMetric.
     """
 
     metric: str | None = None
-    ablation: str | Ablation = Ablation.RESAMPLE
+    ablation: str | Ablation | Constants = Ablation.RESAMPLE
 
     def __post_init__(self) -> None:
         try:
-            object.__setattr__(self, "ablation", Ablation(self.ablation))
+            kind = Ablation(self.ablation)
+            object.__setattr__(self, "ablation", self.ablation if isinstance(self.ablation, Constants) else kind)
         except ValueError as error:
             kinds = ", ".join(kind.value for kind in Ablation)
             raise BadSetting(f"unknown ablation {self.ablation!r}; wanted one of {kinds}") from error
@@ -133,6 +137,16 @@ class Setup(AbstractFine):
             )
         if self.seed < 0:
             raise BadSetting(f"the seed is {self.seed}; wanted 0 or a positive number")
+
+    def under(self, ablation: str | Ablation | None) -> Setup:
+        """The same under another ablation (None: its own); under optimal ablation constants stay those that it has.
+
+        Raises: BadSetting when there is no such ablation.
+        """
+        if ablation is None:
+            return self
+        other = replace(self, ablation=ablation)
+        return self if other.ablation is Ablation.OPTIMAL and isinstance(self.ablation, Constants) else other
 
     def on(self, device: str | None = None, dtype: str | None = None) -> Setup:
         """The same on that device and in that precision; what is None stays as it is.

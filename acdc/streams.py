@@ -26,6 +26,10 @@ class Streams:
         """What the prompts of variations are drawn with; another `draw` gives other prompts."""
         return self._stream(2 + draw)
 
+    def constants(self) -> np.random.Generator:
+        """What the prompts are drawn with that constants are learned on, beside those to discover with."""
+        return self._stream(0, 1)
+
     def resample(self, run: int, count: int) -> list[int]:
         """The indices of the prompts in a bootstrap resample of so many: they choose prompts and draw none."""
         drawn: list[int] = self._stream(run).integers(count, size=count).tolist()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+from acdc.graphs.constants import Constants
+
 
 class Ablation(Enum):
     """What a receiver reads from a sender when the edge between them is not in the circuit.
 
-    `Ablation(name)` knows each by its value and by its other names.
+    `Ablation(name)` knows each by its value and by its other names, and `OPTIMAL` by its constants.
     """
 
     RESAMPLE = "resample"
@@ -22,10 +24,23 @@ class Ablation(Enum):
     """The mean of the sender's output over the corrupt prompts, position by position."""
     ZERO = "zero"
     """Nothing."""
+    OPTIMAL = "optimal"
+    """A constant that is learned for the sender, so that the ablated model loses little."""
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether what missing edges carry must be learned before anything can be measured."""
+        return self is Ablation.OPTIMAL
 
     @classmethod
     def _missing_(cls, value: object) -> Ablation | None:
+        if isinstance(value, Constants):
+            return cls.OPTIMAL
         return next((kind for kind, entry in ABLATIONS.items() if value in entry.aliases), None)
+
+
+UNLEARNED = tuple(kind for kind in Ablation if not kind.is_learned)
+"""The ablations under which everything can be measured at once."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +65,9 @@ ABLATIONS: Mapping[Ablation, AblationEntry] = MappingProxyType(
         ),
         Ablation.MEAN_POSITIONAL: AblationEntry("its mean over the corrupt prompts, by position"),
         Ablation.ZERO: AblationEntry("nothing"),
+        Ablation.OPTIMAL: AblationEntry(
+            "a constant, learned so that little is lost",
+            source="Li and Janson 2024, arXiv:2409.09951",
+        ),
     }
 )

@@ -16,6 +16,8 @@ from acdc.graphs import mib_form, networkx_form, tables
 from acdc.graphs import roles as node_roles
 from acdc.graphs.anatomy import AbstractAnatomy
 from acdc.graphs.computation import ComputationalGraph, Split
+from acdc.graphs.constants import KEY as CONSTANTS
+from acdc.graphs.constants import Constants, without_content
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs, NotInCircuit, NotInGraph
 from acdc.graphs.files import finite_numbers, read, read_text, write_atomically
 from acdc.graphs.live_edges import live
@@ -235,7 +237,8 @@ class Circuit:
     def to_json(self) -> dict[str, Any]:
         """The circuit as plain JSON data; `from_json` gives back exactly this circuit.
 
-        It is of schema `acdc.circuit/1`, or `acdc.circuit/2` with spans or split MLPs.
+        It is of schema `acdc.circuit/1`, or `acdc.circuit/2` with spans or split MLPs. Of learned constants it has the
+        hash; `save` writes them beside it.
         """
         return {**self._record(), "edges": [self._row(edge) for edge in self.ordered()]}
 
@@ -252,7 +255,7 @@ class Circuit:
         }
         roles = {"roles": node_roles.to_json(self.roles)} if self.roles else {}
         schema = FINER if self.graph.spans or self.graph.splits else SCHEMA
-        return {"schema": schema, **self.provenance, **roles, "graph": {**counts, **size}}
+        return {"schema": schema, **without_content(self.provenance), **roles, "graph": {**counts, **size}}
 
     def _row(self, edge: Edge) -> dict[str, Any]:
         often = {"frequency": self.frequencies[edge]} if edge in self.frequencies else {}
@@ -290,7 +293,12 @@ class Circuit:
             ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the circuit's JSON, whole or not at all."""
+        """Write the circuit's JSON, whole or not at all, and beside it the constants that missing edges carry, if any.
+
+        Raises: BadCircuitFile when its constants are not at hand.
+        """
+        if CONSTANTS in self.provenance:
+            Constants.from_json(self.provenance[CONSTANTS]).save(Path(path).parent)
         write_atomically(Path(path), (json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n").encode())
 
     @classmethod
@@ -307,12 +315,20 @@ class Circuit:
             data = read(Path(path))
             mib = mib_form.is_mib(data)
             circuit = cls._of_parts(mib_form.of_json(data)) if mib else cls.from_json(data, str(path))
+            circuit = circuit._with_constants(Path(path))
         if not circuit.edges:
             raise BadCircuitFile(
                 f"the circuit in {path} has 0 edges, so it does nothing; give one that has some, or discover it again "
                 "with another goal"
             )
         return circuit
+
+    def _with_constants(self, file: Path) -> Circuit:
+        """The same with the constants that missing edges carry, from beside its file, where it has any."""
+        if CONSTANTS not in self.provenance:
+            return self
+        constants = Constants.load(file, self.provenance[CONSTANTS]).to_json()
+        return replace(self, provenance={**self.provenance, CONSTANTS: constants})
 
     @classmethod
     def _of_parts(cls, parts: mib_form.CircuitParts) -> Circuit:

@@ -6,6 +6,7 @@ GraphsError (ValueError)
 |-- NotInCircuit       an edge that is asked of a circuit which does not have it; a KeyError too
 |-- DifferentGraphs    two circuits, or a circuit and a model, that do not belong together
 |-- BadCircuitFile     a file that is no circuit of ours
+|-- NoConstants        optimal ablation without the constants that missing edges are to carry
 |-- UnsupportedModel   a model whose arithmetic we do not reproduce
 |-- ModelChanged       a model that is no longer what was loaded
 |-- ModelNotFound      no model under that name or path
@@ -43,6 +44,10 @@ class DifferentGraphs(GraphsError):
 
 class BadCircuitFile(GraphsError):
     """A file that is no circuit of ours: truncated, foreign, or of a later schema."""
+
+
+class NoConstants(GraphsError):
+    """Optimal ablation without the constants that missing edges are to carry, which must be learned first."""
 
 
 class UnsupportedModel(GraphsError):

@@ -48,7 +48,7 @@ FLOORS = (
     {"slot_words", "spans"},
     {"span_numbers"},
     {"batch", "pieces", "problem", "provenance", "ground_truth", "pretrained"},
-    {"algorithms", "correctness", "features", "models"},
+    {"algorithms", "correctness", "features", "learned_constants", "models"},
     {"problems", "request"},
     {"judges"},
     {"discovery"},

@@ -30,7 +30,7 @@ from acdc.judges.evaluation import subject
 from acdc.judges.necessity import necessity
 from acdc.judges.same_subject import Tell
 from acdc.pieces.place import HERE, AbstractPlace
-from acdc.problems import problems
+from acdc.problems import problems, settled
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
@@ -71,7 +71,8 @@ def attack(
     Raises: BadPrompts when the tokenizer cannot express enough prompts; BadCheckpoint; where no part gave anything, the
     error that the first of them failed with, such as DifferentGraphs.
     """
-    discovery, judgement = problems(task, model, setup)
+    discovery, judgement = problems(task, model, setup, watch=watch)
+    setup = settled(setup, discovery)
     asked = asked or Request.of(task, model)
     origin = asked.provenance(discovery, judgement, setup)
     shards = SearchShards(task, model, circuit, setup, plan)

@@ -52,7 +52,7 @@ def ranked(
     of_parents = problem.on(PromptPairs(tuple(parents)))
     for batch in of_parents.prompt_batches:
         slopes = token_gradients(
-            problem.model, of_parents.tokens(batch), circuit, divergence, problem.ablation, problem.means
+            problem.model, of_parents.tokens(batch), circuit, divergence, problem.ablation, problem.constants
         )
         for row, number in enumerate(batch.index.tolist()):
             length = len(parents[number].clean)

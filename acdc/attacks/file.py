@@ -10,6 +10,8 @@ from acdc.attacks.case import Case
 from acdc.errors import BadAttackFile
 from acdc.graphs import strict_json
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.constants import KEY as CONSTANTS
+from acdc.graphs.constants import Constants
 from acdc.provenance import Provenance
 from acdc.settings import Setup
 
@@ -53,7 +55,10 @@ class RecordedAttack:
             if odd := [case["kl"] for case in data["worst"] if type(case["kl"]) not in (int, float)]:
                 raise ValueError(f"a KL divergence of {odd[0]!r}")
             attacked = AttackedCircuit(path.parent / data["circuit"]["file"], str(data["circuit"].get("hash", "")))
-            origin = Provenance.read({part: said for part, said in data.items() if part in _OF_ORIGIN}, "it")
+            said = {part: what for part, what in data.items() if part in _OF_ORIGIN}
+            if CONSTANTS in said:
+                said[CONSTANTS] = Constants.load(path, said[CONSTANTS]).to_json()
+            origin = Provenance.read(said, "it")
             for name in (origin.task_name, origin.model_name):
                 name()  # refuses a file that does not say it
             return cls(attacked, origin, origin.setup(), tuple(Case.from_json(case) for case in data["worst"]))

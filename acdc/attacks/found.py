@@ -17,6 +17,7 @@ from acdc.attacks.search import Search
 from acdc.attacks.specificity import OtherTask
 from acdc.attacks.variations import Varied
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.constants import without_content
 from acdc.judges.necessity import Necessity
 from acdc.provenance import Provenance
 
@@ -117,7 +118,7 @@ class Attack:
         return {
             "schema": SCHEMA,
             "circuit": of,
-            **without_time,
+            **without_content(without_time),
             "plan": self.plan.to_json(),
             "worst": [case.to_json() for case in self.found.worst],
             **self.found.to_json(),

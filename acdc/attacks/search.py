@@ -118,7 +118,14 @@ def search(
     before = perf_counter()
     discovery, judgement = problems(task, model, setup, max_bytes)
     taken = {pair.clean for pair in discovery.pairs.pairs} | set(without)
-    hunt = _Hunt(task, slots, replace(judgement, means_of=judgement.pairs), circuit, taken, Streams(seed).search(shard))
+    hunt = _Hunt(
+        task,
+        slots,
+        replace(judgement, carried_from=judgement.carried_from or judgement.pairs),
+        circuit,
+        taken,
+        Streams(seed).search(shard),
+    )
     while hunt.tested < budget and hunt.go_on(budget):
         if watch is not None:
             watch(Progress("search", hunt.tested, budget))

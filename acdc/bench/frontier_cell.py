@@ -53,7 +53,7 @@ def measured(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _searched_and_judged(settings: Mapping[str, Any]) -> dict[str, Any]:
-    setup = Setup(metric=settings["metric"], prompts=settings["prompts"], seed=settings["seed"])
+    setup = Setup(settings["metric"], settings.get("ablation", "resample"), settings["prompts"], settings["seed"])
     method, task = Method(**settings["method"]), Request.of(settings["task"], settings["model"]).task
     model = load_named(settings["model"], setup)
     discovery, judgement = problems(task, model, setup, MEMORY_FACTOR * method.max_bytes)

@@ -82,6 +82,11 @@ class Suite:
             if not given or len(set(given)) < len(given):
                 got = "one of them twice" if given else "none"
                 raise BadSetting(f"a table needs {what}: got {got}, wanted at least one, and each once (--{what})")
+        if learned := [ablation.value for ablation in self.ablations if ablation.is_learned]:
+            raise BadSetting(
+                f"which edges are true under {learned[0]} ablation nobody knows before its constants are learned; give "
+                "other ablations (--ablations), or measure it on real models (--frontier)"
+            )
         for name in self.models:
             known_models.check(name)
         for what, least, most in (("seeds", 1, MOST_SEEDS), ("prompts", 2, MOST_PROMPTS), ("thresholds", 1, 1000)):

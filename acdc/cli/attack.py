@@ -21,6 +21,7 @@ from acdc.cli.run_directory import free_directory, interrupted, of_attack
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.constants import Constants
 from acdc.pieces.cluster import THIS_PROCESS, check_place
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ def attack(
         )
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
-    setup = setup_of(loaded, named=bool(task and model)).on(device, dtype)
-    if ablation is not None:
-        setup = replace(setup, ablation=ablation)
+    setup = setup_of(loaded, named=bool(task and model)).on(device, dtype).under(ablation)
     of = _Subject(file, loaded, task, model, setup, anyway)
     found, data, written = _attacked(of, plan, out, on, resume=resume)
     written = replace(written, files=(*written.files, *run_page.refresh(written.files[0].parent)))
@@ -139,7 +138,10 @@ def _attacked(
         data = found.to_json()
         data["circuit"] = {"file": os.path.relpath(on.file, destination.directory), **data["circuit"]}
         text = jsons.dumps(data, indent=1, allow_nan=False) + "\n"
-        written = destination.write_attack(text, on.circuit, found.repaired, f"What repairs {found.origin.title}")
+        said = found.origin.constants
+        constants = None if said is None else Constants.from_json(said.to_json())
+        title = f"What repairs {found.origin.title}"
+        written = destination.write_attack(text, on.circuit, found.repaired, title, constants)
         if not found.left_out.failed:
             checkpoint.unlink(missing_ok=True)
     return found, data, written

@@ -34,7 +34,7 @@ def bench(
         int | None, option("--seeds", takes="N", is_="Seeds 0 to N-1 for each model [3; quick: 1]")
     ] = None,
     ablations: Annotated[
-        str | None, option("--ablations", takes="KINDS", is_="[resample,mean,zero; quick: resample]")
+        str | None, option("--ablations", takes="KINDS", is_="[resample,mean,zero; quick, frontier: resample]")
     ] = None,
     prompts: Annotated[
         int | None, option("--prompts", takes="N", is_="To find with, and to judge by [64; quick: 16]")
@@ -57,19 +57,20 @@ def bench(
     """Judge methods by models whose circuit is known, or by what their circuits of every size keep of real behaviours.
 
     Prints tables, and writes bench.json and a picture for each ablation; with --frontier, frontier.json and a picture
-    for each model, task and metric. What is in the folder already is not measured again as long as its settings are the
-    same: run the same command again after Ctrl-C. Delete the folder to start anew.
+    for each model, task, metric and ablation. What is in the folder already is not measured again as long as its
+    settings are the same: run the same command again after Ctrl-C. Delete the folder to start anew.
     """
     check_place(on)
     elsewhere = None if on == THIS_PROCESS else on
     _require_sense(
         frontier,
-        known={"--seeds": seeds, "--ablations": ablations, "--quick": quick or None, "--on": elsewhere},
+        known={"--seeds": seeds, "--quick": quick or None, "--on": elsewhere},
         real={"--tasks": tasks, "--metrics": metrics, "--minutes": minutes},
     )
     if frontier:
         measure_frontier(
-            {"methods": methods, "models": models, "tasks": tasks, "metrics": metrics}, prompts, minutes, out, json
+            {"methods": methods, "models": models, "tasks": tasks, "metrics": metrics, "ablations": ablations},
+            *(prompts, minutes, out, json),
         )
         return
     from acdc.bench.suite import default, summary

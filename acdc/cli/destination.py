@@ -15,6 +15,7 @@ from acdc.graphs.errors import RenderError
 
 if TYPE_CHECKING:
     from acdc.graphs.circuit import Circuit
+    from acdc.graphs.constants import Constants
     from acdc.graphs.nodes import Edge
 
 TEXTS = ("circuit.json", "circuit.dot")
@@ -100,8 +101,12 @@ class Destination:
         again = f"acdc show {self.directory} --render FILE.svg"
         return replace(written, left_out=f"{' and '.join(PICTURES)} show {part}; `{again}` draws all")
 
-    def write_attack(self, text: str, circuit: Circuit, repaired: Circuit, title: str) -> WrittenFiles:
+    def write_attack(
+        self, text: str, circuit: Circuit, repaired: Circuit, title: str, constants: Constants | None = None
+    ) -> WrittenFiles:
         """Write an attack's result and, where there is a repair, the circuit with it as SVG and PNG, if one can draw.
+
+        The constants that missing edges carried, if there are any, go beside them.
 
         Raises: UnwritableOutput.
         """
@@ -112,6 +117,8 @@ class Destination:
 
         def written(path: Path) -> None:
             path.write_text(text, "utf-8")
+            if constants is not None:
+                constants.save(path.parent)
 
         return self._write({ATTACK: written}, dict.fromkeys(REPAIR, drawn if repaired.edges > circuit.edges else None))
 
@@ -124,6 +131,7 @@ class Destination:
                 room = Path(made_in)
                 for name, write in texts.items():
                     write(room / name)
+                brought = sorted({path.name for path in room.iterdir()} - {*names})  # constants, for example
                 try:
                     for name, draw in drawable.items():
                         draw(room / name)
@@ -131,13 +139,13 @@ class Destination:
                 except RenderError as error:
                     undrawn = error
                 self.directory.mkdir(parents=True, exist_ok=True)
-                for name in names:
+                for name in (*brought, *names):
                     os.replace(room / name, self.directory / name)
                 for name in {*pictures} - {*names}:  # a picture of an earlier result
                     (self.directory / name).unlink(missing_ok=True)
         except OSError as error:
             raise self.unwritable(error) from error
-        return WrittenFiles(tuple(self.directory / name for name in names), undrawn)
+        return WrittenFiles(tuple(self.directory / name for name in (*names, *brought)), undrawn)
 
     def _nearest(self) -> Path:
         """The directory itself, or the nearest one above it that exists."""

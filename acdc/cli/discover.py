@@ -166,13 +166,15 @@ def _find(wanted: _Wanted, at: _Where, *, named: bool, resume: bool, quiet: bool
     from acdc.cli.progress import watching
     from acdc.discovery.discover import prepare
     from acdc.judges.findings import Findings
+    from acdc.problems import settled
     from acdc.report.phrases import features
     from acdc.robust.learning import discover_robust
 
     settings: dict[str, Any] = {"method": wanted.method, "goal": wanted.goal, "setup": wanted.setup}
     with watching(quiet=quiet) as watch, placed(at.on, watch) as somewhere:
         watch.stage(f"loading {at.model}")
-        ready = prepare(wanted.task, wanted.model, **settings)
+        ready = prepare(wanted.task, wanted.model, **settings, watch=watch.pruning)
+        settings["setup"] = settled(wanted.setup, ready.problems[0])
         for warning in ready.warnings:
             terminal.warn(warning)
         if not quiet:

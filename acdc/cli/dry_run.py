@@ -8,6 +8,7 @@ from acdc import tasks
 from acdc.cli import terminal
 from acdc.discovery.defaults import Defaults, measured_for
 from acdc.footprint import MEMORY_FACTOR
+from acdc.graphs.ablation import Ablation
 from acdc.models import is_compiled, load_named
 from acdc.settings import Setup
 
@@ -54,6 +55,11 @@ def _sampled(task: str, on: str, chosen: Defaults, setup: Setup, *, quiet: bool)
     with watching(quiet=quiet) as watch:
         watch.stage(f"loading {on}")
         setup = measured_for(chosen.goal, chosen.method, setup)
+        if Ablation(
+            setup.ablation
+        ).is_learned:  # constants take minutes to learn, and the means cost the search as much
+            terminal.note("the constants of optimal ablation are learned first, which this time leaves out")
+            setup = setup.under(Ablation.MEAN)
         check_prompts(found, on, setup)
         discovery, _ = problems(found, load_named(on, setup), setup, MEMORY_FACTOR * chosen.method.max_bytes)
         for warning in hardly_done(Right.on(discovery), discovery):

@@ -65,12 +65,15 @@ def evaluate(
     file = circuit_file(circuit)
     loaded = Circuit.load(file)
     findings = Findings.of(loaded, str(file))
-    chosen = {"metric": metric, "ablation": ablation, "prompts": prompts, "seed": seed}
+    chosen = {"metric": metric, "prompts": prompts, "seed": seed}
     changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-    setup = replace(setup_of(loaded, named=bool(task and model)).on(device, dtype), **changes)
+    own = setup_of(loaded, named=bool(task and model)).under(ablation)
+    setup = replace(own.on(device, dtype), **changes)
     with watching(quiet=not full) as watch:
         watch.stage("loading the model")
-        problem = judgement(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
+        problem = judgement(
+            loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note, watch=watch.pruning
+        )
         watch.stage("measuring how faithful it is")
         judged, right = faithfulness(problem, loaded, setup.seed), Right.on(problem)
         complete = completeness(problem, loaded, watch=watch.pruning) if loaded.edges else None

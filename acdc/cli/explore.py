@@ -33,7 +33,7 @@ def explore(
         int | None, option("--prompts", takes="N", is_="Prompts to explore on [16; 8, if large]")
     ] = None,
     seed: Annotated[int, option("--seed", takes="N", is_="Seed of the prompts and of all that is random [0]")] = 0,
-    full: Annotated[bool, flag("--full", is_="Every map and probe, however large the model")] = False,
+    full: Annotated[bool, flag("--full", is_="Every cell of maps on every prompt, and probes")] = False,
     device: given.Device = "cpu",
     dtype: given.Precision = "float32",
     out: Annotated[

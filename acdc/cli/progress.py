@@ -1,10 +1,11 @@
-"""How far a discovery is: a bar with the time left on a terminal or in a notebook, a line per pruning run elsewhere."""
+"""How far a discovery is: a bar with the time left on a terminal or in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich import progress as bars
@@ -55,9 +56,13 @@ class _ProgressBar(ProgressDisplay):
         self._live.update(self._task, description=words, total=total, completed=done)
 
 
+_EVERY = 10.0
+"""After how many seconds a line says how far a stage is, where no bar can."""
+
+
 class _Lines(ProgressDisplay):
     def __init__(self) -> None:
-        self._last = ""
+        self._last, self._pace = "", _Pace("", 0)
 
     def stage(self, words: str) -> None:
         terminal.errors().print(words)
@@ -67,12 +72,32 @@ class _Lines(ProgressDisplay):
         if progress.done in (0, progress.total) and words != self._last:  # announced, or done
             terminal.errors().print(words)
             self._last = words
+        if progress.stage != self._pace.stage:
+            self._pace = _Pace(progress.stage, progress.done)
+        elif progress.done < progress.total and (left := self._pace.left(progress)) is not None:
+            terminal.errors().print(f"{words}: {progress.done / progress.total:.0%}, about {_time(left)} left")
 
     def line(self, words: str) -> None:
         terminal.errors().print(words, soft_wrap=True)
 
     def piece(self, words: str, done: int, total: int) -> None:
         terminal.errors().print(f"{done} of {total}: {words}")
+
+
+class _Pace:
+    """How fast a stage is, from when it was first heard of."""
+
+    def __init__(self, stage: str, done: int) -> None:
+        self.stage, self._first = stage, done
+        self._began = self._said = monotonic()
+
+    def left(self, progress: Progress) -> float | None:
+        """How many seconds are left; None where that was said just before, or nothing is known."""
+        now, since = monotonic(), progress.done - self._first
+        if since <= 0 or now - self._said < _EVERY:
+            return None
+        self._said = now
+        return (now - self._began) * (progress.total - progress.done) / since
 
 
 @contextmanager
@@ -101,6 +126,10 @@ def watching(*, quiet: bool = False) -> Iterator[ProgressDisplay]:
 def _has_widgets() -> bool:
     """Whether a notebook can show a bar that moves."""
     return find_spec("ipywidgets") is not None
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _words(progress: Progress) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from acdc.cost.device_speed import operations_per_second
 from acdc.cost.file_tokenizer import FileTokenizer
 from acdc.cost.operations import Operations
-from acdc.cost.work import GRADIENTS, PROMPTS_PER_STEP, Work, refining, runs_in, work_of
+from acdc.cost.work import GRADIENTS, PROMPTS_PER_STEP, Work, learning, refining, runs_in, work_of
 from acdc.discovery.defaults import Defaults, measured_for
 from acdc.errors import UnmeasurableBehaviour
 from acdc.footprint import MEMORY_FACTOR, Footprint
@@ -126,15 +126,19 @@ def predict(task: Task, model: str, chosen: Defaults, setup: Setup) -> CostPredi
     first = _first_device(setup.compute)
     speed = _EFFICIENCY * operations_per_second(tokens, shape.graph.d_model, width, first, setup.compute.dtype)
     work = work_of(method, chosen.goal, operations, metric)
-    return CostPrediction(chosen, shape, prompts, holding, *_timed(chosen, work, operations, speed))
+    learned = learning(operations, len(prompts)) if Ablation(setup.ablation).is_learned else 0.0
+    return CostPrediction(chosen, shape, prompts, holding, *_timed(chosen, work, operations, speed, learned))
 
 
-def _timed(chosen: Defaults, work: Work, operations: Operations, speed: float) -> tuple[Work, tuple[float, float]]:
-    """The work that is done, and the fewest and the most seconds of all of it."""
+def _timed(
+    chosen: Defaults, work: Work, operations: Operations, speed: float, learned: float
+) -> tuple[Work, tuple[float, float]]:
+    """The work that is done, and the fewest and the most seconds of all of it; `learned` is what comes before."""
     shape = operations.shape
     loading = _LOADING + _PER_BILLION * shape.parameters / 1e9
     every = shape.graph.n_edges
-    around = (2 * operations.runs + 2 * operations.measuring(every) + operations.measuring(every / 50)) / speed
+    measuring = 2 * operations.measuring(every) + operations.measuring(every / 50)
+    around = (2 * operations.runs + measuring + learned) / speed
     searching = work.operations / speed
     if isinstance(chosen.goal, Minutes):
         allowed = 60 * chosen.goal.minutes

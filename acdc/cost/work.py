@@ -38,6 +38,9 @@ _ALONE = 0.3  # the part of a forward that removing one edge from the whole mode
 _GONE = 16  # edges without which all effects are measured again, at the most
 _RANKING = 16  # prompts that name the edges of learned masks
 PROMPTS_PER_STEP = 4
+CONSTANTS_LEARNED_ON = 512
+"""The prompts that the constants of optimal ablation are learned on, if there are so many, each once."""
+_LEARNED = 2.5  # forwards that a prompt takes in that: a run of the model, and half of one there and back
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
 _ELIMINATED, _ROUNDS, _RUNS = 50, 20, 6
 """Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
@@ -73,6 +76,11 @@ def work_of(method: Method, goal: Goal, operations: Operations, metric: str) -> 
     runs = [_run(method, threshold, operations) for threshold in falling]
     met = expected(graph, falling[-1], shortlist=method.name == "shortlist")
     return Work(len(runs), math.ceil(met.run), ranking + sum(runs), _PRUNED if len(runs) == 1 else _SWEPT)
+
+
+def learning(operations: Operations, prompts: int) -> float:
+    """The operations of learning the constants of optimal ablation, given those on so many prompts."""
+    return _LEARNED * operations.forward * CONSTANTS_LEARNED_ON / prompts
 
 
 def refining(method: Method, goal: Goal, operations: Operations) -> float:

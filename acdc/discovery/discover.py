@@ -84,7 +84,7 @@ def discover(
 
     Raises: TaskError, GraphsError or AcdcError, with one of their members for each mistake a caller can make.
     """
-    ready = prepare(task, model, method=method, goal=goal, setup=setup)
+    ready = prepare(task, model, method=method, goal=goal, setup=setup, watch=watch)
     return ready.run(watch=watch, checkpoint=checkpoint, resume=resume)
 
 
@@ -95,8 +95,11 @@ def prepare(
     method: str | Method | None = None,
     goal: Goal | float | int | None = None,
     setup: Setup = Setup(),  # noqa: B008  # a frozen value
+    watch: Callable[[Progress], None] | None = None,
 ) -> Prepared:
-    """Load what a discovery needs, and take down what it is of.
+    """Load what a discovery needs, learn what must be learned before it, and take down what it is of.
+
+    `watch` hears of what is learned.
 
     Raises: as `discover`.
     """
@@ -107,7 +110,7 @@ def prepare(
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(asked.task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(asked.model, setup)
-    discovery, judgement = problems(asked.task, loaded, setup, MEMORY_FACTOR * method.max_bytes)
+    discovery, judgement = problems(asked.task, loaded, setup, MEMORY_FACTOR * method.max_bytes, watch=watch)
     origin = asked.provenance(discovery, judgement, setup)
     return Prepared((discovery, judgement), method, goal, setup.seed, origin, time.monotonic() - began)
 

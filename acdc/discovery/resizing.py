@@ -16,7 +16,7 @@ from acdc.problem import Problem
 from acdc.progress import CurvePoints, Progress
 from acdc.settings import Edges, KeptFaithfulness
 
-_SAME = ("created", "model", "features", "task", "prompts", "ablation", "metric", "versions", "notes")
+_SAME = ("created", "model", "features", "task", "prompts", "ablation", "constants", "metric", "versions", "notes")
 _OF_THE_SEARCH = ("name", "settings", "score", "score_kind", "selection", "steps_taken", "missed")
 
 

@@ -17,8 +17,10 @@ from acdc.explain.attention import attention
 from acdc.explain.attention_table import AttentionTable
 from acdc.explain.direct_logits import DirectLogits, direct_logits
 from acdc.explain.logit_lens import LogitLens, logit_lens
-from acdc.explain.patching import PARTS, PatchingMap, patching
+from acdc.explain.patched_metric import PARTS
+from acdc.explain.patching import PatchingMap, patching
 from acdc.explain.probes import Probes, probes
+from acdc.explain.screen import Screen
 from acdc.explain.steering import Steering, steering
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
@@ -120,8 +122,8 @@ def explore(
     """Explore a behaviour on a task's own discovery prompts, clean against corrupt.
 
     `setup` says by which metric (None: the logit difference, or that of whole answers), with how many prompts and which
-    seed; what it says of ablation does not matter. On models of 5,000 edges or more only the residual stream and the
-    outputs of heads are patched, and nothing is probed, unless `full`. `watch` hears of every piece of work done.
+    seed; what it says of ablation does not matter. On models of 5,000 edges or more only the strongest cells of maps
+    are patched on all prompts, and nothing is probed, unless `full`. `watch` hears of every piece of work done.
 
     Raises: as `discover`.
     """
@@ -151,21 +153,18 @@ def explored(
             notes.append(f"no {name}: {error}")
             return None
 
-    wanted = [part for part in PARTS if not large or part in ("residual", "head")]
-    if large:
-        notes.append(
-            "left out on a model of this size: patching of attention and MLP outputs and of queries, keys and values, "
-            "and probes; ask for them with --full, which takes several times as long"
-        )
+    screen = Screen() if large else None
     layers = _spread(problem.graph.n_layers)
     found = Parts(
         part("logit lens", lambda: logit_lens(problem, of.seed)),
         part("direct logits", lambda: direct_logits(problem, of.seed)),
-        part("patching", lambda: patching(problem, wanted, of.seed, watch=watch)) or (),
+        part("patching", lambda: patching(problem, tuple(PARTS), of.seed, screen=screen, watch=watch)) or (),
         AttentionTable(attention(problem)),
         None if reading is None else part("probes", lambda: probes(problem, reading, layers, of.seed, watch=watch)),
         part("steering", lambda: steering(problem, layers, seed=of.seed)),
     )
+    if screen is not None:
+        notes += _less(screen, found.patching, of.prompts)
     full, none = _ends(problem)
     right = float(correct(problem).double().mean())
     return Exploration(of, (full, none), right, found, tuple(dict.fromkeys(notes)))
@@ -184,6 +183,18 @@ def pictures(found: Exploration) -> Iterator[tuple[str, bytes]]:
 def _ends(problem: Problem) -> tuple[float, float]:
     full, none = problem.measure([Circuit.full(problem.graph), Circuit.empty(problem.graph)])[0]
     return float(full.mean()), float(none.mean())
+
+
+def _less(screen: Screen, maps: tuple[PatchingMap, ...], prompts: int) -> Iterator[str]:
+    """What was left out because the model is large."""
+    if not all(one.rests_on.complete.all() for one in maps):
+        few = max(int(one.rests_on.prompts[~one.rests_on.complete].max()) for one in maps)
+        yield (
+            f"on a model of this size, every cell of a patching map is measured on {few} typical "
+            f"prompt{'s' if few > 1 else ''}, and only the {screen.cells} that change most there on all {prompts}; a "
+            "cell that matters on others alone is missed; --full measures all on all, which takes many times as long"
+        )
+    yield "left out on a model of this size: probes; --full has them"
 
 
 def _more(task: Task, model: Model, setup: Setup) -> PromptPairs | None:

@@ -38,10 +38,11 @@ def draw(
     scale: Scale,
     axes_names: tuple[str, str] = ("layer", ""),
     across: int = 3,
+    framed: npt.NDArray[np.bool_] | None = None,
 ) -> Figure:
     """Maps of the same rows, from the bottom up, each with its name above it; NaN is left grey.
 
-    Their columns are the same, or those of each.
+    Their columns are the same, or those of each. Cells that are `framed` have a frame in all maps.
     """
     from matplotlib.figure import Figure
 
@@ -64,6 +65,8 @@ def draw(
     for index, (name, values) in enumerate(maps.items()):
         image = _map(grid[index // across][index % across], values, rows, names[index], scale, limit)
         grid[index // across][index % across].set_title(name, fontsize="medium")
+        if framed is not None:
+            _frame(grid[index // across][index % across], framed)
     for index in range(len(maps), bands * across):
         grid[index // across][index % across].set_axis_off()
     for band in grid:
@@ -101,6 +104,14 @@ def _map(
                 number = axes.text(column, row, _short(value), ha="center", va="center", fontsize=6, color=colour)
                 number.set_in_layout(False)  # within its cell it moves nothing, and measuring each takes long
     return image
+
+
+def _frame(axes: Axes, cells: npt.NDArray[np.bool_]) -> None:
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    frames = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(cells)]
+    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="black", linewidth=0.8))
 
 
 def _short(value: float) -> str:

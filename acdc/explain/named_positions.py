@@ -46,6 +46,11 @@ class NamedPositions:
         back = [f"{END}-{number}" for number in range(min(far, _BACK), 0, -1)]
         return cls(problem, (*([EARLIER] if far > _BACK else []), *back, END), False)
 
+    def having(self) -> Bool[Tensor, "name prompt"]:
+        """Which prompts have a position of each name, up to where they are scored first."""
+        found = [set(self._of_row(number, pair.position)) for number, pair in enumerate(self.problem.pairs.pairs)]
+        return torch.tensor([[name in one for one in found] for name in self.names]).view(len(self.names), -1)
+
     def where(self, batch: PromptBatch, length: int) -> Bool[Tensor, "name row pos"]:
         """Where each name stands in every row of a batch, up to that length; nothing after the scored position."""
         found = torch.zeros(len(self.names), len(batch.index), length, dtype=torch.bool)

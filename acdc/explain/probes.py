@@ -179,7 +179,7 @@ def _features(problem: Problem, reading: PromptPairs, layers: Sequence[int], pos
     """The clean residual stream before each layer at each position, the last of that name, of every prompt; NaN where
     a prompt has none.
     """
-    asked = replace(problem, pairs=reading, means_of=None)
+    asked = replace(problem, pairs=reading, carried_from=None)
     named = NamedPositions.of(asked)
     width = problem.graph.d_model
     found = {(layer, name): np.zeros((len(reading), width)) for layer in layers for name in positions}

@@ -15,7 +15,6 @@ from acdc.explain.estimates import Estimates, means, ratios
 from acdc.explain.final_metric import measured
 from acdc.explain.patched_batch import PatchedBatch
 from acdc.explain.patching import bounds
-from acdc.graphs.execution.allocation import freed_memory_kept
 from acdc.problem import Problem
 from acdc.tasks.metrics import Accuracy
 
@@ -76,7 +75,6 @@ class Steering:
         return figure
 
 
-@freed_memory_kept()
 def steering(
     problem: Problem, layers: Sequence[int] | None = None, doses: Sequence[float] = DOSES, seed: int = 0
 ) -> Steering:
@@ -97,18 +95,18 @@ def steering(
         runs = PatchedBatch.of(problem, batch)
         prompts, halves = batch.prompts.prompts.cpu(), batch.prompts.index % 2
         at_end = runs.at_scored[None]
-        for row, layer in enumerate(layers):
-            base = runs.restored.base[layer]
-            for column, dose in enumerate(doses):
-                for along, into in ((directions, effect), (random, control)):
-                    added = base.before + dose * along[row][1 - halves][:, None]
-                    source = list(runs.restored.base)
-                    source[layer] = replace(base, before=added)
-                    with torch.no_grad():
-                        final = replace(runs.restored, source=tuple(source)).residual([layer], at_end)[0]
-                        into[row, column, prompts] = measured(problem, batch, final)[0]
-                        if into is effect:
-                            right[row, column, prompts] = measured(problem, batch, final, Accuracy())[0]
+        for column, dose in enumerate(doses):
+            for along, into in ((directions, effect), (random, control)):
+                source = list(runs.restored.base)
+                for row, layer in enumerate(layers):
+                    added = source[layer].before + dose * along[row][1 - halves][:, None]
+                    source[layer] = replace(source[layer], before=added)
+                with torch.no_grad():
+                    # each layer by itself, all others as they are in the corrupt run
+                    final = replace(runs.restored, source=tuple(source)).residual(layers, at_end).squeeze(1)
+                into[:, column, prompts] = measured(problem, batch, final)
+                if into is effect:
+                    right[:, column, prompts] = measured(problem, batch, final, Accuracy())
         del batch
     whole = full - none
     return Steering(

@@ -29,7 +29,7 @@ from typing_extensions import assert_never
 
 from acdc import tasks
 from acdc.errors import UnknownModel
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.model.weights import BareWeights, from_weights
 from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
@@ -51,9 +51,9 @@ N_CONTEXT = 12
 
 
 def known(motif: Motif, seed: int, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Known:
-    """The task, model and true edges of a motif, the true edges under every ablation."""
+    """The task, model and true edges of a motif, the true edges under every ablation that learns nothing."""
     board = _written(motif, seed)
-    truths = {ablation: board.edges(ablation) for ablation in Ablation}
+    truths = {ablation: board.edges(ablation) for ablation in UNLEARNED}
     return _known(motif, f"{_named(motif)}:{seed}", board.finish(), truths, device, dtype)
 
 
@@ -79,7 +79,7 @@ def control(seed: int, *, device: str | torch.device = "cpu", dtype: torch.dtype
     )
     tokens, positions = shuffled(weights.tokens), shuffled(weights.positions)
     changed = BareWeights(tokens, positions, layers, shuffled(weights.unembedding), weights.causal)
-    truths: dict[Ablation, frozenset[Edge]] = {ablation: frozenset() for ablation in Ablation}
+    truths: dict[Ablation, frozenset[Edge]] = {ablation: frozenset() for ablation in UNLEARNED}
     return _known("chain", f"{_named(CONTROL)}:{seed}", changed, truths, device, dtype)
 
 

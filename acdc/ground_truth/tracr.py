@@ -9,7 +9,7 @@ import torch
 
 from acdc import tasks
 from acdc.errors import BadProgram
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.model import Model
 from acdc.graphs.nodes import Edge
 from acdc.ground_truth.compiler import compile_program, load_compiled
@@ -36,7 +36,7 @@ def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = 
 
 
 def known(name: str, seed: int = 0) -> Known:
-    """The model of that name, its built-in task and its true edges under every ablation.
+    """The model of that name, its built-in task and its true edges under every ablation that learns nothing.
 
     Raises: UnknownModel, MissingExtra.
     """
@@ -55,7 +55,7 @@ def tracr_task(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Known:
-    """A model compiled from any RASP program, a task for it, and its true edges under every ablation.
+    """A model compiled from any RASP program, a task for it, and its true edges by ablation, where nothing is learned.
 
     `expression` is a `tracr.rasp.rasp.SOp` over sequences of up to `max_len` tokens of the vocabulary. Prompts are
     random pairs of inputs whose outputs differ, measured by the distance from the model's own output. With `seed` the
@@ -90,4 +90,4 @@ def _inputs(source: RaspProgram, compiled: Model) -> TokenSequences:
 
 def _truths(inputs: TokenSequences, seed: int) -> dict[Ablation, frozenset[Edge]]:
     batches = inputs.batches(_PER_LENGTH, seed)
-    return {ablation: true_edges(inputs.model, batches, ablation, TOLERANCE) for ablation in Ablation}
+    return {ablation: true_edges(inputs.model, batches, ablation, TOLERANCE) for ablation in UNLEARNED}

@@ -57,7 +57,7 @@ class Channel:
         match ablation:
             case Ablation.RESAMPLE | Ablation.MEAN_POSITIONAL:
                 return self.varies == "prompts"
-            case Ablation.MEAN:
+            case Ablation.MEAN | Ablation.OPTIMAL:  # a constant is right where nothing varies
                 return self.varies != "nothing"
             case Ablation.ZERO:
                 return True

@@ -83,7 +83,7 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
             usual = Provenance.of(named.circuit).setup()
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
     dtype = given.pop("dtype", None)
-    setup = replace(usual, **given).on(dtype=dtype)
+    setup = replace(usual.under(given.pop("ablation", None)), **given).on(dtype=dtype)
     spans = named.circuit.graph.spans if isinstance(named.circuit, Circuit) else ()
     own = (
         replace(setup, positions="slots") if isinstance(named.circuit, Listed) and named.circuit.by_position else setup

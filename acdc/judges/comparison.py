@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from acdc.errors import WrongModel
+from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadCircuitFile, DifferentGraphs
 from acdc.graphs.model import Model
@@ -35,7 +36,7 @@ class MeasuredBoth:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
-        by = {"metric": self.setup.metric, "ablation": str(getattr(self.setup.ablation, "value", self.setup.ablation))}
+        by = {"metric": self.setup.metric, "ablation": Ablation(self.setup.ablation).value}
         return {"prompts": self.prompts, "task": self.task, **by, "a": self.a.to_json(), "b": self.b.to_json()}
 
 

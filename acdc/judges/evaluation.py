@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from acdc.errors import EmptyCircuit, WrongModel
@@ -13,6 +14,7 @@ from acdc.judges.same_subject import Given, Tell, differences
 from acdc.models import load_named, name_of
 from acdc.problem import Problem
 from acdc.problems import check_prompts, problems
+from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.request import Request
 from acdc.settings import Setup
@@ -47,13 +49,17 @@ def judgement(
     setup: Setup | None = None,
     anyway: bool = False,
     tell: Tell | None = None,
+    watch: Callable[[Progress], None] | None = None,
 ) -> Problem:
     """The problem of a circuit's judgement prompts, for any judge; what is left out is what its own record says.
+
+    `watch` hears of what must be learned for it.
 
     Raises: as `subject`; BadPrompts.
     """
     setup = Provenance.of(circuit).setup() if setup is None else setup
-    return problems(*subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell), setup)[1]
+    of = subject(circuit, task=task, model=model, setup=setup, anyway=anyway, tell=tell)
+    return problems(*of, setup, watch=watch)[1]
 
 
 def subject(

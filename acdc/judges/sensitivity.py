@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from acdc.errors import BadSetting
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.constants import Constants
 from acdc.judges.distance import Watch
 from acdc.progress import Progress
 
@@ -63,6 +64,8 @@ def sensitivity(
 ) -> Sensitivity:
     """Measure a circuit under all ablations and the metrics that go with the prompts; `watch` hears of every ablation.
 
+    Optimal ablation is left out where the problem has no learned constants.
+
     Raises: BadSetting when `at_least` is no fraction above 0; DifferentGraphs.
     """
     from acdc.problem import Effect
@@ -74,7 +77,9 @@ def sensitivity(
     metrics = [problem.metric, *(other for other in others if other.goes_with(whole=problem.pairs.whole))]
     circuits = [Circuit.full(problem.graph), circuit, Circuit.empty(problem.graph)]
     kept: dict[str, dict[str, float | None]] = {}
-    for done, ablation in enumerate(Ablation, start=1):
+    known = isinstance(problem.carried_from, Constants)
+    ablations = [ablation for ablation in Ablation if known or not ablation.is_learned]
+    for done, ablation in enumerate(ablations, start=1):
         values = replace(problem, ablation=ablation).measure(circuits, metrics)
         kept[ablation.value] = {
             measured.name: float((one - none).mean() / (full - none).mean())
@@ -83,7 +88,7 @@ def sensitivity(
             for measured, (full, one, none) in zip(metrics, values, strict=True)
         }
         if watch is not None:
-            watch(Progress("ablations and metrics", done, len(Ablation)))
+            watch(Progress("ablations and metrics", done, len(ablations)))
     by_ablation = [(ablation, parts[problem.metric.name]) for ablation, parts in kept.items()]
     return Sensitivity(
         at_least, kept, _claim(by_ablation, at_least), _claim(list(kept[problem.ablation.value].items()), at_least)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from acdc.graphs.ablation import Ablation
 from acdc.report.columns import plain_table
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def grid(measured: Sensitivity) -> RenderableType:
         table.add_row(metric.replace("_", " "), *("-" if part is None else f"{part:.1%}" for part in parts))
     parts = [part for kept in measured.kept.values() for part in kept.values()]
     none = "\n-: not measurable, ablating the whole model does not hurt" if None in parts else ""
+    learned = [kind.value for kind in Ablation if kind.is_learned and kind.value not in measured.kept]
+    if learned:
+        none += f"\n{' and '.join(learned)} ablation: not measured, its constants are learned with --ablation optimal"
     legend = [Text(none.strip(), style="dim")] if none else []
     return Group(Text("What it keeps, by metric and ablation", style="bold"), table, *legend)
 

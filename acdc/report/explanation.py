@@ -11,7 +11,9 @@ from rich.text import Text
 from acdc.explain.roles import AS_WELL
 from acdc.explain.summary import summary
 from acdc.graphs.feature_names import Names, with_names
+from acdc.graphs.nodes import Node
 from acdc.report.columns import plain_table
+from acdc.report.phrases import counted
 
 if TYPE_CHECKING:
     from acdc.explain.explanation import Explanation
@@ -90,17 +92,27 @@ def _composition(found: Explanation, names: Names) -> RenderableType:
 
 
 def _variations(found: Explanation) -> RenderableType:
-    """The attention of every head with a role along its relation, at all positions, on each variation of the task."""
+    """Where labelled heads look on the task's variations, all positions alike: those that look elsewhere first."""
     table, usual = plain_table(), found.heads.measured.everywhere
+    for title in ("head", "looks at", "usual"):
+        table.add_column(title, no_wrap=title != "looks at", justify="right" if title == "usual" else "left")
+    table.add_column("elsewhere on")
+    table.add_column("about as usual on")
     heads = {head: found.heads.measured.role(head)[1] for one in found.variations for head in one.usual}
-    table.add_column("the same on other patterns", no_wrap=True)
-    for head, relation in heads.items():
-        table.add_column(f"{head.name}: {relation}", justify="right")
-    table.add_row("as it is", *(f"{usual.of(head, relation):.2f} " for head, relation in heads.items()))
-    for one in found.variations:
-        cells = (
-            f"{one.here[head]:.2f}{'*' if head in one.changed else ' '}" if head in one.here else "- " for head in heads
+    rows = {head: _on_variations(found, head) for head in heads}
+    for head in sorted(heads, key=lambda head: not rows[head][0]):
+        elsewhere, alike = rows[head]
+        span = f"{min(alike):.2f} to {max(alike):.2f} on {len(alike)}" if len(alike) > 1 else ""
+        span = f"{alike[0]:.2f} on 1" if len(alike) == 1 else span
+        table.add_row(
+            head.name, heads[head], f"{usual.of(head, heads[head]):.2f}", ", ".join(elsewhere) or "-", span or "-"
         )
-        table.add_row(one.name, *cells)
-    changed = any(one.changed for one in found.variations)
-    return Group(table, *([Text("*: it looks elsewhere", style="dim")] if changed else []))
+    patterns = counted(len(found.variations), "other pattern")
+    return Group(Text(f"Where heads look on {patterns}: attention at all positions", style="bold"), table)
+
+
+def _on_variations(found: Explanation, head: Node) -> tuple[list[str], list[float]]:
+    """On which variations a head looks elsewhere, with how much it pays there; and what it pays on the others."""
+    here = [one for one in found.variations if head in one.here]
+    elsewhere = [f"{one.name} {one.here[head]:.2f}" for one in here if head in one.changed]
+    return elsewhere, [one.here[head] for one in here if head not in one.changed]

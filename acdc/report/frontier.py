@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from acdc.bench.frontier import subject_of
 from acdc.report.columns import plain_table
 
 LEGEND = (
@@ -25,22 +26,24 @@ _NONE = "-"
 
 
 def tables(results: Sequence[_Result]) -> Iterator[RenderableType]:
-    """Two tables for every model, task and metric: by size, and by method; with why there is no result, if so."""
+    """Two tables for every subject, by size and by method; with why there is no result, if so."""
     for subject, of_subject in by_subject(results).items():
         yield Group(*_of_subject(subject, of_subject))
     yield Text(LEGEND, style="dim")
 
 
-def by_subject(results: Sequence[_Result]) -> dict[tuple[str, str, str], list[_Result]]:
-    """The results by model, task and metric, in the order in which they come."""
-    groups: dict[tuple[str, str, str], list[_Result]] = {}
+def by_subject(results: Sequence[_Result]) -> dict[tuple[str, ...], list[_Result]]:
+    """The results by model, task, metric and ablation, in the order in which they come."""
+    groups: dict[tuple[str, ...], list[_Result]] = {}
     for result in results:
         settings = result["settings"]
-        groups.setdefault((settings["model"], settings["task"], settings["metric"]), []).append(result)
+        model, task, metric = (settings[part] for part in ("model", "task", "metric"))
+        subject = subject_of(model, task, metric, settings.get("ablation", "resample"))
+        groups.setdefault(subject, []).append(result)
     return groups
 
 
-def _of_subject(subject: tuple[str, str, str], results: Sequence[_Result]) -> Iterator[RenderableType]:
+def _of_subject(subject: tuple[str, ...], results: Sequence[_Result]) -> Iterator[RenderableType]:
     yield Text(", ".join(subject), style="bold")
     measured = [result for result in results if "points" in result]
     if measured:

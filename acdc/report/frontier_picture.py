@@ -20,7 +20,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "d")
 
 
 def pictures(results: Sequence[_Result]) -> Iterator[tuple[str, bytes]]:
-    """For every model, task and metric that has a result a file's name and a PNG."""
+    """For every model, task, metric and ablation that has a result a file's name and a PNG."""
     for subject, of_subject in by_subject(results).items():
         measured = [result for result in of_subject if any(point["edges"] for point in result.get("points", ()))]
         if measured:

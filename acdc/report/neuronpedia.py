@@ -19,6 +19,7 @@ from typing import Any
 from acdc.attacks.measuring import written
 from acdc.errors import BadSetting
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.constants import without_content
 from acdc.graphs.feature_names import names_in, with_names
 from acdc.graphs.nodes import Edge, Node
 from acdc.problem import Problem
@@ -49,7 +50,7 @@ class ExamplePrompt:
         if not 1 <= number <= len(pairs):
             raise BadSetting(f"--prompt is {number}; wanted the number of a judgement prompt, from 1 to {len(pairs)}")
         pair, model = pairs[number - 1], problem.model
-        one = replace(problem, pairs=PromptPairs((pair,)), means_of=problem.means_of or problem.pairs)
+        one = replace(problem, pairs=PromptPairs((pair,)), carried_from=problem.carried_from or problem.pairs)
         _, logits = next(one.references())
         token = pair.answers[0]
         return cls(
@@ -84,7 +85,7 @@ def graph_json(circuit: Circuit, example: ExamplePrompt, title: str) -> dict[str
                 "are those of all prompts and not of this one.",
                 "generator": {"name": "acdc", "version": versions()["acdc-circuits"] or "not installed"},
             },
-            "generation_settings": dict(circuit.provenance),
+            "generation_settings": without_content(circuit.provenance),
         },
         "qParams": {
             "pinnedIds": pinned,

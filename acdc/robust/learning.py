@@ -24,10 +24,12 @@ from acdc.discovery.search import search as finder
 from acdc.drain import drain
 from acdc.errors import UnmeasurableBehaviour, UnreachableGoal
 from acdc.footprint import MEMORY_FACTOR
+from acdc.graphs.ablation import Ablation
 from acdc.graphs.model import Model
 from acdc.judges.distance import Watch
 from acdc.models import load_named
 from acdc.problems import problems
+from acdc.provenance import Provenance
 from acdc.robust.candidate import CandidateCircuit, Counterexample, counterexamples_of, joint
 from acdc.robust.plan import RobustPlan
 from acdc.robust.result import RobustResult
@@ -76,6 +78,8 @@ def discover_robust(
     if not first.circuit.edges:
         return unrefined(first, plan)
     loaded = model if isinstance(model, Model) else load_named(model or task_.model, setup)
+    # where constants were learned for the first circuit, these
+    setup = replace(setup, ablation=Provenance.of(first.circuit).setup().ablation)
     posed = problems(task_, loaded, setup, MEMORY_FACTOR * method.max_bytes)
     robust_search = _RobustSearch(method, RobustAttacks(task_, setup, plan, *posed, watch))
     kept = None
@@ -205,5 +209,5 @@ class _RobustSearch:
 
 def _plain(setup: Setup) -> dict[str, Any]:
     """Whatever of it changes what is found."""
-    chosen = {**asdict(setup), "dtype": setup.compute.dtype}
+    chosen = {**asdict(replace(setup, ablation=Ablation(setup.ablation))), "dtype": setup.compute.dtype}
     return {key: str(value) for key, value in chosen.items() if key != "compute"}

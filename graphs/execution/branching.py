@@ -16,7 +16,7 @@ from torch import Tensor
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
-from acdc.graphs.nodes import Node, Slot
+from acdc.graphs.nodes import SLOTS, Node, Slot
 
 _TOKENS = 4096
 """About how many tokens, with those that are only read, run together."""
@@ -120,12 +120,14 @@ class KnownRun:
     ) -> Float[Tensor, "run _ d_model"]:
         """The residual stream after a layer in which nodes of some runs write what is fixed."""
         model, layer, start = self.model, self.model.layers[number], end - residual.shape[1]
-        made = self._made(number, residual, rows, end, ("k", "v"))
+        here: tuple[Slot, ...] = ("k", "v") if self._is_last(number) else SLOTS
+        made = self._made(number, residual, rows, end, here)
         if start:
             earlier = self._read(number)
-            made = {slot: torch.cat((earlier[slot][:, rows, :start], x), dim=2) for slot, x in made.items()}
-        residual = residual[:, -1:] if self._is_last(number) else residual
-        made |= self._made(number, residual, rows, end, ("q",))
+            made |= {slot: torch.cat((earlier[slot][:, rows, :start], made[slot]), dim=2) for slot in ("k", "v")}
+        if self._is_last(number):
+            residual = residual[:, -1:]
+            made |= self._made(number, residual, rows, end, ("q",))
         start = end - residual.shape[1]
         gathered = layer.attention.attend(made["q"], made["k"], made["v"], self._geometry(number, start, end))
         heads = [(some, node.head, value) for some, node, value in fixed if node.kind == "head"]

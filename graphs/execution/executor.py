@@ -38,10 +38,10 @@ class Executor:
         corrupt: Int[Tensor, "batch pos"],
         positions: Int[Tensor, " batch"],
         ablation: Ablation = Ablation.RESAMPLE,
-        means: Float[Tensor, "sender 1 _ d_model"] | None = None,
+        constants: Float[Tensor, "sender 1 _ d_model"] | None = None,
         spans: Int[Tensor, "batch pos"] | None = None,
     ) -> None:
-        self.runs = prepare(model, TokenPairs(clean, corrupt, positions, spans), ablation, means)
+        self.runs = prepare(model, TokenPairs(clean, corrupt, positions, spans), ablation, constants)
 
     @classmethod
     def of(cls, runs: Runs) -> Executor:

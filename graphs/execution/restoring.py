@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,8 +19,38 @@ from acdc.graphs.model.layer import Layer
 from acdc.graphs.model.transformer import Model
 from acdc.graphs.nodes import Slot
 
-_Onward = Callable[[int, Float[Tensor, "run later d_model"]], tuple[int, Float[Tensor, "run later d_model"]]]
-"""Before which layer a residual stream with the change of that number goes on, and what it is there."""
+_Onward = Callable[[Float[Tensor, "run later d_model"]], Float[Tensor, "run later d_model"]]
+_TOKENS = 1024
+"""About how many tokens with changes in one layer go on from it together."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What is added to a run's residual stream `base` in or before a layer; it goes on `before` a layer.
+
+    `onward` makes of the stream with the change what it is there.
+    """
+
+    delta: Float[Tensor, "batch pos d_model"]
+    base: Float[Tensor, "batch pos d_model"]
+    before: int
+    onward: _Onward
+
+
+@dataclass(frozen=True)
+class _Span:
+    """That a change, by number, at a site changes these rows of a run from one position to another."""
+
+    start: int
+    end: int
+    change: int
+    site: int
+    rows: Int[Tensor, " some"]
+
+    @property
+    def tokens(self) -> int:
+        """How many are run."""
+        return len(self.rows) * (self.end - self.start)
 
 
 @dataclass(frozen=True)
@@ -64,88 +94,109 @@ class Restoring:
     source: tuple[Stream, ...]
 
     def residual(
-        self, layers: Sequence[int], where: Bool[Tensor, "site batch pos"]
+        self,
+        layers: Sequence[int],
+        where: Bool[Tensor, "site batch pos"],
+        chosen: Bool[Tensor, "layer site"] | None = None,
     ) -> Float[Tensor, "layer site batch d_model"]:
-        """With the residual stream before each of these layers replaced, at the positions of each site."""
-        return self._at_sites(
-            [(self.source[layer].before - self.base[layer].before, self.base[layer].before) for layer in layers],
-            where,
-            lambda index, changed: (layers[index], changed),
-        )
+        """With the residual stream before each of these layers replaced, at the positions of each site.
+
+        Here and below, where a site of a layer is not `chosen` (None: all are) nothing is replaced.
+        """
+        changes = [
+            _Change(self.source[layer].before - base.before, base.before, layer, _as_it_is)
+            for layer, base in self._bases(layers)
+        ]
+        return self._at_sites(changes, where, chosen)
 
     def attention(
-        self, layers: Sequence[int], where: Bool[Tensor, "site batch pos"]
+        self,
+        layers: Sequence[int],
+        where: Bool[Tensor, "site batch pos"],
+        chosen: Bool[Tensor, "layer site"] | None = None,
     ) -> Float[Tensor, "layer site batch d_model"]:
         """With the output of each of these layers' attention replaced."""
-        changes = [_attended(self.source[layer]) - _attended(self.base[layer]) for layer in layers]
-        bases = [self._with_attention(layer) for layer in layers]
-        return self._at_sites(
-            list(zip(changes, bases, strict=True)),
-            where,
-            lambda index, changed: (layers[index] + 1, self._with_mlp(layers[index], changed)),
-        )
+        changes = [
+            self._attending(layer, _attended(self.source[layer]) - _attended(self.base[layer])) for layer in layers
+        ]
+        return self._at_sites(changes, where, chosen)
 
     def mlp(
-        self, layers: Sequence[int], where: Bool[Tensor, "site batch pos"]
+        self,
+        layers: Sequence[int],
+        where: Bool[Tensor, "site batch pos"],
+        chosen: Bool[Tensor, "layer site"] | None = None,
     ) -> Float[Tensor, "layer site batch d_model"]:
         """With the output of each of these layers' MLPs replaced."""
-        changes = [
-            (self.source[layer].after - self.source[layer].between)
-            - (self.base[layer].after - self.base[layer].between)
-            for layer in layers
-        ]
-        return self._at_sites(
-            [(change, self.base[layer].after) for change, layer in zip(changes, layers, strict=True)],
-            where,
-            lambda index, changed: (layers[index] + 1, changed),
-        )
+        changes = []
+        for layer, base in self._bases(layers):
+            source = self.source[layer]
+            delta = (source.after - source.between) - (base.after - base.between)
+            changes.append(_Change(delta, base.after, layer + 1, _as_it_is))
+        return self._at_sites(changes, where, chosen)
 
-    def heads(self, layer: int, slot: Slot | None = None) -> Float[Tensor, "head batch d_model"]:
-        """With the output of each head of a layer replaced, or only its queries, keys or values, at all positions."""
+    def heads(
+        self, layers: Sequence[int], slot: Slot | None = None, chosen: Bool[Tensor, "layer head"] | None = None
+    ) -> Float[Tensor, "layer head batch d_model"]:
+        """With the output of each head of these layers replaced, or only its queries, keys or values, everywhere."""
+        heads, before = self.model.graph.n_heads, self.base[0].before
+        changes = [self._attending(layer, one) for layer in layers for one in self._of_heads(layer, slot)]
+        everywhere = torch.ones(1, *before.shape[:2], dtype=torch.bool, device=before.device)
+        found = self._at_sites(changes, everywhere, None if chosen is None else chosen.reshape(-1, 1))
+        return found.view(len(layers), heads, *found.shape[2:])
+
+    def _of_heads(self, layer: int, slot: Slot | None) -> Float[Tensor, "head batch pos d_model"]:
+        """What replacing the output of each head, or one slot of it, adds to what the heads write."""
         part, geometry = self.model.layers[layer], self.geometries[layer]
         own, others = (part.make(run[layer].before, geometry)[0] for run in (self.base, self.source))
         mixed = others if slot is None else {**own, slot: others[slot]}
         wrote = part.heads(own["q"], own["k"], own["v"], geometry)
         change = part.heads(mixed["q"], mixed["k"], mixed["v"], geometry) - wrote
         post = part.attention.output.post_norm
-        if post is not None:
-            together = wrote.sum(0)
-            change = post(together + change) - post(together)
-        base = self._with_attention(layer)
-        everywhere = torch.ones(1, *base.shape[:2], dtype=torch.bool, device=base.device)
-        return self._at_sites(
-            [(each, base) for each in change],
-            everywhere,
-            lambda index, changed: (layer + 1, self._with_mlp(layer, changed)),
-        ).squeeze(1)
+        if post is None:
+            return change
+        together = wrote.sum(0)
+        return post(together + change) - post(together)
+
+    def _bases(self, layers: Sequence[int]) -> Iterator[tuple[int, Stream]]:
+        return ((layer, self.base[layer]) for layer in layers)
+
+    def _attending(self, layer: int, delta: Float[Tensor, "batch pos d_model"]) -> _Change:
+        """A change of what a layer's attention writes."""
+        return _Change(delta, self._with_attention(layer), layer + 1, partial(self._with_mlp, layer))
 
     def _at_sites(
         self,
-        changes: Sequence[tuple[Float[Tensor, "batch pos d_model"], Float[Tensor, "batch pos d_model"]]],
+        changes: Sequence[_Change],
         where: Bool[Tensor, "site batch pos"],
-        onward: _Onward,
+        chosen: Bool[Tensor, "change site"] | None,
     ) -> Float[Tensor, "change site batch d_model"]:
         """The ends of runs with each of these changes of a residual stream at the positions of each site."""
-        spans: list[tuple[int, int, int, int, Tensor]] = []
-        for index, (change, _) in enumerate(changes):
-            changed = where & change.ne(0).any(-1)
-            first = torch.where(changed.any(-1), changed.int().argmax(-1), changed.shape[-1])
-            for site, starts in enumerate(first):
-                spans += [(start, end, index, site, rows) for start, end, rows in self._known.spans(starts)]
-        spans.sort(key=lambda span: span[:3])
-
-        def branches() -> Iterator[Branch]:
-            for start, end, index, site, rows in spans:
-                change, base = (x[rows, start:end] for x in changes[index])
-                layer, residual = onward(index, base + where[site, rows, start:end].unsqueeze(-1) * change)
-                yield Branch(layer, start, rows, residual)
-
+        spans = sorted(self._spans(changes, where, chosen), key=lambda one: (one.start, one.end, one.change))
         last = self.base[-1].after
         found = last[torch.arange(len(last), device=last.device), self.positions]
         found = found.repeat(len(changes), len(where), 1, 1)
-        for (_, _, index, site, rows), final in zip(spans, self._known.finals(branches()), strict=True):
-            found[index, site, rows] = final
+        groups = list(_together(spans, changes))
+        branches = (_branch(changes, group, where) for group in groups)
+        for group, finals in zip(groups, self._known.finals(branches), strict=True):
+            parts = torch.split(finals, [len(span.rows) for span in group])
+            for span, final in zip(group, parts, strict=True):
+                found[span.change, span.site, span.rows] = final
         return found
+
+    def _spans(
+        self,
+        changes: Sequence[_Change],
+        where: Bool[Tensor, "site batch pos"],
+        chosen: Bool[Tensor, "change site"] | None,
+    ) -> Iterator[_Span]:
+        """Which rows are to be run, and from where to where."""
+        for index, change in enumerate(changes):
+            changed = where & change.delta.ne(0).any(-1)
+            first = torch.where(changed.any(-1), changed.int().argmax(-1), changed.shape[-1])
+            for site, starts in enumerate(first):
+                if chosen is None or chosen[index, site]:
+                    yield from (_Span(start, end, index, site, rows) for start, end, rows in self._known.spans(starts))
 
     def _with_attention(self, layer: int) -> Float[Tensor, "batch pos d_model"]:
         """The base run's residual stream where the output of a layer's attention is still to act."""
@@ -161,6 +212,35 @@ class Restoring:
     def _known(self) -> KnownRun:
         before = tuple(stream.before for stream in self.base)
         return KnownRun(self.model, self.geometries, self.positions, before)
+
+
+def _as_it_is(residual: Float[Tensor, "run later d_model"]) -> Float[Tensor, "run later d_model"]:
+    return residual
+
+
+def _together(spans: Sequence[_Span], changes: Sequence[_Change]) -> Iterator[list[_Span]]:
+    """Neighbours that go on from the same layer and position, as one branch each."""
+    group: list[_Span] = []
+    for span in spans:
+        change, first = changes[span.change], group[0] if group else None
+        alike = first is not None and (span.start, span.end) == (first.start, first.end)
+        alike = alike and first is not None and changes[first.change].before == change.before
+        if group and not (alike and sum(one.tokens for one in group) < _TOKENS):
+            yield group
+            group = []
+        group.append(span)
+    if group:
+        yield group
+
+
+def _branch(changes: Sequence[_Change], group: Sequence[_Span], where: Bool[Tensor, "site batch pos"]) -> Branch:
+    """The runs of spans that go on from the same layer and position."""
+    change, start, end = changes[group[0].change], group[0].start, group[0].end
+    parts = []
+    for span in group:
+        delta, base = (x[span.rows, start:end] for x in (changes[span.change].delta, changes[span.change].base))
+        parts.append(base + where[span.site, span.rows, start:end].unsqueeze(-1) * delta)
+    return Branch(change.before, start, torch.cat([span.rows for span in group]), change.onward(torch.cat(parts)))
 
 
 def _attended(stream: Stream) -> Float[Tensor, "batch pos d_model"]:

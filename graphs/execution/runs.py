@@ -13,7 +13,7 @@ from typing_extensions import assert_never
 
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
-from acdc.graphs.errors import BadTokens
+from acdc.graphs.errors import BadTokens, NoConstants
 from acdc.graphs.execution.layer import LayerRun, layer_runs
 from acdc.graphs.execution.spans import Positions, rows_of
 from acdc.graphs.model.geometry import Geometry
@@ -154,23 +154,24 @@ def prepare(
     model: Model,
     prompts: TokenPairs,
     ablation: Ablation,
-    means: Float[Tensor, "sender 1 _ d_model"] | None = None,
+    constants: Float[Tensor, "sender 1 _ d_model"] | None = None,
 ) -> Runs:
-    """The runs of a batch of prompts, with `means` from `mean_outputs` for the mean ablations (None: of this batch).
+    """The runs of a batch of prompts.
 
-    The means are those of whole prompts; the runs of a causal model end at the last scored position, since nothing that
-    is scored can read what follows.
+    `constants` are what missing edges carry under the mean ablations, from `mean_outputs` (None: of this batch), and
+    under optimal ablation. Means are those of whole prompts; the runs of a causal model end at the last scored
+    position, since nothing that is scored can read what follows.
 
-    Raises: BadTokens.
+    Raises: BadTokens; NoConstants.
     """
     model.check(prompts.clean)
     model.check(prompts.corrupt)
     last = end(model, prompts)
-    if means is None:
-        means = mean_outputs(model, [prompts.corrupt], ablation)
+    if constants is None:
+        constants = mean_outputs(model, [prompts.corrupt], ablation)
     clean, corrupt = (model.embed(part[:, :last].to(model.device)) for part in (prompts.clean, prompts.corrupt))
     with torch.no_grad():
-        return between(model, clean, corrupt, positions_of(model, prompts), ablation, means, prompts.clean.shape[1])
+        return between(model, clean, corrupt, positions_of(model, prompts), ablation, constants, prompts.clean.shape[1])
 
 
 def end(model: Model, prompts: TokenPairs) -> int:
@@ -200,7 +201,7 @@ def between(
     corrupt: Float[Tensor, "batch pos d_model"],
     positions: Positions,
     ablation: Ablation,
-    means: Float[Tensor, "sender 1 _ d_model"] | None,
+    constants: Float[Tensor, "sender 1 _ d_model"] | None,
     length: int | None = None,
 ) -> Runs:
     """The runs that start from these embeddings, as `Model.embed` makes them; gradients flow back to both.
@@ -209,7 +210,7 @@ def between(
     """
     geometries = model.geometries(length or clean.shape[1], clean.shape[1])
     ran = model.trace(clean, geometries)
-    outputs = _ablated(model, corrupt, geometries, ablation, means)
+    outputs = _ablated(model, corrupt, geometries, ablation, constants)
     ablated = AblatedRun(outputs, residuals_of(model, outputs, ran.outputs.shape[1:]))
     delta = ran.outputs.sub_(outputs)
     return Runs(model, delta, ablated, positions.to(model.device), geometries, ran.scales)
@@ -224,7 +225,7 @@ def mean_outputs(
     averaged over the prompts that reach it.
     """
     match ablation:
-        case Ablation.RESAMPLE | Ablation.ZERO:
+        case Ablation.RESAMPLE | Ablation.ZERO | Ablation.OPTIMAL:
             return None
         case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
             pass
@@ -251,14 +252,18 @@ def _ablated(
     corrupt: Float[Tensor, "batch pos d_model"],
     geometries: tuple[Geometry, ...],
     ablation: Ablation,
-    means: Float[Tensor, "sender 1 _ d_model"] | None,
+    constants: Float[Tensor, "sender 1 _ d_model"] | None,
 ) -> Float[Tensor, "sender #batch #pos d_model"]:
     match ablation:
         case Ablation.RESAMPLE:
             return model.trace(corrupt, geometries).outputs
-        case Ablation.MEAN | Ablation.MEAN_POSITIONAL:
-            assert means is not None
-            return means if means.shape[2] == 1 else means[:, :, : corrupt.shape[1]]
+        case Ablation.MEAN | Ablation.MEAN_POSITIONAL | Ablation.OPTIMAL:
+            if constants is None:
+                raise NoConstants(
+                    f"nothing says what missing edges carry under {ablation.value} ablation: got no constants, wanted "
+                    "one vector for each sender; give those that were learned, or take another ablation"
+                )
+            return constants if constants.shape[2] == 1 else constants[:, :, : corrupt.shape[1]]
         case Ablation.ZERO:
             width = model.graph.d_model
             return torch.zeros(len(model.graph.senders), 1, 1, width, dtype=model.dtype, device=model.device)

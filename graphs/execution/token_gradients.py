@@ -36,11 +36,11 @@ def token_gradients(
     circuit: Circuit,
     objective: Objective,
     ablation: Ablation = Ablation.RESAMPLE,
-    means: Float[Tensor, "sender 1 _ d_model"] | None = None,
+    constants: Float[Tensor, "sender 1 _ d_model"] | None = None,
 ) -> TokenGradients:
     """The gradient of `objective`, through the model and through the circuit, where tokens enter.
 
-    The means of the mean ablations are constants: they are those of other prompts.
+    What missing edges carry under the mean ablations and optimal ablation is constant: it hangs on other prompts.
 
     Raises: BadTokens; DifferentGraphs.
     Source: the gradient by which Ebrahimi et al. 2018 (HotFlip, arXiv:1712.06751), section 2, rank substitutions.
@@ -51,7 +51,7 @@ def token_gradients(
         clean.requires_grad_()
         corrupt.requires_grad_()
         parts = clean[:, :last], corrupt[:, :last]
-        runs = between(model, *parts, positions_of(model, prompts), ablation, means, prompts.clean.shape[1])
+        runs = between(model, *parts, positions_of(model, prompts), ablation, constants, prompts.clean.shape[1])
         mask = torch.from_numpy(circuit.mask()).to(runs.delta)
         [logits] = Executor.of(runs).run_masks(mask[None])
         values = objective(runs.reference(), logits)

@@ -10,7 +10,7 @@ import torch
 from acdc.algorithms.attribution import Attribution
 from acdc.batch import Batching
 from acdc.errors import UnmeasurableBehaviour
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import DifferentGraphs
 from acdc.graphs.execution.executor import Executor
@@ -50,7 +50,7 @@ def test_without_metrics_the_problems_own_is_measured(measurable: Problem) -> No
     assert torch.equal(own, measurable.measure(circuits, [measurable.metric]))
 
 
-@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_batches_change_no_number(measurable: Problem, ablation: Ablation) -> None:
     whole = replace(measurable, ablation=ablation)
     split = replace(whole, batching=Batching(2))
@@ -60,7 +60,7 @@ def test_batches_change_no_number(measurable: Problem, ablation: Ablation) -> No
     torch.testing.assert_close(split.measure(circuits), whole.measure(circuits), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_padding_changes_no_number(llama: Model, ablation: Ablation) -> None:
     pairs = behaviour(llama, (9, 11, 10, 9, 11))
     padded = Problem(llama, pairs, LogitDifference(), ablation)
@@ -74,8 +74,8 @@ def test_padding_changes_no_number(llama: Model, ablation: Ablation) -> None:
 
 
 def test_ablations_differ(measurable: Problem) -> None:
-    values = {round(replace(measurable, ablation=ablation).bounds[1], 6) for ablation in Ablation}
-    assert len(values) == len(Ablation)
+    values = {round(replace(measurable, ablation=ablation).bounds[1], 6) for ablation in UNLEARNED}
+    assert len(values) == len(UNLEARNED)
 
 
 def test_bounds_are_the_means_of_the_whole_model_and_of_the_corrupt_run(measurable: Problem) -> None:
@@ -158,8 +158,8 @@ def test_a_prompt_measured_with_the_means_of_others_is_measured_as_among_them(
     measurable: Problem, ablation: Ablation
 ) -> None:
     every = replace(measurable, ablation=ablation)
-    few = replace(every, pairs=every.pairs.select([4, 0]), means_of=every.pairs)
-    alone = replace(few, means_of=None)
+    few = replace(every, pairs=every.pairs.select([4, 0]), carried_from=every.pairs)
+    alone = replace(few, carried_from=None)
     circuits = [*some_circuits(every), Circuit.empty(every.graph)]
     torch.testing.assert_close(few.measure(circuits), every.measure(circuits)[..., [4, 0]], rtol=0, atol=1e-12)
     assert not torch.allclose(few.measure(circuits), alone.measure(circuits), rtol=0, atol=1e-6)
@@ -167,7 +167,7 @@ def test_a_prompt_measured_with_the_means_of_others_is_measured_as_among_them(
 
 def test_prompts_longer_than_those_whose_means_they_need_are_refused(measurable: Problem) -> None:
     short, long = measurable.pairs.select([0]), measurable.pairs.select([1])
-    problem = replace(measurable, pairs=long, means_of=short, ablation=Ablation.MEAN_POSITIONAL)
+    problem = replace(measurable, pairs=long, carried_from=short, ablation=Ablation.MEAN_POSITIONAL)
     with pytest.raises(UnmeasurableBehaviour, match="11 tokens, but the prompts whose means"):
         problem.measure([Circuit.empty(problem.graph)])
 

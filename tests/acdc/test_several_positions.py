@@ -46,7 +46,7 @@ def alone(problem: Problem) -> list[list[Problem]]:
             replace(
                 problem,
                 pairs=PromptPairs((replace(pair, scored=(one,)),)),
-                means_of=problem.pairs,
+                carried_from=problem.pairs,
             )
             for one in pair.scored
         ]

@@ -17,7 +17,7 @@ from acdc.batch import Batching
 from acdc.discovery.search import algorithm_of
 from acdc.errors import BadSetting
 from acdc.graphs import computation
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
 from acdc.methods import METHODS
@@ -129,7 +129,7 @@ def lengths(*some: int) -> Iterable[tuple[int, ...]]:
 def test_prompts_of_any_length_are_measured_alike_alone_and_together(small: Problem) -> None:
     edges = list(small.graph.edges())
     circuits = [Circuit(small.graph, frozenset(edges[start::3])) for start in range(3)]
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         together = replace(small, ablation=ablation)
         apart = replace(together, batching=Batching(1))
         assert len(together.prompt_batches) < len(apart.prompt_batches) == 4

@@ -110,7 +110,7 @@ def test_a_circuit_is_measured_at_every_token_of_the_answer_in_one_sequence(
             )
             for at, token in enumerate(answer)
         )
-        by_one = replace(problem, pairs=PromptPairs(rows), metric=LogitDifference(), means_of=problem.pairs)
+        by_one = replace(problem, pairs=PromptPairs(rows), metric=LogitDifference(), carried_from=problem.pairs)
         return by_one.measure(circuits, EVERY[1:])
 
     for index, (pair, answers, distractors) in enumerate(asked):

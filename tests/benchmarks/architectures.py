@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from acdc import graphs
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from tests.checkpoints import ARCHITECTURES, build, write
@@ -49,7 +49,7 @@ def from_oracle(directory: Path) -> float | None:
         ungroup(directory, apart)
     bridge, most = load_bridge(apart), 0.0
     edges, written = anatomy_of(bridge).edges(), oracle_outputs(bridge, CORRUPT)
-    for seed, ablation in enumerate(Ablation):
+    for seed, ablation in enumerate(UNLEARNED):
         circuits = random_circuits(edges, CIRCUITS, seed)
         ours = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(
             [Circuit.from_names(model.graph, names) for names in circuits]

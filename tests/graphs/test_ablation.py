@@ -8,7 +8,7 @@ from acdc.graphs.ablation import Ablation
 
 
 def test_ablations_go_by_the_names_users_write() -> None:
-    assert [ablation.value for ablation in Ablation] == ["resample", "mean", "mean-positional", "zero"]
+    assert [ablation.value for ablation in Ablation] == ["resample", "mean", "mean-positional", "zero", "optimal"]
     assert Ablation("mean-positional") is Ablation.MEAN_POSITIONAL
 
 

@@ -19,7 +19,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadCircuitFile, BadName, DifferentGraphs, NotInCircuit, NotInGraph
@@ -360,7 +360,7 @@ def test_pruning_changes_no_output_under_any_ablation(
     model = models[has_mlp]
     edges = list(model.graph.edges())
     circuit = Circuit(model.graph, frozenset(edges[number % len(edges)] for number in choice))
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         whole, pruned = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run([circuit, circuit.pruned()])
         torch.testing.assert_close(pruned, whole, rtol=0, atol=1e-10)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.constants import without_content
 from acdc.graphs.errors import DifferentGraphs
 from acdc.graphs.nodes import Edge
 from acdc.judges.comparison import Difference
@@ -93,4 +94,8 @@ def _said(circuit: Circuit, name: str) -> dict[str, Any]:
 
 
 def _record(circuit: Circuit) -> dict[str, Any]:
-    return {key: value for key, value in circuit.provenance.items() if key not in ("curve", "faithfulness", "roles")}
+    return {
+        key: value
+        for key, value in without_content(circuit.provenance).items()
+        if key not in ("curve", "faithfulness", "roles")
+    }

@@ -16,7 +16,7 @@ from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.scores import ScoringStep
 from acdc.batch import Batching
 from acdc.errors import BadSetting, UnmeasurableBehaviour
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.gradients import Linearisation
 from acdc.graphs.model import Model
@@ -176,7 +176,7 @@ def test_where_the_model_is_linear_the_score_is_what_removing_the_edge_costs() -
         assert [got[edge] for edge in into_logits] == pytest.approx(costs, rel=0, abs=1e-9)
 
 
-@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("ablation", UNLEARNED)
 @pytest.mark.parametrize(
     "scorer", [Attribution(), IntegratedGradients("activations", 2, math.inf)], ids=["eap", "activations"]
 )

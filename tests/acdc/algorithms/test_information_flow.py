@@ -10,7 +10,7 @@ import torch
 from acdc.algorithms.information_flow import InformationFlow
 from acdc.algorithms.scores import ScoringStep
 from acdc.batch import Batching
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.tasks.metrics import LogitDifference, metric
@@ -65,7 +65,7 @@ def test_neither_metric_nor_corrupt_prompts_nor_batches_matter(measurable: Probl
     other = replace(
         measurable, pairs=replace(measurable.pairs, pairs=pairs), metric=metric("accuracy"), batching=Batching(2)
     )
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         got = ended(InformationFlow().walk(replace(other, ablation=ablation))).scores
         assert dict(got) == pytest.approx(dict(whole), rel=0, abs=1e-9)
 

@@ -15,7 +15,7 @@ from acdc.algorithms.greedy import GreedyPruning, Step, WalkState
 from acdc.algorithms.scores import ScoringStep
 from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.errors import BadSetting
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence
@@ -41,7 +41,7 @@ def of(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortlist, "FEWEST", count)
 
 
-@pytest.mark.parametrize("ablation", list(Ablation))
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_with_every_edge_on_it_the_circuit_is_that_of_greedy_pruning(problem: Problem, ablation: Ablation) -> None:
     asked = replace(problem, ablation=ablation)
     threshold = threshold_of(asked)

@@ -37,7 +37,7 @@ def order(sides: tuple[Problem, Problem]) -> dict[Edge, float | None]:
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    frontier = Frontier(("periodic-2l",), ("periodic",), ("kl",), ("eap-ig",), 4, 0.1)
+    frontier = Frontier(4, 0.1, ("periodic-2l",), ("periodic",), ("kl",), ("eap-ig",))
     return {**frontier.settings(next(frontier.cells())), **changes}
 
 

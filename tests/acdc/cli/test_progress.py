@@ -38,6 +38,17 @@ def test_elsewhere_each_finished_run_and_each_announcement_is_a_line(capsys: pyt
     assert (said.out, said.err) == ("", "loading\ngradients\nrun 1 · threshold 2 · 2 edges\njudging\ndrawing\n")
 
 
+def test_elsewhere_a_line_says_how_far_a_long_stage_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter((0.0, 0.0, 4.0, 12.0, 20.0, 40.0))
+    monkeypatch.setattr("acdc.cli.progress.monotonic", lambda: next(clock))
+    with watching() as watch:
+        for done in range(5):
+            watch.pruning(Progress("patching", done, total=10))
+    assert capsys.readouterr().err == "patching\npatching: 20%, about 48 s left\npatching: 40%, about 60 s left\n"
+
+
 def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     watched(quiet=True)
     assert capsys.readouterr() == ("", "")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.direct_logits import BIASES, another_for_each, direct_effects, direct_logits
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence, LogitDifference
@@ -42,7 +42,7 @@ def test_a_soft_cap_of_the_logits_is_left_out(checkpoints: Checkpoints) -> None:
     torch.testing.assert_close(direct_effects(problem).sum(0), uncapped, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("ablation", list(Ablation))
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_what_missing_edges_carry_does_not_matter(ablation: Ablation) -> None:
     model = native_model("relu")
     problem = Problem(model, behaviour(model, (5, 8, 8)), LogitDifference())

@@ -11,8 +11,10 @@ import torch
 from acdc import tasks
 from acdc.errors import UnmeasurableBehaviour
 from acdc.explain.logit_lens import logit_lens
-from acdc.explain.patching import patching
+from acdc.explain.named_positions import NamedPositions
+from acdc.explain.patching import PatchingMap, bounds, patching
 from acdc.explain.probes import probes
+from acdc.explain.screen import Screen
 from acdc.explain.steering import steering
 from acdc.graphs.circuit import Circuit
 from acdc.models import load_named
@@ -64,6 +66,55 @@ def test_a_model_without_mlps_has_no_map_of_them() -> None:
     json = patching(problem, ("mlp", "attention"))[0].to_json()
     assert json["part"] == "attention"
     assert patching(problem, ("q",))[0].plot().axes
+
+
+Screened = tuple[tuple[PatchingMap, ...], tuple[PatchingMap, ...], PatchingMap]
+
+
+@pytest.fixture(scope="module")
+def screened() -> Screened:
+    """Maps with a screen of one prompt, those without, and one of that prompt alone."""
+    model = native_model("relu")
+    problem = Problem(model, behaviour(model, (6, 6, 8, 8)), LogitDifference())
+    screen, parts = Screen(prompts=1, cells=2), ("residual", "head", "k")
+    full, none = bounds(problem)
+    [typical] = screen.typical(problem, full - none, NamedPositions.of(problem).having())
+    alone = replace(problem, pairs=problem.pairs.select([typical]))
+    return patching(problem, parts, screen=screen), patching(problem, parts), patching(alone, ("head",))[0]
+
+
+def test_a_screen_measures_what_is_strongest_on_all_prompts_and_all_else_on_few(screened: Screened) -> None:
+    few, every, alone = screened
+    for one, other in zip(few, every, strict=True):
+        again = one.rests_on.complete
+        assert again.sum() == 2
+        for way in ("denoising", "noising", "others"):
+            for kind in ("value", "low", "high"):
+                got, wanted = (getattr(getattr(each, way), kind)[again] for each in (one, other))
+                np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-12)
+        assert set(one.strongest(8)) == {tuple(cell) for cell in np.argwhere(again).tolist()}
+        assert np.isnan(one.others.value[~again]).all()
+        assert one.plot().axes
+        assert "4 prompts, the others: 1" in str(one.rests_on)
+    heads = few[1]
+    left = ~heads.rests_on.complete
+    np.testing.assert_allclose(heads.denoising.value[left], alone.denoising.value[left], rtol=0, atol=1e-12)
+    sizes = np.fmax(abs(alone.denoising.value), abs(alone.noising.value))
+    assert sizes[left].max() <= sizes[~left].min()
+    assert heads.to_json()["prompts"] == np.where(left, 1, 4).tolist()
+
+
+def test_a_screen_of_as_many_prompts_as_there_are_leaves_nothing_out(on_paper: Problem) -> None:
+    [one] = patching(on_paper, ("head",), screen=Screen())
+    assert one.rests_on.complete.all()
+
+
+def test_progress_is_of_all_maps_and_never_falls() -> None:
+    model, shares = native_model("relu"), list[float]()
+    problem = Problem(model, behaviour(model, (6, 6, 8, 8)), LogitDifference())
+    patching(problem, screen=Screen(1, 2), watch=lambda progress: shares.append(progress.done / progress.total))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
 def test_dose_0_changes_nothing_and_steering_needs_two_prompts(on_paper: Problem) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.runs import TokenPairs, mean_outputs
@@ -20,7 +20,7 @@ BATCHES = (
 )
 
 
-@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_effects_are_those_of_circuits_that_lack_one_edge(ablation: Ablation) -> None:
     bridge = native_bridge("relu", n_heads=2)
     with torch.no_grad():

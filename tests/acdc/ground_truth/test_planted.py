@@ -11,7 +11,7 @@ import torch
 
 from acdc.algorithms.exact import ExactPatching
 from acdc.errors import UnknownModel, UnmeasurableBehaviour
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
 from acdc.ground_truth.known import Known
@@ -29,7 +29,7 @@ TOLERANCE = 0.1
 """What part of the behaviour a change must exceed, to be one that a true edge makes."""
 SEEDS: dict[Motif, tuple[int, ...]] = {"chain": (2, 5), "and": (1, 4), "or": (1, 3), "backup": (0, 4), "hidden": (1, 8)}
 """Such as draw small models."""
-KINDS = tuple(Ablation)
+KINDS = UNLEARNED
 
 
 @lru_cache

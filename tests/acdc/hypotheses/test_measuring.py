@@ -121,7 +121,7 @@ def test_counterexamples_are_as_bad_as_the_worst_of_them(
     (claim,) = claimed.claims
     assert claim.prompts is not None
     pairs = [tokenise(text, problem.model.tokenizer)[0] for text in claim.prompts.texts]
-    chosen = replace(problem, pairs=PromptPairs(tuple(pair for pair in pairs if pair)), means_of=problem.pairs)
+    chosen = replace(problem, pairs=PromptPairs(tuple(pair for pair in pairs if pair)), carried_from=problem.pairs)
     each = chosen.measure([circuit], [KLDivergence()])[0, 0]
     assert len(each) == 2
     assert measured(claimed, model_cache).value == float(each.max()) > float(each.min())

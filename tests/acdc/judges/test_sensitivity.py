@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from acdc.errors import BadSetting
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.execution.constant_tensors import kept as kept_constants
 from acdc.judges.sensitivity import ConditionalClaim, sensitivity
 from acdc.problem import Problem
 from acdc.tasks.metrics import metric, metric_names
@@ -25,14 +26,24 @@ def partial(measurable: Problem) -> Circuit:
 
 def test_every_ablation_and_metric_is_measured_as_alone(measurable: Problem, partial: Circuit) -> None:
     kept = sensitivity(measurable, partial).kept
-    assert list(kept) == [kind.value for kind in Ablation]
-    for kind in Ablation:
+    assert list(kept) == [kind.value for kind in UNLEARNED]
+    for kind in UNLEARNED:
         assert kept[kind.value].keys() == set(metric_names()) - {"log_probability_difference"}
         for name, value in kept[kind.value].items():
             if value is not None:
                 alone = replace(measurable, metric=metric(name), ablation=kind)
                 one = alone.normalised(alone.measure([partial])[0].mean(-1))
                 assert value == pytest.approx(float(one[0]), abs=1e-9)
+
+
+def test_optimal_ablation_is_measured_where_there_are_constants(measurable: Problem, partial: Circuit) -> None:
+    means = replace(measurable, ablation=Ablation.MEAN).constants
+    assert means is not None
+    own = replace(measurable, ablation=Ablation.OPTIMAL, carried_from=kept_constants(means))
+    found = sensitivity(own, partial).kept
+    assert list(found) == [kind.value for kind in Ablation]
+    assert found["optimal"] == pytest.approx(found["mean"])
+    assert {kind: found[kind] for kind in found if kind != "optimal"} == sensitivity(measurable, partial).kept
 
 
 def test_the_whole_model_keeps_everything_and_no_edge_nothing(measurable: Problem) -> None:

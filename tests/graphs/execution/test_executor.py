@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadTokens, DifferentGraphs
 from acdc.graphs.execution.executor import Executor
@@ -34,7 +34,7 @@ def test_random_circuits_agree_with_the_oracle(checkpoints: Checkpoints, archite
     edges = anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
     written = oracle_outputs(bridge, CORRUPT)
-    for seed, ablation in enumerate(Ablation):
+    for seed, ablation in enumerate(UNLEARNED):
         circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
         logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
         for index, circuit in enumerate(circuits):
@@ -49,7 +49,7 @@ def test_random_circuits_of_native_bridges_agree_with_the_oracle(name: Native) -
     edges = native_anatomy_of(bridge).edges()
     assert {edge.name for edge in model.graph.edges()} == set(edges)
     written = native_oracle_outputs(bridge, CORRUPT)
-    for seed, ablation in enumerate(Ablation):
+    for seed, ablation in enumerate(UNLEARNED):
         circuits = [set(edges), set(), *random_circuits(edges, 6, seed)]
         logits = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation).run(named(model, circuits))
         for index, circuit in enumerate(circuits):
@@ -125,7 +125,7 @@ def test_pruning_dead_edges_changes_no_logits(checkpoints: Checkpoints, architec
     draw = random.Random(0)
     edges = [edge.name for edge in model.graph.edges()]
     circuits = named(model, [set(draw.sample(edges, size)) for size in (3, 6, 10, 15, 20, 30, 40)])
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         pruned = [circuit.pruned() for circuit in circuits]
         assert sum(map(len, pruned)) < sum(map(len, circuits))
         executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
@@ -142,7 +142,7 @@ def test_what_no_path_joins_to_the_input_writes_what_the_ablated_run_has(
     edges = [edge for edge in model.graph.edges() if edge.sender != INPUT]
     circuits = [Circuit(model.graph, frozenset(draw.sample(edges, size))) for size in (1, 5, 20, len(edges))]
     masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double()
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
         nothing = executor.run([Circuit.empty(model.graph)])
         assert executor.run(circuits).sub(nothing).abs().max() == 0, ablation
@@ -199,7 +199,7 @@ def test_masks_of_0_and_1_are_circuits(checkpoints: Checkpoints, architecture: A
     edges = [edge.name for edge in model.graph.edges()]
     circuits = named(model, [set(edges), set(), *random_circuits(edges, 6)])
     masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double().requires_grad_(learning)
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
         torch.testing.assert_close(executor.run_masks(masks).detach(), executor.run(circuits), rtol=0, atol=1e-12)
 

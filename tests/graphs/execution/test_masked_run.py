@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.masked_run import MaskedRun
@@ -86,7 +86,7 @@ def test_parts_of_0_and_1_are_circuits(checkpoints: Checkpoints, architecture: A
     apart = {edge.name for edge in model.graph.edges() if edge.sender != INPUT}  # nothing joins it to the input
     names = [set(edges), set(), apart, *random_circuits(edges, 6), *random_circuits(edges, 3, seed=4)]
     circuits = [Circuit.from_names(model.graph, some) for some in names]
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
         wanted = executor.run(circuits)
         for circuit, logits in zip(circuits, wanted, strict=True):

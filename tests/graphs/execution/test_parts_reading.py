@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.crossing import CrossedRun
 from acdc.graphs.execution.dropped_layers import sizes_of_effects
@@ -44,7 +44,7 @@ def masks_of(circuits: list[Circuit]) -> torch.Tensor:
     return torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double()
 
 
-@pytest.mark.parametrize(("architecture", "ablation"), list(zip(EIGHT, [*Ablation] * 2, strict=True)))
+@pytest.mark.parametrize(("architecture", "ablation"), list(zip(EIGHT, [*UNLEARNED] * 2, strict=True)))
 def test_random_circuits_agree_with_the_oracle(
     checkpoints: Checkpoints, architecture: Architecture, ablation: Ablation
 ) -> None:
@@ -86,7 +86,7 @@ def test_parts_with_the_same_edges_are_the_mlp_that_reads_as_a_whole(
     whole = checkpoints.model(architecture)
     apart, _ = reading(whole)
     together = apart.parts_reading(False)
-    for ablation in Ablation:
+    for ablation in UNLEARNED:
         circuits = drawn(together.graph, 4, 3)
         wanted = Executor.of(runs_of(together, ablation)).run(circuits)
         same = [

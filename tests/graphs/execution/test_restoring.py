@@ -92,7 +92,7 @@ def test_patching_is_what_hooks_make_of_it(checkpoints: Checkpoints, architectur
             for slot, part in slots.items():
                 name = f"blocks.{layer}.{part}"
                 wanted = [patched(bridge, base, name, of_head(h, source[name])) for h in range(model.graph.n_heads)]
-                got = model.unembedding(ours.heads(layer, slot))
+                got = model.unembedding(ours.heads([layer], slot)[0])
                 torch.testing.assert_close(got, torch.stack(wanted), rtol=0, atol=1e-9)
 
 
@@ -112,8 +112,8 @@ def test_replacing_everything_is_the_other_run_and_replacing_nothing_the_own(nam
 def test_many_sites_in_small_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     model = native_model("relu")
     ours = restoring(model, CORRUPT % model.vocabulary, CLEAN % model.vocabulary)
-    at_once = ours.residual([0, 1], SITES), ours.heads(0, "k")
+    at_once = ours.residual([0, 1], SITES), ours.heads([0], "k")
     monkeypatch.setattr("acdc.graphs.execution.branching._TOKENS", 1)
-    apart = torch.cat([ours.residual([layer], SITES) for layer in (0, 1)]), ours.heads(0, "k")
+    apart = torch.cat([ours.residual([layer], SITES) for layer in (0, 1)]), ours.heads([0], "k")
     for one, other in zip(at_once, apart, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)

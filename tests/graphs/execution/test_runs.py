@@ -6,7 +6,7 @@ import jaxtyping
 import pytest
 import torch
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.executor import Executor
@@ -53,7 +53,7 @@ def test_the_positional_mean_is_over_the_prompts_that_reach_the_position(model: 
     torch.testing.assert_close(means[:, 0, 3:], long[:, 0, 3:], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_the_runs_of_some_prompts_are_those_of_these_alone(model: Model, ablation: Ablation) -> None:
     means = mean_outputs(model, [CORRUPT], ablation)
     every = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), ablation, means)
@@ -79,7 +79,7 @@ def test_the_other_ablations_have_no_mean(model: Model, ablation: Ablation) -> N
     assert mean_outputs(model, [SHORT], ablation) is None
 
 
-@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_missing_edges_carry_what_the_ablation_says(model: Model, ablation: Ablation) -> None:
     runs = prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), ablation)
     corrupt = outputs(model, CORRUPT)
@@ -103,7 +103,7 @@ def test_a_mean_over_other_prompts_replaces_that_of_the_batch(model: Model, abla
 
 
 @pytest.mark.parametrize("name", ["relu", "attention_only", "bidirectional", "attention_only_bare"])
-@pytest.mark.parametrize("ablation", Ablation)
+@pytest.mark.parametrize("ablation", UNLEARNED)
 def test_cutting_off_what_cannot_be_read_changes_no_circuit(name: Native, ablation: Ablation) -> None:
     """The oracle runs whole prompts, and its means are over them, also when the end is never scored."""
     model = native_model(name)

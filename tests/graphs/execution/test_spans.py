@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens, DifferentGraphs
@@ -68,7 +68,7 @@ def test_random_circuits_by_position_agree_with_the_oracle(
     bridge = load_bridge(checkpoints.ungrouped(architecture))
     written = oracle_outputs(bridge, CORRUPT)
     spans = [[NAMES[number] for number in row] for row in SPANS.tolist()]
-    for seed, ablation in enumerate(Ablation):
+    for seed, ablation in enumerate(UNLEARNED):
         circuits = drawn(spanned(model).graph, 3, seed)
         logits = executor_of(model, ablation).run(circuits)
         masks = torch.stack([torch.from_numpy(circuit.mask()) for circuit in circuits]).double()

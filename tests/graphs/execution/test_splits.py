@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadDictionary, DifferentGraphs
@@ -70,7 +70,7 @@ def drawn(graph: ComputationalGraph, count: int, seed: int = 0) -> list[Circuit]
     return circuits
 
 
-@pytest.mark.parametrize(("architecture", "ablation"), list(zip(EIGHT, [*Ablation] * 2, strict=True)))
+@pytest.mark.parametrize(("architecture", "ablation"), list(zip(EIGHT, [*UNLEARNED] * 2, strict=True)))
 def test_random_circuits_of_parts_agree_with_the_oracle(
     checkpoints: Checkpoints, architecture: Architecture, ablation: Ablation
 ) -> None:

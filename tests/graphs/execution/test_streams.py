@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from acdc.graphs import computation
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadDictionary
@@ -71,7 +71,7 @@ def split(model: Model, places: tuple[tuple[Site, int], ...]) -> tuple[Model, Sp
     return model.split({}, attended, streams), known
 
 
-@pytest.mark.parametrize(("architecture", "ablation"), list(zip(EIGHT, [*Ablation] * 2, strict=True)))
+@pytest.mark.parametrize(("architecture", "ablation"), list(zip(EIGHT, [*UNLEARNED] * 2, strict=True)))
 @pytest.mark.parametrize("places", [ONE, OTHER])
 def test_random_circuits_agree_with_the_oracle(
     checkpoints: Checkpoints, architecture: Architecture, ablation: Ablation, places: tuple[tuple[Site, int], ...]

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.runs import TokenPairs, between, mean_outputs
@@ -24,7 +24,7 @@ def contrast(model: Float[Tensor, "batch vocab"], circuit: Float[Tensor, "batch 
 
 
 CASES: list[tuple[Architecture, Ablation]] = [
-    *((name, ablation) for name in ("gpt2", "gemma2") for ablation in Ablation),  # type: ignore[misc]
+    *((name, ablation) for name in ("gpt2", "gemma2") for ablation in UNLEARNED),  # type: ignore[misc]
     *((name, Ablation.RESAMPLE) for name in ("olmo2", "mixtral")),  # type: ignore[misc]
 ]
 

@@ -77,7 +77,7 @@ function sensitivity() {
       return cell;
     }),
   ]);
-  return el("div", {}, el("h3", {}, "What it keeps, by metric and ablation"), table(["", ...ablations], rows, "Sensitivity"), el("p", { class: "faint" }, "–: not measurable, ablating the whole model does not hurt"));
+  return el("div", {}, el("h3", {}, "What it keeps, by metric and ablation"), table(["", ...ablations], rows, "Sensitivity"), el("p", { class: "faint" }, `–: not measurable, ablating the whole model does not hurt${"optimal" in kept ? "" : "; optimal ablation is not measured, its constants are learned with --ablation optimal"}`));
 }
 
 function stability() {
