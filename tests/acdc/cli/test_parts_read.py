@@ -48,7 +48,7 @@ def test_graphml_keeps_it(found: Path) -> None:
 
 
 def test_mibs_form_does_not_and_says_so(found: Path) -> None:
-    assert "MIB's form has no parts of MLPs" in refused("export", found, "mib.json", "--as", "mib")
+    assert "MIB's form has no parts of nodes" in refused("export", found, "mib.json", "--as", "mib")
 
 
 def test_a_circuit_of_mlps_that_read_as_a_whole_is_of_another_graph(found: Path) -> None:
