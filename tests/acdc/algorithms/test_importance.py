@@ -15,7 +15,11 @@ from acdc.batch import Batching
 from acdc.errors import BadSetting, UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.models import load_named
 from acdc.problem import Problem
+from acdc.problems import problems
+from acdc.settings import Compute, Setup
+from acdc.tasks import get
 from acdc.tasks.metrics import metric
 from tests.acdc.algorithms.walks import ended, finished
 from tests.acdc.behaviours import behaviour
@@ -90,3 +94,17 @@ def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
 
 def test_it_tells_of_every_batch(measurable: Problem) -> None:
     assert finished(HeadImportance().walk(measurable))[1] == [ScoringStep(1, 2), ScoringStep(2, 2)]
+
+
+def test_an_edge_into_a_split_mlp_is_worth_what_the_whole_mlp_is() -> None:
+    """Split or not, what neither begins in a part of an MLP is worth the same."""
+    setup = Setup("logit_difference", prompts=8, compute=Compute(dtype="float64"))
+    model = load_named("periodic-2l", setup)
+    whole = problems(get("periodic"), model, setup)[0]
+    split = problems(get("periodic"), model, replace(setup, split="m0"))[0]
+    worth, parts = (ended(HeadImportance().walk(problem)).scores for problem in (whole, split))
+    ends = {edge: score for edge, score in worth.items() if edge.sender.name != "m0"}
+    assert {edge: parts[edge] for edge in ends} == pytest.approx(ends, rel=1e-9)
+    into = [edge for edge in ends if edge.receiver.name == "m0"]
+    assert len(into) == 5
+    assert max(ends[edge] for edge in into) > 1e-6
