@@ -25,7 +25,7 @@ _TOKENS = 1024
 
 
 @dataclass(frozen=True)
-class _Change:
+class _StreamChange:
     """What is added to a run's residual stream `base` in or before a layer; it goes on `before` a layer.
 
     `onward` makes of the stream with the change what it is there.
@@ -104,7 +104,7 @@ class Restoring:
         Here and below, where a site of a layer is not `chosen` (None: all are) nothing is replaced.
         """
         changes = [
-            _Change(self.source[layer].before - base.before, base.before, layer, _as_it_is)
+            _StreamChange(self.source[layer].before - base.before, base.before, layer, _as_it_is)
             for layer, base in self._bases(layers)
         ]
         return self._at_sites(changes, where, chosen)
@@ -132,7 +132,7 @@ class Restoring:
         for layer, base in self._bases(layers):
             source = self.source[layer]
             delta = (source.after - source.between) - (base.after - base.between)
-            changes.append(_Change(delta, base.after, layer + 1, _as_it_is))
+            changes.append(_StreamChange(delta, base.after, layer + 1, _as_it_is))
         return self._at_sites(changes, where, chosen)
 
     def heads(
@@ -161,13 +161,13 @@ class Restoring:
     def _bases(self, layers: Sequence[int]) -> Iterator[tuple[int, Stream]]:
         return ((layer, self.base[layer]) for layer in layers)
 
-    def _attending(self, layer: int, delta: Float[Tensor, "batch pos d_model"]) -> _Change:
+    def _attending(self, layer: int, delta: Float[Tensor, "batch pos d_model"]) -> _StreamChange:
         """A change of what a layer's attention writes."""
-        return _Change(delta, self._with_attention(layer), layer + 1, partial(self._with_mlp, layer))
+        return _StreamChange(delta, self._with_attention(layer), layer + 1, partial(self._with_mlp, layer))
 
     def _at_sites(
         self,
-        changes: Sequence[_Change],
+        changes: Sequence[_StreamChange],
         where: Bool[Tensor, "site batch pos"],
         chosen: Bool[Tensor, "change site"] | None,
     ) -> Float[Tensor, "change site batch d_model"]:
@@ -186,7 +186,7 @@ class Restoring:
 
     def _spans(
         self,
-        changes: Sequence[_Change],
+        changes: Sequence[_StreamChange],
         where: Bool[Tensor, "site batch pos"],
         chosen: Bool[Tensor, "change site"] | None,
     ) -> Iterator[_Span]:
@@ -218,7 +218,7 @@ def _as_it_is(residual: Float[Tensor, "run later d_model"]) -> Float[Tensor, "ru
     return residual
 
 
-def _together(spans: Sequence[_Span], changes: Sequence[_Change]) -> Iterator[list[_Span]]:
+def _together(spans: Sequence[_Span], changes: Sequence[_StreamChange]) -> Iterator[list[_Span]]:
     """Neighbours that go on from the same layer and position, as one branch each."""
     group: list[_Span] = []
     for span in spans:
@@ -233,7 +233,7 @@ def _together(spans: Sequence[_Span], changes: Sequence[_Change]) -> Iterator[li
         yield group
 
 
-def _branch(changes: Sequence[_Change], group: Sequence[_Span], where: Bool[Tensor, "site batch pos"]) -> Branch:
+def _branch(changes: Sequence[_StreamChange], group: Sequence[_Span], where: Bool[Tensor, "site batch pos"]) -> Branch:
     """The runs of spans that go on from the same layer and position."""
     change, start, end = changes[group[0].change], group[0].start, group[0].end
     parts = []
