@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from acdc.discovery.defaults import EXPLAINED_IF_LARGE, LARGE
 from acdc.explain.evidence import evidence
-from acdc.explain.roles import CausalCheck, HeadEvidence, candidates, causal_checks, roles
+from acdc.explain.head_evidence import HeadEvidence
+from acdc.explain.roles import CausalCheck, candidates, causal_checks, roles
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
@@ -50,4 +51,4 @@ def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0, 
     kept = evidence(keeping, heads, 2 * seed + 2, by_position=fitting, watch=watch)  # the others have no role anyway
     checks, counting = causal_checks(keeping, circuit, candidates(chosen, kept), seed, watch)
     found = roles(circuit, chosen, kept, checks, counting)
-    return Labels(found, kept, {**chosen.needed, **kept.needed}, checks)
+    return Labels(found, kept, {**chosen.costs.by_slot, **kept.costs.by_slot}, checks)
