@@ -16,6 +16,7 @@ from acdc.explain.labelling import label
 from acdc.explain.mlps import MlpReading, mlp_readings
 from acdc.explain.other_patterns import OnVariation, on_variations
 from acdc.explain.relation_names import RELATIONS
+from acdc.explain.role_names import INHIBITION
 from acdc.explain.roles import CausalCheck
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
@@ -139,7 +140,8 @@ def explain(
     found, kept = labels.roles, labels.kept
     costs = {head: float(cost.mean()) for head, cost in kept.costs.alone.items()}
     into = [edge for edge in circuit.ordered() if edge.slot is not None]
-    relations = {head: kept.role(head)[1] for head, role in found.items() if role.role != UNLABELLED}
+    looking = {head for head, role in found.items() if role.role not in (UNLABELLED, INHIBITION)}
+    relations = {head: kept.role(head)[1] for head in found if head in looking}
     copying = dict(zip(kept.everywhere.heads, copying_scores(keeping.model).tolist(), strict=True))
     return Explanation(
         found,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from acdc.discovery.defaults import EXPLAINED_IF_LARGE, LARGE
 from acdc.explain.evidence import evidence
 from acdc.explain.head_evidence import HeadEvidence
-from acdc.explain.roles import CausalCheck, candidates, causal_checks, roles
+from acdc.explain.role_names import INHIBITION, MOVER
+from acdc.explain.roles import CausalCheck, candidates, causal_checks, of_check, roles
+from acdc.explain.s_inhibition import inhibition
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
@@ -51,4 +53,32 @@ def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0, 
     kept = evidence(keeping, heads, 2 * seed + 2, by_position=fitting, watch=watch)  # the others have no role anyway
     checks, counting = causal_checks(keeping, circuit, candidates(chosen, kept), seed, watch)
     found = roles(circuit, chosen, kept, checks, counting)
+    steer, more = _inhibiting(circuit, choosing, keeping, found, seed, watch)
+    checks, found = (*checks, *more), {**found, **steer}
     return Labels(found, kept, {**chosen.costs.by_slot, **kept.costs.by_slot}, checks)
+
+
+def _inhibiting(
+    circuit: Circuit,
+    choosing: Problem,
+    keeping: Problem,
+    known: Mapping[Node, NodeRole],
+    seed: int,
+    watch: Watch | None,
+) -> tuple[dict[Node, NodeRole], tuple[CausalCheck, ...]]:
+    """The heads without another role that keep the name movers from distractors, and what ablating these costs."""
+    movers, others = ([head for head, role in known.items() if role.role == which] for which in (MOVER, UNLABELLED))
+    if not movers:
+        return {}, ()
+    chosen = inhibition(choosing, others, movers)
+    fitting = [head for head in chosen.heads if chosen.fits(head)]
+    kept = inhibition(keeping, fitting, movers)
+    holding = {head: INHIBITION for head in kept.heads if kept.fits(head)}
+    checks, counting = causal_checks(keeping, circuit, holding, seed, watch)
+    found = {
+        head: NodeRole(INHIBITION, of_check(kept.evidence(head), check), kept.percentile(head))
+        for check in checks
+        for head in check.heads
+        if check.agrees and head in counting
+    }
+    return found, checks

@@ -163,9 +163,13 @@ def _evidence(kept: HeadEvidence, head: Node, relation: str, check: CausalCheck)
         numbers["cost without what it says"] = float(kept.costs.from_first[head].mean())
     if head in kept.direct:
         numbers["direct effect"] = kept.direct[head].part.value
-    numbers["cost of ablating the role's heads"] = check.cost.value
-    numbers["cost of ablating others"] = check.others
-    return {name: round(value, 4) for name, value in numbers.items()}
+    return of_check(numbers, check)
+
+
+def of_check(numbers: Mapping[str, float], check: CausalCheck) -> dict[str, float]:
+    """The evidence for a role, with what ablating its heads and others costs."""
+    costs = {"cost of ablating the role's heads": check.cost.value, "cost of ablating others": check.others}
+    return {name: round(value, 4) for name, value in {**numbers, **costs}.items()}
 
 
 def _strongest(kept: HeadEvidence, head: Node) -> dict[str, float]:
