@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 def evidence(
     problem: Problem,
     heads: Sequence[Node],
-    seed: int,
     *,
     by_position: Sequence[Node] | None = None,
+    seed: int | None = None,
     watch: Watch | None = None,
 ) -> HeadEvidence:
-    """The evidence on a problem's prompts, and on random sequences drawn with `seed`.
+    """The evidence on a problem's prompts, and on random sequences drawn with `seed` (None: on none).
 
     Only some heads (None: all) are ablated at single positions, which costs by far the most time.
 
@@ -42,7 +42,8 @@ def evidence(
     direct = {} if problem.pairs.whole or not heads else _direct(problem, heads, costs)
     first = costs_without_first(problem, heads, watch)
     found = HeadCosts(dict(zip(heads, costs, strict=True)), needed, dict(zip(heads, first, strict=True)))
-    return HeadEvidence(prompts, on_prompts(problem), on_random_sequences(problem, seed), direct, found)
+    random = None if seed is None else on_random_sequences(problem, seed)
+    return HeadEvidence(prompts, on_prompts(problem), random, direct, found)
 
 
 def _direct(problem: Problem, heads: Sequence[Node], costs: Float[Tensor, "head prompt"]) -> dict[Node, DirectEffect]:

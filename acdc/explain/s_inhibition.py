@@ -87,7 +87,7 @@ def inhibition(problem: Problem, heads: Sequence[Node], movers: Sequence[Node]) 
         shares = prompts.shares
         found[:, prompts.prompts.cpu()] = prompts.added_up(rows if shares is None else rows * shares.to(rows)).cpu()
         del batch
-    looks, even, away, towards = found.split([len(every), 1, len(before), len(before)])
+    looks, even, away, towards = torch.split(found, [len(every), 1, len(before), len(before)])
     return Inhibition(before, every, looks, even[0], away, towards)
 
 
