@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jaxtyping import Float
+from torch import Tensor
+
 from acdc.discovery.defaults import CHOSEN_IF_LARGE, EXPLAINED_IF_LARGE, LARGE
 from acdc.explain.evidence import evidence
 from acdc.explain.head_evidence import HeadEvidence
@@ -59,9 +62,9 @@ def label(circuit: Circuit, choosing: Problem, keeping: Problem, seed: int = 0, 
     chosen = evidence(choosing, heads, watch=watch)
     fitting = [head for head in heads if chosen.role(head)[0] != UNLABELLED]
     kept = evidence(keeping, heads, by_position=fitting, seed=seed, watch=watch)  # the others have no role anyway
-    checks, counting = causal_checks(keeping, circuit, candidates(chosen, kept), seed, watch)
+    checks, counting = causal_checks(keeping, circuit, candidates(chosen, kept), kept.costs.alone, seed, watch)
     found = roles(circuit, chosen, kept, checks, counting)
-    steer, more = _inhibiting(circuit, choosing, keeping, found, seed, watch)
+    steer, more = _inhibiting(circuit, choosing, keeping, found, kept.costs.alone, seed, watch)
     checks, found = (*checks, *more), {**found, **steer}
     return Labels(found, kept, {**chosen.costs.by_slot, **kept.costs.by_slot}, checks)
 
@@ -71,6 +74,7 @@ def _inhibiting(
     choosing: Problem,
     keeping: Problem,
     known: Mapping[Node, NodeRole],
+    alone: Mapping[Node, Float[Tensor, " prompt"]],
     seed: int,
     watch: Watch | None,
 ) -> tuple[dict[Node, NodeRole], tuple[CausalCheck, ...]]:
@@ -82,7 +86,7 @@ def _inhibiting(
     fitting = [head for head in chosen.heads if chosen.fits(head)]
     kept = inhibition(keeping, fitting, movers)
     holding = {head: INHIBITION for head in kept.heads if kept.fits(head)}
-    checks, counting = causal_checks(keeping, circuit, holding, seed, watch)
+    checks, counting = causal_checks(keeping, circuit, holding, alone, seed, watch)
     found = {
         head: NodeRole(INHIBITION, of_check(kept.evidence(head), check), kept.percentile(head))
         for check in checks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,11 +50,17 @@ class CausalCheck:
 
 
 def causal_checks(
-    problem: Problem, circuit: Circuit, candidates: Mapping[Node, str], seed: int = 0, watch: Watch | None = None
+    problem: Problem,
+    circuit: Circuit,
+    candidates: Mapping[Node, str],
+    alone: Mapping[Node, Float[Tensor, " prompt"]],
+    seed: int = 0,
+    watch: Watch | None = None,
 ) -> tuple[tuple[CausalCheck, ...], frozenset[Node]]:
-    """For every role the check of its heads together; and the heads that also count by themselves.
+    """For every role the check of its heads together; and, where it agrees, the heads that also count by themselves.
 
     One does when ablating it, alone or after the others of its role, costs more than ablating another of its layer.
+    `alone` is what is known already: what ablating single heads costs on these prompts.
 
     Raises: UnmeasurableBehaviour.
     """
@@ -63,16 +69,25 @@ def causal_checks(
         by_role[role].append(head)
     rng, inside = np.random.default_rng(seed), (set(circuit.heads()), set(candidates))
     compared = {role: _Compared.of(problem, inside, heads, rng) for role, heads in by_role.items()}
-    groups = list(dict.fromkeys(group for one in compared.values() for group in one.groups))
-    stage = "ablating the heads of each role, and others"
-    costs = dict(zip(groups, costs_without(problem, groups, watch=watch, stage=stage), strict=True))
-    checks, counting = [], set[Node]()
+    costs: dict[_Group, Float[Tensor, " prompt"]] = {(head,): cost for head, cost in alone.items()}
+
+    def measure(groups: Iterable[_Group]) -> None:
+        left = [group for group in dict.fromkeys(groups) if group not in costs]
+        stage = "ablating the heads of each role, and others"
+        costs.update(zip(left, costs_without(problem, left, watch=watch, stage=stage), strict=True))
+
+    measure(group for one in compared.values() for group in (one.heads, *one.controls))
+    checks = []
     for role, one in compared.items():
         together, others = costs[one.heads], _average(costs, one.controls)
         checks.append(CausalCheck(role, one.heads, _mean(together), float(others.mean()), _mean(together - others)))
+    agreeing = {check.role: compared[check.role] for check in checks if check.agrees}  # of others no head has the role
+    measure(group for one in agreeing.values() for group in one.apart)
+    counting = set[Node]()
+    for role, one in agreeing.items():
         for head, controls in one.single.items():
-            small = _average(costs, controls)
-            if any(_counts(role, _mean(each - small)) for each in (costs[head,], together - costs[one.without(head)])):
+            small, more = _average(costs, controls), costs[one.heads] - costs[one.without(head)]
+            if any(_counts(role, _mean(each - small)) for each in (costs[head,], more)):
                 counting.add(head)
     return tuple(checks), frozenset(counting)
 
@@ -97,9 +112,8 @@ class _Compared:
         return cls(tuple(heads), together, {head: _controls(problem, inside, [head], rng) for head in heads})
 
     @property
-    def groups(self) -> Iterator[_Group]:
-        """All that are ablated: nothing at all where a role has one head, and no other is left of it."""
-        yield from (self.heads, *self.controls)
+    def apart(self) -> Iterator[_Group]:
+        """What is ablated for each head: nothing at all where a role has one head, and no other is left of it."""
         for head, controls in self.single.items():
             yield from ((head,), self.without(head), *controls)
 
