@@ -31,7 +31,7 @@ def explain(
         int, option("--variations", takes="N", is_="Prompts of each of the task's variations; 0: none [16]")
     ] = 16,
     prompts: Annotated[
-        int | None, option("--prompts", takes="N", is_="Prompts of each half [all of the circuit's; 16, if large]")
+        int | None, option("--prompts", takes="N", is_="Prompts of each half [all of the circuit's; if large: 8, 16]")
     ] = None,
     out: given.BesideCircuit = None,
     anyway: given.Anyway = False,
@@ -70,7 +70,7 @@ def explain(
     ):
         watch.stage("loading the model")
         asked, at = subject(loaded, task=task, model=model, setup=setup, anyway=anyway, tell=terminal.note)
-        choosing, keeping = (explained_on(half, prompts) for half in problems(asked, at, setup))
+        choosing, keeping = explained_on(*problems(asked, at, setup), prompts)
         watch.stage("measuring every head of the model")
         found = explained(loaded, choosing, keeping, asked, prompts=variations, seed=setup.seed, watch=watch.pruning)
         watch.stage("drawing the circuit")

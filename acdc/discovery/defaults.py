@@ -22,8 +22,8 @@ SPLIT_METHOD = "eap-ig"
 PROMPTS = 64
 EXPLORED, EXPLORED_IF_LARGE = 16, 8
 """How many prompts are explored unless told otherwise."""
-EXPLAINED_IF_LARGE = 16
-"""How many prompts of either half a circuit of a large model is explained on unless told otherwise; others: all."""
+CHOSEN_IF_LARGE, EXPLAINED_IF_LARGE = 8, 16
+"""How many prompts roles of a large model are chosen on, and have to hold on, unless told otherwise; others: all."""
 TO_THE_MODEL = (*PRUNING, "masks")
 """The methods that keep a circuit near the model: measured by KL where no metric is named."""
 

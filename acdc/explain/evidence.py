@@ -12,9 +12,10 @@ from torch import Tensor
 from acdc.explain.direct_logits import direct_effects
 from acdc.explain.estimates import means
 from acdc.explain.final_metric import measured_by_row
+from acdc.explain.first_token import costs_without_first
 from acdc.explain.head_behaviours import on_prompts, on_random_sequences, where_needed
+from acdc.explain.head_evidence import DirectEffect, HeadCosts, HeadEvidence
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.roles import DirectEffect, HeadEvidence
 from acdc.graphs.nodes import Node
 from acdc.problem import Problem
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 def evidence(
     problem: Problem,
     heads: Sequence[Node],
-    seed: int,
     *,
     by_position: Sequence[Node] | None = None,
+    seed: int | None = None,
     watch: Watch | None = None,
 ) -> HeadEvidence:
-    """The evidence on a problem's prompts, and on random sequences drawn with `seed`.
+    """The evidence on a problem's prompts, and on random sequences drawn with `seed` (None: on none).
 
     Only some heads (None: all) are ablated at single positions, which costs by far the most time.
 
@@ -39,8 +40,10 @@ def evidence(
     prompts, needed = where_needed(problem, heads if by_position is None else by_position, watch)
     costs = costs_without(problem, [[head] for head in heads], watch=watch)
     direct = {} if problem.pairs.whole or not heads else _direct(problem, heads, costs)
-    alone = dict(zip(heads, costs, strict=True))
-    return HeadEvidence(prompts, on_prompts(problem), on_random_sequences(problem, seed), direct, needed, alone)
+    first = costs_without_first(problem, heads, watch)
+    found = HeadCosts(dict(zip(heads, costs, strict=True)), needed, dict(zip(heads, first, strict=True)))
+    random = None if seed is None else on_random_sequences(problem, seed)
+    return HeadEvidence(prompts, on_prompts(problem), random, direct, found)
 
 
 def _direct(problem: Problem, heads: Sequence[Node], costs: Float[Tensor, "head prompt"]) -> dict[Node, DirectEffect]:

@@ -10,13 +10,15 @@ from acdc.errors import BadSetting
 from acdc.explain.attention import attention
 from acdc.explain.composition import EdgeComposition, compositions
 from acdc.explain.copying import copying_scores
+from acdc.explain.head_evidence import HeadEvidence
 from acdc.explain.head_slots import HeadSlots, head_slots
 from acdc.explain.interactions import Interaction, interactions
 from acdc.explain.labelling import label
 from acdc.explain.mlps import MlpReading, mlp_readings
 from acdc.explain.other_patterns import OnVariation, on_variations
 from acdc.explain.relation_names import RELATIONS
-from acdc.explain.roles import CausalCheck, HeadEvidence
+from acdc.explain.role_names import INHIBITION
+from acdc.explain.roles import CausalCheck
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
@@ -143,16 +145,17 @@ def explain(
         )
     labels = label(circuit, choosing, keeping, seed, watch)
     found, kept = labels.roles, labels.kept
-    costs = {head: float(cost.mean()) for head, cost in kept.costs.items()}
+    costs = {head: float(cost.mean()) for head, cost in kept.costs.alone.items()}
     into = [edge for edge in circuit.ordered() if edge.slot is not None]
-    relations = {head: kept.role(head)[1] for head, role in found.items() if role.role != UNLABELLED}
+    looking = {head for head, role in found.items() if role.role not in (UNLABELLED, INHIBITION)}
+    relations = {head: kept.role(head)[1] for head in found if head in looking}
     copying = dict(zip(kept.everywhere.heads, copying_scores(keeping.model).tolist(), strict=True))
     return Explanation(
         found,
         HeadTable(
             kept, copying, head_slots(labels.needed, attention(keeping)), (len(choosing.pairs), len(keeping.pairs))
         ),
-        Togetherness(costs, interactions(keeping, kept.costs, watch), labels.checks),
+        Togetherness(costs, interactions(keeping, kept.costs.alone, watch), labels.checks),
         compositions(keeping, into),
         mlp_readings(keeping, [node for node in circuit.nodes() if node.kind == "mlp"]),
         on_variations(keeping, task, kept.everywhere, relations, prompts, seed, watch),

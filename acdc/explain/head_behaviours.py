@@ -94,15 +94,16 @@ def on_random_sequences(problem: Problem, seed: int = 0) -> HeadBehaviours | Non
     return _RelationSums.of(runs, relations(tokens.to(problem.model.device)), weights, range(len(heads))).means(heads)
 
 
-def on_prompts(problem: Problem) -> HeadBehaviours:
-    """Those of all heads on a problem's clean prompts, every position up to the scored one counting alike."""
-    heads = all_heads(problem)
-    sums = []
+def on_prompts(problem: Problem, heads: Sequence[Node] | None = None) -> HeadBehaviours:
+    """Those of some heads (None: all) on a problem's clean prompts, every position up to the scored one alike."""
+    every = all_heads(problem)
+    heads = every if heads is None else tuple(heads)
+    numbers, sums = [every.index(head) for head in heads], []
     for batch in problem.batches:
         length = batch.runs.delta.shape[-2]
         before = torch.arange(length, device=batch.runs.delta.device) <= batch.runs.scored_positions[:, None]
         weights = before.to(batch.runs.delta.dtype).expand(len(heads), -1, -1)
-        sums.append(_RelationSums.of(batch.runs, _known(batch), weights, range(len(heads))))
+        sums.append(_RelationSums.of(batch.runs, _known(batch), weights, numbers))
         del batch
     return reduce(add, sums).means(heads)
 

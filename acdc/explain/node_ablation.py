@@ -82,7 +82,7 @@ def lost_without(
     runs = batch.runs
     usual = runs.scored(runs.clean_residual(len(runs.graph.senders))).squeeze(-2)
     lost = torch.zeros(len(ablations), len(usual), dtype=torch.float64)
-    run, at_once, done = _known(runs), max(1, _NUMBERS // usual.numel()), 0
+    run, at_once, done = clean_run(runs), max(1, _NUMBERS // usual.numel()), 0
     changes = _changes(runs, run, ablations)
     if watch is not None and changes:
         watch(Progress(stage, 0, len(changes)))
@@ -111,8 +111,8 @@ class _ChangedRows:
     rows: Int[Tensor, " some"]
 
 
-def _known(runs: Runs) -> KnownRun:
-    """The clean run."""
+def clean_run(runs: Runs) -> KnownRun:
+    """The clean run, which others leave."""
     before = tuple(runs.clean_residual(indices.reads) for indices in runs.graph.layers)
     return KnownRun(runs.model, runs.geometries, runs.scored_positions, before, runs.scales)
 

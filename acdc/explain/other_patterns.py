@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from acdc.explain.head_behaviours import HeadBehaviours, on_prompts
+from acdc.graphs.ablation import Ablation
 from acdc.graphs.nodes import Node
 from acdc.problem import Problem
 from acdc.progress import Progress
@@ -65,7 +66,8 @@ def on_variations(
             pairs = variation.prompts.pairs(problem.model.tokenizer, prompts, np.random.default_rng(seed))
         except TaskError:
             continue
-        here = on_prompts(problem.on(pairs))
+        # only where heads look on clean prompts is asked for, so no other run is made
+        here = on_prompts(replace(problem.on(pairs), ablation=Ablation.ZERO, carried_from=None), list(relations))
         has = {head: one for head, one in relations.items() if here.reached(head, one) > 0}
         own, there = ({head: each.of(head, one) for head, one in has.items()} for each in (usual, here))
         found.append(OnVariation(variation.name, own, there))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from acdc.explain.relation_names import AFTER, ANSWER, FIRST, FIXED, PREVIOUS, SAME
 
-MOVER, NEGATIVE = "name mover", "negative name mover"
+MOVER, NEGATIVE, INHIBITION = "name mover", "negative name mover", "S-inhibition"
 ROLES = {
     PREVIOUS: "previous token",
     SAME: "duplicate token",
@@ -13,4 +13,4 @@ ROLES = {
     FIRST: "first token",
     **{name: f"fixed offset ({name})" for name in FIXED},
 }
-NAMES = tuple(dict.fromkeys((*ROLES.values(), NEGATIVE)))
+NAMES = tuple(dict.fromkeys((*ROLES.values(), NEGATIVE, INHIBITION)))

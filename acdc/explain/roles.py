@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from acdc.explain.estimates import means
-from acdc.explain.head_behaviours import HeadBehaviours
+from acdc.explain.head_evidence import HeadEvidence
 from acdc.explain.node_ablation import costs_without
-from acdc.explain.relation_names import AFTER, ANSWER, RELATIONS, SAME
-from acdc.explain.role_names import MOVER, NEGATIVE, ROLES
+from acdc.explain.relation_names import ANSWER, FIRST, RELATIONS
+from acdc.explain.role_names import NEGATIVE
+from acdc.explain.where_it_matters import LEAST
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED, NodeRole
@@ -26,89 +27,10 @@ from acdc.problem import Problem
 if TYPE_CHECKING:
     from acdc.judges.distance import Watch
 
-ATTENTION = 0.5
-"""A role's heads pay at least this part of their attention along its relation."""
-ABOVE_CHANCE = 0.25
-"""And so much more than chance gives."""
-LEAST = 0.01
-"""What costs less than this part of the behaviour is taken to cost nothing."""
 CONTROLS = 10
 ON_RANDOM = "on random sequences"
 AS_WELL = "as well to "
 """What evidence for another role begins with that the prompts do not tell from a head's role."""
-
-
-@dataclass(frozen=True)
-class DirectEffect:
-    """What a head adds to the logit difference of answers and distractors directly, as a part of all of it.
-
-    `mostly` is whether the edge from it to the logits alone costs at least half of what the head costs.
-    """
-
-    part: Interval
-    mostly: bool
-
-    @property
-    def sign(self) -> int:
-        """1 where it surely adds, -1 where it surely takes away, 0 where neither is sure."""
-        return 1 if self.part.low > 0 else -1 if self.part.high < 0 else 0
-
-
-@dataclass(frozen=True)
-class HeadEvidence:
-    """What is measured of the heads of a circuit on some prompts: attention, each position counting as it is needed.
-
-    `everywhere` and `random` are the attention of all heads of the model at all positions of these prompts and of
-    random sequences; `needed` is what ablating each head of the circuit at each slot alone costs, and `costs`, prompt
-    by prompt, everywhere.
-    """
-
-    prompts: HeadBehaviours
-    everywhere: HeadBehaviours
-    random: HeadBehaviours | None
-    direct: Mapping[Node, DirectEffect]
-    needed: Mapping[Node, Mapping[str, float]]
-    costs: Mapping[Node, Float[Tensor, " prompt"]]
-
-    def role(self, head: Node) -> tuple[str, str]:
-        """The role that a head's evidence speaks for, with the relation; `unlabelled` and "" where it is none."""
-        fitting = self.fitting(head)
-        if not fitting:
-            return UNLABELLED, ""
-        role = ROLES[fitting[0]]
-        return (NEGATIVE if role == MOVER and self.direct[head].sign < 0 else role), fitting[0]
-
-    def fitting(self, head: Node) -> tuple[str, ...]:
-        """The relations that fit a head about as well as the best one, in the order of the relations.
-
-        On prompts of one form several do: what stands after the same token before also is so many tokens back.
-        """
-        scores = {one: self.prompts.score(head, one) for one in RELATIONS if self._fits(head, one)}
-        best = max(scores.values(), default=0.0)
-        return tuple(one for one, score in scores.items() if score > best - 0.1)
-
-    def alike(self, head: Node) -> tuple[str, ...]:
-        """The relations of other roles that these prompts do not tell from the head's.
-
-        They fit it about as well; or they are relations of tokens that stand at the same positions in every prompt.
-        """
-        _, chosen = self.role(head)
-        undecided = (one for one in (SAME, *AFTER) if self.prompts.never_elsewhere(head, one))
-        others = (*self.fitting(head), *(one for one in undecided if self._fits(head, one, by_position=True)))
-        # an answer is what a head finds, not how
-        return tuple(one for one in dict.fromkeys(others) if chosen and ROLES[one] != ROLES[chosen] and one != ANSWER)
-
-    def _fits(self, head: Node, relation: str, *, by_position: bool = False) -> bool:
-        """Whether a relation fits a head, or would if it were known that it does not go by position."""
-        here = self.prompts
-        if here.reached(head, relation) < 0.5:
-            return False  # most of what the head is needed for is where no such key is
-        if relation in AFTER and head.layer == 0:
-            return False  # nothing has told its keys yet what stands before them (Elhage et al. 2021)
-        if relation == ANSWER and not (head in self.direct and self.direct[head].mostly and self.direct[head].sign):
-            return False
-        chance = here.evenly(head, relation) if by_position else here.by_chance(head, relation)
-        return here.of(head, relation) >= max(ATTENTION, chance + ABOVE_CHANCE)
 
 
 @dataclass(frozen=True)
@@ -128,11 +50,17 @@ class CausalCheck:
 
 
 def causal_checks(
-    problem: Problem, circuit: Circuit, candidates: Mapping[Node, str], seed: int = 0, watch: Watch | None = None
+    problem: Problem,
+    circuit: Circuit,
+    candidates: Mapping[Node, str],
+    alone: Mapping[Node, Float[Tensor, " prompt"]],
+    seed: int = 0,
+    watch: Watch | None = None,
 ) -> tuple[tuple[CausalCheck, ...], frozenset[Node]]:
-    """For every role the check of its heads together; and the heads that also count by themselves.
+    """For every role the check of its heads together; and, where it agrees, the heads that also count by themselves.
 
     One does when ablating it, alone or after the others of its role, costs more than ablating another of its layer.
+    `alone` is what is known already: what ablating single heads costs on these prompts.
 
     Raises: UnmeasurableBehaviour.
     """
@@ -141,16 +69,25 @@ def causal_checks(
         by_role[role].append(head)
     rng, inside = np.random.default_rng(seed), (set(circuit.heads()), set(candidates))
     compared = {role: _Compared.of(problem, inside, heads, rng) for role, heads in by_role.items()}
-    groups = list(dict.fromkeys(group for one in compared.values() for group in one.groups))
-    stage = "ablating the heads of each role, and others"
-    costs = dict(zip(groups, costs_without(problem, groups, watch=watch, stage=stage), strict=True))
-    checks, counting = [], set[Node]()
+    costs: dict[_Group, Float[Tensor, " prompt"]] = {(head,): cost for head, cost in alone.items()}
+
+    def measure(groups: Iterable[_Group]) -> None:
+        left = [group for group in dict.fromkeys(groups) if group not in costs]
+        stage = "ablating the heads of each role, and others"
+        costs.update(zip(left, costs_without(problem, left, watch=watch, stage=stage), strict=True))
+
+    measure(group for one in compared.values() for group in (one.heads, *one.controls))
+    checks = []
     for role, one in compared.items():
         together, others = costs[one.heads], _average(costs, one.controls)
         checks.append(CausalCheck(role, one.heads, _mean(together), float(others.mean()), _mean(together - others)))
+    agreeing = {check.role: compared[check.role] for check in checks if check.agrees}  # of others no head has the role
+    measure(group for one in agreeing.values() for group in one.apart)
+    counting = set[Node]()
+    for role, one in agreeing.items():
         for head, controls in one.single.items():
-            small = _average(costs, controls)
-            if any(_counts(role, _mean(each - small)) for each in (costs[head,], together - costs[one.without(head)])):
+            small, more = _average(costs, controls), costs[one.heads] - costs[one.without(head)]
+            if any(_counts(role, _mean(each - small)) for each in (costs[head,], more)):
                 counting.add(head)
     return tuple(checks), frozenset(counting)
 
@@ -175,9 +112,8 @@ class _Compared:
         return cls(tuple(heads), together, {head: _controls(problem, inside, [head], rng) for head in heads})
 
     @property
-    def groups(self) -> Iterator[_Group]:
-        """All that are ablated: nothing at all where a role has one head, and no other is left of it."""
-        yield from (self.heads, *self.controls)
+    def apart(self) -> Iterator[_Group]:
+        """What is ablated for each head: nothing at all where a role has one head, and no other is left of it."""
         for head, controls in self.single.items():
             yield from ((head,), self.without(head), *controls)
 
@@ -204,7 +140,7 @@ def roles(
     for head in circuit.heads():
         role = known.get(head, UNLABELLED)
         if role not in agreeing or head not in counting:
-            found[head] = NodeRole(UNLABELLED, _strongest(kept if head in kept.needed else chosen, head))
+            found[head] = NodeRole(UNLABELLED, _strongest(kept if head in kept.costs.by_slot else chosen, head))
             continue
         relation = kept.role(head)[1]
         found[head] = NodeRole(
@@ -215,7 +151,7 @@ def roles(
 
 def candidates(chosen: HeadEvidence, kept: HeadEvidence) -> dict[Node, str]:
     """The heads whose attention speaks for one role on both halves of the prompts, of those looked at on both."""
-    both = {head: (chosen.role(head)[0], kept.role(head)[0]) for head in kept.needed}
+    both = {head: (chosen.role(head)[0], kept.role(head)[0]) for head in kept.costs.by_slot}
     return {head: role for head, (role, again) in both.items() if role == again != UNLABELLED}
 
 
@@ -237,11 +173,17 @@ def _evidence(kept: HeadEvidence, head: Node, relation: str, check: CausalCheck)
         numbers[f"{AS_WELL}{other}"] = kept.prompts.of(head, other)
         if kept.random is not None:
             numbers[f"{ON_RANDOM} {AS_WELL}{other}"] = kept.random.of(head, other)
+    if relation == FIRST:
+        numbers["cost without what it says"] = float(kept.costs.from_first[head].mean())
     if head in kept.direct:
         numbers["direct effect"] = kept.direct[head].part.value
-    numbers["cost of ablating the role's heads"] = check.cost.value
-    numbers["cost of ablating others"] = check.others
-    return {name: round(value, 4) for name, value in numbers.items()}
+    return of_check(numbers, check)
+
+
+def of_check(numbers: Mapping[str, float], check: CausalCheck) -> dict[str, float]:
+    """The evidence for a role, with what ablating its heads and others costs."""
+    costs = {"cost of ablating the role's heads": check.cost.value, "cost of ablating others": check.others}
+    return {name: round(value, 4) for name, value in {**numbers, **costs}.items()}
 
 
 def _strongest(kept: HeadEvidence, head: Node) -> dict[str, float]:

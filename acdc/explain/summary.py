@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from acdc.explain.explanation import Explanation
 from acdc.explain.relation_names import PREVIOUS
 from acdc.explain.roles import AS_WELL, ON_RANDOM
+from acdc.explain.s_inhibition import MOVED_AWAY, MOVED_TOWARDS
 from acdc.graphs.nodes import Node
 from acdc.graphs.roles import UNLABELLED
 
@@ -60,6 +61,9 @@ def _more(explanation: Explanation, node: Node) -> str:
         for name in evidence
         if name.startswith(AS_WELL)
     ]
+    if MOVED_AWAY in evidence:
+        words += f"; without it name movers pay {-100 * evidence[MOVED_AWAY]:.0f} points less to answers"
+        words += f" and {100 * evidence[MOVED_TOWARDS]:.0f} more to distractors"
     return f"{words}, which these prompts do not tell from {' or '.join(alike)}" if alike else words
 
 

@@ -67,7 +67,7 @@ class ModelCache:
 
         key = (subject.key, subject.model, subject.setup, circuit.edges)
         if key not in self._roles:
-            choosing, keeping = (explained_on(half) for half in self._both(subject))
+            choosing, keeping = explained_on(*self._both(subject))
             self._roles[key] = label(circuit, choosing, keeping, seed=subject.setup.seed).roles
         return self._roles[key]
 

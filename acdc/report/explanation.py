@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from acdc.explain.roles import AS_WELL
+from acdc.explain.s_inhibition import MOVED_AWAY, MOVED_TOWARDS
 from acdc.explain.summary import summary
 from acdc.graphs.feature_names import Names, with_names
 from acdc.graphs.nodes import Node
@@ -65,6 +66,9 @@ def _nodes(found: Explanation) -> RenderableType:
     for head, role in found.roles.items():
         (name, value), *_ = role.evidence.items()
         alike = [f"{other} {number:.2f}" for other, number in role.evidence.items() if other.startswith(AS_WELL)]
+        alike += [
+            f"{moved} {role.evidence[moved]:+.2f}" for moved in (MOVED_AWAY, MOVED_TOWARDS) if moved in role.evidence
+        ]
         table.add_row(
             head.name,
             role.role,
