@@ -32,7 +32,7 @@ class Layer:
     mlp: Mlp | None
     parts: AbstractMlpParts | None = None
     attended: AbstractAttentionParts | None = None
-    streams: Mapping[SplitKind, AbstractStreamParts] = field(default_factory=dict)
+    streams: Mapping[SplitKind, AbstractStreamParts] = field(default_factory=dict, hash=False)
 
     def mlp_parts(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "part *batch d_model"]:
         """What the parts of the MLP, which there must be, write: itself where it is not split."""

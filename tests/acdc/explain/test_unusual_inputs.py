@@ -32,7 +32,7 @@ from tests.graphs.test_hand_weighted import THE_CIRCUIT
 def shown(found: Explanation) -> Explanation:
     """The explanation, once it has been told and written."""
     assert summary(found)
-    assert list(tables(found))
+    assert list(tables(found, {}))
     json.dumps(found.to_json(), allow_nan=False)
     return found
 
