@@ -101,6 +101,7 @@ def test_prompts_of_one_form_do_not_tell_positions_from_tokens_and_it_is_said() 
     assert evidence["as well to 1 after the same token before"] == 0.5
     assert evidence["on random sequences as well to 1 after the same token before"] == 0.75
     assert evidence["on random sequences"] < 0.5
-    assert "do not tell from 2 back (on random sequences" in summary(found)
+    assert "do not tell from 3 back (on random sequences" in summary(found)
+    assert "1 after the same token before (on random sequences 25% and 75%)" in summary(found)
     of_both = shown(explain(Circuit.from_names(problem.graph, THE_CIRCUIT), problem, problem, TASK))
     assert not any(name.startswith("as well") for role in of_both.roles.values() for name in role.evidence)
