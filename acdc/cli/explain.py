@@ -31,7 +31,7 @@ def explain(
         int, option("--variations", takes="N", is_="Prompts of each of the task's variations; 0: none [16]")
     ] = 16,
     prompts: Annotated[
-        int | None, option("--prompts", takes="N", is_="Prompts of each half [all of the circuit's; if large: 8, 16]")
+        int | None, option("--prompts", takes="N", is_="Prompts of each half [the circuit's; if large: 8, 16]")
     ] = None,
     out: given.BesideCircuit = None,
     anyway: given.Anyway = False,
