@@ -16,7 +16,8 @@ def first_order_effects(problem: Problem, units: AbstractUnits) -> Float[Tensor,
     """By how much the metric would fall, in the mean over prompts, if a unit had the activation of the corrupt prompt.
 
     To first order: activation on the clean prompt less that on the corrupt one, times the slope of the metric along
-    the unit's direction in the clean run, added up over positions.
+    the unit's direction, added up over positions. The slope is that in the clean run, or, of a metric such as KL that
+    is at its best there and has none, where what the units write is half-way to the corrupt run.
 
     Raises: BadSetting when the metric has no gradient.
 
@@ -27,14 +28,17 @@ def first_order_effects(problem: Problem, units: AbstractUnits) -> Float[Tensor,
     for prompts in problem.prompt_batches:
         with torch.no_grad():
             clean = tapped_run(model, prompts.clean, {units.reads, units.writes})
-            corrupt = tapped_run(model, prompts.corrupt, {units.reads})
+            corrupt = tapped_run(model, prompts.corrupt, {units.reads, units.writes})
             change = units.activations(clean.found[units.reads]) - units.activations(corrupt.found[units.reads])
-        rows = torch.arange(len(prompts), device=model.device)
+            rows = torch.arange(len(prompts), device=model.device)
+            targets = prompts.targets(model.unembedding(clean.final[rows, prompts.scored_positions]))
+            written = clean.found[units.writes]
+            start = torch.lerp(written, corrupt.found[units.writes], 0.5) if metric.stationary else written
         with torch.enable_grad():
-            leaf = clean.found[units.writes].detach().requires_grad_()
+            leaf = start.detach().requires_grad_()
             final = tapped_run(model, prompts.clean, (), {units.writes: put(leaf)}).final
             logits = model.unembedding(final[rows, prompts.scored_positions])
-            at_logits = gradient(metric, logits, prompts.targets(logits.detach()))
+            at_logits = gradient(metric, logits, targets)
             (slope,) = torch.autograd.grad(logits, leaf, at_logits.to(logits.dtype))
         along = slope.flatten(0, 1) @ units.there.T
         total += (along * change.flatten(0, 1)).double().sum(0).cpu()
