@@ -270,6 +270,11 @@ class ComputationalGraph(AbstractAnatomy):
         """The same graph with one receiver for each input of a node, whose numbers are those of `layers`."""
         return replace(self, spans=()) if self.spans else self
 
+    @cached_property
+    def whole(self) -> ComputationalGraph:
+        """The graph of the same model without spans, where no node is split."""
+        return replace(self, spans=(), splits=(), parts_read=False)
+
     def with_spans(self, names: tuple[str, ...]) -> ComputationalGraph:
         """The same graph with these spans; asked for again, it is the same object, which knows its edges already."""
         if names == self.spans:

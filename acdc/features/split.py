@@ -16,6 +16,7 @@ from typing_extensions import assert_never
 from acdc.errors import BadSetting, ChangedSubject
 from acdc.features.effects import first_order_effects
 from acdc.features.named import checked, names_of
+from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import Split
 from acdc.graphs.feature_names import NAMES, Names
 from acdc.graphs.features import load
@@ -28,7 +29,7 @@ from acdc.graphs.model.mlp_parts import AbstractMlpParts
 from acdc.graphs.model.stream_parts import AbstractAttentionParts, AbstractStreamParts
 from acdc.graphs.nodes import Node, SplitKind
 from acdc.problem import Problem
-from acdc.provenance import FeaturesOrigin
+from acdc.provenance import FeaturesOrigin, ModelOrigin, Provenance
 from acdc.tasks.models import shipped_dictionary
 
 MOST_APART = 200
@@ -68,11 +69,23 @@ def split_model(problem: Problem, split: str) -> Model:
     return _split(problem.model, parts)
 
 
-def split_again(model: Model, splits: tuple[Split, ...], split: str, hashes: Mapping[str, str]) -> Model:
-    """A model split as a circuit's is; `split` is what its record says was asked for, and of which files.
+def in_graph_of(circuit: Circuit, model: Model) -> Model:
+    """A model in a circuit's graph, as far as it can be: with its edges by position, and split, if the circuit's are.
 
-    Raises: ChangedSubject when the files are others now; BadSetting when the record does not say which they were.
+    Which dictionary features are of, the circuit's record says. A model that is split already stays so.
+
+    Raises: ChangedSubject when the dictionary's files are others now; BadSetting when the record does not say which
+    they were; BadDictionary when they are not there any more, or not of this model.
     """
+    graph = circuit.graph
+    if graph.splits and not model.graph.splits:
+        model = _split_again(model, graph.splits, Provenance.of(circuit).model).parts_reading(graph.parts_read)
+    return model.by_position(graph.spans)
+
+
+def _split_again(model: Model, splits: tuple[Split, ...], said: ModelOrigin | None) -> Model:
+    """A model split into these parts; `said` is what the circuit's record says of its own."""
+    split, hashes = ("", dict[str, str]()) if said is None else (said.split, said.dictionaries)
     asked = {node: (word, dictionary) for word, node, dictionary, _ in _asked(model, split)} if split else {}
     parts: dict[str, _Parts] = {}
     for one in splits:

@@ -50,14 +50,15 @@ class ClaimSubject:
     """What a circuit is measured on: a task, its name or file (which tells tasks apart), a model's name, a setup.
 
     `given` says which of it are the file's or the user's own choice, where the circuit's record may say otherwise.
-    `spans` are those of the circuit's edges, if these are by position.
+    The model is split as the circuit that it is `fine_as`, if one is given, and its edges are at the spans of that
+    where the setup has edges by position.
     """
 
     task: Task
     key: str
     model: str
     setup: Setup
-    spans: tuple[str, ...] = ()
+    fine_as: Circuit | None = None
     given: Given = field(default_factory=Given, compare=False)
 
 
@@ -146,14 +147,14 @@ class Listed:
             raise
 
 
-def require_graph(circuit: Circuit, graph: ComputationalGraph, model: str, place: str) -> None:
+def require_graph(own: ComputationalGraph, graph: ComputationalGraph, model: str, place: str) -> None:
     """Refuse a circuit of another model than the one it is measured on.
 
     Raises: BadHypothesisFile.
     """
-    if circuit.graph != graph:
+    if own != graph:
         raise BadHypothesisFile(
-            f"{place}: the circuit is of a model with {circuit.graph.describe()} and width {circuit.graph.d_model}, "
+            f"{place}: the circuit is of a model with {own.describe()} and width {own.d_model}, "
             f"but {model} has {graph.describe()} and width {graph.d_model}; give the circuit's own model"
         )
 
@@ -178,5 +179,5 @@ class Hypothesis:
             case Listed():
                 return self.circuit.circuit_in(graph)
             case Circuit():
-                require_graph(self.circuit, graph, self.subject.model, self.circuit_place)
+                require_graph(self.circuit.graph, graph, self.subject.model, self.circuit_place)
                 return self.circuit

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from acdc.graphs.circuit import Circuit
 from acdc.models import load_named, name_of
+from acdc.provenance import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,11 +74,17 @@ class ModelCache:
 
     def _both(self, subject: ClaimSubject) -> tuple[Problem, Problem]:
         """The discovery and the judgement problem."""
+        from acdc.features.split import in_graph_of
         from acdc.problems import problems
 
-        key = (subject.key, subject.model, subject.setup, subject.spans)
+        circuit = subject.fine_as
+        finely = None if circuit is None else (circuit.graph, repr(Provenance.of(circuit).model))
+        key = (subject.key, subject.model, subject.setup, finely)
         if key not in self._problems:
-            model = self._model(subject.model, subject.setup).by_position(subject.spans)
+            model = self._model(subject.model, subject.setup)
+            if circuit is not None:
+                model = in_graph_of(circuit, model)
+                model = model.by_position(()) if subject.setup.positions == "none" else model
             self._problems[key] = problems(subject.task, model, subject.setup)
         return self._problems[key]
 

@@ -84,11 +84,10 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
     given = {name: value for name, value in form.setup.model_dump().items() if value is not None}
     dtype = given.pop("dtype", None)
     setup = replace(usual.under(given.pop("ablation", None)), **given).on(dtype=dtype)
-    spans = named.circuit.graph.spans if isinstance(named.circuit, Circuit) else ()
-    own = (
-        replace(setup, positions="slots") if isinstance(named.circuit, Listed) and named.circuit.by_position else setup
-    )
-    subject = ClaimSubject(named.task, form.task, named.model, own, spans, named.given)
+    fine_as = named.circuit if isinstance(named.circuit, Circuit) else None
+    by_position = named.circuit.by_position if isinstance(named.circuit, Listed) else named.circuit.graph.spans
+    own = replace(setup, positions="slots" if by_position else "none")
+    subject = ClaimSubject(named.task, form.task, named.model, own, fine_as, named.given)
     claims: list[Claim] = []
     for kind in get_args(ClaimKind):
         place = named.place("claims", kind)
@@ -108,7 +107,7 @@ def _hypothesis(form: HypothesisForm, named: _Named) -> Hypothesis:
             case dict() as bounds:
                 for name, bound in bounds.items():
                     measured = replace(setup, metric=bound.metric, positions="none")
-                    other = ClaimSubject(named.others[name], name, named.model, measured)
+                    other = ClaimSubject(named.others[name], name, named.model, measured, fine_as)
                     claims.append(Claim(kind, _bound(bound), named.place("claims", kind, name), other))
     return Hypothesis(named.path, subject, named.circuit, named.place("circuit"), tuple(claims), named.recorded)
 
@@ -235,7 +234,7 @@ class _Named:
                 if isinstance(circuit, Listed):
                     circuit.check(graph)
                 elif circuit is not None and graph is not None:
-                    require_graph(circuit, graph.with_spans(circuit.graph.spans), self.model, self.place(*keys))
+                    require_graph(circuit.graph.whole, graph.whole, self.model, self.place(*keys))
             except BadHypothesisFile as error:
                 self.wrong += [(_line(text.split(": ")[0]), text) for text in error.problems]
 

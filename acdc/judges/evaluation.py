@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from acdc.errors import EmptyCircuit, WrongModel
-from acdc.features.split import split_again
+from acdc.features.split import in_graph_of
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.model import Model
 from acdc.judges.faithfulness import Faithfulness, faithfulness
@@ -93,11 +93,7 @@ def subject(
     if asked.file is not None and not isinstance(model, Model):
         check_prompts(task, asked.model, setup)
     loaded = model if isinstance(model, Model) else load_named(model, setup)
-    if circuit.graph.splits and not loaded.graph.splits:
-        said = origin.model
-        split, hashes = ("", dict[str, str]()) if said is None else (said.split, said.dictionaries)
-        loaded = split_again(loaded, circuit.graph.splits, split, hashes).parts_reading(circuit.graph.parts_read)
-    loaded = loaded.by_position(circuit.graph.spans)
+    loaded = in_graph_of(circuit, loaded)
     require_graph(circuit, loaded)
     differences(circuit, task, loaded, setup, given).refuse_or_tell(anyway=anyway, tell=tell)
     return task, loaded
