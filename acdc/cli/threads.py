@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean
 
 from acdc.cli import terminal
 from acdc.errors import BadSetting
@@ -13,6 +16,8 @@ VARIABLE = "OMP_NUM_THREADS"
 """What torch and its libraries read when they are loaded."""
 OPTION = "--threads"
 MOST_THREADS = 1024
+_SAMPLES, _APART = 8, 0.005
+"""How often it is looked what runs, and how many seconds lie between."""
 _RUN_MODELS = ("discover", "evaluate", "stability", "attack", "diff", "test", "bench")
 
 
@@ -55,7 +60,7 @@ def use(threads: int) -> None:
 
 
 def free(cpus: int, load: float) -> int:
-    """How many of so many CPUs are free at a load average, one at least."""
+    """How many of so many CPUs are free where so many threads of others run, one at least."""
     return max(1, min(cpus, cpus - round(load)))
 
 
@@ -66,8 +71,19 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _load() -> float:
-    """How many processes wanted a CPU in the last minute; 0 where the system does not say."""
+def _load(path: Path = Path("/proc/loadavg")) -> float:
+    """How many threads of others run or wait for a CPU, now; where the system says only the last minute's, that.
+
+    0 where it says neither. The last minute's is no good guide: it still counts the command before this one.
+    """
+    running: list[int] = []
+    try:
+        for _ in range(_SAMPLES):
+            running.append(int(path.read_text("ascii").split()[3].partition("/")[0]) - 1)  # it counts this one, too
+            time.sleep(_APART)
+        return mean(running)
+    except (OSError, ValueError, IndexError):
+        pass
     try:
         return os.getloadavg()[0]
     except (OSError, AttributeError):

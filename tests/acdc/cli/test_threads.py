@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,18 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("cpus", "load", "wanted"), [(2, 0.1, 2), (2, 1.2, 1), (8, 2.6, 5), (2, 17.0, 1), (1, 0.0, 1)])
 def test_as_many_as_are_free_and_one_at_least(cpus: int, load: float, wanted: int) -> None:
     assert free(cpus, load) == wanted
+
+
+def test_what_runs_now_counts_and_not_what_ran_in_the_last_minute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (7.5, 0.0, 0.0))
+    said = tmp_path / "loadavg"
+    said.write_text("7.50 3.00 1.00 3/91 4711\n")
+    assert threads._load(said) == 2  # this process is the third
+    said.write_text("7.50\n")
+    assert threads._load(said) == 7.5
+    assert threads._load(tmp_path / "missing") == 7.5
 
 
 @pytest.mark.usefixtures("busy")
