@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from acdc.discovery.defaults import LARGE
 from acdc.discovery.selection import Selection
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
@@ -16,7 +17,7 @@ EVERY = 12
 """Up to so many edges, every size that is met is measured."""
 _APART = 1.4
 """Beyond, a size is measured that is so many times the one before it, or more."""
-_DENSE = 300
+_DENSE, _DENSE_IF_LARGE = 300, 100
 """From so many edges on a circuit takes about as long as the whole model, and sizes stand a factor of two apart."""
 _APART_DENSE = 2.0
 _STEP = 1.1
@@ -58,6 +59,7 @@ def beginnings(found: Circuit, joining: Mapping[Edge, float | None]) -> tuple[Ci
     scores = {edge: score for edge, score in joining.items() if score is not None}
     selection = Selection(Circuit(found.graph, frozenset(joining), scores), tuple(joining))
     circuits: list[Circuit] = []
+    dense = _DENSE if found.graph.n_edges < LARGE else _DENSE_IF_LARGE
     taken, last = 0, max(len(found), min(_BEYOND * len(found), _FAR))
     while taken < len(joining):
         taken = min(len(joining), max(taken + 1, int(taken * _STEP)))
@@ -65,7 +67,7 @@ def beginnings(found: Circuit, joining: Mapping[Edge, float | None]) -> tuple[Ci
         if len(circuit) > last:
             break
         before = len(circuits[-1]) if circuits else 0
-        apart = _APART if before < _DENSE else _APART_DENSE
+        apart = _APART if before < dense else _APART_DENSE
         if len(circuit) > before and (len(circuit) <= EVERY or len(circuit) >= apart * before):
             circuits.append(circuit)
     return tuple(circuits)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from typing_extensions import assert_never
 
@@ -19,6 +20,10 @@ from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, UntimedGoal
 
 _FINE = 100
+_SMALL = 100
+"""Up to so many edges sizes are doubled, and beyond, where circuits take as long as the model, multiplied by four."""
+_INTERPOLATED = 6
+"""So many sizes are interpolated; if what is kept goes up and down by then, the rest is halved."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class ScoredSearch:
     """Score all edges, then take as many of the highest absolute scores as the goal asks for.
 
     By edges: that many, counted after dead ones are gone. By threshold: those whose absolute score is at least that. By
-    what is kept of the model: sizes are doubled until enough is, and the last doubling is halved down to a hundredth.
+    what is kept of the model: sizes are doubled until enough is, and the last step is narrowed down to a hundredth.
     """
 
     goal: UntimedGoal
@@ -55,6 +60,25 @@ class ScoredSearch:
         return met[chosen.edges][1], SearchSummary(chosen, curve, figures, joining)
 
 
+class _Size(NamedTuple):
+    """A size that was tried, by how much more than is asked for it keeps (below 0: less), and whether it is enough."""
+
+    edges: int
+    slack: float
+    reaches: bool
+
+
+def _between(short: _Size, enough: _Size, *, halve: bool) -> int:
+    """The size at which what is kept, were it linear in the logarithm of the size, would be what is asked for."""
+    apart = enough.edges - short.edges
+    if halve or not short.edges or not enough.reaches or not short.slack < enough.slack:
+        return short.edges + apart // 2
+    part = short.slack / (short.slack - enough.slack)
+    guess: int = round(short.edges * (enough.edges / short.edges) ** part)
+    margin = min(apart // 2, max(1, guess // _FINE))
+    return min(max(guess, short.edges + margin), enough.edges - margin)
+
+
 def sized(
     problem: Problem, selection: Selection, goal: UntimedGoal
 ) -> Generator[Progress, None, tuple[CurvePoint, dict[int, tuple[CurvePoint, Circuit]]]]:
@@ -80,17 +104,25 @@ def sized(
             chosen = meet(selection.above(value))
         case KeptFaithfulness() | MeanKL() | KeptAccuracy():
             bar, every = LevelCheck(goal, problem), len(selection.order)
-            below, above = 0, 1
-            while not bar.reached(meet(selection.first(above))) and above < every:
-                yield Progress(f"sizing: {above:,} edges keep too little", above, every)
-                below, above = above, min(2 * above, every)
-            while above - below > max(1, above // _FINE):
-                middle = (below + above) // 2
-                yield Progress(f"sizing: between {below:,} and {above:,} edges", middle, every)
-                if bar.reached(meet(selection.first(middle))):
-                    above = middle
+
+            def tried(edges: int) -> _Size:
+                point = meet(selection.first(edges))
+                return _Size(edges, bar.slack(point), bar.reached(point))
+
+            short, enough = _Size(0, -math.inf, False), tried(1)
+            while not enough.reaches and enough.edges < every:
+                yield Progress(f"sizing: {enough.edges:,} edges keep too little", enough.edges, every)
+                larger = (2 if enough.edges < _SMALL else 4) * enough.edges
+                short, enough = enough, tried(min(larger, every))
+            left = _INTERPOLATED
+            while enough.edges - short.edges > max(1, enough.edges // _FINE):
+                middle, left = _between(short, enough, halve=left <= 0), left - 1
+                yield Progress(f"sizing: between {short.edges:,} and {enough.edges:,} edges", middle, every)
+                # the end that stays counts half from now on, so that the next size lies on its side (Illinois)
+                if (here := tried(middle)).reaches:
+                    short, enough = short._replace(slack=short.slack / 2), here
                 else:
-                    below = middle
+                    short, enough = here, enough._replace(slack=enough.slack / 2)
             chosen = bar.smallest(tuple(point for point, _ in met.values()))
         case _:
             assert_never(goal)

@@ -14,8 +14,8 @@ from acdc.problem import Problem
 MOST = 30
 """Of larger circuits only so many of the strongest edges are removed."""
 _FEWEST = 5
-_EDGES = 30_000
-"""Circuits of more than a thousand edges take as long as the whole model: so many edges are run in all, about."""
+_WORK = 4e8
+"""Larger circuits of larger models take longer: so many edges, times those of the model's graph, are run in all."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def single_removals(
     edges: Sequence[Edge] | None = None,
     watch: Watch | None = None,
 ) -> tuple[SingleRemoval, ...]:
-    """What is kept without each of these edges (None: the strongest, `MOST` at most, fewer of a circuit of thousands).
+    """What is kept without each of these edges (None: the strongest, `MOST` at most, fewer where runs take long).
 
     They are removed from the circuit one at a time.
 
@@ -49,4 +49,4 @@ def single_removals(
 
 def count(circuit: Circuit) -> int:
     """How many of the strongest edges of a circuit are removed where nobody says which."""
-    return min(MOST, max(_FEWEST, _EDGES // max(1, len(circuit))))
+    return min(MOST, max(_FEWEST, int(_WORK / max(1, len(circuit) * circuit.graph.n_edges))))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from acdc.algorithms.attribution import Attribution, IntegratedGradients
 from acdc.algorithms.exact import ExactPatching
-from acdc.discovery.scored_search import ScoredSearch
+from acdc.discovery.scored_search import ScoredSearch, sized
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import UnmeasurableBehaviour
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.circuit import Circuit
+from acdc.graphs.computation import ComputationalGraph
 from acdc.problem import Problem
+from acdc.progress import CurvePoint
 from acdc.settings import Edges, KeptFaithfulness, Threshold
 from tests.acdc.algorithms.walks import ended, finished
 
@@ -83,6 +86,32 @@ def test_the_curve_holds_every_circuit_met_by_size(measurable: Problem) -> None:
     assert all(point.faithfulness < 0.9 for point in smaller)
     assert {progress.state for progress in told} == {None}
     assert [p.done for p in told if p.stage == "scoring all edges"] == [1, 2]
+
+
+@pytest.mark.parametrize("steepness", [0.3, 1.0, 4.0])
+def test_a_size_is_found_to_a_hundredth_by_few_measurements(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch, steepness: float
+) -> None:
+    """What circuits keep grows with their size like on real models; halving would take a dozen of large ones."""
+    graph = ComputationalGraph(12, 12, 8)
+    edges = list(graph.edges())
+    chosen_by: dict[int, float] = {}
+
+    def first(selection: Selection, count: int) -> Circuit:
+        chosen_by[count] = (math.log(count + 1) / math.log(graph.n_edges + 1)) ** steepness
+        return Circuit(graph, frozenset(edges[:count]))
+
+    def kept(problem: Problem, circuit: Circuit, threshold: float) -> CurvePoint:
+        return CurvePoint(threshold, len(circuit), chosen_by[len(circuit)], 0)
+
+    monkeypatch.setattr("acdc.discovery.scored_search.measured", kept)
+    monkeypatch.setattr(Selection, "first", first)
+    wanted = 0.8**steepness
+    chosen, _ = ended(sized(measurable, Selection(Circuit.empty(graph), tuple(edges)), KeptFaithfulness(wanted)))
+    below = max(count for count, part in chosen_by.items() if part < wanted)
+    assert chosen_by[chosen.edges] >= wanted
+    assert below < chosen.edges <= below * 1.02
+    assert sum(count > 200 for count in chosen_by) <= 9
 
 
 def test_all_of_the_behaviour_is_kept_by_no_more_than_the_whole_model(measurable: Problem) -> None:
