@@ -130,7 +130,8 @@ class Setup(AbstractFine):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.prompts < 2:
-            raise BadSetting(f"{self.prompts} prompts are too few; wanted at least 2 to discover with (--prompts)")
+            many = "1 prompt is" if self.prompts == 1 else f"{self.prompts} prompts are"
+            raise BadSetting(f"{many} too few; wanted at least 2 to discover with (--prompts)")
         if self.prompts > MOST_PROMPTS:
             raise BadSetting(
                 f"{self.prompts:,} prompts are too many; wanted at most {MOST_PROMPTS:,} to discover with (--prompts)"

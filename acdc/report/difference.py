@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acdc.graphs.ablation import Ablation
+from acdc.graphs.feature_names import Names, names_in, with_names
 from acdc.judges.faithfulness import Faithfulness
 from acdc.judges.findings import Findings
 from acdc.provenance import MetricOrigin
@@ -28,15 +29,16 @@ def tables(found: Difference, a: Findings, b: Findings, top: int) -> Iterator[Re
         yield _faithfulness(found)
     if found.unmeasured:
         yield Text(f"Note: {found.unmeasured}")
+    names = {**names_in(found.a.provenance), **names_in(found.b.provenance)}
     if found.lost:
         lost = [(found.a.scores.get(edge),) for edge in found.lost]
-        yield _edges("lost: only in A", found.lost, ("score in A",), lost, top)
+        yield _edges("lost: only in A", found.lost, ("score in A",), lost, top, names)
     if found.gained:
         gained = [(found.b.scores.get(edge),) for edge in found.gained]
-        yield _edges("gained: only in B", found.gained, ("score in B",), gained, top)
+        yield _edges("gained: only in B", found.gained, ("score in B",), gained, top, names)
     if found.kept:
         cells = [(found.a.scores.get(edge), found.b.scores.get(edge), found.change(edge)) for edge in found.kept]
-        yield _edges("in both", found.kept, ("score in A", "score in B", "change"), cells, top)
+        yield _edges("in both", found.kept, ("score in A", "score in B", "change"), cells, top, names)
         if not found.same_scores:
             yield Text("Note: their scores mean different things, by metric or method, so they are not subtracted.")
 
@@ -81,6 +83,7 @@ def _edges(
     columns: Sequence[str],
     cells: Sequence[Sequence[float | None]],
     top: int,
+    names: Names,
 ) -> RenderableType:
     shown = list(zip(edges, cells, strict=True))[: top or None]
     table = plain_table()
@@ -88,7 +91,9 @@ def _edges(
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for edge, row in shown:
-        table.add_row(edge.name, *("-" if value is None else f"{value:+,.2f}" for value in row))
+        table.add_row(
+            Text(with_names(edge.name, names)), *("-" if value is None else f"{value:+,.2f}" for value in row)
+        )
     of = "" if len(shown) == len(edges) else f"first {len(shown):,} of "
     count = f"{len(edges):,} edge{'s' * (len(edges) != 1)}"
     return Group(Text(f"{of}{count} {title}".capitalize(), style="bold"), table)

@@ -119,7 +119,7 @@ def test_the_summary_adds_versions_and_machine() -> None:
         ({"tasks": ("x" * 30,)}, BadSetting, "`acdc tasks` lists them"),
         ({"methods": ()}, BadSetting, "a frontier needs methods: got none"),
         ({"metrics": ("kl", "kl_div")}, BadSetting, "a frontier needs metrics: got one of them twice"),
-        ({"prompts": 1}, BadSetting, "1 prompts are too few"),
+        ({"prompts": 1}, BadSetting, "1 prompt is too few"),
         ({"minutes": 0.0}, BadSetting, "the minutes to search are 0.0"),
     ],
 )

@@ -75,7 +75,7 @@ def test_every_choice_is_taken() -> None:
         (("--models", "stand-on"), "no model with a known circuit is called 'stand-on'; did you mean stand-in?"),
         (("--ablations", "zero,none"), "unknown ablation 'none'; wanted some of resample, mean, mean-positional, zero"),
         (("--seeds", "0"), "0 seeds are too few"),
-        (("--prompts", "1"), "1 prompts are too few"),
+        (("--prompts", "1"), "1 prompt is too few"),
         (("--tasks", "ioi"), "--tasks has no meaning without --frontier: got --tasks, wanted none of --tasks, --met"),
         (("--minutes", "1"), "--minutes has no meaning without --frontier"),
         (("--frontier", "--seeds", "2", "--quick"), "--seeds has no meaning with --frontier: got --seeds, --quick"),

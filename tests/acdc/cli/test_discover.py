@@ -221,7 +221,7 @@ def test_an_interrupted_discovery_leaves_nothing(monkeypatch: pytest.MonkeyPatch
         ),
         (["periodic", "--dtype", "float"], "unknown dtype 'float'; wanted one of float64, float32, bfloat16, float16"),
         (["periodic", "--device", "tpu"], "the device 'tpu' cannot be used here ("),
-        (["periodic", "--prompts", "1"], "1 prompts are too few; wanted at least 2"),
+        (["periodic", "--prompts", "1"], "1 prompt is too few; wanted at least 2"),
         (["periodic", "--seed", "-3"], "the seed is -3; wanted 0 or a positive number"),
         (["periodic", "--threshold", "0"], "the threshold is 0.0; wanted a positive number in the metric's units"),
         (["periodic", "--edges", "0"], "a circuit of 0 edges does nothing; wanted at least 1"),

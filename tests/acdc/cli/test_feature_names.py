@@ -58,6 +58,8 @@ def test_names_survive_a_cut_and_graphml(found: Path) -> None:
     record = json.loads(Path("smaller/circuit.json").read_text())["features"]["m0"]
     assert record["names"] == NAMES
     assert record["explained"] > 0.8
+    between = acdc("diff", found, "smaller", "--top", "0").out
+    assert 'm0.f373 "who was named first"->' in between
     assert acdc("export", found, "circuit.graphml").code == 0
     assert Circuit.load("circuit.graphml").provenance["features"]["m0"]["names"] == NAMES
 

@@ -294,7 +294,7 @@ MEASURED = (
     Wrong("evaluate nope", "no circuit can be read from nope"),
     Wrong("evaluate found --task nope", "unknown task: got 'nope'"),
     Wrong("evaluate found --metric ''", "--metric is empty"),
-    Wrong("evaluate found --prompts 1", "1 prompts are too few; wanted at least 2"),
+    Wrong("evaluate found --prompts 1", "1 prompt is too few; wanted at least 2"),
     Wrong("evaluate found --at-least nan", "--at-least is nan; wanted a fraction above 0"),
     Wrong("evaluate found --at-least 90", "--at-least is 90; wanted a fraction above 0"),
     Wrong("evaluate found --at-least 1", "the circuit keeps .*, less than the 100.0% of --at-least", code=1),

@@ -103,7 +103,7 @@ def drop(key: str) -> Callable[[dict[str, Any]], object]:
             lambda data: data["prompts"].update(count="many"),
             "under 'prompts.count' cannot be understood: .*'many'",
         ),
-        (lambda data: data["prompts"].update(count=1), "record is damaged: 1 prompts are too few"),
+        (lambda data: data["prompts"].update(count=1), "record is damaged: 1 prompt is too few"),
         (lambda data: data.update(ablation="median"), "record is damaged: unknown ablation 'median'"),
         (lambda data: data["metric"].update(name="los"), "record is damaged: unknown metric"),
     ],
