@@ -107,7 +107,7 @@ def _role(hypothesis: Hypothesis, claim: Claim, model_cache: ModelCache, circuit
 
 def _size(hypothesis: Hypothesis, problem: Problem, circuit: Circuit) -> MeasuredClaim:
     """The edges of the circuit, as `acdc show` counts them; the nodes are counted and named beside them."""
-    nodes = [node.name for node in circuit.nodes() if node.kind in ("head", "mlp")]
+    nodes = [node.name for node in circuit.nodes() if node.kind not in ("input", "logits")]
     named = ", ".join(nodes[:_NAMED]) + (", ..." if len(nodes) > _NAMED else "")
     counted = f"edges; nodes: {len(nodes)}" + (f", {named}" if nodes else "")
     if isinstance(hypothesis.circuit, Listed) and (between := hypothesis.circuit.between_nodes(problem.graph)):
