@@ -158,8 +158,8 @@ def statements(node: ast.AST, *, inside: bool, within: bool = False) -> Iterator
             for other in node.orelse:
                 yield from statements(other, inside=inside, within=within)
         case _:
-            called = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-            for child in ast.iter_child_nodes(node):
+            called = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            for child in (each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)):
                 yield from statements(child, inside=inside, within=within or called)
 
 
@@ -171,7 +171,13 @@ def loads(module: str) -> frozenset[str]:
 
 def slow(names: Iterable[str]) -> set[str]:
     """What is slow among all that is loaded by importing these modules."""
-    left, met = list(names), set[str]()
+    return set[str]().union(*map(slow_of, names))
+
+
+@lru_cache
+def slow_of(module: str) -> frozenset[str]:
+    """What is slow among all that is loaded by importing a module."""
+    left, met = [module], set[str]()
     while left:
         parts = left.pop().split(".")
         for end in range(1, len(parts) + 1):  # packages first, as Python does
@@ -180,7 +186,7 @@ def slow(names: Iterable[str]) -> set[str]:
                 met.add(name)
                 left += loads(name) if name in known() else [BRINGS[name]] if name in BRINGS else []
     by_module = {name for name in met if name.split(".")[0] in BY_MODULE}
-    return (met & SLOW - BY_MODULE) | by_module
+    return frozenset(met & SLOW - BY_MODULE) | by_module
 
 
 def saving_nothing(tree: ast.Module, package: str) -> list[str]:

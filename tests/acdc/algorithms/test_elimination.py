@@ -30,7 +30,7 @@ def of_periodic(name: str) -> Problem:
 
 @pytest.mark.parametrize("name", ["logit_difference", "kl"])
 def test_what_edges_carry_adds_up_to_what_the_circuit_keeps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elimination, "_POINTS", 200)
+    monkeypatch.setattr(elimination, "_POINTS", 60)
     problem = of_periodic(name)
     circuit = Circuit(problem.graph, TRUE)
     full, none = problem.bounds

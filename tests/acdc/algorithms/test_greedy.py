@@ -59,16 +59,13 @@ CASES: dict[Architecture, tuple[Case, ...]] = {
     "gpt2": ((Ablation.RESAMPLE, "kl", 0.1), (Ablation.MEAN, "logit_difference", 0.06)),
     "gpt_neox": ((Ablation.ZERO, "kl", 0.1), (Ablation.RESAMPLE, "logit_difference", 0.04)),
     "llama": (
-        (Ablation.RESAMPLE, "logit_difference", 0.1),
         (Ablation.MEAN, "kl", 0.03),
         (Ablation.MEAN_POSITIONAL, "logit_difference", 0.2),
         (Ablation.ZERO, "logit_difference", 0.2),
     ),
     "gemma2": (
-        (Ablation.RESAMPLE, "kl", 0.1),
-        (Ablation.MEAN, "logit_difference", 0.03),
         (Ablation.MEAN_POSITIONAL, "kl", 0.2),
-        (Ablation.ZERO, "kl", 0.2),
+        (Ablation.RESAMPLE, "logit_difference", 0.1),
     ),
 }
 """Every ablation with either metric, and either metric on every architecture."""
@@ -198,7 +195,7 @@ def test_on_the_shipped_models_batches_decide_as_one_at_a_time_does(name: str, t
     behaviour = tasks.get(task)
     problem = Problem(model, behaviour.build(model.tokenizer, 4, 0).discovery, metric(behaviour.metric))
     sizes = []
-    for fraction in (0.5, 0.1, 0.03):
+    for fraction in (0.5, 0.03):
         threshold = effect(problem) * fraction
         alone, together = (
             GreedyPruning(threshold, batch=1).discover(problem),
@@ -207,7 +204,7 @@ def test_on_the_shipped_models_batches_decide_as_one_at_a_time_does(name: str, t
         assert together.circuit == alone.circuit, f"threshold {threshold}, closest decision {alone.closest}"
         assert together.tested == alone.tested
         sizes.append(len(alone.circuit))
-    assert sizes[0] < sizes[2]
+    assert sizes[0] < sizes[1]
 
 
 def test_a_batch_ends_with_a_sender_that_was_kept_twice(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:

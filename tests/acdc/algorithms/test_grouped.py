@@ -61,8 +61,9 @@ class Log:
         return log
 
 
-@pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.ZERO])
-@pytest.mark.parametrize("measured", [KLDivergence(), LogitDifference()], ids=["kl", "logit difference"])
+@pytest.mark.parametrize(
+    ("ablation", "measured"), [(Ablation.RESAMPLE, KLDivergence()), (Ablation.ZERO, LogitDifference())]
+)
 def test_every_removal_costs_less_than_the_threshold_and_every_kept_edge_at_least_that(
     two_lengths: Problem, monkeypatch: pytest.MonkeyPatch, measured: AbstractMetric, ablation: Ablation
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from acdc.graphs.ablation import Ablation
+from acdc.graphs.ablation import UNLEARNED, Ablation
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.executor import Executor
 from acdc.graphs.execution.incremental import IncrementalExecutor
@@ -37,8 +37,8 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 WALKS = [
-    *((kind, ablation) for kind in KINDS for ablation in (Ablation.RESAMPLE, Ablation.MEAN_POSITIONAL)),
-    *((kind, ablation) for kind in ("parallel", "frozen scale") for ablation in (Ablation.MEAN, Ablation.ZERO)),
+    *((kind, Ablation.RESAMPLE) for kind in KINDS),
+    *((kind, each) for kind in ("parallel", "frozen scale") for each in UNLEARNED if each is not Ablation.RESAMPLE),
 ]
 """Missing edges carry something of each prompt's own on every kind of model, or one vector for all on two."""
 COLUMNS = torch.tensor([[7, 30], [8, 31], [9, 9]])
