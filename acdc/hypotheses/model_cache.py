@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from acdc.graphs.circuit import Circuit
+from acdc.judges.same_subject import differences
 from acdc.models import load_named, name_of
 from acdc.provenance import Provenance
 
@@ -38,8 +39,6 @@ class ModelCache:
 
         Raises: ChangedSubject when they are none that file or user ask about, and not `anyway`; as `problem`.
         """
-        from acdc.judges.same_subject import differences
-
         circuit, subject = hypothesis.circuit, hypothesis.subject
         if not isinstance(circuit, Circuit):
             return

@@ -64,8 +64,8 @@ CASES: dict[Architecture, tuple[Case, ...]] = {
         (Ablation.ZERO, "logit_difference", 0.2),
     ),
     "gemma2": (
+        (Ablation.MEAN, "logit_difference", 0.03),
         (Ablation.MEAN_POSITIONAL, "kl", 0.2),
-        (Ablation.RESAMPLE, "logit_difference", 0.1),
     ),
 }
 """Every ablation with either metric, and either metric on every architecture."""
