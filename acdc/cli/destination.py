@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +22,8 @@ TEXTS = ("circuit.json", "circuit.dot")
 PICTURES = ("circuit.svg", "circuit.png")
 ATTACK = "attack.json"
 REPAIR = ("repair.svg", "repair.png")
-PICTURED, BESIDE = 500, 40
-"""How many edges the pictures of a result show at most, and of how many features or neurons of one place.
-
-More make files of tens of megabytes that nobody can read, and pictures many times as wide as high.
-"""
+PICTURED = 500
+"""How many edges the pictures of a result show at most; more make files of tens of megabytes that nobody can read."""
 
 Writer = Callable[[Path], None]
 
@@ -76,7 +72,7 @@ class Destination:
     def write(self, circuit: Circuit, title: str, joining: Mapping[Edge, float | None] | None = None) -> WrittenFiles:
         """Write the circuit as JSON, DOT, SVG and PNG; where no picture can be drawn, write the others.
 
-        Of a large circuit SVG and PNG show the strongest edges, and say so. Every edge that the search knows
+        Of a large circuit SVG and PNG show the `PICTURED` strongest edges, and say so. Every edge that the search knows
         of (`joining`) goes beside them, for circuits of other sizes.
 
         Raises: UnwritableOutput.
@@ -84,7 +80,7 @@ class Destination:
         from acdc.discovery import joining_file
         from acdc.graphs.drawing.render import render
 
-        pictured = _pictured(circuit)
+        pictured = circuit.strongest(PICTURED)
         part = f"the {len(pictured):,} strongest of {len(circuit):,} edges" if len(pictured) < len(circuit) else ""
 
         def whole(path: Path) -> None:
@@ -164,11 +160,3 @@ class Destination:
             f"the output directory {self.directory} cannot be written: {error.strerror} ({self._nearest()}); "
             "give a directory that you can write to with --out"
         )
-
-
-def _pictured(circuit: Circuit) -> Circuit:
-    """As many of the strongest edges as a picture shows."""
-    shown = circuit.strongest(PICTURED)
-    while max(Counter(node.whole for node in shown.nodes() if node.part).values(), default=0) > BESIDE:
-        shown = shown.strongest(len(shown) * 9 // 10)
-    return shown

@@ -9,6 +9,8 @@ from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import INPUT, LOGITS, SPLITTABLE, Node
 
 _SWEEPS = 40
+_BESIDE = 24
+"""More parts of a node than that stand in several rows: one row of hundreds would be many times as wide as high."""
 
 
 class Row(NamedTuple):
@@ -22,7 +24,8 @@ def rows(circuit: Circuit) -> tuple[Row, ...]:
     """The circuit's nodes from `input` up to `logits`: per layer the heads, above them the MLP, and above it its parts.
 
     So stand the parts of what the heads write above these, and those of the residual stream above it. In a parallel
-    model the MLP stands beside the heads. Rows without a node of the circuit are left out.
+    model the MLP stands beside the heads. Rows without a node of the circuit are left out, and rows of many parts are
+    several, of which the first has the label.
     """
     found: dict[tuple[int, int], list[Node]] = {}
     for node in circuit.nodes():
@@ -30,7 +33,13 @@ def rows(circuit: Circuit) -> tuple[Row, ...]:
         above = 0 if node.kind == "mlp" and not node.part and circuit.graph.parallel else above
         layer = circuit.graph.n_layers if node == LOGITS else node.layer
         found.setdefault((layer, above), []).append(node)
-    return tuple(Row(_label(nodes[0], above), tuple(nodes)) for (_, above), nodes in sorted(found.items()))
+    stack: list[Row] = []
+    for (_, above), nodes in sorted(found.items()):
+        beside = _BESIDE if nodes[0].part else len(nodes)
+        for start in range(0, len(nodes), beside):
+            label = "" if start else _label(nodes[0], above)
+            stack.append(Row(label, tuple(nodes[start : start + beside])))
+    return tuple(stack)
 
 
 def columns(circuit: Circuit) -> dict[Node, float]:

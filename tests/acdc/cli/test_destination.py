@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from acdc.cli.destination import BESIDE, PICTURED, Destination
+from acdc.cli.destination import PICTURED, Destination
 from acdc.errors import UnwritableOutput
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.computation import ComputationalGraph, Split
+from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.drawing.render import render as draw
 from tests.acdc.cli.command_line import nothing_written
 
@@ -48,18 +48,6 @@ def test_pictures_of_a_large_circuit_show_its_strongest_edges_and_say_so() -> No
     assert part not in Path("large/circuit.dot").read_text()
     assert Path("large/circuit.dot").read_text().count(" -> ") == len(large)
     assert Destination(Path("small")).write(CIRCUIT, "a title").left_out == ""
-
-
-def test_pictures_show_the_features_of_the_strongest_edges_as_far_as_they_fit_beside_each_other() -> None:
-    split = Split.of("m1", [f"n{number}" for number in range(BESIDE + 30)])
-    graph = ComputationalGraph(3, 2, 8, splits=(split,))
-    edges = [edge for edge in graph.edges() if edge.sender.part and edge.receiver.name == "logits"]
-    circuit = Circuit(graph, frozenset(edges), {edge: float(number) for number, edge in enumerate(edges)})
-    written = Destination(Path("wide")).write(circuit, "a title")
-    drawn = Path("wide/circuit.svg").read_text()
-    assert BESIDE * 0.8 < drawn.count("m1.n") / drawn.count(f"m1.n{BESIDE + 29}") <= BESIDE
-    assert f"m1.n{BESIDE + 29}" in drawn
-    assert "strongest of 70 edges" in written.left_out
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acdc.graphs.circuit import Circuit
-from acdc.graphs.computation import ComputationalGraph
+from acdc.graphs.computation import ComputationalGraph, Split
 from acdc.graphs.drawing.placement import columns, rows
 from acdc.graphs.nodes import Node
 
@@ -57,6 +57,15 @@ def test_nodes_stand_near_what_they_are_joined_to() -> None:
     place = columns(Circuit.from_names(SEQUENTIAL, crossed))
     left_first = [place[Node("head", layer, 0)] < place[Node("head", layer, 3)] for layer in range(3)]
     assert left_first in ([True, False, True], [False, True, False])
+
+
+def test_many_parts_stand_in_several_rows_one_label_for_all() -> None:
+    split = Split.of("m0", [f"n{number}" for number in range(50)])
+    whole = Circuit.full(ComputationalGraph(1, 2, 8, splits=(split,)))
+    parts = [row for row in rows(whole) if row.nodes[0].part]
+    assert [(row.label, len(row.nodes)) for row in parts] == [("layer 0 parts", 24), ("", 24), ("", 2)]
+    assert [node for row in parts for node in row.nodes] == [node for node in whole.nodes() if node.part]
+    assert max(columns(whole).values()) - min(columns(whole).values()) < 30
 
 
 @EVERY_GRAPH
