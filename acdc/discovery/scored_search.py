@@ -20,7 +20,7 @@ from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, UntimedGoal
 
 _FINE = 100
-_SMALL = 100
+_SMALL = 1_000
 """Up to so many edges sizes are doubled, and beyond, where circuits take as long as the model, multiplied by four."""
 _INTERPOLATED = 6
 """So many sizes are interpolated; if what is kept goes up and down by then, the rest is halved."""
