@@ -1,15 +1,16 @@
 r"""Bounds on KL from a part of the vocabulary: most removals are decided before 50,000 logits are worth computing.
 
 Let x be the normed final residual, logits W x + b, q(x) the next-token distribution, c the mean of W's rows, and r the
-greatest distance of a row from it. Let a be an anchor: a state all of whose logits are known, and K the tokens that are
-likeliest there. Between states s and t,
+greatest distance of a row from it. Let a be an anchor: a state all of whose logits are known, and K tokens that are
+likely there. Between states s and t,
 
     KL(p || q(t)) - KL(p || q(s)) = log Z(t) - log Z(s) - (sum over tokens of p (w - c)) . (t - s),
 
 where Z(x) is the sum over tokens of q(a) exp((w - c).(x - a)). The sum over K is worked out for s and t. Of the rest's
 sum R only its value and its gradient g at the anchor are. Let m be a bound on the rest's sum of q(a) (u.(w - c))^2 for
 any unit vector u, such as the sum of q(a) |w - c|^2, or max q(a) times the greatest eigenvalue of the sum of
-(w - c)(w - c)^T; and d = |s - a|, e = |t - s|. As f(y) = (exp(y) - 1 - y) / y^2 and h(y) = (exp(y) - 1) / y grow with y,
+(w - c)(w - c)^T; and d = |s - a|, e = |t - s|. As f(y) = (exp(y) - 1 - y) / y^2 and h(y) = (exp(y) - 1) / y grow
+with y,
 
     R(a) + g.(s - a) <= R(s) <= R(a) + g.(s - a) + m f(r d) d^2,
     R(t) - R(s) <= g.(t - s) + m e (h(r d) d + exp(r d) f(r e) e),
@@ -48,9 +49,11 @@ from acdc.tasks.metrics import KLDivergence, Targets
 
 _LEAST = 1e-300  # no probability counts as less, in a bound from above; float64 has such numbers in full precision
 _ROWS = 4096  # of the unembedding in float64 at a time
-_NUMBERS, _FEWEST, _FAR = 1 << 23, 16, 256
-"""How many numbers the rows of the likeliest tokens are at most, in all prompts; of how many tokens at least; and how
-many of these are the ones furthest from the mean row, at most a quarter."""
+_FEWEST, _PART, _UNLIKELY, _FAR = 16, 8, 0.01, 256
+"""Of how many tokens exponentials are summed at least, and of which part (an eighth) of the vocabulary at most; how
+likely all others may be in the mean over prompts; how many of these tokens are the furthest from c, at most a quarter.
+"""
+_NUMBERS = 1 << 21  # products with the rows of these tokens at a time
 _STALE = 1.5  # so many times as likely as it was when the likeliest were chosen, the rest has some that are likely
 _SLACK = 1e-12  # more than float64 loses in what is said of the rest
 _FARTHEST = 300.0  # further away, by r, from where something is known, nothing but the factors above is said
@@ -106,24 +109,24 @@ def _curvature(y: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
 
 @dataclass(frozen=True)
 class _Likely:
-    """The likeliest tokens of each prompt where they were chosen, their rows, and how likely the rest was there."""
+    """The likeliest tokens of all prompts together, their rows, r, and how likely the rest was at their choice."""
 
-    tokens: Int[Tensor, "batch likely"]
-    rows: Float[Tensor, "batch likely d_model"]
-    rest: float
+    tokens: Int[Tensor, " likely"]
+    rows: Float[Tensor, "likely d_model"]
     reach: float
+    rest: float
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A normed final residual whose logits are all known, and the tokens that are likeliest there, by prompt.
+    """A normed final residual whose logits are all known, and the likeliest tokens.
 
     `rows` are these tokens' of the unembedding and `log_shares` the logarithms of their probabilities; `apart` is the
     sum over tokens of |q - p| times the length of the token's row, `kl` the KL, in nats.
     """
 
     at: Float[Tensor, "batch d_model"]
-    rows: Float[Tensor, "batch likely d_model"]
+    rows: Float[Tensor, "likely d_model"]
     log_shares: Float[Tensor, "batch likely"]
     rest: _Rest
     apart: Float[Tensor, " batch"]
@@ -161,24 +164,27 @@ class KLScreen:
         q /= log_total.exp()
         kl = self._certainty - (torch.einsum("bv,bv->b", self._p, shifted) - log_total[:, 0] * self._p.sum(-1))
         apart = torch.sub(q, self._p).abs_() @ spread.lengths
-        likely = self._chosen(logits, q)
-        log_shares = shifted.gather(-1, likely.tokens) - log_total
-        others = q.scatter_(-1, likely.tokens, 0.0)
+        likely = self._chosen(q)
+        log_shares = shifted[:, likely.tokens] - log_total
+        others = q.index_fill_(-1, likely.tokens, 0.0)
         return Anchor(at, likely.rows, log_shares, self._rest(others, likely.reach), apart, kl)
 
-    def _chosen(self, logits: Float[Tensor, "batch vocab"], q: Float[Tensor, "batch vocab"]) -> _Likely:
-        """Tokens that are likely at these logits: those of the last time, unless the rest has become more likely."""
+    def _chosen(self, q: Float[Tensor, "batch vocab"]) -> _Likely:
+        """The likeliest tokens by these probabilities, or of the last time, unless the rest has become more likely."""
+        mean = q.mean(0)
         if self._likely is not None:
-            rest = float((1 - q.gather(-1, self._likely.tokens).sum(-1)).sum())
-            if rest <= _STALE * self._likely.rest:
+            rest = 1 - float(mean[self._likely.tokens].sum())
+            if rest <= max(_UNLIKELY, _STALE * self._likely.rest):
                 return self._likely
-        spread, vocabulary = self._unembedding.spread, logits.shape[1]
-        count = min(vocabulary, max(_FEWEST, _NUMBERS // (len(logits) * len(spread.centre))))
+        spread, vocabulary = self._unembedding.spread, len(mean)
+        likeliest = mean.sort(descending=True)
+        enough = int((1 - likeliest.values.cumsum(0) > _UNLIKELY).sum()) + 1
+        count = min(vocabulary, max(_FEWEST, min(enough, vocabulary // _PART)))
         far = min(count // 4, _FAR)
-        tokens = logits.index_fill(-1, spread.farthest[:far], math.inf).topk(count).indices
-        rest = float((1 - q.gather(-1, tokens).sum(-1)).sum())
+        tokens = mean.index_fill(0, spread.farthest[:far], math.inf).topk(count).indices
+        rest = 1 - float(mean[tokens].sum())
         reach = float(spread.distances[spread.farthest[far]]) if far < vocabulary else 0.0
-        self._likely = _Likely(tokens, self._unembedding.weight[tokens], rest, reach)
+        self._likely = _Likely(tokens, self._unembedding.weight[tokens], reach, rest)
         return self._likely
 
     def _rest(self, others: Float[Tensor, "batch vocab"], reach: float) -> _Rest:
@@ -234,9 +240,12 @@ class KLScreen:
         self, anchor: Anchor, moved: Float[Tensor, "state batch d_model"], spread: RowSpread
     ) -> Float[Tensor, "state batch"]:
         """The logarithm of the sum over the likeliest tokens of q(a) exp((w - c).(x - a))."""
-        products = torch.bmm(moved.transpose(0, 1).to(anchor.rows.dtype), anchor.rows.transpose(1, 2)).transpose(0, 1)
-        sums = (products.double() + anchor.log_shares).logsumexp(-1)
-        return sums - moved @ spread.centre
+        at_once = max(1, _NUMBERS // anchor.log_shares.numel())
+        sums = [
+            ((some.to(anchor.rows) @ anchor.rows.T).double() + anchor.log_shares).logsumexp(-1)
+            for some in moved.split(at_once)
+        ]
+        return torch.cat(sums) - moved @ spread.centre
 
     def _weighted(self, weights: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch d_model"]:
         """The rows of the unembedding, less their mean, summed with these weights in float64."""

@@ -150,7 +150,7 @@ def assert_same_decisions(problem: Problem) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(greedy, "Trials", Both)
         patch.setattr(trials, "IncrementalExecutor", Remembering)
-        patch.setattr(kl_bounds, "_NUMBERS", 1)  # so that most of these small vocabularies is bounded, not worked out
+        patch.setattr(kl_bounds, "_PART", 1 << 30)  # so that most of these small vocabularies is bounded
         patch.setattr(kl_bounds, "_FEWEST", 4)
         for scale in SCALES:
             weight.copy_(original * scale)
@@ -208,8 +208,8 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
     states = residual + distance * drawn(6, prompts, 4).cumsum(0)
     measured = KLDivergence()(unembedding(torch.cat((residual[None], states))), targets).double().sum(-1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kl_bounds, "_NUMBERS", likely * residual.numel())
-        patch.setattr(kl_bounds, "_FEWEST", 1)
+        patch.setattr(kl_bounds, "_PART", 1 << 30)
+        patch.setattr(kl_bounds, "_FEWEST", likely)
         anchor = screen.anchor(residual, unembedding(residual))
     bounds = screen.bounds(anchor, residual, states)
     assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
