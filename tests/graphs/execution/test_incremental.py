@@ -160,6 +160,21 @@ def test_prompts_may_all_be_scored_at_one_position(models: dict[Kind, Model], po
         walk.check()
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "frozen scale", "solu", "experts", "bidirectional"])
+def test_mlps_run_only_where_something_can_change_and_that_is_enough(models: dict[Kind, Model], kind: Kind) -> None:
+    """Prompts that begin alike, of which the last is scored early: what follows is not read, if the model is causal."""
+    model, corrupt = models[kind], torch.where(torch.arange(CLEAN.shape[1]) < 2, CLEAN, CORRUPT)
+    with torch.no_grad():
+        runs = prepare(model, TokenPairs(CLEAN, corrupt, torch.tensor([5, 4, 3])), Ablation.RESAMPLE)
+        if model.is_causal:
+            assert runs.changing is not None
+            assert [len(runs.changing[runs.changing // 6 == prompt]) for prompt in range(3)] == [4, 3, 2]
+        walk = Walk(IncrementalExecutor(runs), random.Random(kind), acceptance=0.7)
+        for receiver in reversed(model.graph.receivers):
+            walk.receiver(receiver)
+        walk.check()
+
+
 def test_only_the_asked_columns_come_back(models: dict[Kind, Model]) -> None:
     model = models["frozen scale"]  # whose logits are capped
     with torch.no_grad():
