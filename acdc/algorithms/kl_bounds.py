@@ -61,11 +61,12 @@ _FARTHEST = 300.0  # further away, by r, from where something is known, nothing 
 
 @dataclass(frozen=True)
 class _Rest:
-    """All but the likeliest tokens at an anchor: R there, its gradient, and m and r as above.
+    """All but the likeliest tokens at an anchor: R there, at least and at most, its gradient, and m and r as above.
 
     `off` is how far the gradient is from the true one at most.
     """
 
+    sure: Float[Tensor, " batch"]
     size: Float[Tensor, " batch"]
     gradient: Float[Tensor, "batch d_model"]
     off: Float[Tensor, " batch"]
@@ -76,12 +77,12 @@ class _Rest:
         self, moved: Float[Tensor, "state batch d_model"], far: Float[Tensor, "state batch"]
     ) -> tuple[Float[Tensor, "state batch"], Float[Tensor, "state batch"]]:
         """The logarithms of what R is at least and at most at states so `far` from the anchor."""
-        linear, off = self.size + (moved * self.gradient).sum(-1), self.off * far + _SLACK * self.size
+        linear, off = (moved * self.gradient).sum(-1), self.off * far + _SLACK * self.size
         near, reach = self._near(far)
         curved = torch.where(near, self.moment * far.square() * _curvature(reach), math.inf)
-        log_size, most = self.size.log(), self.reach * far
-        least = torch.maximum((linear - off).clamp(min=0).log(), log_size - most)
-        return least, torch.minimum((linear + off + (1 + _SLACK) * curved).log(), log_size + most)
+        most = self.reach * far
+        least = torch.maximum((self.sure + linear - off).clamp(min=0).log(), self.sure.log() - most)
+        return least, torch.minimum((self.size + linear + off + (1 + _SLACK) * curved).log(), self.size.log() + most)
 
     def rise(
         self,
@@ -191,17 +192,18 @@ class KLScreen:
         """What is said of the tokens that are not among the likeliest, of these probabilities (0: of the likeliest)."""
         spread, vocabulary = self._unembedding.spread, others.shape[1]
         least = vocabulary * _LEAST * max(1.0, reach**2)
-        size = others.sum(-1) + least
+        sure = others.sum(-1)
         moment = torch.minimum(others @ spread.distances.square(), others.amax(-1) * spread.widest) + least
         weight = self._unembedding.weight
-        gradient = -size[:, None] * spread.centre
+        gradient = -sure[:, None] * spread.centre
         for start in range(0, vocabulary, _ROWS):
             some = slice(start, start + _ROWS)
             gradient += (others[:, some].to(weight) @ weight[some]).double()
         # a sum of n products is off by n roundings of their magnitude at most (Higham 2002, section 3.1)
         number = torch.finfo(weight.dtype)
-        lost = ((_ROWS + 4) * number.eps + _SLACK) * (others @ spread.lengths + size * spread.centre.norm())
-        return _Rest(size, gradient, lost + vocabulary * number.tiny * spread.longest, moment, reach)
+        lost = ((_ROWS + 4) * number.eps + _SLACK) * (others @ spread.lengths + sure * spread.centre.norm())
+        lost += vocabulary * number.tiny * spread.longest + least * reach
+        return _Rest(sure, sure + least, gradient, lost, moment, reach)
 
     def bounds(
         self,
@@ -243,7 +245,7 @@ class KLScreen:
         at_once = max(1, _NUMBERS // anchor.log_shares.numel())
         sums = [
             ((some.to(anchor.rows) @ anchor.rows.T).double() + anchor.log_shares).logsumexp(-1)
-            for some in moved.split(at_once)
+            for some in torch.split(moved, at_once)
         ]
         return torch.cat(sums) - moved @ spread.centre
 
