@@ -17,9 +17,9 @@ _COPIES = 5
 _TRIALS, _CACHE, _UNEMBEDDED = 8, 1 << 23, 4
 """16 trials run together at least, of about half of the model; more, if they are small. So many copies of the logits
 of each are held."""
-_OF_BOUNDS, _LIKELIEST, _FEWEST = 4, 1 << 23, 16
-"""How many probabilities of every token the bounds on KL hold at once, in float64; of how many numbers the rows of the
-likeliest tokens are at most, and of how many tokens at least: `acdc.algorithms.kl_bounds`."""
+_OF_BOUNDS, _PART, _FEWEST = 4, 8, 16
+"""How many probabilities of every token the bounds on KL hold at once, in float64; of which part of the vocabulary the
+likeliest tokens are at most, and how many they are at least: `acdc.algorithms.kl_bounds`."""
 _JUDGED = 3
 """Circuits that are measured together in the end."""
 _MEASURED = 1 << 30
@@ -76,9 +76,9 @@ class Footprint:
         """What bounds on KL hold, of all tokens and of the rows of the likeliest; nothing in half precision."""
         if self.itemsize < 4:
             return 0
-        width = self.rows * self.graph.d_model
-        likeliest = min(self.vocabulary, max(_FEWEST, _LIKELIEST // width))
-        return (8 * _OF_BOUNDS + self.itemsize) * self.rows * self.vocabulary + likeliest * width * self.itemsize
+        likeliest = min(self.vocabulary, max(_FEWEST, self.vocabulary // _PART))
+        rows = likeliest * self.graph.d_model * self.itemsize
+        return (8 * _OF_BOUNDS + self.itemsize) * self.rows * self.vocabulary + rows
 
     @property
     def measuring(self) -> int:

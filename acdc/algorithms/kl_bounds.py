@@ -1,24 +1,28 @@
 r"""Bounds on KL from a part of the vocabulary: most removals are decided before 50,000 logits are worth computing.
 
 Let x be the normed final residual, logits W x + b, q(x) the next-token distribution, c the mean of W's rows, and r the
-greatest distance of a row from it. Let a be an anchor: a state all of whose logits are known, and K the tokens that are
-likeliest there. Between states s and t,
+greatest distance of a row from it. Let a be an anchor: a state all of whose logits are known, and K tokens that are
+likely there. Between states s and t,
 
     KL(p || q(t)) - KL(p || q(s)) = log Z(t) - log Z(s) - (sum over tokens of p (w - c)) . (t - s),
 
-where Z(x) is the sum over tokens of q(a) exp((w - c).(x - a)). The sum over K is worked out for s and t. The rest's
-sum R(s) is at most R(a) exp(r |s - a|). Let m be a bound on the rest's sum of q(a) (u.(w - c))^2 for any unit vector u,
-such as the sum of q(a) |w - c|^2, or max q(a) times the greatest eigenvalue of the sum of (w - c)(w - c)^T. As
-(exp(y) - 1 - y) / y^2 grows with y, R(s) is also at most
+where Z(x) is the sum over tokens of q(a) exp((w - c).(x - a)). The sum over K is worked out for s and t. Of the rest's
+sum R only its value and its gradient g at the anchor are. Let m be a bound on the rest's sum of q(a) (u.(w - c))^2 for
+any unit vector u, such as the sum of q(a) |w - c|^2, or max q(a) times the greatest eigenvalue of the sum of
+(w - c)(w - c)^T; and d = |s - a|, e = |t - s|. As f(y) = (exp(y) - 1 - y) / y^2 and h(y) = (exp(y) - 1) / y grow
+with y,
 
-    R(a) + sqrt(R(a) m) |s - a| + m (exp(r |s - a|) - 1 - r |s - a|) / r^2.
+    R(a) + g.(s - a) <= R(s) <= R(a) + g.(s - a) + m f(r d) d^2,
+    R(t) - R(s) <= g.(t - s) + m e (h(r d) d + exp(r d) f(r e) e),
 
-And R(t) is at most R(s) exp(r |t - s|). So
+the last by Cauchy and Schwarz for the change of R's gradient from a to s. Besides, R changes by a factor of exp(r d) or
+exp(r e) at most, either way. Each of the two bounds on R(t) from R(s) bounds
 
-    Z(t) / Z(s) <= (K(t) + R(s) exp(r |t - s|)) / (K(s) + R(s)),
+    Z(t) / Z(s) = (K(t) + R(t)) / (K(s) + R(s)),
 
-which is greatest at R(s) = 0 or where R(s) is. The tokens furthest from c are in K, so that r, which is needed of the
-rest only, is small. Sums of exponentials are added up as logarithms in float64, so that nothing overflows.
+which then is greatest where R(s) is least or greatest. The tokens furthest from c are in K, so that r, which is needed
+of the rest only, is small. Which others are in K is of no concern to the bound, so that they stay while they are the
+likeliest but for little. Sums of exponentials are added up as logarithms in float64, so that nothing overflows.
 
 What rounding may amount to is added. A computed logit is off by `_error_per_length` times the length of its row at most
 (Higham and Mary 2019, theorem 3.1, four times over). That moves log Z(t) - log Z(s) by it times |q(t) - q(s)|, in the
@@ -45,37 +49,85 @@ from acdc.tasks.metrics import KLDivergence, Targets
 
 _LEAST = 1e-300  # no probability counts as less, in a bound from above; float64 has such numbers in full precision
 _ROWS = 4096  # of the unembedding in float64 at a time
-_NUMBERS, _FEWEST, _FAR = 1 << 23, 16, 256
-"""How many numbers the rows of the likeliest tokens are at most, in all prompts; of how many tokens at least; and how
-many of these are the ones furthest from the mean row, at most a quarter."""
+_FEWEST, _PART, _UNLIKELY, _FAR = 16, 8, 0.01, 256
+"""Of how many tokens exponentials are summed at least, and of which part (an eighth) of the vocabulary at most; how
+likely all others may be in the mean over prompts; how many of these tokens are the furthest from c, at most a quarter.
+"""
+_NUMBERS = 1 << 21  # products with the rows of these tokens at a time
+_STALE = 1.5  # so many times as likely as it was when the likeliest were chosen, the rest has some that are likely
+_SLACK = 1e-12  # more than float64 loses in what is said of the rest
+_FARTHEST = 300.0  # further away, by r, from where something is known, nothing but the factors above is said
 
 
 @dataclass(frozen=True)
 class _Rest:
-    """All but the likeliest tokens at an anchor: the logarithm of their probability, m and r as above."""
+    """All but the likeliest tokens at an anchor: R there, at least and at most, its gradient, and m and r as above.
 
-    log_size: Float[Tensor, " batch"]
+    `off` is how far the gradient is from the true one at most.
+    """
+
+    sure: Float[Tensor, " batch"]
+    size: Float[Tensor, " batch"]
+    gradient: Float[Tensor, "batch d_model"]
+    off: Float[Tensor, " batch"]
     moment: Float[Tensor, " batch"]
     reach: float
 
-    def log_most(self, moved: Float[Tensor, "state batch"]) -> Float[Tensor, "state batch"]:
-        """The logarithm of what R is at most at states so far from the anchor."""
-        most, size = self.reach * moved, self.log_size.exp()
-        curved = torch.where(most > 1e-3, (most.expm1() - most) / most.square().clamp(min=_LEAST), 0.501)
-        sum_of_all = size + (size * self.moment).sqrt() * moved + self.moment * moved.square() * curved
-        return torch.minimum(self.log_size + most, sum_of_all.log())
+    def log_bounds(
+        self, moved: Float[Tensor, "state batch d_model"], far: Float[Tensor, "state batch"]
+    ) -> tuple[Float[Tensor, "state batch"], Float[Tensor, "state batch"]]:
+        """The logarithms of what R is at least and at most at states so `far` from the anchor."""
+        linear, off = (moved * self.gradient).sum(-1), self.off * far + _SLACK * self.size
+        near, reach = self._near(far)
+        curved = torch.where(near, self.moment * far.square() * _curvature(reach), math.inf)
+        most = self.reach * far
+        least = torch.maximum((self.sure + linear - off).clamp(min=0).log(), self.sure.log() - most)
+        return least, torch.minimum((self.size + linear + off + (1 + _SLACK) * curved).log(), self.size.log() + most)
+
+    def rise(
+        self,
+        steps: Float[Tensor, "step batch d_model"],
+        size: Float[Tensor, "step batch"],
+        far: Float[Tensor, "step batch"],
+    ) -> Float[Tensor, "step batch"]:
+        """What R rises by at most in steps, of this size, that begin so far from the anchor."""
+        (near, reach), (short, own) = self._near(far), self._near(size)
+        slope = torch.where(reach > 1e-3, reach.expm1() / reach.clamp(min=1e-3), 1.001)
+        turned = self.moment * size * (slope * far + reach.exp() * _curvature(own) * size)
+        turned = torch.where(near & short, turned, math.inf)
+        return (steps * self.gradient).sum(-1) + self.off * size + (1 + _SLACK) * turned
+
+    def _near(self, distance: Float[Tensor, "state batch"]) -> tuple[Tensor, Tensor]:
+        """Whether r times a distance is no larger than what exponentials are taken of, and that, no larger."""
+        reach = self.reach * distance
+        return reach <= _FARTHEST, reach.clamp(max=_FARTHEST)
+
+
+def _curvature(y: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """f of the docstring above, from 0 on, or a little more."""
+    return torch.where(y > 1e-3, (y.expm1() - y) / y.square().clamp(min=1e-6), 0.501)
+
+
+@dataclass(frozen=True)
+class _Likely:
+    """The likeliest tokens of all prompts together, their rows, r, and how likely the rest was at their choice."""
+
+    tokens: Int[Tensor, " likely"]
+    rows: Float[Tensor, "likely d_model"]
+    reach: float
+    rest: float
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A normed final residual whose logits are all known, and the tokens that are likeliest there, by prompt.
+    """A normed final residual whose logits are all known, and the likeliest tokens.
 
     `rows` are these tokens' of the unembedding and `log_shares` the logarithms of their probabilities; `apart` is the
     sum over tokens of |q - p| times the length of the token's row, `kl` the KL, in nats.
     """
 
     at: Float[Tensor, "batch d_model"]
-    rows: Float[Tensor, "batch likely d_model"]
+    rows: Float[Tensor, "likely d_model"]
     log_shares: Float[Tensor, "batch likely"]
     rest: _Rest
     apart: Float[Tensor, " batch"]
@@ -94,6 +146,7 @@ class KLScreen:
         self._expected = self._weighted(self._p)  # the mean row under p, less c
         self._shares = targets.shares
         self._rounding = torch.finfo(unembedding.weight.dtype).eps / 2
+        self._likely: _Likely | None = None
 
     @staticmethod
     def suits(problem: Problem) -> bool:
@@ -105,22 +158,52 @@ class KLScreen:
     def anchor(self, residual: Float[Tensor, "batch d_model"], logits: Float[Tensor, "batch vocab"]) -> Anchor:
         """The anchor at this final residual, whose logits these are."""
         at, spread = self._unembedding.norm(residual).double(), self._unembedding.spread
-        vocabulary = logits.shape[1]
-        count = min(vocabulary, max(_FEWEST, _NUMBERS // at.numel()))
+        shifted = logits.double()
+        shifted -= shifted.amax(-1, keepdim=True)
+        q = shifted.exp()
+        log_total = q.sum(-1, keepdim=True).log()
+        q /= log_total.exp()
+        kl = self._certainty - (torch.einsum("bv,bv->b", self._p, shifted) - log_total[:, 0] * self._p.sum(-1))
+        apart = torch.sub(q, self._p).abs_() @ spread.lengths
+        likely = self._chosen(q)
+        log_shares = shifted[:, likely.tokens] - log_total
+        others = q.index_fill_(-1, likely.tokens, 0.0)
+        return Anchor(at, likely.rows, log_shares, self._rest(others, likely.reach), apart, kl)
+
+    def _chosen(self, q: Float[Tensor, "batch vocab"]) -> _Likely:
+        """The likeliest tokens by these probabilities, or of the last time, unless the rest has become more likely."""
+        mean = q.mean(0)
+        if self._likely is not None:
+            rest = 1 - float(mean[self._likely.tokens].sum())
+            if rest <= max(_UNLIKELY, _STALE * self._likely.rest):
+                return self._likely
+        spread, vocabulary = self._unembedding.spread, len(mean)
+        likeliest = mean.sort(descending=True)
+        enough = int((1 - likeliest.values.cumsum(0) > _UNLIKELY).sum()) + 1
+        count = min(vocabulary, max(_FEWEST, min(enough, vocabulary // _PART)))
         far = min(count // 4, _FAR)
-        chosen = logits.index_fill(-1, spread.farthest[:far], math.inf)
-        likely: Int[Tensor, "batch likely"] = chosen.topk(count).indices
-        log_q = logits.double().log_softmax(-1)
-        q = log_q.exp()
-        kl = self._certainty - torch.einsum("bv,bv->b", self._p, log_q)
-        log_shares = log_q.gather(-1, likely)
-        apart = torch.sub(q, self._p, out=log_q).abs_() @ spread.lengths
-        others = q.scatter_(-1, likely, 0.0)
+        tokens = mean.index_fill(0, spread.farthest[:far], math.inf).topk(count).indices
+        rest = 1 - float(mean[tokens].sum())
         reach = float(spread.distances[spread.farthest[far]]) if far < vocabulary else 0.0
-        least = vocabulary * _LEAST * max(1.0, reach**2) if count < vocabulary else 0.0
+        self._likely = _Likely(tokens, self._unembedding.weight[tokens], reach, rest)
+        return self._likely
+
+    def _rest(self, others: Float[Tensor, "batch vocab"], reach: float) -> _Rest:
+        """What is said of the tokens that are not among the likeliest, of these probabilities (0: of the likeliest)."""
+        spread, vocabulary = self._unembedding.spread, others.shape[1]
+        least = vocabulary * _LEAST * max(1.0, reach**2)
+        sure = others.sum(-1)
         moment = torch.minimum(others @ spread.distances.square(), others.amax(-1) * spread.widest) + least
-        rest = _Rest((others.sum(-1) + least).log(), moment, reach)
-        return Anchor(at, self._unembedding.weight[likely], log_shares, rest, apart, kl)
+        weight = self._unembedding.weight
+        gradient = -sure[:, None] * spread.centre
+        for start in range(0, vocabulary, _ROWS):
+            some = slice(start, start + _ROWS)
+            gradient += (others[:, some].to(weight) @ weight[some]).double()
+        # a sum of n products is off by n roundings of their magnitude at most (Higham 2002, section 3.1)
+        number = torch.finfo(weight.dtype)
+        lost = ((_ROWS + 4) * number.eps + _SLACK) * (others @ spread.lengths + sure * spread.centre.norm())
+        lost += vocabulary * number.tiny * spread.longest + least * reach
+        return _Rest(sure, sure + least, gradient, lost, moment, reach)
 
     def bounds(
         self,
@@ -136,19 +219,15 @@ class KLScreen:
         normed = self._unembedding.norm(torch.cat((now[None], residuals))).double()
         moved = normed - anchor.at
         steps = torch.diff(moved, dim=0)
-        reach, drift = spread.reach * steps.norm(dim=-1), spread.reach * moved.norm(dim=-1)
+        size, far = steps.norm(dim=-1), moved.norm(dim=-1)
+        reach, drift = spread.reach * size, spread.reach * far
         log_likely = self._log_likely(anchor, moved, spread)
-        log_rest = anchor.rest.log_most(moved[:-1].norm(dim=-1))
-        step_of_rest = anchor.rest.reach * steps.norm(dim=-1)
-        ratio = torch.maximum(
-            log_likely[1:] - log_likely[:-1],
-            torch.logaddexp(log_likely[1:], log_rest + step_of_rest) - torch.logaddexp(log_likely[:-1], log_rest),
-        )
+        ratio = _log_ratio(anchor.rest, log_likely, moved, steps)
         rise = ratio - (steps * self._expected).sum(-1)
         # rounding: of the bound itself, which logits at the anchor and products with the rows go into, and of measuring
         per_length = self._error_per_length(normed.norm(dim=-1))
         changed, drifted = (2 * spread.longest * torch.tanh(each / 2) for each in (reach, drift))
-        products = self._error_per_length(moved.norm(dim=-1)) + 2 * self._rounding * moved.norm(dim=-1)
+        products = self._error_per_length(far) + 2 * self._rounding * far
         off = self._error_per_length(anchor.at.norm(dim=-1)) * changed
         off = 2 * (off + spread.longest * (products[1:] + products[:-1]))
         apart = anchor.apart + drifted
@@ -163,9 +242,12 @@ class KLScreen:
         self, anchor: Anchor, moved: Float[Tensor, "state batch d_model"], spread: RowSpread
     ) -> Float[Tensor, "state batch"]:
         """The logarithm of the sum over the likeliest tokens of q(a) exp((w - c).(x - a))."""
-        products = torch.bmm(moved.transpose(0, 1).to(anchor.rows.dtype), anchor.rows.transpose(1, 2)).transpose(0, 1)
-        sums = (products.double() + anchor.log_shares).logsumexp(-1)
-        return sums - moved @ spread.centre
+        at_once = max(1, _NUMBERS // anchor.log_shares.numel())
+        sums = [
+            ((some.to(anchor.rows) @ anchor.rows.T).double() + anchor.log_shares).logsumexp(-1)
+            for some in torch.split(moved, at_once)
+        ]
+        return torch.cat(sums) - moved @ spread.centre
 
     def _weighted(self, weights: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch d_model"]:
         """The rows of the unembedding, less their mean, summed with these weights in float64."""
@@ -178,3 +260,21 @@ class KLScreen:
     def _error_per_length(self, size: Float[Tensor, "*state batch"]) -> Float[Tensor, "*state batch"]:
         """How far rounding takes a logit from the true one, by the length of its row; `size` is the other factor's."""
         return 4 * math.sqrt(len(self._unembedding.spread.centre)) * self._rounding * size
+
+
+def _log_ratio(
+    rest: _Rest,
+    log_likely: Float[Tensor, "state batch"],
+    moved: Float[Tensor, "state batch d_model"],
+    steps: Float[Tensor, "step batch d_model"],
+) -> Float[Tensor, "step batch"]:
+    """The logarithm of what Z(t) / Z(s) is at most for each step from a state s to the next one t."""
+    size, far = steps.norm(dim=-1), moved[:-1].norm(dim=-1)
+    rise, factor = rest.rise(steps, size, far), rest.reach * size
+    risen, multiplied = [], []
+    for log_rest in rest.log_bounds(moved[:-1], far):
+        before = torch.logaddexp(log_likely[:-1], log_rest)
+        risen.append(torch.logaddexp(log_likely[1:], (log_rest.exp() + rise).clamp(min=0).log()) - before)
+        multiplied.append(torch.logaddexp(log_likely[1:], log_rest + factor) - before)
+    # each bound is greatest at an end of where R(s) lies; the lesser of the two may be greatest between
+    return torch.minimum(torch.maximum(*risen), torch.maximum(*multiplied))

@@ -95,7 +95,8 @@ class CurrentCircuit:
         if node.kind == "head":
             kind = AttentionStage if layer.indices.as_one else HeadStage
             return kind(layer, members, all_positions=all_positions)
-        return NodeStage(layer, self.runs.graph.indices(node), members, all_positions=all_positions)
+        indices, changing = self.runs.graph.indices(node), self.runs.changing
+        return NodeStage(layer, indices, members, all_positions=all_positions, changing=changing)
 
     def carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
         """What the edges from these senders carry in the current circuit, over what missing ones would."""

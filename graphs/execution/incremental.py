@@ -153,7 +153,7 @@ class IncrementalExecutor:
             for slot, rows in later.receivers.items():
                 change, touched = self._mix(changes, rows, later.reads_all_positions(slot))
                 if change is not None:
-                    arrivals[slot] = touched, later.read[slot][touched].unsqueeze(1) + change
+                    arrivals[slot] = touched, change.add_(later.read[slot][touched].unsqueeze(1))
             if arrivals:
                 changes.append(self._pass(later, arrivals, cut))
         change, _ = self._mix(changes, torch.tensor([len(self._rows) - 1]), all_positions=False)
@@ -237,16 +237,21 @@ class IncrementalExecutor:
                 continue
             part = change.everywhere if all_positions else change.scored
             part = part if used.all() else part[used.to(part.device)]
-            mixed = self._mixed(link[touched][..., used].to(part), part)
-            total = mixed if total is None else total + mixed
+            total = self._added(total, link[touched][..., used].to(part), part)
         return total, touched
 
-    def _mixed(
-        self, weights: Float[Tensor, "input span sender"], change: Float[Tensor, "sender trial batch pos d_model"]
+    def _added(
+        self,
+        total: Float[Tensor, "input trial batch pos d_model"] | None,
+        weights: Float[Tensor, "input span sender"],
+        change: Float[Tensor, "sender trial batch pos d_model"],
     ) -> Float[Tensor, "input trial batch pos d_model"]:
-        """What inputs read of a change."""
+        """What inputs read of changes with what they read of one more, which is added in place."""
         if weights.shape[1] == 1:
-            return (weights[:, 0] @ change.flatten(1)).view(len(weights), *change.shape[1:])
-        trials = change.shape[1]
+            if total is None:
+                return (weights[:, 0] @ change.flatten(1)).view(len(weights), *change.shape[1:])
+            total.flatten(1).addmm_(weights[:, 0], change.flatten(1))
+            return total
         by_trial = change.transpose(0, 1)
-        return self.runs.positions.mix(weights.expand(trials, *weights.shape), by_trial).transpose(0, 1)
+        mixed = self.runs.positions.mix(weights.expand(len(by_trial), *weights.shape), by_trial).transpose(0, 1)
+        return mixed if total is None else total + mixed

@@ -20,6 +20,8 @@ from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
 
+_MOST_OF_ALL = 0.95
+
 
 @dataclass(frozen=True)
 class TokenPairs:
@@ -109,6 +111,24 @@ class Runs:
     def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
         """x at each prompt's scored position, or x itself where it is already there."""
         return self.positions.at_scored(x)
+
+    @cached_property
+    def changing(self) -> Int[Tensor, " token"] | None:
+        """At which positions of which prompts, counted through, what a circuit loses can reach what is scored.
+
+        Before them a prompt is the same in both runs, and of a causal model nothing after the scored one is read. A
+        position behind the first that differs may be the same in both runs and differ in a circuit. None where it saves
+        little, or kernels cost more to start than to run.
+        """
+        differs = torch.stack([delta.ne(0).any(-1) for delta in self.delta]).any(0)
+        if self.model.is_causal:
+            differs = differs.cummax(1).values
+            differs &= torch.arange(differs.shape[1], device=differs.device) <= self.scored_positions[:, None]
+        else:
+            differs = differs.any(1, keepdim=True).expand_as(differs)
+        if differs.device.type != "cpu" or float(differs.double().mean()) > _MOST_OF_ALL:
+            return None
+        return differs.flatten().nonzero().squeeze(1)
 
     @cached_property
     def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -67,6 +68,37 @@ def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None
     rise = rise - problem.metric(executor.logits, batch.targets).sum()
     bound = screen.bounds(anchor, executor.residual, executor.residual + step)
     assert float(bound[0]) == pytest.approx(float(rise), rel=0.05, abs=1e-9)
+
+
+def test_what_a_bound_adds_falls_with_the_square_of_a_step(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tokens are not worked out, but the gradient of their sum is."""
+    monkeypatch.setattr(kl_bounds, "_PART", 1 << 30)
+    batch = problem.batches[0]  # type: ignore[index]  # held, since nothing limits it
+    executor = IncrementalExecutor(batch.runs)
+    screen, now = KLScreen(problem.model.unembedding, batch.targets), executor.residual
+    anchor = screen.anchor(now, executor.logits)
+    assert anchor.log_shares.shape[-1] < executor.logits.shape[-1] / 2
+    step = torch.randn(now.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def added(size: float) -> float:
+        values = problem.metric(executor.unembed(torch.stack((now, now + size * step))), batch.targets).sum(-1)
+        return float(screen.bounds(anchor, now, (now + size * step)[None])[0] - (values[1] - values[0]))
+
+    assert added(1e-3) > 1e-9
+    assert added(5e-4) == pytest.approx(added(1e-3) / 4, rel=0.1)
+
+
+def test_the_ratio_of_sums_is_bounded_wherever_in_its_bounds_the_rest_lies() -> None:
+    """It rises by a tenth at most and to e^2 times as much at most: between, where both say the same, it is largest."""
+    least, most, rise, likely = 1e-6, 0.5, 0.1, 0.01
+    one = torch.ones(1, dtype=torch.float64)
+    rest = kl_bounds._Rest(least * one, most * one, rise * one[None], 0 * one, 1e-12 * one, 2.0)
+    moved, log_likely = torch.stack((0 * one, one))[..., None], (likely * one).log().expand(2, 1)
+    bound = float(kl_bounds._log_ratio(rest, log_likely, moved, moved[1:] - moved[:1]))
+    possible = torch.linspace(math.log(least), math.log(most), 1000, dtype=torch.float64).exp()
+    ratios = (likely + torch.minimum(possible + rise, possible * math.exp(2))) / (likely + possible)
+    assert float(ratios.max()) > max(float(ratios[0]), float(ratios[-1])) + 1
+    assert bound >= float(ratios.max().log())
 
 
 def test_decisions_and_scores_are_those_of_measuring_everything(problem: Problem) -> None:
@@ -151,7 +183,7 @@ def assert_same_decisions(problem: Problem) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(greedy, "Trials", Both)
         patch.setattr(trials, "IncrementalExecutor", Remembering)
-        patch.setattr(kl_bounds, "_NUMBERS", 1)  # so that most of these small vocabularies is bounded, not worked out
+        patch.setattr(kl_bounds, "_PART", 1 << 30)  # so that most of these small vocabularies is bounded
         patch.setattr(kl_bounds, "_FEWEST", 4)
         for scale in SCALES:
             weight.copy_(original * scale)
@@ -209,11 +241,15 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
     states = residual + distance * drawn(6, prompts, 4).cumsum(0)
     measured = KLDivergence()(unembedding(torch.cat((residual[None], states))), targets).double().sum(-1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kl_bounds, "_NUMBERS", likely * residual.numel())
-        patch.setattr(kl_bounds, "_FEWEST", 1)
+        patch.setattr(kl_bounds, "_PART", 1 << 30)
+        patch.setattr(kl_bounds, "_FEWEST", likely)
+        patch.setattr(kl_bounds, "_UNLIKELY", math.inf)
         anchor = screen.anchor(residual, unembedding(residual))
+        elsewhere = screen.anchor(states[2], unembedding(states[2]))
+    assert torch.equal(anchor.rows, elsewhere.rows), "tokens that may not be the likeliest there any more"
     bounds = screen.bounds(anchor, residual, states)
     assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
+    assert not (torch.diff(measured) > screen.bounds(elsewhere, residual, states)).any()
     if scale and distance and measured.isfinite().all():
         assert (~(bounds <= 0) | (torch.diff(measured) <= 0)).all(), "a bound is 0 only where nothing rises"
 

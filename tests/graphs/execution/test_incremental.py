@@ -160,6 +160,38 @@ def test_prompts_may_all_be_scored_at_one_position(models: dict[Kind, Model], po
         walk.check()
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "frozen scale", "solu", "experts", "bidirectional"])
+def test_mlps_run_only_where_something_can_change_and_that_is_enough(models: dict[Kind, Model], kind: Kind) -> None:
+    """Prompts that begin alike, of which the last is scored early: what follows is not read, if the model is causal."""
+    model, corrupt = models[kind], torch.where(torch.arange(CLEAN.shape[1]) < 2, CLEAN, CORRUPT)
+    with torch.no_grad():
+        runs = prepare(model, TokenPairs(CLEAN, corrupt, torch.tensor([5, 4, 3])), Ablation.RESAMPLE)
+        if model.is_causal:
+            assert runs.changing is not None
+            assert [len(runs.changing[runs.changing // 6 == prompt]) for prompt in range(3)] == [4, 3, 2]
+        walk = Walk(IncrementalExecutor(runs), random.Random(kind), acceptance=0.7)
+        for receiver in reversed(model.graph.receivers):
+            walk.receiver(receiver)
+        walk.check()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "bidirectional"])
+def test_where_both_runs_agree_behind_a_difference_circuits_may_not(models: dict[Kind, Model], kind: Kind) -> None:
+    """As where two tokens change places, which a head that looks at all alike does not notice, but its half would."""
+    model, corrupt = models[kind], CLEAN.clone()
+    corrupt[:, 2] = CORRUPT[:, 2]
+    with torch.no_grad():
+        runs = prepare(model, TokenPairs(CLEAN, corrupt, torch.tensor([5, 4, 3])), Ablation.RESAMPLE)
+        for delta in runs.delta:
+            delta[:, 3:] = 0
+        changing = runs.changing
+    if model.is_causal:
+        assert changing is not None
+        assert changing.tolist() == [2, 3, 4, 5, 8, 9, 10, 14, 15]
+    else:
+        assert changing is None, "it may look back from anywhere"
+
+
 def test_only_the_asked_columns_come_back(models: dict[Kind, Model]) -> None:
     model = models["frozen scale"]  # whose logits are capped
     with torch.no_grad():
