@@ -20,8 +20,6 @@ from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, UntimedGoal
 
 _FINE = 100
-_SMALL = 1_000
-"""Up to so many edges sizes are doubled, and beyond, where circuits take as long as the model, multiplied by four."""
 _INTERPOLATED = 6
 """So many sizes are interpolated; if what is kept goes up and down by then, the rest is halved."""
 
@@ -31,7 +29,7 @@ class ScoredSearch:
     """Score all edges, then take as many of the highest absolute scores as the goal asks for.
 
     By edges: that many, counted after dead ones are gone. By threshold: those whose absolute score is at least that. By
-    what is kept of the model: sizes are doubled until enough is, and the last step is narrowed down to a hundredth.
+    what is kept of the model: sizes are doubled until enough is, and the last doubling is narrowed down to a hundredth.
     """
 
     goal: UntimedGoal
@@ -112,8 +110,7 @@ def sized(
             short, enough = _Size(0, -math.inf, False), tried(1)
             while not enough.reaches and enough.edges < every:
                 yield Progress(f"sizing: {enough.edges:,} edges keep too little", enough.edges, every)
-                larger = (2 if enough.edges < _SMALL else 4) * enough.edges
-                short, enough = enough, tried(min(larger, every))
+                short, enough = enough, tried(min(2 * enough.edges, every))
             left = _INTERPOLATED
             while enough.edges - short.edges > max(1, enough.edges // _FINE):
                 middle, left = _between(short, enough, halve=left <= 0), left - 1
