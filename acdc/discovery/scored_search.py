@@ -58,7 +58,7 @@ class ScoredSearch:
         return met[chosen.edges][1], SearchSummary(chosen, curve, figures, joining)
 
 
-class _Size(NamedTuple):
+class _Sizing(NamedTuple):
     """A size that was tried, by how much more than is asked for it keeps (below 0: less), and whether it is enough."""
 
     edges: int
@@ -66,7 +66,7 @@ class _Size(NamedTuple):
     reaches: bool
 
 
-def _between(short: _Size, enough: _Size, *, halve: bool) -> int:
+def _between(short: _Sizing, enough: _Sizing, *, halve: bool) -> int:
     """The size at which what is kept, were it linear in the logarithm of the size, would be what is asked for."""
     apart = enough.edges - short.edges
     if halve or not short.edges or not enough.reaches or not short.slack < enough.slack:
@@ -103,11 +103,11 @@ def sized(
         case KeptFaithfulness() | MeanKL() | KeptAccuracy():
             bar, every = LevelCheck(goal, problem), len(selection.order)
 
-            def tried(edges: int) -> _Size:
+            def tried(edges: int) -> _Sizing:
                 point = meet(selection.first(edges))
-                return _Size(edges, bar.slack(point), bar.reached(point))
+                return _Sizing(edges, bar.slack(point), bar.reached(point))
 
-            short, enough = _Size(0, -math.inf, False), tried(1)
+            short, enough = _Sizing(0, -math.inf, False), tried(1)
             while not enough.reaches and enough.edges < every:
                 yield Progress(f"sizing: {enough.edges:,} edges keep too little", enough.edges, every)
                 short, enough = enough, tried(min(2 * enough.edges, every))
