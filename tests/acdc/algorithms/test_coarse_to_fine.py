@@ -174,7 +174,7 @@ def test_steps_go_through_all_stages_and_all_units_of_each(single_batch: Problem
 @pytest.mark.parametrize("name", ["planted-chain", "planted-and", "siit-lookup-3l", "tracr-reverse"])
 def test_the_true_nodes_and_edges_of_a_known_model_are_found(name: str) -> None:
     subject = known(name, 0)
-    problem, _ = problems(subject.task, subject.model, Setup(prompts=16))
+    problem, _ = problems(subject.task, subject.model, Setup(prompts=8))
     true = Circuit(problem.graph, subject.truth(Ablation.RESAMPLE)[0])
     threshold = threshold_of(problem, 0.02)
     of_nodes, of_edges = (CoarseToFine(threshold, level).discover(problem).circuit for level in ("node", "edge"))  # type: ignore[arg-type]

@@ -85,14 +85,17 @@ def with_and_without_bounds(problem: Problem, threshold: float) -> tuple[Pruned,
         return screened, GreedyPruning(threshold).discover(problem)
 
 
-SCALES = (1.0, 1.5, 3.0, 10.0, 30.0)
+SCALES = (1.0, 3.0, 10.0, 30.0)
 """Of the unembedding: at the last ones the softmax is one-hot to any precision."""
 TASKS = ("agreement", "periodic", "siit_lookup", "siit_pick", "planted_hops", "tracr_reverse")
 """On every model that is shipped, a planted and a compiled one."""
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("task", "dtype"),
+    [*((task, torch.float32) for task in TASKS), *((task, torch.float64) for task in TASKS[::2])],
+    ids=str,
+)
 def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the_model(
     task: str, dtype: torch.dtype
 ) -> None:
