@@ -37,6 +37,8 @@ pytest_plugins = ["pytester"]
 
 from tests import shape_checks  # noqa: E402  # what the tests import must find the hook in place
 
+shape_checks.functions_within_functions_once()
+
 if TYPE_CHECKING:
     from tests.checkpoints import Checkpoints
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import networkx
@@ -122,7 +122,7 @@ def test_imports_go_in_one_direction(package: str) -> None:
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
-@lru_cache
+@cache
 def known() -> dict[str, ast.Module]:
     """Our modules by name."""
     files = {module_name(path): path for package in MAY_IMPORT for path in modules(package)}
@@ -159,25 +159,25 @@ def statements(node: ast.AST, *, inside: bool, within: bool = False) -> Iterator
                 yield from statements(other, inside=inside, within=within)
         case _:
             called = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-            for child in (each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)):
-                yield from statements(child, inside=inside, within=within or called)
+            for child in ast.iter_child_nodes(node):
+                if not isinstance(child, ast.expr):  # of which most of a module consists, and none imports anything
+                    yield from statements(child, inside=inside, within=within or called)
 
 
-@lru_cache
+@cache
 def loads(module: str) -> frozenset[str]:
     """What one of our modules imports when it is loaded, by its own lines."""
     return frozenset(each for node in statements(known()[module], inside=False) for each in targets(node))
 
 
-def slow(names: Iterable[str]) -> set[str]:
+def slow(names: Iterable[str]) -> frozenset[str]:
     """What is slow among all that is loaded by importing these modules."""
-    return set[str]().union(*map(slow_of, names))
+    return _slow(frozenset(names))
 
 
-@lru_cache
-def slow_of(module: str) -> frozenset[str]:
-    """What is slow among all that is loaded by importing a module."""
-    left, met = [module], set[str]()
+@cache
+def _slow(names: frozenset[str]) -> frozenset[str]:
+    left, met = list(names), set[str]()
     while left:
         parts = left.pop().split(".")
         for end in range(1, len(parts) + 1):  # packages first, as Python does
@@ -186,7 +186,7 @@ def slow_of(module: str) -> frozenset[str]:
                 met.add(name)
                 left += loads(name) if name in known() else [BRINGS[name]] if name in BRINGS else []
     by_module = {name for name in met if name.split(".")[0] in BY_MODULE}
-    return frozenset(met & SLOW - BY_MODULE) | by_module
+    return frozenset((met & SLOW - BY_MODULE) | by_module)
 
 
 def saving_nothing(tree: ast.Module, package: str) -> list[str]:

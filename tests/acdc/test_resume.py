@@ -109,7 +109,7 @@ def told(progress: Progress) -> Progress:
 @pytest.mark.parametrize("name", ASKED)
 def test_after_any_number_of_steps(tmp_path: Path, name: str) -> None:
     wanted, all_told = uninterrupted(name)
-    somewhere = random.Random(name).sample(range(2 * len(all_told) // 3, len(all_told)), 2)
+    somewhere = random.Random(name).sample(range(2 * len(all_told) // 3, len(all_told)), 2 if name == "acdc" else 1)
     steps = [1, *somewhere, len(all_told)] if name == "acdc" else somewhere
     assert all_told[max(somewhere) - 1].stage != all_told[0].stage or isinstance(ASKED[name].goal, Threshold)
     for step in steps:

@@ -84,7 +84,7 @@ def test_parts_of_0_and_1_are_circuits(checkpoints: Checkpoints, architecture: A
     model = checkpoints.model(architecture)
     edges = [edge.name for edge in model.graph.edges()]
     apart = {edge.name for edge in model.graph.edges() if edge.sender != INPUT}  # nothing joins it to the input
-    names = [set(edges), set(), apart, *random_circuits(edges, 3), *random_circuits(edges, 2, seed=4)]
+    names = [set(edges), set(), apart, *random_circuits(edges, 4)]
     circuits = [Circuit.from_names(model.graph, some) for some in names]
     for ablation in UNLEARNED:
         executor = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation)
