@@ -14,7 +14,7 @@ from acdc.problem import Problem
 MOST = 30
 """Of larger circuits only so many of the strongest edges are removed."""
 _FEWEST = 5
-_WORK = 4e8
+_WORK = 1e8
 """Larger circuits of larger models take longer: so many edges, times those of the model's graph, are run in all."""
 
 
