@@ -93,7 +93,8 @@ class Suite:
             count = getattr(self, what)
             if not least <= count <= most:
                 few = "few" if count < least else "many"
-                raise BadSetting(f"{count:,} {what} are too {few}; wanted {least} to {most:,} (--{what})")
+                many = f"1 {what.removesuffix('s')} is" if count == 1 else f"{count:,} {what} are"
+                raise BadSetting(f"{many} too {few}; wanted {least} to {most:,} (--{what})")
 
     def cells(self) -> Iterator[Cell]:
         """Every measurement, those on one model together."""

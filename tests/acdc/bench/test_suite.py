@@ -142,7 +142,7 @@ def test_without_a_choice_all_methods_meet_all_models() -> None:
         ({"models": ("other", "other")}, "a table needs models: got one of them twice"),
         ({"ablations": ()}, "a table needs ablations"),
         ({"seeds": 0}, "0 seeds are too few; wanted 1 to "),
-        ({"prompts": 1}, "1 prompts are too few; wanted 2 to "),
+        ({"prompts": 1}, "1 prompt is too few; wanted 2 to "),
         ({"thresholds": 0}, "0 thresholds are too few"),
     ],
 )
