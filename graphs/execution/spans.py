@@ -15,6 +15,7 @@ from torch import Tensor
 
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
+from acdc.graphs.execution.sparse_mixing import mixed_sparsely, sparse_pays
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Positions:
         shape = (*weights.shape[:-2], *written.shape[-3:])
         if weights.shape[-2] == 1 or (not weights.requires_grad and bool((weights == weights[..., :1, :]).all())):
             whole, flat = weights[..., 0, :], written.flatten(-3)
+            if whole.ndim == 2 and sparse_pays(whole, written):
+                return mixed_sparsely(whole, written, onto, out)
             if onto is None:
                 mixed: Tensor = (whole @ flat).view(shape)
                 return mixed

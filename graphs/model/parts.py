@@ -49,8 +49,9 @@ class Norm:
                 normed = F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
                 return with_derivative_of(normed, self._linear(x)) if rules.freezes_norms else normed
             case "rms":
-                scale = self.scale(x)
-                return x * (scale.detach() if rules.freezes_norms else scale)
+                factor = self._factor(x)
+                normed = x * (factor.detach() if rules.freezes_norms else factor)
+                return normed if self.weight is None else normed * self.weight
 
     def _linear(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """A layer norm without its bias, were its scale a constant."""
@@ -61,8 +62,14 @@ class Norm:
     def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """What an RMSNorm multiplies x by, its weight included."""
         assert self.kind == "rms"
-        factor = torch.rsqrt(_wide(x).square().mean(-1, keepdim=True) + self.eps).to(x.dtype)
+        factor = self._factor(x)
         return factor.expand_as(x) if self.weight is None else factor * self.weight
+
+    def _factor(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch 1"]:
+        """The same without the weight, by one pass over x."""
+        wide = _wide(x)
+        mean = torch.linalg.vecdot(wide, wide).unsqueeze(-1) / x.shape[-1]
+        return torch.rsqrt(mean + self.eps).to(x.dtype)
 
 
 def _wide(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
