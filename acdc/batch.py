@@ -5,8 +5,9 @@ How many prompts share one, and which runs are kept, is decided in `acdc.problem
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float, Int
@@ -37,11 +38,20 @@ class Batching:
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts that run together: what the model runs on and what its logits are measured against."""
+    """Prompts that run together: what the model runs on and what its logits are measured against.
+
+    `runs` may be confined to the tokens at which circuits can differ; `whole` are those of all, made `again` if so.
+    """
 
     runs: Runs
     prompts: PromptBatch
     targets: Targets
+    again: Callable[[], Runs]
+
+    @cached_property
+    def whole(self) -> Runs:
+        """The runs of whole prompts; made when first asked for."""
+        return self.runs if self.runs.positions.tokens is None else self.again()
 
     def __repr__(self) -> str:
         return f"<Batch: {self.runs!r}>"
@@ -62,7 +72,8 @@ class Batch:
             rows = torch.cat([(numbers == number).nonzero().squeeze(1) for number in order[start : start + prompts]])
             chosen = {name: getattr(self.prompts, name)[rows] for name in self.prompts.__dataclass_fields__}
             part = PromptBatch(**chosen)
-            yield Batch(self.runs.select(rows), part, part.targets(self.targets.reference[rows]))
+            targets = part.targets(self.targets.reference[rows])
+            yield Batch(self.runs.select(rows), part, targets, partial(_select, self, rows))
 
     def measure(
         self, circuits: Sequence[Circuit], metrics: Sequence[AbstractMetric]
@@ -80,3 +91,7 @@ class Batch:
             for index, metric in enumerate(metrics):
                 values[index, some] = finite_metric(metric, logits, self.targets, self.runs.model).double().cpu()
         return self.prompts.added_up(values)
+
+
+def _select(batch: Batch, rows: Int[Tensor, " row"]) -> Runs:
+    return batch.whole.select(rows)

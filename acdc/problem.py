@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -243,9 +243,10 @@ class Problem:
 
     def prepared(self, prompts: PromptBatch) -> Batch:
         """Run the clean and corrupt prompts of a batch."""
-        runs = prepare(self.model, self.tokens(prompts), self.ablation, self.constants)
+        again = partial(prepare, self.model, self.tokens(prompts), self.ablation, self.constants)
+        runs = again(confined=True)
         with torch.no_grad():
-            return Batch(runs, prompts, prompts.targets(runs.reference()))
+            return Batch(runs, prompts, prompts.targets(runs.reference()), again)
 
     @freed_memory_kept()
     def measure(

@@ -201,8 +201,8 @@ class _Path:
         scores, slope = _edge_scores(self.problem, self.batch, self._residual(fraction), self.group.stop, self.scored)
         if slope is None:
             return scores, torch.zeros(len(self.batch.prompts), dtype=torch.float64)
-        gains = (slope * self._moved).flatten(1).sum(1, dtype=torch.float64).cpu()
-        return scores, self.problem.metric.sign * gains
+        gains = self.batch.runs.positions.by_prompt((slope * self._moved).sum(-1, dtype=torch.float64))
+        return scores, self.problem.metric.sign * gains.cpu()
 
 
 def _edge_scores(

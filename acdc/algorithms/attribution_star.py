@@ -37,7 +37,7 @@ class AttributionStar:
         for batch in problem.batches:
             columns, targets = batch.columns(problem.metric)
             with torch.no_grad():
-                run = Linearisation(batch.runs, columns=columns)
+                run = Linearisation(batch.whole, columns=columns)
                 slope = gradient(problem.metric, run.logits, targets)
                 if not problem.metric.stationary:  # else the gradient is rounding noise
                     sizes = sizes_of_effects(run, slope, batch.prompts.prompt_numbers)

@@ -55,7 +55,7 @@ class InformationFlow:
 
 def _shares(batch: Batch, senders: slice) -> Float[Tensor, "sender batch pos"]:
     """The share of each of these senders, all that are read somewhere, in what they add up to, at every position."""
-    runs = batch.runs
+    runs = batch.whole
     stream = wide(runs.clean_residual(senders.stop))  # the sums of half a model's width overflow float16
     size = stream.abs().sum(-1)
     wrote = (
@@ -68,11 +68,11 @@ def _shares(batch: Batch, senders: slice) -> Float[Tensor, "sender batch pos"]:
 
 def _scored(batch: Batch) -> Bool[Tensor, "batch pos"]:
     """Where the logits are read."""
-    positions = torch.arange(batch.runs.delta.shape[2], device=batch.runs.scored_positions.device)
-    return positions == batch.runs.scored_positions[:, None]
+    positions = torch.arange(batch.whole.delta.shape[2], device=batch.whole.scored_positions.device)
+    return positions == batch.whole.scored_positions[:, None]
 
 
 def _read(problem: Problem, batch: Batch) -> Bool[Tensor, "batch pos"]:
     """Where anything is that the logits can read."""
-    positions = torch.arange(batch.runs.delta.shape[2], device=batch.runs.scored_positions.device)
-    return (positions <= batch.runs.scored_positions[:, None]) | (not problem.model.is_causal)
+    positions = torch.arange(batch.whole.delta.shape[2], device=batch.whole.scored_positions.device)
+    return (positions <= batch.whole.scored_positions[:, None]) | (not problem.model.is_causal)

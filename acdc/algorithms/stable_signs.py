@@ -75,7 +75,7 @@ class StableSigns:
     @torch.no_grad()
     def _rows(problem: Problem, batch: Batch, fraction: float) -> Float[Tensor, "batch receiver sender"] | None:
         """The scores by the gradient at a point, row by row; None where a metric has none, at the clean run."""
-        metric, runs = problem.metric, batch.runs
+        metric, runs = problem.metric, batch.whole
         if fraction == 1 and metric.stationary:
             return None
         residual = None if fraction == 1 else runs.clean_residual(1) - (1 - fraction) * runs.delta[0]

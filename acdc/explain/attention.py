@@ -59,7 +59,7 @@ def attention(problem: Problem) -> AttentionBySlot:
     total: _Sums | None = None
     for batch in problem.batches:
         is_slot = slots_of_batch(problem, batch, slots)
-        summed = _Sums.of(batch.runs, is_slot.to(problem.model.device, problem.model.dtype))
+        summed = _Sums.of(batch.whole, is_slot.to(problem.model.device, problem.model.dtype))
         total = summed if total is None else total + summed
         del batch
     assert total is not None
@@ -79,7 +79,7 @@ def slot_names(problem: Problem) -> tuple[str, ...]:
 def slots_of_batch(problem: Problem, batch: Batch, slots: Sequence[str]) -> Float[Tensor, "batch slot pos"]:
     """Which of the slots stands at each position of the rows of a batch, 1 or 0."""
     rows = zip(batch.prompts.index.tolist(), batch.prompts.scored_positions.tolist(), strict=True)
-    return _is_slot(problem, list(rows), slots, batch.runs.delta.shape[-2])
+    return _is_slot(problem, list(rows), slots, batch.whole.delta.shape[-2])
 
 
 def _is_slot(

@@ -60,7 +60,7 @@ def _of_batch(
     problem: Problem, batch: Batch, edge: Edge, is_slot: Float[Tensor, "batch slot pos"]
 ) -> Float[Tensor, " column"]:
     """Moved attention, lost direct effect and change by slot, added up over the rows of a batch."""
-    runs, head = batch.runs, edge.receiver
+    runs, head = batch.whole, edge.receiver
     layer = runs.layers[head.layer]
     which = torch.tensor([head.head], device=runs.delta.device)
     residual = runs.clean_residual(layer.indices.reads)

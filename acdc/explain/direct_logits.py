@@ -113,7 +113,7 @@ def direct_effects(problem: Problem, other: Sequence[int] | None = None) -> Floa
 
 
 def _of_batch(problem: Problem, batch: Batch, other: Sequence[int] | None) -> Float[Tensor, "node prompt"]:
-    runs, prompts = batch.runs, batch.prompts
+    runs, prompts = batch.whole, batch.prompts
     ablated = runs.ablated.outputs.expand_as(runs.delta)
     wrote = (runs.scored(runs.delta) + runs.scored(ablated)).squeeze(-2)
     final = runs.scored(runs.clean_residual(len(runs.graph.senders))).squeeze(-2)

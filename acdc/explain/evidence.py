@@ -60,7 +60,7 @@ def _costs_of_edges(problem: Problem, heads: Sequence[Node]) -> Float[Tensor, "h
     index = [problem.graph.sender_index[head] for head in heads]
     costs = torch.empty(len(heads), len(problem.pairs), dtype=torch.float64)
     for batch in problem.batches:
-        runs = batch.runs
+        runs = batch.whole
         final = runs.scored(runs.clean_residual(len(problem.graph.senders))).squeeze(-2)
         carried = runs.scored(runs.delta[index]).squeeze(-2)
         values = measured_by_row(problem, batch, torch.cat((final[None], final - carried)))

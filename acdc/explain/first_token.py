@@ -46,7 +46,7 @@ def costs_without_first(
 
 @freed_memory_kept()
 def _lost(problem: Problem, batch: Batch, heads: Sequence[Node], watch: Watch | None) -> Float[Tensor, "head row"]:
-    runs, run = batch.runs, clean_run(batch.runs)
+    runs, run = batch.whole, clean_run(batch.whole)
     usual = runs.scored(runs.clean_residual(len(runs.graph.senders))).squeeze(-2)
     finals = usual.repeat(len(heads), 1, 1)
     with torch.no_grad():

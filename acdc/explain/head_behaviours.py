@@ -100,10 +100,10 @@ def on_prompts(problem: Problem, heads: Sequence[Node] | None = None) -> HeadBeh
     heads = every if heads is None else tuple(heads)
     numbers, sums = [every.index(head) for head in heads], []
     for batch in problem.batches:
-        length = batch.runs.delta.shape[-2]
-        before = torch.arange(length, device=batch.runs.delta.device) <= batch.runs.scored_positions[:, None]
-        weights = before.to(batch.runs.delta.dtype).expand(len(heads), -1, -1)
-        sums.append(_RelationSums.of(batch.runs, _known(batch), weights, numbers))
+        length = batch.whole.delta.shape[-2]
+        before = torch.arange(length, device=batch.whole.delta.device) <= batch.whole.scored_positions[:, None]
+        weights = before.to(batch.whole.delta.dtype).expand(len(heads), -1, -1)
+        sums.append(_RelationSums.of(batch.whole, _known(batch), weights, numbers))
         del batch
     return reduce(add, sums).means(heads)
 
@@ -124,9 +124,9 @@ def where_needed(
         is_slot = slots_of_batch(problem, batch, slots).double()
         by_slot += torch.einsum("hbp,bsp->hs", costs, is_slot) / len(problem.pairs)
         index = [problem.graph.sender_index[head] for head in heads]
-        written = batch.runs.delta[index].norm(dim=-1)
+        written = batch.whole.delta[index].norm(dim=-1)
         weights = position_weights(costs.to(written), written)
-        sums.append(_RelationSums.of(batch.runs, _known(batch), weights, numbers))
+        sums.append(_RelationSums.of(batch.whole, _known(batch), weights, numbers))
         del batch
     needed = {head: dict(zip(slots, row, strict=True)) for head, row in zip(heads, by_slot.tolist(), strict=True)}
     return reduce(add, sums).means(tuple(heads)), needed
@@ -138,7 +138,7 @@ def all_heads(problem: Problem) -> tuple[Node, ...]:
 
 
 def _known(batch: Batch) -> Bool[Tensor, "relation batch query key"]:
-    tokens = batch.prompts.clean[:, : batch.runs.delta.shape[-2]].to(batch.runs.delta.device)
+    tokens = batch.prompts.clean[:, : batch.whole.delta.shape[-2]].to(batch.whole.delta.device)
     return relations(tokens, batch.prompts.answers.to(tokens.device))
 
 

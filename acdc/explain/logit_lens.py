@@ -100,7 +100,7 @@ def logit_lens(problem: Problem, seed: int = 0) -> LogitLens:
 
 def _logits(batch: Batch, stage: int) -> Float[Tensor, "row vocab"]:
     """The logits after so many layers."""
-    runs = batch.runs
+    runs = batch.whole
     ends = [indices.reads for indices in runs.graph.layers] + [len(runs.graph.senders)]
     with torch.no_grad():
         return runs.model.unembedding(runs.scored(runs.clean_residual(ends[stage])).squeeze(-2))

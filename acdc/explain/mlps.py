@@ -41,7 +41,7 @@ def mlp_readings(problem: Problem, nodes: Sequence[Node]) -> tuple[MlpReading, .
     total = torch.zeros(len(nodes), graph.d_model, dtype=torch.float64)
     apart = spread = 0.0
     for batch in problem.batches:
-        runs = batch.runs
+        runs = batch.whole
         for index, node in enumerate(nodes):
             wrote = _wrote(runs, node)
             at_end = runs.scored(wrote).squeeze(-2)

@@ -79,7 +79,7 @@ def lost_without(
     stage: str = "ablating heads",
 ) -> Float[Tensor, "ablation row"]:
     """By how much each ablation lowers the metric of each row of a batch; 0 where it changes nothing."""
-    runs = batch.runs
+    runs = batch.whole
     usual = runs.scored(runs.clean_residual(len(runs.graph.senders))).squeeze(-2)
     lost = torch.zeros(len(ablations), len(usual), dtype=torch.float64)
     run, at_once, done = clean_run(runs), max(1, _NUMBERS // usual.numel()), 0

@@ -81,9 +81,9 @@ def inhibition(problem: Problem, heads: Sequence[Node], movers: Sequence[Node]) 
     found = torch.zeros(len(every) + 1 + 2 * len(before), len(problem.pairs), dtype=torch.float64)
     for batch in problem.batches:
         prompts = batch.prompts
-        tokens = prompts.clean[:, : batch.runs.delta.shape[-2]].to(batch.runs.delta.device)
+        tokens = prompts.clean[:, : batch.whole.delta.shape[-2]].to(batch.whole.delta.device)
         answers, distractors = (_among(tokens, some) for some in (prompts.answers, prompts.distractors))
-        rows = torch.cat((_looks(batch.runs, distractors), _moved(batch, before, movers, answers, distractors)))
+        rows = torch.cat((_looks(batch.whole, distractors), _moved(batch, before, movers, answers, distractors)))
         shares = prompts.shares
         found[:, prompts.prompts.cpu()] = prompts.added_up(rows if shares is None else rows * shares.to(rows)).cpu()
         del batch
@@ -114,7 +114,7 @@ def _moved(
     distractors: Bool[Tensor, "row pos"],
 ) -> Float[Tensor, "column row"]:
     """By how much the movers' attention to answers, then to distractors rises without each head in their queries."""
-    runs, columns = batch.runs, torch.stack((answers, distractors)).double()
+    runs, columns = batch.whole, torch.stack((answers, distractors)).double()
     total = torch.zeros(2, len(heads), len(answers), dtype=torch.float64, device=columns.device)
     count = torch.zeros(len(heads), 1, dtype=torch.float64, device=columns.device)
     for mover in movers:

@@ -95,8 +95,7 @@ class CurrentCircuit:
         if node.kind == "head":
             kind = AttentionStage if layer.indices.as_one else HeadStage
             return kind(layer, members, all_positions=all_positions)
-        indices, changing = self.runs.graph.indices(node), self.runs.changing
-        return NodeStage(layer, indices, members, all_positions=all_positions, changing=changing)
+        return NodeStage(layer, self.runs.graph.indices(node), members, all_positions=all_positions)
 
     def carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
         """What the edges from these senders carry in the current circuit, over what missing ones would."""
@@ -114,7 +113,7 @@ class CurrentCircuit:
         if all_positions or output.shape[-2] == 1:
             return output
         # position by position, and so far the same for every prompt, but prompts are scored at positions of their own
-        return self.runs.scored(output.expand(len(self.runs.scored_positions), -1, -1))
+        return self.runs.scored(output.expand(self.runs.delta.shape[1:]))
 
     def refresh(self) -> bool:
         """Work out the state from the kept edges, where edges were removed and wherever that is felt.

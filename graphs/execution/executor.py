@@ -41,7 +41,7 @@ class Executor:
         constants: Float[Tensor, "sender 1 _ d_model"] | None = None,
         spans: Int[Tensor, "batch pos"] | None = None,
     ) -> None:
-        self.runs = prepare(model, TokenPairs(clean, corrupt, positions, spans), ablation, constants)
+        self.runs = prepare(model, TokenPairs(clean, corrupt, positions, spans), ablation, constants, confined=True)
 
     @classmethod
     def of(cls, runs: Runs) -> Executor:

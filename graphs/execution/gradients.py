@@ -123,8 +123,8 @@ class Linearisation:
         self.edge_scores(gradient, range(0))
         pairs = zip(self.runs.delta, reversed(self._flows), strict=True)
         added = self._scores.dtype
-        products = [(delta.to(added) * flow.to(added)).flatten(1).sum(1) for delta, flow in pairs]
-        return torch.stack(products) * self.scale
+        products = [(delta.to(added) * flow.to(added)).sum(-1) for delta, flow in pairs]
+        return self.runs.positions.by_prompt(torch.stack(products)) * self.scale
 
     def at_final(self, gradient: Float[Tensor, "batch column"]) -> Float[Tensor, "batch d_model"]:
         """The gradient at what the final norm reads, divided by `scale` to be about 1; to be asked for once."""
@@ -136,8 +136,7 @@ class Linearisation:
     def spread(self, at_final: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """The gradient of the residual stream, whoever reads it, which is 0 but at scored positions."""
         flowing = torch.zeros_like(self.runs.delta[0])
-        rows = torch.arange(len(self.runs.scored_positions), device=flowing.device)
-        flowing[rows, self.runs.scored_positions] = at_final
+        self.runs.positions.add_at_scored(flowing, at_final[:, None])
         return flowing
 
     def by_row(

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.graphs.computation import LayerIndices, NodeIndices
+from acdc.graphs.execution.tokens import Tokens
 from acdc.graphs.model.backward_rules import BackwardRules
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.layer import Layer
@@ -19,19 +20,68 @@ from acdc.graphs.nodes import SLOTS, Slot
 
 
 @dataclass(frozen=True)
+class Place:
+    """What a layer's arithmetic needs of some positions; scales, of norms that span heads, are the clean run's."""
+
+    geometry: Geometry
+    scales: Scales
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where only some tokens are held, what their queries may read besides: the keys and values of whole prompts.
+
+    Where others than these tokens stand, that is what they are in every circuit.
+    """
+
+    tokens: Tokens
+    geometry: Geometry
+    keys: Float[Tensor, "head batch pos d_head"]
+    values: Float[Tensor, "head batch pos d_head"]
+
+    def around(
+        self,
+        tokens: Float[Tensor, "selected *lead 1 token d_head"],
+        whole: Float[Tensor, "head batch pos d_head"],
+        heads: Int[Tensor, " selected"] | None,
+    ) -> Float[Tensor, "selected *lead batch pos d_head"]:
+        """What stands at the tokens of some heads (None: all), with what is around them of whole prompts."""
+        whole = whole if heads is None else whole[heads]
+        return self.tokens.put(tokens, whole.view(len(whole), *[1] * (tokens.ndim - 4), *whole.shape[1:]))
+
+    def select(self, prompts: Int[Tensor, " some"], end: int, tokens: Tokens) -> Surroundings:
+        """Those of some of the prompts, of which these tokens are held."""
+        keys, values = (part[:, prompts, :end] for part in (self.keys, self.values))
+        return Surroundings(tokens, self.geometry.first(end), keys, values)
+
+
+@dataclass(frozen=True)
 class LayerRun:
     """A layer with what its arithmetic needs of the prompts, and where its nodes stand in the graph.
 
-    `geometry` and `scales` are those of every position, and `scored_geometry` and `scored_scales` of the scored one
-    of each prompt; the scales, of norms that span heads, are the clean run's and frozen.
+    `everywhere` is every position, or all tokens that are held, and `at_scored` the scored position of each prompt.
     """
 
     layer: Layer
     indices: LayerIndices
-    geometry: Geometry
-    scored_geometry: Geometry
-    scales: Scales
-    scored_scales: Scales
+    everywhere: Place
+    at_scored: Place
+    surroundings: Surroundings | None = None
+
+    @property
+    def geometry(self) -> Geometry:
+        """That of every position."""
+        return self.everywhere.geometry
+
+    @property
+    def scales(self) -> Scales:
+        """Those of every position."""
+        return self.everywhere.scales
+
+    @property
+    def scored_geometry(self) -> Geometry:
+        """That of the scored positions."""
+        return self.at_scored.geometry
 
     @property
     def device(self) -> torch.device:
@@ -47,8 +97,14 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The queries, keys or values of these heads (None: all), each of what it reads in that slot."""
-        geometry, scales = self._at(all_positions)
-        return self.layer.project(slot, residual, geometry, scales, heads)
+        place = self._at(all_positions)
+        return self.layer.project(slot, residual, place.geometry, place.scales, heads)
+
+    def finish(
+        self, slot: Slot, made: Float[Tensor, "head *batch d_head"], rules: BackwardRules = BackwardRules.GRADIENT
+    ) -> Float[Tensor, "head *batch d_head"]:
+        """The queries, keys or values of all heads at every position, of what the linear projection makes."""
+        return self.layer.finish(slot, made, self.geometry, self.scales, rules=rules)
 
     def project_all(
         self, slot: Slot, residual: Float[Tensor, "batch pos d_model"]
@@ -66,8 +122,8 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch query d_model"]:
         """What these heads write, to queries at every position or at the scored ones."""
-        geometry, scales = self._at(all_positions)
-        wrote = self.layer.heads(q, k, v, geometry, heads)
+        scales = self._at(all_positions).scales
+        wrote = self.layer.attention.write(self.gather(q, k, v, heads, all_positions=all_positions), heads)
         return wrote if scales.heads is None else wrote * scales.heads
 
     def mlp(
@@ -97,16 +153,24 @@ class LayerRun:
         heads: Int[Tensor, " selected"] | None = None,
         *,
         all_positions: bool = True,
+        rules: BackwardRules = BackwardRules.GRADIENT,
     ) -> Float[Tensor, "selected *batch query d_head"]:
         """The values that these heads gather, from which `attention_parts` makes what all of them write together."""
-        return self.layer.attention.attend(q, k, v, self._at(all_positions)[0], heads)
+        attend, around = self.layer.attention.attend, self.surroundings
+        if around is None:
+            return attend(q, k, v, self._at(all_positions).geometry, heads, rules)
+        k, v = around.around(k, around.keys, heads), around.around(v, around.values, heads)
+        if not all_positions:
+            return attend(q, k, v, self.scored_geometry, heads, rules)
+        q = around.around(q, torch.zeros_like(around.keys[:1]).expand_as(around.keys), heads)
+        return around.tokens.take(attend(q, k, v, around.geometry, heads, rules))
 
     def attention_parts(
         self, gathered: Float[Tensor, "head *batch query d_head"], *, all_positions: bool = True
     ) -> Float[Tensor, "part *batch query d_model"]:
         """What the parts of the layer's attention, which must be split, write."""
         assert self.layer.attended is not None
-        return self.layer.attended(self.layer.attention, gathered, self._at(all_positions)[1].heads)
+        return self.layer.attended(self.layer.attention, gathered, self._at(all_positions).scales.heads)
 
     def attention(
         self,
@@ -121,8 +185,8 @@ class LayerRun:
             return self.heads(q, k, v, all_positions=all_positions)
         return self.attention_parts(self.gather(q, k, v, all_positions=all_positions), all_positions=all_positions)
 
-    def _at(self, all_positions: bool) -> tuple[Geometry, Scales]:
-        return (self.geometry, self.scales) if all_positions else (self.scored_geometry, self.scored_scales)
+    def _at(self, all_positions: bool) -> Place:
+        return self.everywhere if all_positions else self.at_scored
 
 
 def read_alike(*, all_positions: bool) -> tuple[tuple[tuple[Slot, ...], bool], ...]:
@@ -136,10 +200,21 @@ def layer_runs(
     positions: Int[Tensor, " prompt"],
     scales: Sequence[Scales],
     scored: Callable[[Tensor], Tensor],
+    surroundings: Sequence[Surroundings] = (),
 ) -> tuple[LayerRun, ...]:
-    """Every layer of a model on prompts scored at these positions, where `scored` takes the scales there."""
-    parts = zip(model.layers, model.graph.layers, geometries, scales, strict=True)
+    """Every layer of a model on prompts scored at these positions, where `scored` takes the scales there.
+
+    With `surroundings` of every layer, only their tokens are held, and scales are those of these.
+    """
+    every: Sequence[Surroundings | None] = surroundings or [None] * len(scales)
+    parts = zip(model.layers, model.graph.layers, geometries, scales, every, strict=True)
     return tuple(
-        LayerRun(layer, indices, geometry, geometry.at(positions), each, each.map(scored))
-        for layer, indices, geometry, each in parts
+        LayerRun(
+            layer,
+            indices,
+            Place(geometry if around is None else geometry.of(around.tokens.position), each),
+            Place(geometry.at(positions), each.map(scored)),
+            around,
+        )
+        for layer, indices, geometry, each, around in parts
     )

@@ -191,11 +191,10 @@ class LinearLayer:
         assert self.attended is not None
         run, attended = self.run, self.attended
         changed = run.layer.of_all(slot, attended.residual - deltas, run.geometry, run.scales)
-        finished = {
-            name: run.layer.finish(name, made, run.geometry, run.scales)[:, None]
-            for name, made in zip(SLOTS, attended.made, strict=True)
-        } | {slot: changed}
-        now = run.layer.attention.attend(finished["q"], finished["k"], finished["v"], run.geometry)
+        finished = {name: run.finish(name, made)[:, None] for name, made in zip(SLOTS, attended.made, strict=True)} | {
+            slot: changed
+        }
+        now = run.gather(finished["q"], finished["k"], finished["v"])
         return attended.gathered[:, None] - now
 
 
@@ -206,11 +205,8 @@ def _attend(
     normed = attention.norm(residual)
     made = tuple(layer.projection(slot).of_all(normed).detach().requires_grad_() for slot in SLOTS)
     with torch.enable_grad():
-        q, k, v = (
-            layer.finish(slot, part, run.geometry, run.scales, rules=rules)
-            for slot, part in zip(SLOTS, made, strict=True)
-        )
-        gathered = attention.attend(q, k, v, run.geometry, rules=rules)
+        q, k, v = (run.finish(slot, part, rules) for slot, part in zip(SLOTS, made, strict=True))
+        gathered = run.gather(q, k, v, rules=rules)
     wrote = attention.output.together(gathered.detach())
     wrote = wrote if run.scales.heads is None else wrote * run.scales.heads
     return Attended(residual, made, gathered), wrote + attention.output.bias

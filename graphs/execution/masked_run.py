@@ -75,7 +75,7 @@ class MaskedRun:
         shape = runs.delta.shape[1:]
         self._written = {
             True: runs.delta.new_zeros(len(self._senders[True]), *shape),
-            False: runs.delta.new_zeros(len(self._senders[False]), shape[0], 1, shape[2]),
+            False: runs.delta.new_zeros(len(self._senders[False]), len(runs.scored_positions), 1, shape[-1]),
         }
         self._written[True][0], self._written[False][0] = runs.delta[0], runs.scored(runs.delta[0])
         self._nodes: list[_Nodes] = []
@@ -99,13 +99,12 @@ class MaskedRun:
         at_logits = (gradient / scale).to(self._unembedded.dtype)
         (at_final,) = torch.autograd.grad(self._unembedded, self._last.leaf, at_logits)
         self._pass_back(self._last, at_final, flowing, slopes)
-        prompts = torch.arange(len(self._runs.scored_positions), device=slopes.device)
         while self._nodes:
             nodes = self._nodes.pop()
             at_wrote = flowing[False][nodes.scored_numbers]
             if nodes.all_positions:
                 at_scored, at_wrote = at_wrote, flowing[True][nodes.numbers]
-                at_wrote[:, prompts, self._runs.scored_positions] += at_scored.squeeze(-2)
+                self._runs.positions.add_at_scored(at_wrote, at_scored)
             leaves = [read.leaf for read in nodes.reads]
             for read, at_read in zip(nodes.reads, torch.autograd.grad(nodes.wrote, leaves, at_wrote), strict=True):
                 self._pass_back(read, at_read, flowing, slopes)

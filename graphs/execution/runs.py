@@ -14,8 +14,9 @@ from typing_extensions import assert_never
 from acdc.graphs.ablation import Ablation
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens, NoConstants
-from acdc.graphs.execution.layer import LayerRun, layer_runs
+from acdc.graphs.execution.layer import LayerRun, Surroundings, layer_runs
 from acdc.graphs.execution.spans import Positions, rows_of
+from acdc.graphs.execution.tokens import Tokens
 from acdc.graphs.model.geometry import Geometry
 from acdc.graphs.model.parts import Scales
 from acdc.graphs.model.transformer import Model
@@ -63,10 +64,12 @@ class AblatedRun:
     """The run without any edge: what missing edges carry, and the residual stream they make.
 
     `residuals` is keyed by how many senders its reader reads; attention biases, which belong to no node, are included.
+    Where only some tokens are held, `surroundings` are, layer by layer, what the others are for attention.
     """
 
     outputs: Float[Tensor, "sender #batch #pos d_model"]
     residuals: dict[int, Float[Tensor, "batch pos d_model"]]
+    surroundings: tuple[Surroundings, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ class Runs:
     """What the executors start from.
 
     `delta` is what each sender writes in the clean run less what its missing edges carry; `scales`, of norms that
-    span heads, are those of the clean run and frozen.
+    span heads, are those of the clean run and frozen. Of runs that are `confined` everything is that of some tokens
+    only, [1, token] instead of [batch, pos]: of all at which any circuit differs from the ablated run.
     """
 
     model: Model
@@ -85,8 +89,7 @@ class Runs:
     scales: tuple[Scales, ...]
 
     def __repr__(self) -> str:
-        _, prompts, length, _ = self.delta.shape
-        return f"<Runs: {prompts:,} prompts of {length} tokens on {self.model!r}>"
+        return f"<Runs: {len(self.scored_positions):,} prompts of {self.length} tokens on {self.model!r}>"
 
     @property
     def graph(self) -> ComputationalGraph:
@@ -96,7 +99,14 @@ class Runs:
     @cached_property
     def layers(self) -> tuple[LayerRun, ...]:
         """Every layer of the model on these prompts."""
-        return layer_runs(self.model, self.geometries, self.scored_positions, self.scales, self.scored)
+        around = self.ablated.surroundings
+        return layer_runs(self.model, self.geometries, self.scored_positions, self.scales, self.scored, around)
+
+    @property
+    def length(self) -> int:
+        """How long the prompts are."""
+        tokens = self.positions.tokens
+        return self.delta.shape[-2] if tokens is None else tokens.length
 
     @property
     def scored_positions(self) -> Int[Tensor, " batch"]:
@@ -108,27 +118,47 @@ class Runs:
         """The receivers that every input of the graph without spans is, by number; the logits are one at all spans."""
         return rows_of(self.graph).to(self.delta.device)
 
-    def scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
+    def scored(self, x: Float[Tensor, "*lead _ pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
         """x at each prompt's scored position, or x itself where it is already there."""
         return self.positions.at_scored(x)
 
-    @cached_property
-    def changing(self) -> Int[Tensor, " token"] | None:
-        """At which positions of which prompts, counted through, what a circuit loses can reach what is scored.
+    def _changing(self) -> Tokens | None:
+        """At which positions of which prompts what a circuit loses can reach what is scored, and those that are scored.
 
         Before them a prompt is the same in both runs, and of a causal model nothing after the scored one is read. A
         position behind the first that differs may be the same in both runs and differ in a circuit. None where it saves
         little, or kernels cost more to start than to run.
         """
+        by_position = self.ablated.outputs.shape[1] == 1 < self.ablated.outputs.shape[2]  # would be held token by token
+        if self.delta.device.type != "cpu" or by_position:
+            return None
         differs = torch.stack([delta.ne(0).any(-1) for delta in self.delta]).any(0)
         if self.model.is_causal:
             differs = differs.cummax(1).values
-            differs &= torch.arange(differs.shape[1], device=differs.device) <= self.scored_positions[:, None]
+            differs &= torch.arange(differs.shape[1]) <= self.scored_positions[:, None]
         else:
-            differs = differs.any(1, keepdim=True).expand_as(differs)
-        if differs.device.type != "cpu" or float(differs.double().mean()) > _MOST_OF_ALL:
+            differs = differs.any(1, keepdim=True).repeat(1, differs.shape[1])
+        differs[torch.arange(len(differs)), self.scored_positions] = True
+        if float(differs.double().mean()) > _MOST_OF_ALL:
             return None
-        return differs.flatten().nonzero().squeeze(1)
+        return Tokens(differs.flatten().nonzero().squeeze(1), *differs.shape)
+
+    def confined(self) -> Runs:
+        """The same of those tokens only at which a circuit can differ from the ablated run, if that saves much.
+
+        All circuits run on them as they do on whole prompts.
+        """
+        if self.positions.tokens is not None or (tokens := self._changing()) is None:
+            return self
+        surroundings = []
+        for layer in self.layers:
+            residual = self.ablated.residuals[layer.indices.reads]
+            keys, values = (layer.project_all(slot, residual) for slot in ("k", "v"))
+            surroundings.append(Surroundings(tokens, layer.geometry, keys, values))
+        residuals = {read: tokens.take(residual) for read, residual in self.ablated.residuals.items()}
+        ablated = AblatedRun(tokens.take(self.ablated.outputs), residuals, tuple(surroundings))
+        scales = tuple(each.map(tokens.take) for each in self.scales)
+        return Runs(self.model, tokens.take(self.delta), ablated, self.positions.at(tokens), self.geometries, scales)
 
     @cached_property
     def _clean_residuals(self) -> dict[int, Float[Tensor, "batch pos d_model"]]:
@@ -146,18 +176,15 @@ class Runs:
 
     def select(self, prompts: Int[Tensor, " some"]) -> Runs:
         """The runs of some of the prompts, no longer than these need."""
-        positions = self.positions.select(prompts)
-        end = int(positions.scored.max()) + 1 if self.model.is_causal else self.delta.shape[-2]
-
-        def part(x: Float[Tensor, "*lead _ _ d"]) -> Float[Tensor, "*lead _ _ d"]:
-            rows = x if x.shape[-3] == 1 else x[..., prompts, :, :]
-            return rows[..., :end, :]
-
-        outputs = part(self.ablated.outputs)
-        ablated = AblatedRun(outputs, {read: part(x) for read, x in self.ablated.residuals.items()})
+        end = int(self.scored_positions[prompts].max()) + 1 if self.model.is_causal else self.length
+        positions, part = self.positions.select(prompts, end)
+        tokens, around = positions.tokens, self.ablated.surroundings
+        around = () if tokens is None else tuple(each.select(prompts, end, tokens) for each in around)
+        residuals = {read: part(residual) for read, residual in self.ablated.residuals.items()}
+        ablated = AblatedRun(part(self.ablated.outputs), residuals, around)
         scales = tuple(each.map(part) for each in self.scales)
         geometries = tuple(geometry.first(end) for geometry in self.geometries)
-        return Runs(self.model, part(self.delta).contiguous(), ablated, positions.first(end), geometries, scales)
+        return Runs(self.model, part(self.delta).contiguous(), ablated, positions, geometries, scales)
 
     def reference(self, columns: Int[Tensor, "batch column"] | None = None) -> Float[Tensor, "batch column"]:
         """The full model's logits on the clean prompts at the scored positions, of these columns or of all."""
@@ -175,8 +202,10 @@ def prepare(
     prompts: TokenPairs,
     ablation: Ablation,
     constants: Float[Tensor, "sender 1 _ d_model"] | None = None,
+    *,
+    confined: bool = False,
 ) -> Runs:
-    """The runs of a batch of prompts.
+    """The runs of a batch of prompts, `confined` to what can differ in a circuit where that is asked for.
 
     `constants` are what missing edges carry under the mean ablations, from `mean_outputs` (None: of this batch), and
     under optimal ablation. Means are those of whole prompts; the runs of a causal model end at the last scored
@@ -191,7 +220,9 @@ def prepare(
         constants = mean_outputs(model, [prompts.corrupt], ablation)
     clean, corrupt = (model.embed(part[:, :last].to(model.device)) for part in (prompts.clean, prompts.corrupt))
     with torch.no_grad():
-        return between(model, clean, corrupt, positions_of(model, prompts), ablation, constants, prompts.clean.shape[1])
+        positions = positions_of(model, prompts)
+        runs = between(model, clean, corrupt, positions, ablation, constants, prompts.clean.shape[1])
+        return runs.confined() if confined else runs
 
 
 def end(model: Model, prompts: TokenPairs) -> int:

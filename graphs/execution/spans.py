@@ -5,7 +5,7 @@ The residual stream that an input reads is local to a position; so is the choice
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,23 +16,27 @@ from torch import Tensor
 from acdc.graphs.computation import ComputationalGraph
 from acdc.graphs.errors import BadTokens
 from acdc.graphs.execution.sparse_mixing import mixed_sparsely, sparse_pays
+from acdc.graphs.execution.tokens import Tokens
 
 
 @dataclass(frozen=True)
 class Positions:
     """Where prompts are scored and, if edges are by position, the number of the span that each position is of.
 
+    Where only some `tokens` are held, among them all that are scored, spans are those of these: [1, token].
+
     Raises: BadTokens when a number is not that of one of `count` spans, or they are given for other prompts.
     """
 
     scored: Int[Tensor, " batch"]
-    spans: Int[Tensor, "batch pos"] | None = None
+    spans: Int[Tensor, "batch_or_1 pos_or_token"] | None = None
     count: int = 0
+    tokens: Tokens | None = None
 
     def __post_init__(self) -> None:
         if self.spans is None:
             return
-        if len(self.spans) != len(self.scored) or not self.count:
+        if len(self.spans) != (len(self.scored) if self.tokens is None else 1) or not self.count:
             raise BadTokens(
                 f"spans are given for {len(self.spans)} prompts of which {len(self.scored)} are scored, out of "
                 f"{self.count} spans; wanted one row for each prompt, and spans to choose from"
@@ -45,23 +49,50 @@ class Positions:
 
     def to(self, device: torch.device) -> Positions:
         """The same on a device."""
+        assert self.tokens is None
         return Positions(self.scored.to(device), None if self.spans is None else self.spans.to(device), self.count)
 
-    def first(self, end: int) -> Positions:
-        """The same of the first positions only."""
-        return Positions(self.scored, None if self.spans is None else self.spans[:, :end], self.count)
+    def at(self, tokens: Tokens) -> Positions:
+        """The same where only these tokens are held."""
+        spans = None if self.spans is None else self.spans.flatten()[tokens.numbers][None]
+        return Positions(self.scored, spans, self.count, tokens)
 
-    def select(self, prompts: Int[Tensor, " some"]) -> Positions:
-        """Those of some of the prompts."""
-        spans = None if self.spans is None else self.spans[prompts]
-        return Positions(self.scored[prompts], spans, self.count)
+    def select(self, prompts: Int[Tensor, " some"], end: int) -> tuple[Positions, Callable[[Tensor], Tensor]]:
+        """Those of some of the prompts, up to an end, and what makes the tensors of these of those of all."""
+        scored = self.scored[prompts]
+        if self.tokens is None:
+            spans = None if self.spans is None else self.spans[prompts, :end]
+            return Positions(scored, spans, self.count), lambda x: (x if x.shape[-3] == 1 else x[..., prompts, :, :])[
+                ..., :end, :
+            ]
+        tokens, chosen = self.tokens.select(prompts, end)
+        spans = None if self.spans is None else self.spans[:, chosen]
+        return Positions(scored, spans, self.count, tokens), lambda x: x if x.shape[-2] == 1 else x[..., chosen, :]
 
-    def at_scored(self, x: Float[Tensor, "*lead batch pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
+    @cached_property
+    def scored_at(self) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
+        """The scored positions as indices of what is held."""
+        if self.tokens is None:
+            return torch.arange(len(self.scored), device=self.scored.device), self.scored
+        return torch.zeros_like(self.scored), self.tokens.find(self.scored)
+
+    def at_scored(self, x: Float[Tensor, "*lead _ pos d"]) -> Float[Tensor, "*lead batch 1 d"]:
         """What stands at each prompt's scored position, or x itself where it is already there."""
         if x.shape[-2] == 1:
             return x
-        rows = torch.arange(len(self.scored), device=x.device)
-        return x[..., rows, self.scored, :].unsqueeze(-2)
+        rows, columns = self.scored_at
+        return x[..., rows, columns, :].unsqueeze(-2)
+
+    def add_at_scored(self, x: Float[Tensor, "*lead _ pos d"], more: Float[Tensor, "*lead batch 1 d"]) -> None:
+        """Add this to what stands at each prompt's scored position, in place."""
+        rows, columns = self.scored_at
+        x[..., rows, columns, :] += more.squeeze(-2)
+
+    def by_prompt(self, x: Float[Tensor, "*lead _ pos"]) -> Float[Tensor, "*lead batch"]:
+        """The sum over the positions of each prompt."""
+        if self.tokens is None:
+            return x.sum(-1)
+        return x.new_zeros(*x.shape[:-2], len(self.scored)).index_add_(-1, self.tokens.prompt, x.squeeze(-2))
 
     def mix(
         self,
@@ -115,6 +146,7 @@ class Positions:
         self, read: Float[Tensor, "receiver batch pos d"], written: Float[Tensor, "batch sender number"]
     ) -> Float[Tensor, "batch receiver span sender"]:
         """The same row by row, the numbers of each row of what was written being those of all its positions."""
+        assert self.tokens is None, "rows are those of whole prompts"
         rows = read.transpose(0, 1)
         if self.spans is None:
             return (rows.flatten(2) @ written.transpose(1, 2))[:, :, None]
@@ -141,7 +173,8 @@ class Positions:
     @cached_property
     def _scored_spans(self) -> Int[Tensor, "batch 1"]:
         assert self.spans is not None
-        return self.spans.gather(1, self.scored[:, None])
+        rows, columns = self.scored_at
+        return self.spans[rows, columns, None]
 
     def _where(self, length: int) -> Iterator[tuple[int, Int[Tensor, " position"]]]:
         """The positions of every span that there is, by number among those of all prompts, or among the scored ones."""

@@ -183,5 +183,5 @@ class SparseRun:
         if chosen.all_positions or wrote.shape[-2] == runs.delta.shape[-2]:
             self._written[rows] = wrote.sub_(ablated)
         else:
-            prompts = torch.arange(len(runs.scored_positions), device=rows.device)
-            self._written[rows[:, None], prompts, runs.scored_positions] = (wrote - runs.scored(ablated)).squeeze(-2)
+            at, columns = runs.positions.scored_at
+            self._written[rows[:, None], at, columns] = (wrote - runs.scored(ablated)).squeeze(-2)

@@ -93,10 +93,8 @@ class NodeStage(AbstractStage):
         senders: Int[Tensor, " row"],
         *,
         all_positions: bool,
-        changing: Int[Tensor, " token"] | None = None,
     ) -> None:
         self.layer, self._indices = layer, indices
-        self._changing = changing if all_positions else None
         self.senders, self.all_positions, self.together = senders, all_positions, not indices.apart
         parts = senders - indices.senders.start
         self.receivers = {"": indices.receivers.start + (torch.tensor([0]) if self.together else parts)}
@@ -111,21 +109,8 @@ class NodeStage(AbstractStage):
         """All parts change with what their node reads; of those that read for themselves, which read something new."""
         touched, read = arrivals[""]
         rows = torch.arange(len(self.senders)) if self.together else touched
-        wrote = self._anew(rows, read)
+        wrote = self.layer.node_parts(self._indices, read, self._parts[rows.to(self._parts.device)])
         return rows, wrote, [Write(self.read[""], touched, read), Write(self.wrote, rows, wrote)]
-
-    def _anew(
-        self, rows: Int[Tensor, " row"], read: Float[Tensor, "input trial batch pos d_model"]
-    ) -> Float[Tensor, "row trial batch pos d_model"]:
-        """What these parts write where they read this, computed at the positions where it can matter."""
-        parts = self._parts[rows.to(self._parts.device)]
-        if self._changing is None:
-            return self.layer.node_parts(self._indices, read, parts)
-        now = self.wrote[rows].unsqueeze(1)
-        wrote = now.repeat(1, read.shape[1], 1, 1, 1)
-        new = self.layer.node_parts(self._indices, read.flatten(2, 3).index_select(2, self._changing), parts)
-        wrote.flatten(2, 3).index_copy_(2, self._changing, new)
-        return wrote
 
 
 class _Projections:

@@ -45,6 +45,11 @@ class Geometry:
         rotation = self.rotation and (self.rotation[0][0, positions, None], self.rotation[1][0, positions, None])
         return replace(self, allowed=self.allowed[0, positions, None], rotation=rotation)
 
+    def of(self, positions: Int[Tensor, " token"]) -> Geometry:
+        """The same for queries at these positions, one after the other."""
+        rotation = self.rotation and (self.rotation[0][:, positions], self.rotation[1][:, positions])
+        return replace(self, allowed=self.allowed[:, positions], rotation=rotation)
+
     def first(self, end: int) -> Geometry:
         """The same for the first `end` positions of the sequence only."""
         rotation = self.rotation and (self.rotation[0][:, :end], self.rotation[1][:, :end])

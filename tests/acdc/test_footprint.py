@@ -39,10 +39,10 @@ def test_the_runs_take_what_their_tensors_take(
 ) -> None:
     problem = problem_on(architecture, checkpoints, ablation)
     (batch,) = problem.batches
-    residuals = batch.runs.ablated.residuals
-    tensors = [batch.runs.delta, *residuals.values(), *(batch.runs.clean_residual(read) for read in residuals)]
+    residuals = batch.whole.ablated.residuals
+    tensors = [batch.whole.delta, *residuals.values(), *(batch.whole.clean_residual(read) for read in residuals)]
     if ablation is Ablation.RESAMPLE:
-        tensors.append(batch.runs.ablated.outputs)
+        tensors.append(batch.whole.ablated.outputs)
     assert footprint_of(problem).runs == sum(tensor.nbytes for tensor in tensors)
     assert footprint_of(problem).logits == batch.targets.reference.nbytes
 

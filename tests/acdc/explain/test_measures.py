@@ -67,7 +67,7 @@ def one_after_the_other(
 
 def lost(problem: Problem, batch: Batch, logits: Sequence[Float[Tensor, "row vocab"]]) -> Float[Tensor, "run row"]:
     """By how much these logits lower the metric."""
-    values = problem.metric.of_rows(torch.stack([batch.runs.reference(), *logits]), batch.targets)
+    values = problem.metric.of_rows(torch.stack([batch.whole.reference(), *logits]), batch.targets)
     return (values[0] - values[1:]).double()
 
 
@@ -82,13 +82,13 @@ def test_runs_that_share_what_is_alike_lose_what_runs_one_after_the_other_do(
     groups = [(one,), (other,), (one, other), (mlp, one), (mlp, Node("mlp", 1)), (Node("head", 1, 1), other)]
     for batch in problem.batches:
         got = lost_without(problem, batch, [NodeAblation(group) for group in groups])
-        wanted = lost(problem, batch, [one_after_the_other(batch.runs, group) for group in groups])
+        wanted = lost(problem, batch, [one_after_the_other(batch.whole, group) for group in groups])
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-9)
-        positions = range(batch.runs.delta.shape[-2])
+        positions = range(batch.whole.delta.shape[-2])
         at = torch.arange(len(positions))
         got = costs_by_position(problem, batch, [one, other])
         for number, head in enumerate((one, other)):
-            wanted = lost(problem, batch, [one_after_the_other(batch.runs, [head], at == p) for p in positions])
+            wanted = lost(problem, batch, [one_after_the_other(batch.whole, [head], at == p) for p in positions])
             full, none = problem.bounds
             torch.testing.assert_close(got[number].T, wanted / (full - none), rtol=0, atol=1e-9)
 

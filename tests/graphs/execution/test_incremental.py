@@ -161,14 +161,15 @@ def test_prompts_may_all_be_scored_at_one_position(models: dict[Kind, Model], po
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "frozen scale", "solu", "experts", "bidirectional"])
-def test_mlps_run_only_where_something_can_change_and_that_is_enough(models: dict[Kind, Model], kind: Kind) -> None:
+def test_nodes_run_only_where_something_can_change_and_that_is_enough(models: dict[Kind, Model], kind: Kind) -> None:
     """Prompts that begin alike, of which the last is scored early: what follows is not read, if the model is causal."""
     model, corrupt = models[kind], torch.where(torch.arange(CLEAN.shape[1]) < 2, CLEAN, CORRUPT)
     with torch.no_grad():
-        runs = prepare(model, TokenPairs(CLEAN, corrupt, torch.tensor([5, 4, 3])), Ablation.RESAMPLE)
+        runs = prepare(model, TokenPairs(CLEAN, corrupt, torch.tensor([5, 4, 3])), Ablation.RESAMPLE, confined=True)
+        tokens = runs.positions.tokens
         if model.is_causal:
-            assert runs.changing is not None
-            assert [len(runs.changing[runs.changing // 6 == prompt]) for prompt in range(3)] == [4, 3, 2]
+            assert tokens is not None
+            assert tokens.prompt.bincount().tolist() == [4, 3, 2]
         walk = Walk(IncrementalExecutor(runs), random.Random(kind), acceptance=0.7)
         for receiver in reversed(model.graph.receivers):
             walk.receiver(receiver)
@@ -184,12 +185,12 @@ def test_where_both_runs_agree_behind_a_difference_circuits_may_not(models: dict
         runs = prepare(model, TokenPairs(CLEAN, corrupt, torch.tensor([5, 4, 3])), Ablation.RESAMPLE)
         for delta in runs.delta:
             delta[:, 3:] = 0
-        changing = runs.changing
+        tokens = runs.confined().positions.tokens
     if model.is_causal:
-        assert changing is not None
-        assert changing.tolist() == [2, 3, 4, 5, 8, 9, 10, 14, 15]
+        assert tokens is not None
+        assert tokens.numbers.tolist() == [2, 3, 4, 5, 8, 9, 10, 14, 15]
     else:
-        assert changing is None, "it may look back from anywhere"
+        assert tokens is None, "it may look back from anywhere"
 
 
 def test_only_the_asked_columns_come_back(models: dict[Kind, Model]) -> None:
