@@ -208,7 +208,7 @@ class _Path:
 def _edge_scores(
     problem: Problem,
     batch: Batch,
-    residual: Float[Tensor, "batch pos d_model"] | None,
+    residual: Float[Tensor, "_ pos d_model"] | None,
     read: int,
     senders: range | None,
     rules: BackwardRules = BackwardRules.GRADIENT,

@@ -34,7 +34,7 @@ class Linearisation:
     def __init__(
         self,
         runs: Runs,
-        residual: Float[Tensor, "batch pos d_model"] | None = None,
+        residual: Float[Tensor, "_ pos d_model"] | None = None,
         read: int = 1,
         *,
         columns: Int[Tensor, "batch column"] | None = None,
@@ -133,7 +133,7 @@ class Linearisation:
         (at_final,) = torch.autograd.grad(self._unembedded, self._final, scaled)
         return at_final
 
-    def spread(self, at_final: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch pos d_model"]:
+    def spread(self, at_final: Float[Tensor, "batch d_model"]) -> Float[Tensor, "_ pos d_model"]:
         """The gradient of the residual stream, whoever reads it, which is 0 but at scored positions."""
         flowing = torch.zeros_like(self.runs.delta[0])
         self.runs.positions.add_at_scored(flowing, at_final[:, None])

@@ -141,7 +141,7 @@ class IncrementalExecutor:
     def _reach(
         self,
         receiver: Receiver,
-        arrived: Float[Tensor, "trial batch pos d_model"],
+        arrived: Float[Tensor, "trial _ pos d_model"],
         unjoined: Int[Tensor, " trial"],
     ) -> Float[Tensor, "trial batch d_model"]:
         """The final residuals where this receiver reads what arrives; `unjoined` counts the joined senders removed."""
