@@ -184,7 +184,7 @@ class Runs:
         ablated = AblatedRun(part(self.ablated.outputs), residuals, around)
         scales = tuple(each.map(part) for each in self.scales)
         geometries = tuple(geometry.first(end) for geometry in self.geometries)
-        return Runs(self.model, part(self.delta).contiguous(), ablated, positions, geometries, scales)
+        return Runs(self.model, part(self.delta), ablated, positions, geometries, scales)
 
     def reference(self, columns: Int[Tensor, "batch column"] | None = None) -> Float[Tensor, "batch column"]:
         """The full model's logits on the clean prompts at the scored positions, of these columns or of all."""

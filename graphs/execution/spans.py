@@ -61,13 +61,15 @@ class Positions:
         """Those of some of the prompts, up to an end, and what makes the tensors of these of those of all."""
         scored = self.scored[prompts]
         if self.tokens is None:
-            spans = None if self.spans is None else self.spans[prompts, :end]
-            return Positions(scored, spans, self.count), lambda x: (x if x.shape[-3] == 1 else x[..., prompts, :, :])[
+            rows = _in_one_piece(prompts)
+            spans = None if self.spans is None else self.spans[rows, :end]
+            return Positions(scored, spans, self.count), lambda x: (x if x.shape[-3] == 1 else x[..., rows, :, :])[
                 ..., :end, :
             ]
         tokens, chosen = self.tokens.select(prompts, end)
-        spans = None if self.spans is None else self.spans[:, chosen]
-        return Positions(scored, spans, self.count, tokens), lambda x: x if x.shape[-2] == 1 else x[..., chosen, :]
+        piece = _in_one_piece(chosen)
+        spans = None if self.spans is None else self.spans[:, piece]
+        return Positions(scored, spans, self.count, tokens), lambda x: x if x.shape[-2] == 1 else x[..., piece, :]
 
     @cached_property
     def scored_at(self) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
@@ -187,6 +189,13 @@ class Positions:
     @cached_property
     def _known(self) -> dict[int, list[tuple[int, Tensor]]]:
         return {}
+
+
+def _in_one_piece(index: Int[Tensor, " some"]) -> slice | Int[Tensor, " some"]:
+    """The same as a slice, which copies nothing, where these stand next to each other."""
+    start = int(index[0]) if len(index) else 0
+    neighbours = torch.arange(start, start + len(index), device=index.device)
+    return slice(start, start + len(index)) if torch.equal(index, neighbours) else index
 
 
 def rows_of(graph: ComputationalGraph) -> Int[Tensor, "input span"]:
