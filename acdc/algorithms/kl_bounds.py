@@ -37,12 +37,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from acdc.algorithms import rough_logits
 from acdc.graphs.model.unembedding import RowSpread, Unembedding
 from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence, Targets
@@ -123,7 +125,8 @@ class Anchor:
     """A normed final residual whose logits are all known, and the likeliest tokens.
 
     `rows` are these tokens' of the unembedding and `log_shares` the logarithms of their probabilities; `apart` is the
-    sum over tokens of |q - p| times the length of the token's row, `kl` the KL, in nats.
+    sum over tokens of |q - p| times the length of the token's row, `kl` the KL, in nats. `others` are the logarithms of
+    the probabilities of all other tokens, in float32, where the rest is to be summed roughly.
     """
 
     at: Float[Tensor, "batch d_model"]
@@ -132,6 +135,7 @@ class Anchor:
     rest: _Rest
     apart: Float[Tensor, " batch"]
     kl: Float[Tensor, " batch"]
+    others: Float[Tensor, "batch vocab"] | None = None
 
 
 @final
@@ -147,6 +151,12 @@ class KLScreen:
         self._shares = targets.shares
         self._rounding = torch.finfo(unembedding.weight.dtype).eps / 2
         self._likely: _Likely | None = None
+        weight = unembedding.weight
+        self.has_rough = rough_logits.suits(weight.device, weight.dtype, weight.shape[1])
+
+    @cached_property
+    def _rough_rows(self) -> Float[Tensor, "vocab d_model"]:
+        return rough_logits.rough_rows(self._unembedding.weight, self._unembedding.spread.centre)
 
     @staticmethod
     def suits(problem: Problem) -> bool:
@@ -168,7 +178,9 @@ class KLScreen:
         likely = self._chosen(q)
         log_shares = shifted[:, likely.tokens] - log_total
         others = q.index_fill_(-1, likely.tokens, 0.0)
-        return Anchor(at, likely.rows, log_shares, self._rest(others, likely.reach), apart, kl)
+        rest = self._rest(others, likely.reach)
+        logs = (shifted - log_total).index_fill_(-1, likely.tokens, -math.inf).float() if self.has_rough else None
+        return Anchor(at, likely.rows, log_shares, rest, apart, kl, logs)
 
     def _chosen(self, q: Float[Tensor, "batch vocab"]) -> _Likely:
         """The likeliest tokens by these probabilities, or of the last time, unless the rest has become more likely."""
@@ -210,10 +222,12 @@ class KLScreen:
         anchor: Anchor,
         now: Float[Tensor, "batch d_model"],
         residuals: Float[Tensor, "trial batch d_model"],
+        *,
+        roughly: bool = False,
     ) -> Float[Tensor, " trial"]:
         """By how much KL would be measured to rise at most from each of these final residuals to the next.
 
-        The first rises from `now`.
+        The first rises from `now`. The sum over the rest is bounded, or summed `roughly` where there are rough logits.
         """
         spread = self._unembedding.spread
         normed = self._unembedding.norm(torch.cat((now[None], residuals))).double()
@@ -222,7 +236,10 @@ class KLScreen:
         size, far = steps.norm(dim=-1), moved.norm(dim=-1)
         reach, drift = spread.reach * size, spread.reach * far
         log_likely = self._log_likely(anchor, moved, spread)
-        ratio = _log_ratio(anchor.rest, log_likely, moved, steps)
+        if roughly:
+            ratio = self._rough_ratio(anchor, log_likely, moved, far)
+        else:
+            ratio = _log_ratio(anchor.rest, log_likely, moved, steps)
         rise = ratio - (steps * self._expected).sum(-1)
         # rounding: of the bound itself, which logits at the anchor and products with the rows go into, and of measuring
         per_length = self._error_per_length(normed.norm(dim=-1))
@@ -237,6 +254,21 @@ class KLScreen:
         most = rise + off + noise
         total: Tensor = (most if self._shares is None else most * self._shares.to(most)).sum(-1)
         return total.cpu()
+
+    def _rough_ratio(
+        self,
+        anchor: Anchor,
+        log_likely: Float[Tensor, "state batch"],
+        moved: Float[Tensor, "state batch d_model"],
+        far: Float[Tensor, "state batch"],
+    ) -> Float[Tensor, "step batch"]:
+        """The logarithm of what Z(t) / Z(s) is at most for each step, with the sum over the rest by rough logits."""
+        assert anchor.others is not None
+        sums = rough_logits.rough_sums(self._rough_rows, anchor.others, moved)
+        off = rough_logits.OFF * anchor.rest.reach * far + rough_logits.LOST
+        tiny = rough_logits.TINY * anchor.others.shape[-1]
+        least, most = sums.log() - off, (sums + tiny).log() + off
+        return torch.logaddexp(log_likely[1:], most[1:]) - torch.logaddexp(log_likely[:-1], least[:-1])
 
     def _log_likely(
         self, anchor: Anchor, moved: Float[Tensor, "state batch d_model"], spread: RowSpread

@@ -46,6 +46,7 @@ class Trials:
         self._screens = [
             KLScreen(problem.model.unembedding, targets) for targets in self._targets if KLScreen.suits(problem)
         ]
+        self._has_rough = bool(self._screens) and all(screen.has_rough for screen in self._screens)
         self._anchors: list[Anchor] = []
         self._values: Float[Tensor, " trial"] | None = None  # of the metric in the last trials; nan where not measured
 
@@ -145,9 +146,13 @@ class Trials:
         values = torch.full((len(senders) + 1,), math.nan, dtype=torch.float64)
         self._values = values[1:]
         costs = self._bounds(states) if self._anchors else torch.full_like(self._values, math.inf)
-        anchored = None  # at which of the states
+        anchored, roughly = None, self._has_rough and bool(self._anchors)  # at which of the states; whether to sum so
         while len(unsure := (~(costs < enough)).nonzero()):  # a bound that is not a number decides nothing
             row = int(unsure[0])
+            if roughly:
+                finer = self._bounds([state[row:] for state in states], roughly=True)
+                costs[row:], roughly = torch.fmin(costs[row:], finer), False
+                continue
             near = anchored != row and costs[row] < _NEAR * enough
             anchored = row if near else row + 1
             needed = [number for number in sorted({row, anchored}) if values[number].isnan()]
@@ -157,7 +162,8 @@ class Trials:
                 if not costs[row] < enough:
                     costs[row + 1 :] = math.inf
                     break
-            costs[anchored:] = self._bounds([state[anchored:] for state in states])
+            nearer = self._bounds([state[anchored:] for state in states])
+            costs[anchored:], roughly = torch.fmin(costs[anchored:], nearer), self._has_rough
         return costs
 
     def _anchor(
@@ -175,12 +181,14 @@ class Trials:
         ]
         return self._mean(logits)
 
-    def _bounds(self, states: list[Float[Tensor, "state _ d_model"]]) -> Float[Tensor, " trial"]:
+    def _bounds(
+        self, states: list[Float[Tensor, "state _ d_model"]], *, roughly: bool = False
+    ) -> Float[Tensor, " trial"]:
         """By how much KL rises at most from each of these states to the next."""
         if len(states[0]) == 1:
             return torch.empty(0, dtype=torch.float64)
         parts = zip(self._screens, self._anchors, states, strict=True)
-        bounds = [screen.bounds(anchor, state[0], state[1:]) for screen, anchor, state in parts]
+        bounds = [screen.bounds(anchor, state[0], state[1:], roughly=roughly) for screen, anchor, state in parts]
         return torch.stack(bounds).sum(0) / len(self._problem.pairs)
 
     def _mean(self, logits: list[Float[Tensor, "trial _ _"]]) -> Float[Tensor, " trial"]:

@@ -141,14 +141,19 @@ class Prepared:
 
         Where nothing can be measured of it, the search says so itself.
         """
-        side = self.origin.prompts.discovery if self.origin.prompts else None
-        if side is None or side.right is None:
+        if self.right is None:
             return ()
         try:
             _ = self.problems[0].bounds
         except UnmeasurableBehaviour:
             return ()
-        return hardly_done(Right(side.right, side.count), self.problems[0])
+        return hardly_done(self.right, self.problems[0])
+
+    @property
+    def right(self) -> Right | None:
+        """How many of the discovery prompts the model gets right, where it is known."""
+        side = self.origin.prompts.discovery if self.origin.prompts else None
+        return None if side is None or side.right is None else Right(side.right, side.count)
 
     @property
     def request(self) -> dict[str, Any]:

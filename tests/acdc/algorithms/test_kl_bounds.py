@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from acdc import tasks
-from acdc.algorithms import greedy, kl_bounds, trials
+from acdc.algorithms import greedy, kl_bounds, rough_logits, trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned
 from acdc.algorithms.kl_bounds import KLScreen
 from acdc.algorithms.trials import Trials
@@ -33,8 +33,16 @@ from acdc.tasks.tokenisation import TextPair, TokenPair
 from tests.graphs.test_hand_weighted import CLEAN, CORRUPT, hand_weighted
 
 
+@pytest.fixture(params=[False, True], ids=["bounded", "rough"])
+def rough(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the sum over the rest is also worked out roughly, whatever this processor is good at."""
+    asked: bool = request.param
+    monkeypatch.setattr(rough_logits, "suits", lambda device, dtype, width: asked)
+    return asked
+
+
 @pytest.fixture
-def problem(measurable: Problem) -> Problem:
+def problem(measurable: Problem, rough: bool) -> Problem:  # which sums are worked out
     return replace(measurable, metric=KLDivergence())
 
 
@@ -52,7 +60,8 @@ def test_no_rise_is_above_its_bound(problem: Problem, scale: float) -> None:
         residuals = executor.residual + scale * noise[1:]
         values = problem.metric(executor.unembed(residuals), batch.targets).sum(-1)
         before = torch.cat((problem.metric(executor.unembed(start[None]), batch.targets).sum(-1), values[:-1]))
-        assert (values - before <= screen.bounds(anchor, start, residuals) + 1e-12).all()
+        for roughly in {False, screen.has_rough}:
+            assert (values - before <= screen.bounds(anchor, start, residuals, roughly=roughly) + 1e-12).all()
 
 
 def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None:
@@ -123,6 +132,7 @@ TASKS = ("agreement", "periodic", "siit_lookup", "siit_pick", "planted_hops", "t
 """On every model that is shipped, a planted and a compiled one."""
 
 
+@pytest.mark.usefixtures("rough")
 @pytest.mark.parametrize(
     ("task", "dtype"), [*((task, torch.float32) for task in TASKS), *((task, torch.float64) for task in TASKS[-3:])]
 )
@@ -134,6 +144,7 @@ def test_bounds_never_decide_otherwise_than_measuring_does_however_confident_the
     assert_same_decisions(problems(tasks.get(task), model, setup)[0])
 
 
+@pytest.mark.usefixtures("rough")
 @pytest.mark.parametrize("finer", [{"positions": "slots"}, {"split": "m0"}], ids=str)
 def test_nor_where_edges_are_by_position_or_mlps_are_split(finer: dict[str, str]) -> None:
     setup = Setup(prompts=2, metric="kl", **finer)
@@ -141,6 +152,7 @@ def test_nor_where_edges_are_by_position_or_mlps_are_split(finer: dict[str, str]
     assert_same_decisions(problems(tasks.get("periodic"), model, setup)[0])
 
 
+@pytest.mark.usefixtures("rough")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_nor_on_the_model_weighted_by_hand(dtype: torch.dtype) -> None:
     model = hand_weighted(dtype)
@@ -214,6 +226,7 @@ def test_in_half_precision_everything_is_measured(dtype: torch.dtype) -> None:
     at_its_best=st.booleans(),
     prompts=st.integers(1, 3),
     likely=st.sampled_from([1, 5, 40]),
+    rough=st.booleans(),
 )
 @settings(max_examples=600)
 def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
@@ -226,6 +239,7 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
     at_its_best: bool,
     prompts: int,
     likely: int,
+    rough: bool,
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
 
@@ -237,7 +251,9 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
     reference = unembedding(residual if at_its_best else residual + drawn(prompts, 4))
     columns = torch.zeros(prompts, 1, dtype=torch.long)
     targets = Targets(columns, columns, reference)
-    screen = KLScreen(unembedding, targets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rough_logits, "suits", lambda device, dtype, width: rough)
+        screen = KLScreen(unembedding, targets)
     states = residual + distance * drawn(6, prompts, 4).cumsum(0)
     measured = KLDivergence()(unembedding(torch.cat((residual[None], states))), targets).double().sum(-1)
     with pytest.MonkeyPatch.context() as patch:
@@ -247,6 +263,9 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
         anchor = screen.anchor(residual, unembedding(residual))
         elsewhere = screen.anchor(states[2], unembedding(states[2]))
     assert torch.equal(anchor.rows, elsewhere.rows), "tokens that may not be the likeliest there any more"
+    for known in (anchor, elsewhere):
+        bounds = screen.bounds(known, residual, states, roughly=rough)
+        assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
     bounds = screen.bounds(anchor, residual, states)
     assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
     assert not (torch.diff(measured) > screen.bounds(elsewhere, residual, states)).any()
