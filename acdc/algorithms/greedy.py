@@ -194,16 +194,17 @@ class GreedyPruning:
         scores = {Edge.parse(name): score for name, score in start.scores.items()}
         kept = torch.from_numpy(Circuit(graph, frozenset(scores)).mask())
         trials = Trials(problem, self.max_bytes, kept, start.decided)
-        most = trials.worthwhile
         times = Counter(graph.sender_index[edge.sender] for edge in scores)
         tally, size = start.tally, start.size
         for done, receiver in list(enumerate(reversed(graph.receivers), start=1))[start.decided :]:
             left = list(graph.may_read(receiver))[::-1] if trials.begin(receiver) else []
             tested_here, kept_before = len(left), len(scores)
+            most = trials.worthwhile(receiver) if left else 0
             if shortlist is not None and left:
                 left, tally = self._remove_unlisted(trials, receiver, left, shortlist, tally)
             while left:
-                candidates = left[: self.batch or _until_likely_kept(left[: min(size, trials.room(receiver))], times)]
+                together = min(size, most, trials.room(receiver))
+                candidates = left[: self.batch or _until_likely_kept(left[:together], times)]
                 costs = trials.costs(receiver, candidates, enough=self.threshold)
                 over_threshold = (costs >= self.threshold).nonzero()
                 accepted = int(over_threshold[0]) if len(over_threshold) else len(costs)
@@ -223,7 +224,7 @@ class GreedyPruning:
                     if decided < len(costs):
                         size = max(4, size // 2)
                     elif not len(over_threshold):
-                        size = min(most, size * 2)
+                        size = min(max(most, size), size * 2)
                 yield Tried(tally.tested + tested_here - len(left))
             tally = replace(tally, tested=tally.tested + tested_here)
             named = {edge.name: score for edge, score in scores.items()}

@@ -41,7 +41,7 @@ from functools import cached_property
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.algorithms import rough_logits
@@ -55,6 +55,7 @@ _FEWEST, _PART, _UNLIKELY, _FAR = 16, 8, 0.01, 256
 """Of how many tokens exponentials are summed at least, and of which part (an eighth) of the vocabulary at most; how
 likely all others may be in the mean over prompts; how many of these tokens are the furthest from c, at most a quarter.
 """
+_UNLIKELY_ROUGH, _PART_ROUGH = 0.1, 64  # the same where the rest can be summed by rough logits
 _NUMBERS = 1 << 21  # products with the rows of these tokens at a time
 _STALE = 1.5  # so many times as likely as it was when the likeliest were chosen, the rest has some that are likely
 _SLACK = 1e-12  # more than float64 loses in what is said of the rest
@@ -185,14 +186,15 @@ class KLScreen:
     def _chosen(self, q: Float[Tensor, "batch vocab"]) -> _Likely:
         """The likeliest tokens by these probabilities, or of the last time, unless the rest has become more likely."""
         mean = q.mean(0)
+        unlikely, part = (_UNLIKELY_ROUGH, _PART_ROUGH) if self.has_rough else (_UNLIKELY, _PART)
         if self._likely is not None:
             rest = 1 - float(mean[self._likely.tokens].sum())
-            if rest <= max(_UNLIKELY, _STALE * self._likely.rest):
+            if rest <= max(unlikely, _STALE * self._likely.rest):
                 return self._likely
         spread, vocabulary = self._unembedding.spread, len(mean)
         likeliest = mean.sort(descending=True)
-        enough = int((1 - likeliest.values.cumsum(0) > _UNLIKELY).sum()) + 1
-        count = min(vocabulary, max(_FEWEST, min(enough, vocabulary // _PART)))
+        enough = int((1 - likeliest.values.cumsum(0) > unlikely).sum()) + 1
+        count = min(vocabulary, max(_FEWEST, min(enough, vocabulary // part)))
         far = min(count // 4, _FAR)
         tokens = mean.index_fill(0, spread.farthest[:far], math.inf).topk(count).indices
         rest = 1 - float(mean[tokens].sum())
@@ -223,11 +225,12 @@ class KLScreen:
         now: Float[Tensor, "batch d_model"],
         residuals: Float[Tensor, "trial batch d_model"],
         *,
-        roughly: bool = False,
+        roughly: Bool[Tensor, " trial"] | None = None,
     ) -> Float[Tensor, " trial"]:
         """By how much KL would be measured to rise at most from each of these final residuals to the next.
 
-        The first rises from `now`. The sum over the rest is bounded, or summed `roughly` where there are rough logits.
+        The first rises from `now`. The sum over the rest is bounded, or, where there are rough logits, that of those to
+        be summed `roughly` is; then nothing is said of the others, and they rise by infinity at most.
         """
         spread = self._unembedding.spread
         normed = self._unembedding.norm(torch.cat((now[None], residuals))).double()
@@ -236,10 +239,10 @@ class KLScreen:
         size, far = steps.norm(dim=-1), moved.norm(dim=-1)
         reach, drift = spread.reach * size, spread.reach * far
         log_likely = self._log_likely(anchor, moved, spread)
-        if roughly:
-            ratio = self._rough_ratio(anchor, log_likely, moved, far)
-        else:
+        if roughly is None:
             ratio = _log_ratio(anchor.rest, log_likely, moved, steps)
+        else:
+            ratio = self._rough_ratio(anchor, log_likely, moved, far, roughly.to(moved.device))
         rise = ratio - (steps * self._expected).sum(-1)
         # rounding: of the bound itself, which logits at the anchor and products with the rows go into, and of measuring
         per_length = self._error_per_length(normed.norm(dim=-1))
@@ -261,14 +264,19 @@ class KLScreen:
         log_likely: Float[Tensor, "state batch"],
         moved: Float[Tensor, "state batch d_model"],
         far: Float[Tensor, "state batch"],
+        wanted: Bool[Tensor, " step"],
     ) -> Float[Tensor, "step batch"]:
-        """The logarithm of what Z(t) / Z(s) is at most for each step, with the sum over the rest by rough logits."""
+        """The logarithm of what Z(t) / Z(s) is at most for the wanted steps, the rest summed by rough logits."""
         assert anchor.others is not None
-        sums = rough_logits.rough_sums(self._rough_rows, anchor.others, moved)
+        no = wanted.new_zeros(1)
+        ends = torch.cat((wanted, no)) | torch.cat((no, wanted))
+        sums = torch.full_like(far, math.inf)
+        sums[ends] = rough_logits.rough_sums(self._rough_rows, anchor.others, moved[ends])
         off = rough_logits.OFF * anchor.rest.reach * far + rough_logits.LOST
         tiny = rough_logits.TINY * anchor.others.shape[-1]
         least, most = sums.log() - off, (sums + tiny).log() + off
-        return torch.logaddexp(log_likely[1:], most[1:]) - torch.logaddexp(log_likely[:-1], least[:-1])
+        ratio = torch.logaddexp(log_likely[1:], most[1:]) - torch.logaddexp(log_likely[:-1], least[:-1])
+        return torch.where(wanted[:, None], ratio, math.inf)
 
     def _log_likely(
         self, anchor: Anchor, moved: Float[Tensor, "state batch d_model"], spread: RowSpread

@@ -16,7 +16,7 @@ from torch import Tensor
 
 OFF = 2.0**-7
 """How far a rough product may be off, by |w| |v|."""
-_COLUMNS, _ROWS = 2048, 256
+_COLUMNS, _ROWS = 2048, 512
 """Of how many tokens and states times prompts exponentials are held at once, so that they stay in the cache."""
 LOST = (_COLUMNS + 256) * 2.0**-23
 """By which part a sum of exponentials in float32 may be off: the adding up, rounded arguments and exponentials."""
@@ -53,6 +53,6 @@ def rough_sums(
         flat = moved[some].bfloat16().flatten(0, 1)
         for start in range(0, len(rows), _COLUMNS):
             columns = slice(start, start + _COLUMNS)
-            products = (flat @ rows[columns].T).float().view(-1, batch, min(_COLUMNS, len(rows) - start))
-            total[some] += products.add_(log_weights[:, columns]).exp_().sum(-1).double()
+            products = (flat @ rows[columns].T).view(-1, batch, min(_COLUMNS, len(rows) - start))
+            total[some] += torch.add(products, log_weights[:, columns]).exp_().sum(-1)
     return total

@@ -16,7 +16,8 @@ from acdc.precision import finite_metric
 from acdc.problem import Problem
 
 _CACHE = 1 << 23
-_MOST = 256
+_MOST, _MOST_HERE = 256, 64
+"""How many candidates run together at most, on a GPU and on a CPU."""
 _NEAR = 4.0  # so many times what is allowed, a bound from a nearer anchor may be below it
 
 
@@ -72,16 +73,15 @@ class Trials:
         """How many candidates of this receiver fit into the memory allowed."""
         return max(1, self._max_bytes // max(executor.bytes_per_trial(receiver) for executor in self._executors))
 
-    @property
-    def worthwhile(self) -> int:
-        """How many candidates run together faster than in two goes.
+    def worthwhile(self, receiver: Receiver) -> int:
+        """How many candidates of this receiver run together faster than in two goes.
 
         On a CPU as long as what they read stays in the cache; a GPU waits for whoever starts its kernels.
         """
         if self._problem.model.device.type == "cuda":
             return _MOST
-        one = max(executor.runs.delta[0].nbytes for executor in self._executors)
-        return min(_MOST, max(16, _CACHE // one))
+        one = max(executor.bytes_read(receiver) for executor in self._executors)
+        return min(_MOST_HERE, max(16, _CACHE // one))
 
     def costs(
         self, receiver: Receiver, senders: Sequence[int], *, together: bool = True, enough: float = -math.inf
@@ -150,7 +150,7 @@ class Trials:
         while len(unsure := (~(costs < enough)).nonzero()):  # a bound that is not a number decides nothing
             row = int(unsure[0])
             if roughly:
-                finer = self._bounds([state[row:] for state in states], roughly=True)
+                finer = self._bounds([state[row:] for state in states], ~(costs[row:] < enough))
                 costs[row:], roughly = torch.fmin(costs[row:], finer), False
                 continue
             near = anchored != row and costs[row] < _NEAR * enough
@@ -182,7 +182,7 @@ class Trials:
         return self._mean(logits)
 
     def _bounds(
-        self, states: list[Float[Tensor, "state _ d_model"]], *, roughly: bool = False
+        self, states: list[Float[Tensor, "state _ d_model"]], roughly: Bool[Tensor, " trial"] | None = None
     ) -> Float[Tensor, " trial"]:
         """By how much KL rises at most from each of these states to the next."""
         if len(states[0]) == 1:

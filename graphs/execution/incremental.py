@@ -91,6 +91,14 @@ class IncrementalExecutor:
         numbers = 2 * sum(stage.size for stage in later) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
         return int(numbers * self.runs.delta.element_size())
 
+    def bytes_read(self, receiver: Receiver) -> int:
+        """How much memory takes what this receiver reads."""
+        one, everywhere = self.runs.delta[0], receiver.node != LOGITS
+        if everywhere:
+            stage, slot, _, _ = self._where(receiver)
+            everywhere = stage.reads_all_positions(slot)
+        return (one if everywhere else self.runs.scored(one)).nbytes
+
     def try_removals(
         self, receiver: Receiver, senders: Sequence[int], *, together: bool = True
     ) -> Float[Tensor, "trial batch column"]:
@@ -112,10 +120,10 @@ class IncrementalExecutor:
         self._trial, self._tried = [], (row, [[sender] for sender in senders])
         if receiver.node == LOGITS:
             removed = self._now.carried(senders, all_positions=False)
-            return self._arrive(self._now.final - (removed.cumsum(0) if together else removed))
+            return self._arrive(_less(self._now.final, removed, together=together))
         stage, slot, index, span = self._where(receiver)
         removed = self.runs.positions.confined(self._now.carried(senders, stage.reads_all_positions(slot)), span)
-        arrived = stage.read[slot][index] - (removed.cumsum(0) if together else removed)
+        arrived = _less(stage.read[slot][index], removed, together=together)
         joined = (self.kept[row] & self._now.connected)[list(senders)].long()
         return self._reach(receiver, arrived, joined.cumsum(0) if together else joined)
 
@@ -255,3 +263,11 @@ class IncrementalExecutor:
         by_trial = change.transpose(0, 1)
         mixed = self.runs.positions.mix(weights.expand(len(by_trial), *weights.shape), by_trial).transpose(0, 1)
         return mixed if total is None else total + mixed
+
+
+def _less(
+    now: Float[Tensor, "_ pos d_model"], removed: Float[Tensor, "trial _ pos d_model"], *, together: bool
+) -> Float[Tensor, "trial _ pos d_model"]:
+    """What is left without the first, the first two, ... of what is removed, or without each alone; in its memory."""
+    gone = removed.cumsum_(0) if together else removed
+    return torch.sub(now, gone, out=gone)

@@ -106,7 +106,7 @@ class Layer:
         heads: Int[Tensor, " selected"] | None = None,
     ) -> Float[Tensor, "selected *batch pos d_head"]:
         """The queries, keys or values of heads, each of what it reads in that slot."""
-        made = self.projection(slot).linear(self.attention.norm(residual), heads)
+        made = self.projection(slot).of_normed(self.attention.norm, residual, heads)
         return self.finish(slot, made, geometry, scales, heads)
 
     def of_all(

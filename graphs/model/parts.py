@@ -49,7 +49,7 @@ class Norm:
                 normed = F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
                 return with_derivative_of(normed, self._linear(x)) if rules.freezes_norms else normed
             case "rms":
-                factor = self._factor(x)
+                factor = self.factor(x)
                 normed = x * (factor.detach() if rules.freezes_norms else factor)
                 return normed if self.weight is None else normed * self.weight
 
@@ -62,11 +62,12 @@ class Norm:
     def scale(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """What an RMSNorm multiplies x by, its weight included."""
         assert self.kind == "rms"
-        factor = self._factor(x)
+        factor = self.factor(x)
         return factor.expand_as(x) if self.weight is None else factor * self.weight
 
-    def _factor(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch 1"]:
+    def factor(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch 1"]:
         """The same without the weight, by one pass over x."""
+        assert self.kind == "rms"
         wide = _wide(x)
         mean = torch.linalg.vecdot(wide, wide).unsqueeze(-1) / x.shape[-1]
         return torch.rsqrt(mean + self.eps).to(x.dtype)
@@ -151,6 +152,30 @@ class Projection:
         elif self.shared > 1:
             flat = flat.reshape(len(weight), -1, flat.shape[-1])
         return self._times(flat, weight, bias).view(*normed.shape[:-1], weight.shape[-1])
+
+    def of_normed(
+        self,
+        norm: Norm,
+        residual: Float[Tensor, "selected *batch pos d_model"],
+        heads: Int[Tensor, " selected"] | None = None,
+    ) -> Float[Tensor, "selected *batch pos d_head"]:
+        """`linear` of what a norm makes of these residual streams; an RMSNorm's scale is put on what is made of them.
+
+        That is fewer numbers. In half precision they could overflow without the scale.
+        """
+        exact, here = residual.dtype in (torch.float32, torch.float64), residual.device == self.weight.device
+        if norm.kind != "rms" or not exact or not here:
+            return self.linear(norm(residual), heads)
+        group = slice(None) if heads is None else heads // self.shared
+        weight, flat = self.weight[group], residual.flatten(1, -2)
+        weight = weight if norm.weight is None else weight * norm.weight[:, None]
+        if heads is None:
+            flat = flat.reshape(len(weight), -1, flat.shape[-1])
+        made = torch.bmm(flat, weight).view(*residual.shape[:-1], -1) * norm.factor(residual)
+        if self.bias is None:
+            return made
+        bias = self.bias[group] if heads is not None else self.bias.repeat_interleave(self.shared, dim=0)
+        return made + bias.view(len(bias), *[1] * (made.ndim - 2), -1)
 
     @staticmethod
     def _times(
