@@ -50,8 +50,12 @@ class Batch:
 
     @cached_property
     def whole(self) -> Runs:
-        """The runs of whole prompts; made when first asked for."""
+        """The runs of whole prompts; made when first asked for, and held until `release`."""
         return self.runs if self.runs.positions.tokens is None else self.again()
+
+    def release(self) -> None:
+        """Let go of the runs of whole prompts, where others are held besides."""
+        self.__dict__.pop("whole", None)
 
     def __repr__(self) -> str:
         return f"<Batch: {self.runs!r}>"

@@ -73,12 +73,14 @@ class Footprint:
 
     @property
     def bounds(self) -> int:
-        """What bounds on KL hold, of all tokens and of the rows of the likeliest; nothing in half precision."""
+        """What bounds on KL hold, of all tokens, of the rows of the likeliest and of all in bfloat16; nothing in half
+        precision.
+        """
         if self.itemsize < 4:
             return 0
         likeliest = min(self.vocabulary, max(_FEWEST, self.vocabulary // _PART))
-        rows = likeliest * self.graph.d_model * self.itemsize
-        return (8 * _OF_BOUNDS + self.itemsize) * self.rows * self.vocabulary + rows
+        rows = (likeliest * self.itemsize + 2 * self.vocabulary) * self.graph.d_model
+        return (8 * _OF_BOUNDS + self.itemsize + 4) * self.rows * self.vocabulary + rows
 
     @property
     def measuring(self) -> int:

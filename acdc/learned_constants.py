@@ -77,7 +77,7 @@ def _descended(
     batches = _batches(problem, generator)
     batch = next(batches)
     # a step is as large, beside how much what a sender writes varies, for all senders
-    scale = (batch.whole.delta - start).float().flatten(1).square().mean(1).sqrt()[:, None, None, None]
+    scale = (batch.runs.delta - start).float().flatten(1).square().mean(1).sqrt()[:, None, None, None]
     wide = start.to(torch.promote_types(start.dtype, torch.float32))
     moved = torch.zeros_like(wide, requires_grad=True)
     descent = torch.optim.Adam([moved], lr=_RATE, betas=_DECAYS)
@@ -88,7 +88,7 @@ def _descended(
         present = torch.rand(len(problem.graph.senders), generator=generator) < share
         with torch.enable_grad():
             constants = (wide + scale * moved).to(start.dtype)
-            each = torch.stack([_none(batch.whole, constants), without_senders(batch.whole, present, constants)])
+            each = torch.stack([_none(batch.runs, constants), without_senders(batch.runs, present, constants)])
             lost = KLDivergence().of_rows(each, batch.targets).mean()
         (slope,) = torch.autograd.grad(lost, moved)
         moved.grad = finite(slope, f"the gradient at the constants at step {step + 1}")
@@ -110,4 +110,4 @@ def _batches(problem: Problem, generator: torch.Generator) -> Iterator[Batch]:
     batches = problem.prompt_batches
     while True:
         for number in torch.randperm(len(batches), generator=generator).tolist():
-            yield problem.prepared(batches[number])
+            yield problem.prepared(batches[number], confined=False)

@@ -241,10 +241,10 @@ class Problem:
         spans = span_numbers(self.model, self.pairs, prompts)
         return TokenPairs(prompts.clean, prompts.corrupt, prompts.scored_positions, spans)
 
-    def prepared(self, prompts: PromptBatch) -> Batch:
-        """Run the clean and corrupt prompts of a batch."""
+    def prepared(self, prompts: PromptBatch, *, confined: bool = True) -> Batch:
+        """Run the clean and corrupt prompts of a batch; what is held is `confined` to what can differ in a circuit."""
         again = partial(prepare, self.model, self.tokens(prompts), self.ablation, self.constants)
-        runs = again(confined=True)
+        runs = again(confined=confined)
         with torch.no_grad():
             return Batch(runs, prompts, prompts.targets(runs.reference()), again)
 

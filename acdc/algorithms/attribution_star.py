@@ -42,6 +42,7 @@ class AttributionStar:
                 if not problem.metric.stationary:  # else the gradient is rounding noise
                     sizes = sizes_of_effects(run, slope, batch.prompts.prompt_numbers)
                     total += sizes.double().cpu() / len(problem.pairs)
+            batch.release()
             del batch, run  # streamed, only one has room
             done += 1  # noqa: SIM113  # enumerate would hold on to the batch
             yield ScoringStep(done, len(problem.batches))

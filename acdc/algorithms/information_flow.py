@@ -47,6 +47,7 @@ class InformationFlow:
                 rows = [row for row, receiver in enumerate(graph.receivers) if graph.reads(receiver) == read]
                 shares = 1.0 if batch.targets.shares is None else batch.targets.shares
                 scores[rows, some] += (mean.double() * shares).sum(-1).cpu() / len(problem.pairs)
+            batch.release()
             del batch  # streamed, only one has room
             done += 1  # noqa: SIM113  # enumerate would hold on to the batch
             yield ScoringStep(done, len(problem.batches))
@@ -68,11 +69,11 @@ def _shares(batch: Batch, senders: slice) -> Float[Tensor, "sender batch pos"]:
 
 def _scored(batch: Batch) -> Bool[Tensor, "batch pos"]:
     """Where the logits are read."""
-    positions = torch.arange(batch.whole.delta.shape[2], device=batch.whole.scored_positions.device)
-    return positions == batch.whole.scored_positions[:, None]
+    positions = torch.arange(batch.runs.length, device=batch.runs.scored_positions.device)
+    return positions == batch.runs.scored_positions[:, None]
 
 
 def _read(problem: Problem, batch: Batch) -> Bool[Tensor, "batch pos"]:
     """Where anything is that the logits can read."""
-    positions = torch.arange(batch.whole.delta.shape[2], device=batch.whole.scored_positions.device)
-    return (positions <= batch.whole.scored_positions[:, None]) | (not problem.model.is_causal)
+    positions = torch.arange(batch.runs.length, device=batch.runs.scored_positions.device)
+    return (positions <= batch.runs.scored_positions[:, None]) | (not problem.model.is_causal)

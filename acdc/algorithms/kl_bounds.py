@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import final
 
 import torch
@@ -122,21 +121,27 @@ class _Likely:
 
 
 @dataclass(frozen=True)
+class _FromModel:
+    """How far q is from p: the sum over tokens of |q - p| times the length of the token's row, and KL, in nats."""
+
+    apart: Float[Tensor, " batch"]
+    kl: Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
 class Anchor:
     """A normed final residual whose logits are all known, and the likeliest tokens.
 
-    `rows` are these tokens' of the unembedding and `log_shares` the logarithms of their probabilities; `apart` is the
-    sum over tokens of |q - p| times the length of the token's row, `kl` the KL, in nats. `others` are the logarithms of
-    the probabilities of all other tokens, in float32, where the rest is to be summed roughly.
+    `rows` are these tokens' of the unembedding and `log_shares` the logarithms of their probabilities; `logs` are those
+    of all other tokens, in float32 and -inf for these, where they can be summed roughly.
     """
 
     at: Float[Tensor, "batch d_model"]
     rows: Float[Tensor, "likely d_model"]
     log_shares: Float[Tensor, "batch likely"]
     rest: _Rest
-    apart: Float[Tensor, " batch"]
-    kl: Float[Tensor, " batch"]
-    others: Float[Tensor, "batch vocab"] | None = None
+    known: _FromModel
+    logs: Float[Tensor, "batch vocab"] | None = None
 
 
 @final
@@ -154,10 +159,6 @@ class KLScreen:
         self._likely: _Likely | None = None
         weight = unembedding.weight
         self.has_rough = rough_logits.suits(weight.device, weight.dtype, weight.shape[1])
-
-    @cached_property
-    def _rough_rows(self) -> Float[Tensor, "vocab d_model"]:
-        return rough_logits.rough_rows(self._unembedding.weight, self._unembedding.spread.centre)
 
     @staticmethod
     def suits(problem: Problem) -> bool:
@@ -178,10 +179,9 @@ class KLScreen:
         apart = torch.sub(q, self._p).abs_() @ spread.lengths
         likely = self._chosen(q)
         log_shares = shifted[:, likely.tokens] - log_total
-        others = q.index_fill_(-1, likely.tokens, 0.0)
-        rest = self._rest(others, likely.reach)
+        rest = self._rest(q.index_fill_(-1, likely.tokens, 0.0), likely.reach)
         logs = (shifted - log_total).index_fill_(-1, likely.tokens, -math.inf).float() if self.has_rough else None
-        return Anchor(at, likely.rows, log_shares, rest, apart, kl, logs)
+        return Anchor(at, likely.rows, log_shares, rest, _FromModel(apart, kl), logs)
 
     def _chosen(self, q: Float[Tensor, "batch vocab"]) -> _Likely:
         """The likeliest tokens by these probabilities, or of the last time, unless the rest has become more likely."""
@@ -250,9 +250,9 @@ class KLScreen:
         products = self._error_per_length(far) + 2 * self._rounding * far
         off = self._error_per_length(anchor.at.norm(dim=-1)) * changed
         off = 2 * (off + spread.longest * (products[1:] + products[:-1]))
-        apart = anchor.apart + drifted
+        apart = anchor.known.apart + drifted
         both = per_length * apart + (per_length * spread.longest).square() / 2
-        size = 2 * math.log(self._p.shape[-1]) + 8 + 2 * (anchor.kl + rise.abs())
+        size = 2 * math.log(self._p.shape[-1]) + 8 + 2 * (anchor.known.kl + rise.abs())
         noise = both[1:] + both[:-1] + 8 * self._rounding * size
         most = rise + off + noise
         total: Tensor = (most if self._shares is None else most * self._shares.to(most)).sum(-1)
@@ -267,13 +267,13 @@ class KLScreen:
         wanted: Bool[Tensor, " step"],
     ) -> Float[Tensor, "step batch"]:
         """The logarithm of what Z(t) / Z(s) is at most for the wanted steps, the rest summed by rough logits."""
-        assert anchor.others is not None
+        assert anchor.logs is not None
         no = wanted.new_zeros(1)
         ends = torch.cat((wanted, no)) | torch.cat((no, wanted))
         sums = torch.full_like(far, math.inf)
-        sums[ends] = rough_logits.rough_sums(self._rough_rows, anchor.others, moved[ends])
+        sums[ends] = rough_logits.rough_sums(self._unembedding.rough, anchor.logs, moved[ends])
         off = rough_logits.OFF * anchor.rest.reach * far + rough_logits.LOST
-        tiny = rough_logits.TINY * anchor.others.shape[-1]
+        tiny = rough_logits.TINY * anchor.logs.shape[-1]
         least, most = sums.log() - off, (sums + tiny).log() + off
         ratio = torch.logaddexp(log_likely[1:], most[1:]) - torch.logaddexp(log_likely[:-1], least[:-1])
         return torch.where(wanted[:, None], ratio, math.inf)

@@ -1,7 +1,7 @@
 """Sums of exponentials of nearly all logits, roughly, where the processor multiplies bfloat16 many times faster.
 
 A product of a row w and a displacement v, both rounded to bfloat16, added up in float32 and rounded to bfloat16 is off
-by ((1 + u)^3 (1 + n 2^-23) - 1) |w| |v| at most, with u = 2^-9 and n numbers in a row: a rounding of each factor, one
+by ((1 + u)^3 (1 + n 2^-23) - 1) |w| |v| at most, with u = 2^-8 and n numbers in a row: a rounding of each factor, one
 of the result, and the adding up, by Cauchy and Schwarz (Higham 2002, section 3.1). `OFF` is more than that for n up to
 10,000. As every token is off by at most so much times the greatest |w|, the sum is off by the exponential of that.
 """
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-OFF = 2.0**-7
+OFF = 2.0**-6
 """How far a rough product may be off, by |w| |v|."""
 _COLUMNS, _ROWS = 2048, 512
 """Of how many tokens and states times prompts exponentials are held at once, so that they stay in the cache."""
@@ -32,19 +32,15 @@ def suits(device: torch.device, dtype: torch.dtype, width: int) -> bool:
     return bool(known.get("amx_bf16"))
 
 
-def rough_rows(
-    weight: Float[Tensor, "vocab d_model"], centre: Float[Tensor, " d_model"]
-) -> Float[Tensor, "vocab d_model"]:
-    """The rows less a centre, in bfloat16."""
-    return (weight - centre.to(weight)).bfloat16()
-
-
 def rough_sums(
     rows: Float[Tensor, "vocab d_model"],
     log_weights: Float[Tensor, "batch vocab"],
     moved: Float[Tensor, "state batch d_model"],
 ) -> Float[Tensor, "state batch"]:
-    """The sum over tokens of exp(log weight + row . displacement), in float64, off by `OFF`, `LOST` and `TINY`."""
+    """The sum over tokens of exp(log weight + row . displacement), in float64, off by `OFF`, `LOST` and `TINY`.
+
+    `rows` are in bfloat16.
+    """
     states, batch = moved.shape[:2]
     total = moved.new_zeros(states, batch, dtype=torch.float64)
     at_once = max(1, _ROWS // batch)

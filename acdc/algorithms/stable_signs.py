@@ -58,6 +58,7 @@ class StableSigns:
                     total += torch.einsum("nb,brs->nrs", of_rows, rows.double().cpu()) / self.steps
                 done += 1
                 yield ScoringStep(done, work)
+            batch.release()
             del batch  # streamed, only one has room
         scores, resampled = require_nonzero(problem, total[0]), total[1:]
         stable = (resampled.sign() == scores.sign()).double().mean(0) >= self.share

@@ -174,9 +174,6 @@ def _find(wanted: _Wanted, at: _Where, *, named: bool, resume: bool, quiet: bool
     with watching(quiet=quiet) as watch, placed(at.on, watch) as somewhere:
         watch.stage(f"loading {at.model}")
         ready = prepare(wanted.task, wanted.model, **settings, watch=watch.pruning)
-        if ready.right is not None:
-            watch.line(f"the model is right on {ready.right.right:,} of {ready.right.of:,} prompts")
-        watch.stage("running the whole model and no edge of it")
         settings["setup"] = settled(wanted.setup, ready.problems[0])
         for warning in ready.warnings:
             terminal.warn(warning)
@@ -190,6 +187,8 @@ def _find(wanted: _Wanted, at: _Where, *, named: bool, resume: bool, quiet: bool
             free_directory(directory, obstacle, named=resume or named) as destination,
             interruptible(destination.checkpoint),
         ):
+            if ready.measured:
+                watch.line(ready.measured)
             kept: dict[str, Any] = {"watch": watch.pruning, "checkpoint": destination.checkpoint, "resume": resume}
             robust = None
             if wanted.plan:

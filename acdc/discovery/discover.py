@@ -156,6 +156,21 @@ class Prepared:
         return None if side is None or side.right is None else Right(side.right, side.count)
 
     @property
+    def measured(self) -> str:
+        """What is known before the search: how often the model is right, and what all its edges together do.
+
+        Nothing where the model does not show the behaviour, which the search says.
+        """
+        problem, right = self.problems[0], self.right
+        try:
+            full, none = problem.bounds
+        except UnmeasurableBehaviour:
+            return ""
+        metric = self.origin.metric.words if self.origin.metric else problem.metric.name
+        of_none = f"{metric} is {full:.3g} with all edges and {none:.3g} with none"
+        return of_none if right is None else f"the model is right on {right.right:,} of {right.of:,} prompts; {of_none}"
+
+    @property
     def request(self) -> dict[str, Any]:
         """All that must be the same for another discovery to find the same circuit."""
         return {**self.origin.measurement(), "algorithm": self.algorithm}

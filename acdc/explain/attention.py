@@ -79,7 +79,7 @@ def slot_names(problem: Problem) -> tuple[str, ...]:
 def slots_of_batch(problem: Problem, batch: Batch, slots: Sequence[str]) -> Float[Tensor, "batch slot pos"]:
     """Which of the slots stands at each position of the rows of a batch, 1 or 0."""
     rows = zip(batch.prompts.index.tolist(), batch.prompts.scored_positions.tolist(), strict=True)
-    return _is_slot(problem, list(rows), slots, batch.whole.delta.shape[-2])
+    return _is_slot(problem, list(rows), slots, batch.runs.length)
 
 
 def _is_slot(

@@ -100,7 +100,7 @@ def on_prompts(problem: Problem, heads: Sequence[Node] | None = None) -> HeadBeh
     heads = every if heads is None else tuple(heads)
     numbers, sums = [every.index(head) for head in heads], []
     for batch in problem.batches:
-        length = batch.whole.delta.shape[-2]
+        length = batch.runs.length
         before = torch.arange(length, device=batch.whole.delta.device) <= batch.whole.scored_positions[:, None]
         weights = before.to(batch.whole.delta.dtype).expand(len(heads), -1, -1)
         sums.append(_RelationSums.of(batch.whole, _known(batch), weights, numbers))
@@ -138,7 +138,7 @@ def all_heads(problem: Problem) -> tuple[Node, ...]:
 
 
 def _known(batch: Batch) -> Bool[Tensor, "relation batch query key"]:
-    tokens = batch.prompts.clean[:, : batch.whole.delta.shape[-2]].to(batch.whole.delta.device)
+    tokens = batch.prompts.clean[:, : batch.runs.length].to(batch.runs.delta.device)
     return relations(tokens, batch.prompts.answers.to(tokens.device))
 
 

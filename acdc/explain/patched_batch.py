@@ -24,7 +24,7 @@ class PatchedBatch:
     def of(cls, problem: Problem, batch: Batch) -> PatchedBatch:
         """Run the prompts of a batch, to where the last is scored."""
         model, prompts = problem.model, batch.prompts
-        end = batch.whole.delta.shape[-2]
+        end = batch.runs.length
         geometries = model.geometries(prompts.clean.shape[1], end)
         with torch.no_grad():
             corrupt, clean = (

@@ -76,7 +76,7 @@ class PatchingPass:
     def _of_batch(self, batch: Batch, found: Mapping[str, PatchedMetric]) -> Iterator[float]:
         """Measure a batch of prompts, and yield how much each piece of work was."""
         runs = PatchedBatch.of(self.problem, batch)
-        where = self.positions.where(batch.prompts, batch.whole.delta.shape[-2])
+        where = self.positions.where(batch.prompts, batch.runs.length)
         ways = {way: replacing for way in self.ways if (replacing := _replacing(runs, way)) is not None}
         for part in self.columns:
             for layers in self._together(part, runs):

@@ -253,7 +253,7 @@ def _lost(
     left = torch.full((2, len(layers), len(positions), len(problem.pairs)), torch.nan, dtype=torch.float64)
     for batch in problem.batches:
         runs = PatchedBatch.of(problem, batch)
-        where = named.where(batch.prompts, batch.whole.delta.shape[-2])
+        where = named.where(batch.prompts, batch.runs.length)
         clean, prompts = runs.restored.source, batch.prompts.prompts.cpu()
         for (row, column), subspaces in directions.items():
             layer, position = layers[row], positions[column]

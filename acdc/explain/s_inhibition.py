@@ -81,7 +81,7 @@ def inhibition(problem: Problem, heads: Sequence[Node], movers: Sequence[Node]) 
     found = torch.zeros(len(every) + 1 + 2 * len(before), len(problem.pairs), dtype=torch.float64)
     for batch in problem.batches:
         prompts = batch.prompts
-        tokens = prompts.clean[:, : batch.whole.delta.shape[-2]].to(batch.whole.delta.device)
+        tokens = prompts.clean[:, : batch.runs.length].to(batch.runs.delta.device)
         answers, distractors = (_among(tokens, some) for some in (prompts.answers, prompts.distractors))
         rows = torch.cat((_looks(batch.whole, distractors), _moved(batch, before, movers, answers, distractors)))
         shares = prompts.shares

@@ -32,7 +32,7 @@ def costs_by_position(
     Raises: UnmeasurableBehaviour where the model does not show the behaviour.
     """
     full, none = problem.bounds
-    positions = range(batch.whole.delta.shape[-2])
+    positions = range(batch.runs.length)
     ablations = [NodeAblation((head,), position) for position in positions for head in heads]
     lost = lost_without(problem, batch, ablations, watch=watch, stage="ablating heads at single positions")
     return lost.view(len(positions), len(heads), lost.shape[1]).permute(1, 2, 0) / (full - none)

@@ -93,7 +93,9 @@ class Executor:
         # per circuit: what its live senders write, eight such for each that runs at once, and a few more
         count, graph = live.live[rest].sum(1), self.runs.graph
         at_once = max([graph.n_heads, *(len(node.receivers) for layer in graph.layers for node in layer.nodes)])
-        rows = count + 8 * count.clamp(max=at_once) + 10
+        rows = (
+            count + 8 * count.clamp(max=at_once) + 10 + graph.n_heads * self.runs.around // self.runs.delta[0].numel()
+        )
         most = max_bytes // (self.runs.delta[0].numel() * self.runs.delta.element_size())
         parts += [
             self.runs.model.unembedding(SparseRun(self.runs, ablated, live.select(rest[some])).final(), columns)

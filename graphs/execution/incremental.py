@@ -89,6 +89,7 @@ class IncrementalExecutor:
         columns = len(self.runs.model.unembedding.weight) if self.columns is None else self.columns.shape[1]
         later = self._now.from_stage(self._now.stage_of(receiver.node)[0]) if receiver.node != LOGITS else []
         numbers = 2 * sum(stage.size for stage in later) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
+        numbers += self.runs.graph.n_heads * self.runs.around
         return int(numbers * self.runs.delta.element_size())
 
     def bytes_read(self, receiver: Receiver) -> int:

@@ -103,6 +103,11 @@ class Runs:
         return layer_runs(self.model, self.geometries, self.scored_positions, self.scales, self.scored, around)
 
     @property
+    def around(self) -> int:
+        """How many numbers a head's queries, keys and values take when they are put among those of whole prompts."""
+        return 3 * self.ablated.surroundings[0].keys[0].numel() if self.ablated.surroundings else 0
+
+    @property
     def length(self) -> int:
         """How long the prompts are."""
         tokens = self.positions.tokens
@@ -129,8 +134,9 @@ class Runs:
         position behind the first that differs may be the same in both runs and differ in a circuit. None where it saves
         little, or kernels cost more to start than to run.
         """
-        by_position = self.ablated.outputs.shape[1] == 1 < self.ablated.outputs.shape[2]  # would be held token by token
-        if self.delta.device.type != "cpu" or by_position:
+        _, prompts, positions, _ = self.ablated.outputs.shape
+        shared = prompts < self.delta.shape[1] and positions > 1  # what would then be held for every prompt
+        if self.delta.device.type != "cpu" or shared:
             return None
         differs = torch.stack([delta.ne(0).any(-1) for delta in self.delta]).any(0)
         if self.model.is_causal:

@@ -163,18 +163,17 @@ class Projection:
 
         That is fewer numbers. In half precision they could overflow without the scale.
         """
-        exact, here = residual.dtype in (torch.float32, torch.float64), residual.device == self.weight.device
-        if norm.kind != "rms" or not exact or not here:
+        if norm.kind != "rms" or residual.dtype not in (torch.float32, torch.float64):
             return self.linear(norm(residual), heads)
-        group = slice(None) if heads is None else heads // self.shared
-        weight, flat = self.weight[group], residual.flatten(1, -2)
-        weight = weight if norm.weight is None else weight * norm.weight[:, None]
-        if heads is None:
+        there, group = self.weight.device, None if heads is None else heads // self.shared
+        weight, flat = self.weight if group is None else self.weight[group.to(there)], residual.flatten(1, -2)
+        weight = weight if norm.weight is None else weight * norm.weight.to(there)[:, None]
+        if group is None:
             flat = flat.reshape(len(weight), -1, flat.shape[-1])
-        made = torch.bmm(flat, weight).view(*residual.shape[:-1], -1) * norm.factor(residual)
+        made = self._times(flat, weight, None).view(*residual.shape[:-1], -1) * norm.factor(residual)
         if self.bias is None:
             return made
-        bias = self.bias[group] if heads is not None else self.bias.repeat_interleave(self.shared, dim=0)
+        bias = self.bias.repeat_interleave(self.shared, dim=0) if group is None else self.bias[group]
         return made + bias.view(len(bias), *[1] * (made.ndim - 2), -1)
 
     @staticmethod

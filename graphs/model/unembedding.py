@@ -83,6 +83,19 @@ class Unembedding:
     def _spreads(self) -> dict[int, RowSpread]:
         return {}
 
+    @property
+    def rough(self) -> Float[Tensor, "vocab d_model"]:
+        """The rows less their mean in bfloat16; likewise."""
+        version = self.weight._version
+        if version not in self._roughs:
+            self._roughs.clear()
+            self._roughs[version] = (self.weight - self.spread.centre.to(self.weight)).bfloat16()
+        return self._roughs[version]
+
+    @cached_property
+    def _roughs(self) -> dict[int, Tensor]:
+        return {}
+
     def __call__(
         self,
         residual: Float[Tensor, "*batch prompt d_model"],

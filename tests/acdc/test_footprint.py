@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from acdc.algorithms import rough_logits
 from acdc.algorithms.attribution import Attribution
 from acdc.algorithms.kl_bounds import KLScreen
 from acdc.algorithms.learned_masks import LearnedMasks, Prices
@@ -92,14 +93,19 @@ def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None
     assert bounded == (1 << 28) + held.stream * len(held.graph.senders) + held.bounds
 
 
-def test_bounds_on_kl_hold_what_their_tensors_take(checkpoints: Checkpoints) -> None:
-    """Rows of the likeliest tokens, the logits, and probabilities four times over while an anchor is made."""
+def test_bounds_on_kl_hold_what_their_tensors_take(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the likeliest tokens and of all in bfloat16, the logits and their logarithms, and probabilities four times
+    over while an anchor is made.
+    """
+    monkeypatch.setattr(rough_logits, "suits", lambda device, dtype, width: True)
     problem = replace(problem_on("llama", checkpoints), metric=KLDivergence())
     (batch,) = problem.batches
     executor = IncrementalExecutor(batch.runs)
     anchor = KLScreen(problem.model.unembedding, batch.targets).anchor(executor.residual, executor.logits)
     probabilities = executor.logits.double().nbytes
-    assert footprint_of(problem).bounds == 4 * probabilities + executor.logits.nbytes + anchor.rows.nbytes
+    assert anchor.logs is not None
+    held = [executor.logits, anchor.logs, anchor.rows, problem.model.unembedding.rough]
+    assert footprint_of(problem).bounds == 4 * probabilities + sum(tensor.nbytes for tensor in held)
 
 
 def test_a_step_of_training_takes_about_what_its_tensors_take(

@@ -60,7 +60,7 @@ def test_no_rise_is_above_its_bound(problem: Problem, scale: float) -> None:
         residuals = executor.residual + scale * noise[1:]
         values = problem.metric(executor.unembed(residuals), batch.targets).sum(-1)
         before = torch.cat((problem.metric(executor.unembed(start[None]), batch.targets).sum(-1), values[:-1]))
-        for roughly in {False, screen.has_rough}:
+        for roughly in (None, torch.ones(len(residuals), dtype=torch.bool))[: 1 + screen.has_rough]:
             assert (values - before <= screen.bounds(anchor, start, residuals, roughly=roughly) + 1e-12).all()
 
 
@@ -195,6 +195,7 @@ def assert_same_decisions(problem: Problem) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(greedy, "Trials", Both)
         patch.setattr(trials, "IncrementalExecutor", Remembering)
+        patch.setattr(kl_bounds, "_PART_ROUGH", 1 << 30)
         patch.setattr(kl_bounds, "_PART", 1 << 30)  # so that most of these small vocabularies is bounded
         patch.setattr(kl_bounds, "_FEWEST", 4)
         for scale in SCALES:
@@ -259,12 +260,14 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kl_bounds, "_PART", 1 << 30)
         patch.setattr(kl_bounds, "_FEWEST", likely)
+        patch.setattr(kl_bounds, "_PART_ROUGH", 1 << 30)
         patch.setattr(kl_bounds, "_UNLIKELY", math.inf)
+        patch.setattr(kl_bounds, "_UNLIKELY_ROUGH", math.inf)
         anchor = screen.anchor(residual, unembedding(residual))
         elsewhere = screen.anchor(states[2], unembedding(states[2]))
     assert torch.equal(anchor.rows, elsewhere.rows), "tokens that may not be the likeliest there any more"
     for known in (anchor, elsewhere):
-        bounds = screen.bounds(known, residual, states, roughly=rough)
+        bounds = screen.bounds(known, residual, states, roughly=torch.ones(len(states)).bool() if rough else None)
         assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
     bounds = screen.bounds(anchor, residual, states)
     assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
@@ -276,3 +279,22 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
 def test_only_kl_is_screened(measurable: Problem, problem: Problem) -> None:
     assert KLScreen.suits(problem)
     assert not KLScreen.suits(replace(measurable, metric=LogitDifference()))
+
+
+@pytest.mark.parametrize("size", [1.0, 4.0, 16.0])
+def test_what_bfloat16_rounds_most_is_within_the_bound(size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows and steps whose every number lies just below the middle of two that bfloat16 has: all are rounded down."""
+    monkeypatch.setattr(rough_logits, "suits", lambda device, dtype, width: True)
+    width, worst = 256, 1 + 0.999 * 2.0**-8
+    rows = torch.cat((torch.full((1024, width), worst), torch.full((1024, width), -worst)))
+    unembedding = Unembedding(Norm("none"), rows, None, None)
+    step = torch.full((1, width), worst * 2.0 ** round(math.log2(size / width)))
+    states = torch.stack((torch.zeros(1, width), step))
+    logits = unembedding(states)
+    column = torch.zeros(1, 1, dtype=torch.long)
+    targets = Targets(column, column, logits[0])
+    screen = KLScreen(unembedding, targets)
+    rise = KLDivergence()(logits, targets).double().diff(dim=0).sum()
+    bound = screen.bounds(screen.anchor(states[0], logits[0]), states[0], states[1:], roughly=torch.tensor([True]))
+    assert float(rise) > 0.1 * size
+    assert float(rise) <= float(bound[0]) < 1.2 * float(rise)

@@ -42,7 +42,11 @@ def refused(*arguments: str | Path, code: int = 2) -> str:
     """The one message of a command that must be refused with this code, say nothing else and leave nothing behind."""
     with nothing_written():
         ran = acdc(*arguments)
-    lines = [line for line in ran.err.splitlines() if not line.startswith(("loading ", "starting on "))]
+    lines = [
+        line
+        for line in ran.err.splitlines()
+        if not line.startswith(("loading ", "starting on ", "the model is right on "))
+    ]
     assert (ran.code, ran.out) == (code, ""), ran
     assert lines, "refused without a word"
     assert all(line.startswith("error: ") for line in lines), ran.err

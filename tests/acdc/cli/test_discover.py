@@ -87,7 +87,9 @@ def test_the_sweep_is_told_run_by_run_where_no_bar_can_be_drawn(told: tuple[Ran,
         "removing single edges",
     ]
     assert re.fullmatch(r"judging the circuit on \d+ prompts", lines[-5])
-    assert [line.partition(" · ")[0] for line in lines[1:-5]] == [f"run {n}" for n in range(1, len(lines) - 5)]
+    measured = "the model is right on 8 of 8 prompts; logit difference is "
+    assert re.fullmatch(measured + r"[\d.]+ with all edges and -[\d.]+ with none", lines[1])
+    assert [line.partition(" · ")[0] for line in lines[2:-5]] == [f"run {n}" for n in range(1, len(lines) - 6)]
 
 
 def test_json_is_the_circuit_file_and_alone_on_stdout() -> None:

@@ -139,6 +139,12 @@ def test_what_is_of_each_position_is_not_held_token_by_token(checkpoints: Checkp
     assert confined is whole
 
 
+def test_a_single_prompt_is_confined_too(checkpoints: Checkpoints) -> None:
+    model = checkpoints.model("gpt2")
+    whole = prepare(model, TokenPairs(PAIRS[:1], CHANGED[:1], SCORED[:1]), Ablation.RESAMPLE)
+    check(whole, whole.confined(), drawn(model.graph, 2), drawn_parts(model, 0.4))
+
+
 def test_where_nearly_all_can_change_whole_prompts_are_run(checkpoints: Checkpoints) -> None:
     prompts = TokenPairs(PAIRS, (PAIRS + 9) % 53, torch.full((4,), 6))
     runs = prepare(checkpoints.model("gpt2"), prompts, Ablation.RESAMPLE)
