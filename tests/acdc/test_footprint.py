@@ -94,7 +94,7 @@ def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None
 
 
 def test_bounds_on_kl_hold_what_their_tensors_take(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of the likeliest tokens and of all in bfloat16, the logits and their logarithms, and probabilities four times
+    """Rows of the likeliest tokens and of all in bfloat16, logits and their logarithms, and probabilities four times
     over while an anchor is made.
     """
     monkeypatch.setattr(rough_logits, "suits", lambda device, dtype, width: True)
