@@ -63,9 +63,11 @@ class Positions:
         if self.tokens is None:
             rows = _in_one_piece(prompts)
             spans = None if self.spans is None else self.spans[rows, :end]
-            return Positions(scored, spans, self.count), lambda x: (x if x.shape[-3] == 1 else x[..., rows, :, :])[
-                ..., :end, :
-            ]
+
+            def of_prompts(x: Tensor) -> Tensor:
+                return (x if x.shape[-3] == 1 else x[..., rows, :, :])[..., :end, :]
+
+            return Positions(scored, spans, self.count), of_prompts
         tokens, chosen = self.tokens.select(prompts, end)
         piece = _in_one_piece(chosen)
         spans = None if self.spans is None else self.spans[:, piece]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,27 +75,24 @@ class Unembedding:
     @property
     def spread(self) -> RowSpread:
         """How the rows of the weight lie; worked out when first asked for, and again once the weight was edited."""
-        version = self.weight._version
-        if version not in self._spreads:
-            self._spreads.clear()
-            self._spreads[version] = RowSpread.of(self.weight)
-        return self._spreads[version]
-
-    @cached_property
-    def _spreads(self) -> dict[int, RowSpread]:
-        return {}
+        spread: RowSpread = self._kept("spread", lambda: RowSpread.of(self.weight))
+        return spread
 
     @property
     def rough(self) -> Float[Tensor, "vocab d_model"]:
         """The rows less their mean in bfloat16; likewise."""
+        rows: Tensor = self._kept("rough", lambda: (self.weight - self.spread.centre.to(self.weight)).bfloat16())
+        return rows
+
+    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """What was made of the weight as it is, or what is made of it now."""
         version = self.weight._version
-        if version not in self._roughs:
-            self._roughs.clear()
-            self._roughs[version] = (self.weight - self.spread.centre.to(self.weight)).bfloat16()
-        return self._roughs[version]
+        if name not in self._known or self._known[name][0] != version:
+            self._known[name] = version, make()
+        return self._known[name][1]
 
     @cached_property
-    def _roughs(self) -> dict[int, Tensor]:
+    def _known(self) -> dict[str, tuple[int, Any]]:
         return {}
 
     def __call__(

@@ -144,6 +144,19 @@ def test_selected_heads_project_with_their_own_weights_and_norm() -> None:
     close(projection.finish(made), norm(made))
 
 
+@pytest.mark.parametrize("some", [True, False])
+@pytest.mark.parametrize("shared", [1, 2])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("biased", [True, False])
+def test_a_scale_that_is_put_on_last_changes_nothing(some: bool, shared: int, weighted: bool, biased: bool) -> None:
+    bias = drawn(2, D_HEAD, seed=2) if biased else None
+    projection = Projection(drawn(2, D_MODEL, D_HEAD, seed=1), bias, NO_HEAD_NORM, shared)
+    norm = Norm("rms", drawn(D_MODEL, seed=3) if weighted else None, None, 1e-5)
+    heads = torch.tensor([2 * shared - 1, 0, 1]) if some else None
+    x = drawn(2 * shared if heads is None else len(heads), BATCH, POS, D_MODEL, seed=4)
+    close(projection.of_normed(norm, x, heads), projection.linear(norm(x), heads))
+
+
 def test_a_projection_takes_any_batch_axes() -> None:
     projection = Projection(drawn(HEADS, D_MODEL, D_HEAD, seed=1), None, NO_HEAD_NORM)
     x = drawn(HEADS, 4, BATCH, POS, D_MODEL)
