@@ -97,15 +97,13 @@ class CurrentCircuit:
             return kind(layer, members, all_positions=all_positions)
         return NodeStage(layer, self.runs.graph.indices(node), members, all_positions=all_positions)
 
-    def carried(self, senders: Sequence[int], all_positions: bool) -> Float[Tensor, "sender batch pos d_model"]:
-        """What the edges from these senders carry in the current circuit, over what missing ones would."""
-        carried = (self.runs.delta if all_positions else self._scored_delta)[list(senders)]
-        for number, sender in enumerate(senders):
-            if not self._intact[sender]:
-                stage, row = self._stage_of[sender]
-                now = stage.wrote[row] - self.ablated(sender, stage.all_positions)
-                carried[number] = now if all_positions else self.runs.scored(now)
-        return carried
+    def carries(self, sender: int, *, all_positions: bool) -> Float[Tensor, "batch pos d_model"]:
+        """What the edges from this sender carry in the current circuit, over what missing ones would."""
+        if self._intact[sender]:
+            return (self.runs.delta if all_positions else self._scored_delta)[sender]
+        stage, row = self._stage_of[sender]
+        carried = stage.wrote[row] - self.ablated(sender, stage.all_positions)
+        return carried if all_positions else self.runs.scored(carried)
 
     def ablated(self, sender: int, all_positions: bool) -> Float[Tensor, "#batch #pos d_model"]:
         """What this sender writes in the ablated run, everywhere or at the scored positions."""
@@ -186,5 +184,7 @@ class CurrentCircuit:
         senders = kept.any(dim=0).any(dim=0).nonzero().squeeze(1).tolist()
         ablated = self.runs.ablated.residuals[count]
         ablated = ablated if all_positions else self.runs.scored(ablated)
-        carried = self.carried(senders, all_positions)
+        if not senders:
+            return ablated.repeat(len(kept), 1, 1, 1)
+        carried = torch.stack([self.carries(sender, all_positions=all_positions) for sender in senders])
         return self.runs.positions.mix(kept[..., senders].to(carried), carried) + ablated

@@ -120,11 +120,9 @@ class IncrementalExecutor:
         row = self.runs.graph.receiver_index[receiver]
         self._trial, self._tried = [], (row, [[sender] for sender in senders])
         if receiver.node == LOGITS:
-            removed = self._now.carried(senders, all_positions=False)
-            return self._arrive(_less(self._now.final, removed, together=together))
+            return self._arrive(self._without(self._now.final, senders, None, together=together))
         stage, slot, index, span = self._where(receiver)
-        removed = self.runs.positions.confined(self._now.carried(senders, stage.reads_all_positions(slot)), span)
-        arrived = _less(stage.read[slot][index], removed, together=together)
+        arrived = self._without(stage.read[slot][index], senders, span, together=together)
         joined = (self.kept[row] & self._now.connected)[list(senders)].long()
         return self._reach(receiver, arrived, joined.cumsum(0) if together else joined)
 
@@ -147,6 +145,17 @@ class IncrementalExecutor:
         arrived = self._now.mixed(kept[None], graph.reads(receiver), stage.reads_all_positions(slot))
         return self._reach(receiver, arrived, (removed & self._now.connected).sum()[None])
 
+    def _without(
+        self, now: Float[Tensor, "_ pos d_model"], senders: Sequence[int], span: int | None, *, together: bool
+    ) -> Float[Tensor, "trial _ pos d_model"]:
+        """What is read without the first, the first two, ... of these senders at a span, or without each alone."""
+        left = now.new_empty(len(senders), *now.shape, dtype=torch.promote_types(now.dtype, torch.float32))
+        for number, sender in enumerate(senders):
+            carried = self._now.carries(sender, all_positions=now.shape[-2] > 1)
+            before = left[number - 1] if number and together else now
+            torch.sub(before, self.runs.positions.confined(carried, span), out=left[number])
+        return left.to(now.dtype)
+
     def _reach(
         self,
         receiver: Receiver,
@@ -160,15 +169,14 @@ class IncrementalExecutor:
         for later in self._now.from_stage(stage)[1:]:
             arrivals = {}
             for slot, rows in later.receivers.items():
-                change, touched = self._mix(changes, rows, later.reads_all_positions(slot))
-                if change is not None:
-                    arrivals[slot] = touched, change.add_(later.read[slot][touched].unsqueeze(1))
+                touched, arriving = self._mix(changes, rows, later.read[slot], later.reads_all_positions(slot))
+                if arriving is not None:
+                    arrivals[slot] = touched, arriving
             if arrivals:
                 changes.append(self._pass(later, arrivals, cut))
-        change, _ = self._mix(changes, torch.tensor([len(self._rows) - 1]), all_positions=False)
-        if change is None:
-            return self.residual.expand(len(arrived), *self.residual.shape)
-        return self._arrive(self._now.final + change[0])
+        logits = torch.tensor([len(self._rows) - 1])
+        _, final = self._mix(changes, logits, self._now.final[None], all_positions=False)
+        return self.residual.expand(len(arrived), *self.residual.shape) if final is None else self._arrive(final[0])
 
     def accept(self, count: int) -> None:
         """Make the first `count` removals of the last trial."""
@@ -233,9 +241,13 @@ class IncrementalExecutor:
         return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
     def _mix(
-        self, changes: list[_Change], inputs: Int[Tensor, " input"], all_positions: bool
-    ) -> tuple[Tensor | None, Int[Tensor, " touched"]]:
-        """How much what these inputs of nodes read changes, for those of them that any change reaches."""
+        self,
+        changes: list[_Change],
+        inputs: Int[Tensor, " input"],
+        read: Float[Tensor, "input batch _ d_model"],
+        all_positions: bool,
+    ) -> tuple[Int[Tensor, " touched"], Float[Tensor, "touched trial batch _ d_model"] | None]:
+        """Which of these inputs of nodes any change reaches, and what they then read instead of what they `read`."""
         kept = self.kept[self._rows[inputs]]
         links = [kept[..., change.senders] for change in changes]
         touched = torch.cat(links, dim=-1).any(dim=-1).any(dim=-1).nonzero().squeeze(1)
@@ -246,29 +258,29 @@ class IncrementalExecutor:
                 continue
             part = change.everywhere if all_positions else change.scored
             part = part if used.all() else part[used.to(part.device)]
-            total = self._added(total, link[touched][..., used].to(part), part)
-        return total, touched
+            weights = link[touched][..., used]
+            if total is None:
+                total = self._added(read[touched].unsqueeze(1), weights, part)
+            else:
+                total = self._added(total, weights, part, out=total)
+        return touched, total
 
     def _added(
         self,
-        total: Float[Tensor, "input trial batch pos d_model"] | None,
-        weights: Float[Tensor, "input span sender"],
+        read: Float[Tensor, "input #trial batch pos d_model"],
+        weights: Bool[Tensor, "input span sender"],
         change: Float[Tensor, "sender trial batch pos d_model"],
+        out: Float[Tensor, "input trial batch pos d_model"] | None = None,
     ) -> Float[Tensor, "input trial batch pos d_model"]:
-        """What inputs read of changes with what they read of one more, which is added in place."""
-        if weights.shape[1] == 1:
-            if total is None:
-                return (weights[:, 0] @ change.flatten(1)).view(len(weights), *change.shape[1:])
-            total.flatten(1).addmm_(weights[:, 0], change.flatten(1))
-            return total
-        by_trial = change.transpose(0, 1)
-        mixed = self.runs.positions.mix(weights.expand(len(by_trial), *weights.shape), by_trial).transpose(0, 1)
-        return mixed if total is None else total + mixed
-
-
-def _less(
-    now: Float[Tensor, "_ pos d_model"], removed: Float[Tensor, "trial _ pos d_model"], *, together: bool
-) -> Float[Tensor, "trial _ pos d_model"]:
-    """What is left without the first, the first two, ... of what is removed, or without each alone; in its memory."""
-    gone = removed.cumsum_(0) if together else removed
-    return torch.sub(now, gone, out=gone)
+        """What inputs read, and what changes bring them over edges with these weights."""
+        if weights.shape[1:] == (1, 1) and weights.all():
+            return torch.add(read, change, out=out)
+        factors = weights.to(change)
+        if weights.shape[1] > 1:
+            by_trial = change.transpose(0, 1)
+            mixed = self.runs.positions.mix(factors.expand(len(by_trial), *factors.shape), by_trial).transpose(0, 1)
+            return torch.add(read, mixed, out=out)
+        if out is not None:
+            out.flatten(1).addmm_(factors[:, 0], change.flatten(1))
+            return out
+        return (factors[:, 0] @ change.flatten(1)).view(len(factors), *change.shape[1:]).add_(read)

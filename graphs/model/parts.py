@@ -68,9 +68,9 @@ class Norm:
     def factor(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch 1"]:
         """The same without the weight, by one pass over x."""
         assert self.kind == "rms"
-        wide = _wide(x)
-        mean = torch.linalg.vecdot(wide, wide).unsqueeze(-1) / x.shape[-1]
-        return torch.rsqrt(mean + self.eps).to(x.dtype)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+        return torch.rsqrt(length.square() / x.shape[-1] + self.eps).to(x.dtype)
 
 
 def _wide(x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:

@@ -89,7 +89,8 @@ def test_full_empty_and_all_spans_are_what_they_are_without_spans_to_the_last_bi
     model, graph = checkpoints.model(architecture), spanned(checkpoints.model(architecture)).graph
     plain = [Circuit.full(model.graph), Circuit.empty(model.graph), *drawn(model.graph, 4)]
     for ablation in (Ablation.RESAMPLE, Ablation.MEAN):
-        executor, other = Executor(model, CLEAN, CORRUPT, POSITIONS, ablation), executor_of(model, ablation)
+        executor = Executor.of(prepare(model, TokenPairs(CLEAN, CORRUPT, POSITIONS), ablation))
+        other = executor_of(model, ablation)
         everywhere = [at_all_spans(circuit, graph) for circuit in plain]
         assert everywhere[0] == Circuit.full(graph)
         assert torch.equal(other.run(everywhere), executor.run(plain))
