@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
@@ -44,7 +45,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from acdc.algorithms import rough_logits
-from acdc.graphs.model.unembedding import RowSpread, Unembedding
+from acdc.graphs.model.unembedding import Unembedding
 from acdc.problem import Problem
 from acdc.tasks.metrics import KLDivergence, Targets
 
@@ -141,7 +142,32 @@ class Anchor:
     log_shares: Float[Tensor, "batch likely"]
     rest: _Rest
     known: _FromModel
-    logs: Float[Tensor, "batch vocab"] | None = None
+    logs: Float[Tensor, "vocab batch"] | None = None
+
+
+@dataclass(frozen=True)
+class Path:
+    """Normed final residuals, one after the other: how far from the anchor, of what length each is, and K there."""
+
+    anchor: Anchor
+    moved: Float[Tensor, "state batch d_model"]
+    length: Float[Tensor, "state batch"]
+    log_likely: Float[Tensor, "state batch"]
+
+    @cached_property
+    def steps(self) -> Float[Tensor, "step batch d_model"]:
+        """From each to the next."""
+        return torch.diff(self.moved, dim=0)
+
+    @cached_property
+    def size(self) -> Float[Tensor, "step batch"]:
+        """How long each step is."""
+        return _lengths(self.steps)
+
+    @cached_property
+    def far(self) -> Float[Tensor, "state batch"]:
+        """How far each is from the anchor."""
+        return _lengths(self.moved)
 
 
 @final
@@ -180,7 +206,9 @@ class KLScreen:
         likely = self._chosen(q)
         log_shares = shifted[:, likely.tokens] - log_total
         rest = self._rest(q.index_fill_(-1, likely.tokens, 0.0), likely.reach)
-        logs = (shifted - log_total).index_fill_(-1, likely.tokens, -math.inf).float() if self.has_rough else None
+        logs = None
+        if self.has_rough:
+            logs = torch.sub(shifted, log_total).float().T.contiguous().index_fill_(0, likely.tokens, -math.inf)
         return Anchor(at, likely.rows, log_shares, rest, _FromModel(apart, kl), logs)
 
     def _chosen(self, q: Float[Tensor, "batch vocab"]) -> _Likely:
@@ -219,35 +247,41 @@ class KLScreen:
         lost += vocabulary * number.tiny * spread.longest + least * reach
         return _Rest(sure, sure + least, gradient, lost, moment, reach)
 
-    def bounds(
-        self,
-        anchor: Anchor,
-        now: Float[Tensor, "batch d_model"],
-        residuals: Float[Tensor, "trial batch d_model"],
-        *,
-        roughly: Bool[Tensor, " trial"] | None = None,
-    ) -> Float[Tensor, " trial"]:
-        """By how much KL would be measured to rise at most from each of these final residuals to the next.
-
-        The first rises from `now`. The sum over the rest is bounded, or, where there are rough logits, that of those to
-        be summed `roughly` is; then nothing is said of the others, and they rise by infinity at most.
-        """
-        spread = self._unembedding.spread
+    def path(
+        self, anchor: Anchor, now: Float[Tensor, "batch d_model"], residuals: Float[Tensor, "trial batch d_model"]
+    ) -> Path:
+        """The way from `now` through these final residuals, one after the other, as the anchor sees it."""
         normed = self._unembedding.norm(torch.cat((now[None], residuals))).double()
         moved = normed - anchor.at
-        steps = torch.diff(moved, dim=0)
-        size, far = steps.norm(dim=-1), moved.norm(dim=-1)
-        reach, drift = spread.reach * size, spread.reach * far
-        log_likely = self._log_likely(anchor, moved, spread)
-        if roughly is None:
-            ratio = _log_ratio(anchor.rest, log_likely, moved, steps)
-        else:
-            ratio = self._rough_ratio(anchor, log_likely, moved, far, roughly.to(moved.device))
-        rise = ratio - (steps * self._expected).sum(-1)
+        return Path(anchor, moved, _lengths(normed), self._log_likely(anchor, moved))
+
+    def bounds(self, path: Path) -> Float[Tensor, " step"]:
+        """By how much KL would be measured to rise at most with each step."""
+        return self._risen(path, _log_ratio(path))
+
+    def rough_bounds(self, path: Path, wanted: Bool[Tensor, " step"]) -> Float[Tensor, " step"]:
+        """The same of the wanted steps, the rest of the tokens summed by rough logits; infinity for the others."""
+        assert path.anchor.logs is not None
+        wanted = wanted.to(path.moved.device)
+        no = wanted.new_zeros(1)
+        ends = torch.cat((wanted, no)) | torch.cat((no, wanted))
+        sums = torch.full_like(path.far, math.inf)
+        sums[ends] = rough_logits.rough_sums(self._unembedding.rough, path.anchor.logs, path.moved[ends])
+        off = rough_logits.OFF * path.anchor.rest.reach * path.far + rough_logits.LOST
+        tiny = rough_logits.TINY * len(path.anchor.logs)
+        least, most = sums.log() - off, (sums + tiny).log() + off
+        likely = path.log_likely
+        ratio = torch.logaddexp(likely[1:], most[1:]) - torch.logaddexp(likely[:-1], least[:-1])
+        return self._risen(path, torch.where(wanted[:, None], ratio, math.inf))
+
+    def _risen(self, path: Path, log_ratio: Float[Tensor, "step batch"]) -> Float[Tensor, " step"]:
+        """By how much KL is measured to rise at most, given what the logarithm of Z(t) / Z(s) is at most."""
+        spread, anchor = self._unembedding.spread, path.anchor
+        rise = log_ratio - (path.steps * self._expected).sum(-1)
         # rounding: of the bound itself, which logits at the anchor and products with the rows go into, and of measuring
-        per_length = self._error_per_length(normed.norm(dim=-1))
-        changed, drifted = (2 * spread.longest * torch.tanh(each / 2) for each in (reach, drift))
-        products = self._error_per_length(far) + 2 * self._rounding * far
+        per_length, moves = self._error_per_length(path.length), (path.size, path.far)
+        changed, drifted = (2 * spread.longest * torch.tanh(spread.reach * each / 2) for each in moves)
+        products = self._error_per_length(path.far) + 2 * self._rounding * path.far
         off = self._error_per_length(anchor.at.norm(dim=-1)) * changed
         off = 2 * (off + spread.longest * (products[1:] + products[:-1]))
         apart = anchor.known.apart + drifted
@@ -258,36 +292,14 @@ class KLScreen:
         total: Tensor = (most if self._shares is None else most * self._shares.to(most)).sum(-1)
         return total.cpu()
 
-    def _rough_ratio(
-        self,
-        anchor: Anchor,
-        log_likely: Float[Tensor, "state batch"],
-        moved: Float[Tensor, "state batch d_model"],
-        far: Float[Tensor, "state batch"],
-        wanted: Bool[Tensor, " step"],
-    ) -> Float[Tensor, "step batch"]:
-        """The logarithm of what Z(t) / Z(s) is at most for the wanted steps, the rest summed by rough logits."""
-        assert anchor.logs is not None
-        no = wanted.new_zeros(1)
-        ends = torch.cat((wanted, no)) | torch.cat((no, wanted))
-        sums = torch.full_like(far, math.inf)
-        sums[ends] = rough_logits.rough_sums(self._unembedding.rough, anchor.logs, moved[ends])
-        off = rough_logits.OFF * anchor.rest.reach * far + rough_logits.LOST
-        tiny = rough_logits.TINY * anchor.logs.shape[-1]
-        least, most = sums.log() - off, (sums + tiny).log() + off
-        ratio = torch.logaddexp(log_likely[1:], most[1:]) - torch.logaddexp(log_likely[:-1], least[:-1])
-        return torch.where(wanted[:, None], ratio, math.inf)
-
-    def _log_likely(
-        self, anchor: Anchor, moved: Float[Tensor, "state batch d_model"], spread: RowSpread
-    ) -> Float[Tensor, "state batch"]:
+    def _log_likely(self, anchor: Anchor, moved: Float[Tensor, "state batch d_model"]) -> Float[Tensor, "state batch"]:
         """The logarithm of the sum over the likeliest tokens of q(a) exp((w - c).(x - a))."""
         at_once = max(1, _NUMBERS // anchor.log_shares.numel())
         sums = [
             ((some.to(anchor.rows) @ anchor.rows.T).double() + anchor.log_shares).logsumexp(-1)
             for some in torch.split(moved, at_once)
         ]
-        return torch.cat(sums) - moved @ spread.centre
+        return torch.cat(sums) - moved @ self._unembedding.spread.centre
 
     def _weighted(self, weights: Float[Tensor, "batch vocab"]) -> Float[Tensor, "batch d_model"]:
         """The rows of the unembedding, less their mean, summed with these weights in float64."""
@@ -302,19 +314,19 @@ class KLScreen:
         return 4 * math.sqrt(len(self._unembedding.spread.centre)) * self._rounding * size
 
 
-def _log_ratio(
-    rest: _Rest,
-    log_likely: Float[Tensor, "state batch"],
-    moved: Float[Tensor, "state batch d_model"],
-    steps: Float[Tensor, "step batch d_model"],
-) -> Float[Tensor, "step batch"]:
+def _lengths(vectors: Float[Tensor, "*any d_model"]) -> Float[Tensor, "*any"]:
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
+    return lengths
+
+
+def _log_ratio(path: Path) -> Float[Tensor, "step batch"]:
     """The logarithm of what Z(t) / Z(s) is at most for each step from a state s to the next one t."""
-    size, far = steps.norm(dim=-1), moved[:-1].norm(dim=-1)
-    rise, factor = rest.rise(steps, size, far), rest.reach * size
+    rest, before, after = path.anchor.rest, path.log_likely[:-1], path.log_likely[1:]
+    rise, factor = rest.rise(path.steps, path.size, path.far[:-1]), rest.reach * path.size
     risen, multiplied = [], []
-    for log_rest in rest.log_bounds(moved[:-1], far):
-        before = torch.logaddexp(log_likely[:-1], log_rest)
-        risen.append(torch.logaddexp(log_likely[1:], (log_rest.exp() + rise).clamp(min=0).log()) - before)
-        multiplied.append(torch.logaddexp(log_likely[1:], log_rest + factor) - before)
+    for log_rest in rest.log_bounds(path.moved[:-1], path.far[:-1]):
+        whole = torch.logaddexp(before, log_rest)
+        risen.append(torch.logaddexp(after, (log_rest.exp() + rise).clamp(min=0).log()) - whole)
+        multiplied.append(torch.logaddexp(after, log_rest + factor) - whole)
     # each bound is greatest at an end of where R(s) lies; the lesser of the two may be greatest between
     return torch.minimum(torch.maximum(*risen), torch.maximum(*multiplied))

@@ -16,9 +16,9 @@ from torch import Tensor
 
 OFF = 2.0**-6
 """How far a rough product may be off, by |w| |v|."""
-_COLUMNS, _ROWS = 2048, 512
+_TOKENS, _STATES = 2048, 512
 """Of how many tokens and states times prompts exponentials are held at once, so that they stay in the cache."""
-LOST = (_COLUMNS + 256) * 2.0**-23
+LOST = (_TOKENS + 256) * 2.0**-23
 """By which part a sum of exponentials in float32 may be off: the adding up, rounded arguments and exponentials."""
 TINY = 1e-36
 """What an exponential that float32 rounds to 0 may have been at most."""
@@ -34,7 +34,7 @@ def suits(device: torch.device, dtype: torch.dtype, width: int) -> bool:
 
 def rough_sums(
     rows: Float[Tensor, "vocab d_model"],
-    log_weights: Float[Tensor, "batch vocab"],
+    log_weights: Float[Tensor, "vocab batch"],
     moved: Float[Tensor, "state batch d_model"],
 ) -> Float[Tensor, "state batch"]:
     """The sum over tokens of exp(log weight + row . displacement), in float64, off by `OFF`, `LOST` and `TINY`.
@@ -43,12 +43,12 @@ def rough_sums(
     """
     states, batch = moved.shape[:2]
     total = moved.new_zeros(states, batch, dtype=torch.float64)
-    at_once = max(1, _ROWS // batch)
+    at_once = max(1, _STATES // batch)
     for first in range(0, states, at_once):
         some = slice(first, first + at_once)
-        flat = moved[some].bfloat16().flatten(0, 1)
-        for start in range(0, len(rows), _COLUMNS):
-            columns = slice(start, start + _COLUMNS)
-            products = (flat @ rows[columns].T).view(-1, batch, min(_COLUMNS, len(rows) - start))
-            total[some] += torch.add(products, log_weights[:, columns]).exp_().sum(-1)
+        displacements = moved[some].bfloat16().flatten(0, 1).T
+        for start in range(0, len(rows), _TOKENS):
+            tokens = slice(start, start + _TOKENS)
+            products = (rows[tokens] @ displacements).float().view(-1, len(moved[some]), batch)
+            total[some] += products.add_(log_weights[tokens, None]).exp_().sum(0)
     return total

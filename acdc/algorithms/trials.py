@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from acdc.algorithms.kl_bounds import Anchor, KLScreen
+from acdc.algorithms.kl_bounds import Anchor, KLScreen, Path
 from acdc.graphs.execution.incremental import IncrementalExecutor
 from acdc.graphs.nodes import Receiver
 from acdc.precision import finite_metric
@@ -145,13 +145,15 @@ class Trials:
         ]
         values = torch.full((len(senders) + 1,), math.nan, dtype=torch.float64)
         self._values = values[1:]
-        costs = self._bounds(states) if self._anchors else torch.full_like(self._values, math.inf)
-        anchored, roughly = None, self._has_rough and bool(self._anchors)  # at which of the states; whether to sum so
+        costs = torch.full_like(self._values, math.inf)
+        anchored, paths, roughly = None, self._paths(states) if self._anchors else [], False  # at which of the states
+        if paths:
+            costs, roughly = self._bounds(paths), self._has_rough
         while len(unsure := (~(costs < enough)).nonzero()):  # a bound that is not a number decides nothing
-            row = int(unsure[0])
+            row, first = int(unsure[0]), anchored or 0
             if roughly:
-                finer = self._bounds([state[row:] for state in states], ~(costs[row:] < enough))
-                costs[row:], roughly = torch.fmin(costs[row:], finer), False
+                finer = self._bounds(paths, ~(costs[first:] < enough))
+                costs[first:], roughly = torch.fmin(costs[first:], finer), False
                 continue
             near = anchored != row and costs[row] < _NEAR * enough
             anchored = row if near else row + 1
@@ -162,8 +164,9 @@ class Trials:
                 if not costs[row] < enough:
                     costs[row + 1 :] = math.inf
                     break
-            nearer = self._bounds([state[anchored:] for state in states])
-            costs[anchored:], roughly = torch.fmin(costs[anchored:], nearer), self._has_rough
+            if anchored < len(costs):
+                paths, roughly = self._paths([state[anchored:] for state in states]), self._has_rough
+                costs[anchored:] = torch.fmin(costs[anchored:], self._bounds(paths))
         return costs
 
     def _anchor(
@@ -181,14 +184,17 @@ class Trials:
         ]
         return self._mean(logits)
 
-    def _bounds(
-        self, states: list[Float[Tensor, "state _ d_model"]], roughly: Bool[Tensor, " trial"] | None = None
-    ) -> Float[Tensor, " trial"]:
-        """By how much KL rises at most from each of these states to the next."""
-        if len(states[0]) == 1:
-            return torch.empty(0, dtype=torch.float64)
+    def _paths(self, states: list[Float[Tensor, "state _ d_model"]]) -> list[Path]:
+        """These states, one after the other, as the anchors see them."""
         parts = zip(self._screens, self._anchors, states, strict=True)
-        bounds = [screen.bounds(anchor, state[0], state[1:], roughly=roughly) for screen, anchor, state in parts]
+        return [screen.path(anchor, state[0], state[1:]) for screen, anchor, state in parts]
+
+    def _bounds(self, paths: list[Path], roughly: Bool[Tensor, " step"] | None = None) -> Float[Tensor, " step"]:
+        """By how much KL rises at most with each step of these paths; by rough logits with some of them only."""
+        parts = zip(self._screens, paths, strict=True)
+        bounds = [
+            screen.bounds(path) if roughly is None else screen.rough_bounds(path, roughly) for screen, path in parts
+        ]
         return torch.stack(bounds).sum(0) / len(self._problem.pairs)
 
     def _mean(self, logits: list[Float[Tensor, "trial _ _"]]) -> Float[Tensor, " trial"]:

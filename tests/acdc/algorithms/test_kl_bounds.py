@@ -15,7 +15,7 @@ from torch import Tensor
 from acdc import tasks
 from acdc.algorithms import greedy, kl_bounds, rough_logits, trials
 from acdc.algorithms.greedy import GreedyPruning, Pruned
-from acdc.algorithms.kl_bounds import KLScreen
+from acdc.algorithms.kl_bounds import Anchor, KLScreen
 from acdc.algorithms.trials import Trials
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.execution.incremental import IncrementalExecutor
@@ -41,6 +41,12 @@ def rough(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
     return asked
 
 
+def bounded(screen: KLScreen, anchor: Anchor, start: Tensor, states: Tensor, rough: Tensor | None = None) -> Tensor:
+    """By how much KL rises at most from `start` to the first state and on, by rough logits for some steps if asked."""
+    path = screen.path(anchor, start, states)
+    return screen.bounds(path) if rough is None else screen.rough_bounds(path, rough)
+
+
 @pytest.fixture
 def problem(measurable: Problem, rough: bool) -> Problem:  # which sums are worked out
     return replace(measurable, metric=KLDivergence())
@@ -61,7 +67,7 @@ def test_no_rise_is_above_its_bound(problem: Problem, scale: float) -> None:
         values = problem.metric(executor.unembed(residuals), batch.targets).sum(-1)
         before = torch.cat((problem.metric(executor.unembed(start[None]), batch.targets).sum(-1), values[:-1]))
         for roughly in (None, torch.ones(len(residuals), dtype=torch.bool))[: 1 + screen.has_rough]:
-            assert (values - before <= screen.bounds(anchor, start, residuals, roughly=roughly) + 1e-12).all()
+            assert (values - before <= bounded(screen, anchor, start, residuals, roughly) + 1e-12).all()
 
 
 def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None:
@@ -75,7 +81,7 @@ def test_a_bound_tells_small_steps_from_nothing_at_all(problem: Problem) -> None
     step[..., 0] = 1e-4
     rise = problem.metric(executor.unembed(executor.residual + step), batch.targets).sum()
     rise = rise - problem.metric(executor.logits, batch.targets).sum()
-    bound = screen.bounds(anchor, executor.residual, executor.residual + step)
+    bound = bounded(screen, anchor, executor.residual, executor.residual + step)
     assert float(bound[0]) == pytest.approx(float(rise), rel=0.05, abs=1e-9)
 
 
@@ -91,7 +97,7 @@ def test_what_a_bound_adds_falls_with_the_square_of_a_step(problem: Problem, mon
 
     def added(size: float) -> float:
         values = problem.metric(executor.unembed(torch.stack((now, now + size * step))), batch.targets).sum(-1)
-        return float(screen.bounds(anchor, now, (now + size * step)[None])[0] - (values[1] - values[0]))
+        return float(bounded(screen, anchor, now, (now + size * step)[None])[0] - (values[1] - values[0]))
 
     assert added(1e-3) > 1e-9
     assert added(5e-4) == pytest.approx(added(1e-3) / 4, rel=0.1)
@@ -103,7 +109,8 @@ def test_the_ratio_of_sums_is_bounded_wherever_in_its_bounds_the_rest_lies() -> 
     one = torch.ones(1, dtype=torch.float64)
     rest = kl_bounds._Rest(least * one, most * one, rise * one[None], 0 * one, 1e-12 * one, 2.0)
     moved, log_likely = torch.stack((0 * one, one))[..., None], (likely * one).log().expand(2, 1)
-    bound = float(kl_bounds._log_ratio(rest, log_likely, moved, moved[1:] - moved[:1]))
+    anchor = Anchor(0 * one[None], one[None], one[None], rest, kl_bounds._FromModel(one, one))
+    bound = float(kl_bounds._log_ratio(kl_bounds.Path(anchor, moved, one.expand(2, 1), log_likely)))
     possible = torch.linspace(math.log(least), math.log(most), 1000, dtype=torch.float64).exp()
     ratios = (likely + torch.minimum(possible + rise, possible * math.exp(2))) / (likely + possible)
     assert float(ratios.max()) > max(float(ratios[0]), float(ratios[-1])) + 1
@@ -267,11 +274,11 @@ def test_no_measured_rise_is_above_its_bound_whatever_the_logits(
         elsewhere = screen.anchor(states[2], unembedding(states[2]))
     assert torch.equal(anchor.rows, elsewhere.rows), "tokens that may not be the likeliest there any more"
     for known in (anchor, elsewhere):
-        bounds = screen.bounds(known, residual, states, roughly=torch.ones(len(states)).bool() if rough else None)
+        bounds = bounded(screen, known, residual, states, torch.ones(len(states)).bool() if rough else None)
         assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
-    bounds = screen.bounds(anchor, residual, states)
+    bounds = bounded(screen, anchor, residual, states)
     assert not (torch.diff(measured) > bounds).any(), (torch.diff(measured), bounds)
-    assert not (torch.diff(measured) > screen.bounds(elsewhere, residual, states)).any()
+    assert not (torch.diff(measured) > bounded(screen, elsewhere, residual, states)).any()
     if scale and distance and measured.isfinite().all():
         assert (~(bounds <= 0) | (torch.diff(measured) <= 0)).all(), "a bound is 0 only where nothing rises"
 
@@ -295,6 +302,6 @@ def test_what_bfloat16_rounds_most_is_within_the_bound(size: float, monkeypatch:
     targets = Targets(column, column, logits[0])
     screen = KLScreen(unembedding, targets)
     rise = KLDivergence()(logits, targets).double().diff(dim=0).sum()
-    bound = screen.bounds(screen.anchor(states[0], logits[0]), states[0], states[1:], roughly=torch.tensor([True]))
+    bound = bounded(screen, screen.anchor(states[0], logits[0]), states[0], states[1:], torch.tensor([True]))
     assert float(rise) > 0.1 * size
     assert float(rise) <= float(bound[0]) < 1.2 * float(rise)
