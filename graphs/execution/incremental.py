@@ -42,6 +42,30 @@ class _Change:
 
 
 @dataclass(frozen=True)
+class _Links:
+    """Which of some inputs any change reaches, and over which edges: what is on trial leaves these as they are.
+
+    For every change that does: its number, which of its senders are read (None: all), and the edges from these.
+    """
+
+    touched: Int[Tensor, " touched"]
+    used: tuple[tuple[int, Int[Tensor, " used"] | None, Bool[Tensor, "touched span used"]], ...]
+
+    @classmethod
+    def of(cls, kept: Bool[Tensor, "input span sender"], changes: Sequence[_Change]) -> _Links:
+        """The edges kept into inputs, of those from senders that change."""
+        links = [kept[..., change.senders] for change in changes]
+        touched = torch.cat(links, dim=-1).any(dim=-1).any(dim=-1).nonzero().squeeze(1)
+        used = []
+        for number, (link, change) in enumerate(zip(links, changes, strict=True)):
+            senders = link.any(dim=0).any(dim=0)
+            if senders.any():
+                some = None if senders.all() else senders.nonzero().squeeze(1).to(change.everywhere.device)
+                used.append((number, some, link[touched][..., senders]))
+        return cls(touched, tuple(used))
+
+
+@dataclass(frozen=True)
 class _Cut:
     """In these trials, no path over kept edges joins these senders to `input`: they write what the ablated run has."""
 
@@ -70,11 +94,13 @@ class IncrementalExecutor:
         self.kept = self._now.kept
         self._rows = rows_of(runs.graph)
         self._logits: Float[Tensor, "batch column"] | None = None
+        self._links: dict[tuple[AbstractStage | None, str], _Links] = {}  # of what is on trial, by what it may reach
         self._trial: list[Write] = []
         self._tried: tuple[int, list[list[int]]] = (0, [])  # a row, and by trial which senders it adds to those removed
 
     def begin(self, receiver: Receiver) -> bool:
         """Put a receiver on trial; False if its node reaches nothing, and then all its edges are dropped untested."""
+        self._links = {}
         if self._now.refresh():
             self._logits = None
         self._now.enter(receiver.node)
@@ -168,14 +194,13 @@ class IncrementalExecutor:
         changes = [self._pass(stage, {slot: (torch.tensor([index]), arrived[None])}, cut)]
         for later in self._now.from_stage(stage)[1:]:
             arrivals = {}
-            for slot, rows in later.receivers.items():
-                touched, arriving = self._mix(changes, rows, later.read[slot], later.reads_all_positions(slot))
+            for slot in later.receivers:
+                touched, arriving = self._mix(changes, later, slot)
                 if arriving is not None:
                     arrivals[slot] = touched, arriving
             if arrivals:
                 changes.append(self._pass(later, arrivals, cut))
-        logits = torch.tensor([len(self._rows) - 1])
-        _, final = self._mix(changes, logits, self._now.final[None], all_positions=False)
+        _, final = self._mix(changes, None, "")
         return self.residual.expand(len(arrived), *self.residual.shape) if final is None else self._arrive(final[0])
 
     def accept(self, count: int) -> None:
@@ -241,29 +266,23 @@ class IncrementalExecutor:
         return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
 
     def _mix(
-        self,
-        changes: list[_Change],
-        inputs: Int[Tensor, " input"],
-        read: Float[Tensor, "input batch _ d_model"],
-        all_positions: bool,
+        self, changes: list[_Change], stage: AbstractStage | None, slot: str
     ) -> tuple[Int[Tensor, " touched"], Float[Tensor, "touched trial batch _ d_model"] | None]:
-        """Which of these inputs of nodes any change reaches, and what they then read instead of what they `read`."""
-        kept = self.kept[self._rows[inputs]]
-        links = [kept[..., change.senders] for change in changes]
-        touched = torch.cat(links, dim=-1).any(dim=-1).any(dim=-1).nonzero().squeeze(1)
-        total: Tensor | None = None
-        for link, change in zip(links, changes, strict=True):
-            used = link.any(dim=0).any(dim=0)
-            if not used.any():
-                continue
-            part = change.everywhere if all_positions else change.scored
-            part = part if used.all() else part[used.to(part.device)]
-            weights = link[touched][..., used]
+        """Which inputs of a stage (None: the logits) any change reaches, and what these then read."""
+        if (stage, slot) not in self._links:
+            inputs = torch.tensor([len(self._rows) - 1]) if stage is None else stage.receivers[slot]
+            self._links[stage, slot] = _Links.of(self.kept[self._rows[inputs]], changes)
+        links, total = self._links[stage, slot], None
+        read = self._now.final[None] if stage is None else stage.read[slot]
+        all_positions = stage is not None and stage.reads_all_positions(slot)
+        for change, senders, weights in links.used:
+            part = changes[change].everywhere if all_positions else changes[change].scored
+            part = part if senders is None else part[senders]
             if total is None:
-                total = self._added(read[touched].unsqueeze(1), weights, part)
+                total = self._added(read[links.touched].unsqueeze(1), weights, part)
             else:
                 total = self._added(total, weights, part, out=total)
-        return touched, total
+        return links.touched, total
 
     def _added(
         self,
