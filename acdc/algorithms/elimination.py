@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,9 +34,11 @@ class Elimination:
     What edges carry is integrated over the circuit: all edges open together from 0 to 1, and an edge carries the
     gradient at how far it is open, in the mean over the way. So it is told what an edge does beside those that are
     left, and what all carry adds up to what the circuit keeps. In each round about a seventh of the edges go, and those
-    that are dead without these: the ones that carry least, harm being less than nothing, or those of the circuit's
-    lowest scores, if it has scores and what is left then is measured to keep more. After so many `seconds` no round
-    begins; what is left is ordered as the last round had it, or by the scores.
+    that are dead without these: the ones that carry least, harm being less than nothing, or the lowest of another
+    ranking; or what is left gives way to as many of that ranking's highest, among them edges that are gone or never
+    were there. That is done which is measured to keep most; the last only if what it gains is more than what circuits
+    a little larger lose by it, which then are other ones too. After so many `seconds` no round begins; what is left is
+    ordered as the last round had it, or by the first of the other rankings.
 
     Runs take at most about `max_bytes`.
 
@@ -49,37 +52,61 @@ class Elimination:
     def walk(
         self, problem: Problem, circuit: Circuit, *others: Mapping[Edge, float]
     ) -> Generator[ScoringStep, None, tuple[Edge, ...]]:
-        """The circuit's edges without dead ones, round by round; a round for which there are too few edges is empty.
+        """The circuit's edges without dead ones, and those exchanged for them, in their order, round by round.
 
-        `others` are rankings by other scores; an edge that one does not name has 0 there.
+        `others` are rankings by other scores, of these edges and of any more; an edge that one does not name has 0
+        there. A round for which there are too few edges is empty.
 
         Raises: UnmeasurableBehaviour, NotFinite.
         """
         began, left, gone = time.monotonic(), circuit.pruned(), list[Edge]()
-        ranked = _ranked(left, next(iter(others), {}))
+        ranked, (kept,) = _ranked(left, next(iter(others), {})), _kept(problem, [left])
         for number in range(1, ROUNDS + 1):
             if len(left) > 1 and time.monotonic() - began < self.seconds:
-                left, ranked = self._round(problem, left, others)
-                gone += [edge for edge in ranked if edge not in left]
+                left, ranked, kept = self._round(problem, left, others, kept)
+                gone = [edge for edge in (*gone, *ranked) if edge not in left]
                 ranked = [edge for edge in ranked if edge in left]
             yield ScoringStep(number, ROUNDS)
         return tuple(reversed([*gone, *ranked]))
 
     def _round(
-        self, problem: Problem, left: Circuit, others: Sequence[Mapping[Edge, float]]
-    ) -> tuple[Circuit, list[Edge]]:
-        """The circuit without its least edges, and its edges before that, the least first."""
-        rankings = [_ranked(left, scores) for scores in (carried_by(problem, left, self.max_bytes), *others)]
+        self, problem: Problem, left: Circuit, others: Sequence[Mapping[Edge, float]], keeps: float
+    ) -> tuple[Circuit, list[Edge], float]:
+        """A smaller circuit than what is left and `keeps` so much, the edges of both, the least first, and its own."""
+        carried = carried_by(problem, left, self.max_bytes)
         going = max(1, len(left) - int(_SHARE * len(left)))
-        shrunk: dict[frozenset[Edge], tuple[Circuit, list[Edge]]] = {}
-        for ranked in rankings:
-            smaller = left.without(ranked[:going]).pruned()
-            shrunk.setdefault(smaller.edges, (smaller, ranked))
-        choices = list(shrunk.values())
-        if len(choices) == 1:
-            return choices[0]
-        kept = (problem.metric.sign * problem.measure([smaller for smaller, _ in choices])[0].mean(-1)).tolist()
-        return choices[max(range(len(choices)), key=kept.__getitem__)]
+        choices: dict[frozenset[Edge], list[Edge]] = {}  # by what would be left
+        for scores in (carried, *others):
+            ranked = _ranked(left, scores)
+            choices.setdefault(left.without(ranked[:going]).pruned().edges, ranked)
+        cuts, size = len(choices), max(map(len, choices))
+        for scores in others:
+            highest = _beginning(problem, sorted(scores, key=scores.__getitem__, reverse=True), size)
+            ranked = [edge for edge in _ranked(left, carried) if edge not in highest] + _ranked(highest, scores)
+            choices.setdefault(highest.edges, ranked)
+        circuits = [Circuit(problem.graph, edges) for edges in choices]
+        kept = _kept(problem, circuits)
+        best, cut = (max(range(count), key=kept.__getitem__) for count in (len(circuits), cuts))
+        if best >= cuts:
+            between = _beginning(problem, choices[circuits[best].edges][::-1], len(left))
+            if kept[best] - kept[cut] <= keeps - _kept(problem, [between])[0]:
+                best = cut
+        return circuits[best], choices[circuits[best].edges], kept[best]
+
+
+def _kept(problem: Problem, circuits: Sequence[Circuit]) -> list[float]:
+    """The metric of circuits in the mean over prompts, with its sign: more is better."""
+    kept: list[float] = (problem.metric.sign * problem.measure(circuits)[0].mean(-1)).tolist()
+    return kept
+
+
+def _beginning(problem: Problem, order: Sequence[Edge], count: int) -> Circuit:
+    """The longest beginning of an order of which at most so many edges are alive, less those that are dead."""
+
+    def alive(number: int) -> Circuit:
+        return Circuit(problem.graph, frozenset(order[:number])).pruned()
+
+    return alive(bisect_right(range(len(order) + 1), count, key=lambda number: len(alive(number))) - 1)
 
 
 def _ranked(circuit: Circuit, scores: Mapping[Edge, float]) -> list[Edge]:

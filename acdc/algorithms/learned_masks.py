@@ -42,7 +42,8 @@ _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
 _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 500, 8, 70, 75
 """How short a shortlist is made at most, how many edges are on it for each of the circuit beyond so many, and the steps
 that there are at least."""
-_SMALL = 100  # edges that close last are ordered by elimination
+_SMALL, _RANKED = 100, 400
+"""So many edges that close last are ordered by elimination, for which so many of each ranking may be taken."""
 _TRAINING = 0.85  # the part of the time that ranking and training take; the rest is for the elimination
 _RANKINGS = 40  # so many times as long as the ranking is about what a training on 4,000 edges takes
 _RANKING, _POINTS = 16, 3
@@ -219,19 +220,22 @@ class LearnedMasks:
     ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
         """The prices with those of the highest dealt out anew, and whether that went on to the end.
 
-        In every round the edges of the lowest price may go, or those that attribution has last.
+        Besides what edges carry, the order in which they closed and that of attribution have their say.
         """
-        highest = sorted(closed, key=closed.__getitem__, reverse=True)[:_SMALL]
+        by_price = sorted(closed, key=closed.__getitem__, reverse=True)
+        by_effect = sorted(closed, key=lambda edge: -abs(scored.scores[edge]))
+        prices = {edge: closed[edge] for edge in by_price[:_RANKED]}
+        effects = {edge: abs(scored.scores[edge]) for edge in by_effect[:_RANKED]}
         left = max(1e-3, self.seconds - (time.monotonic() - began))
         elimination = Elimination(self.bytes_per_step(problem), left)
         try:
-            attributed = {edge: abs(scored.scores[edge]) for edge in highest}
-            order = yield from elimination.walk(problem, Circuit(problem.graph, frozenset(highest)), closed, attributed)
+            highest = Circuit(problem.graph, frozenset(by_price[:_SMALL]))
+            order = yield from elimination.walk(problem, highest, prices, effects)
         except KeyboardInterrupt:
             return closed, False
-        alive = frozenset(order)
-        anew = (*order, *(edge for edge in highest if edge not in alive))
-        return {**closed, **{edge: closed[price] for edge, price in zip(anew, highest, strict=True)}}, True
+        anew = list(dict.fromkeys((*order, *by_price[:_SMALL])))
+        dealt = sorted((closed[edge] for edge in anew), reverse=True)
+        return {**closed, **dict(zip(anew, dealt, strict=True))}, True
 
     def _batches(self, problem: Problem) -> Generator[Batch, None, None]:
         """The next few prompts of every step, all of them before any again."""

@@ -19,6 +19,8 @@ from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
 from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, UntimedGoal
 
+_PARTS, _CLEARLY = (1, 0.85, 0.7, 0.6, 0.5), 0.01
+"""Parts of the size asked for that are tried, and by how much more of the behaviour a smaller circuit is to keep."""
 _FINE = 100
 _INTERPOLATED = 6
 """So many sizes are interpolated; if what is kept goes up and down by then, the rest is halved."""
@@ -28,8 +30,10 @@ _INTERPOLATED = 6
 class ScoredSearch:
     """Score all edges, then take as many of the highest absolute scores as the goal asks for.
 
-    By edges: that many, counted after dead ones are gone. By threshold: those whose absolute score is at least that. By
-    what is kept of the model: sizes are doubled until enough is, and the last doubling is narrowed down to a hundredth.
+    By edges: that many, counted after dead ones are gone, or fewer, half of them at least, where these keep clearly
+    more: edges that hurt may join before those that make up for it. By threshold: those whose absolute score is at
+    least that. By what is kept of the model: sizes are doubled until enough is, and the last doubling is narrowed down
+    to a hundredth.
     """
 
     goal: UntimedGoal
@@ -56,6 +60,11 @@ class ScoredSearch:
             figures["largest"] = {"edge": edge.name, "score": scored.scores[edge]}
         joining = {edge: scored.scores[edge] for edge in selection.order}
         return met[chosen.edges][1], SearchSummary(chosen, curve, figures, joining)
+
+
+def _off(point: CurvePoint) -> float:
+    """How far a circuit is from keeping just what the model does."""
+    return abs(1 - point.faithfulness)
 
 
 class _Sizing(NamedTuple):
@@ -95,7 +104,9 @@ def sized(
 
     match goal:
         case Edges(count):
-            chosen = meet(selection.of_size(count))
+            whole, *smaller = [meet(selection.of_size(math.ceil(part * count))) for part in _PARTS]
+            best = min(smaller, key=_off)
+            chosen = best if best.edges and _off(best) < _off(whole) - _CLEARLY else whole
             if not chosen.edges:
                 raise UnreachableGoal(f"no circuit of at most {count} edges connects input and logits; ask for more")
         case Threshold(value):

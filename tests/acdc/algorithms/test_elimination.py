@@ -86,13 +86,22 @@ def test_another_ranking_is_followed_where_what_is_left_keeps_more() -> None:
     problem = of_periodic("kl")
     every = Circuit.full(problem.graph)
     carried = carried_by(problem, every)
-    alone = ended(Elimination().walk(problem, every))
     false = {edge: -carried[edge] for edge in every.pruned().edges}
-    assert ended(Elimination().walk(problem, every, false)) == alone
     true = {edge: float(edge in TRUE) - 1e-3 * carried[edge] for edge in every.edges}
-    for rankings in ((true,), (false, true)):
+    for rankings in ((false,), (true,), (false, true)):
         order = ended(Elimination().walk(problem, every, *rankings))
         assert set(order[: len(TRUE)]) == set(TRUE)
+
+
+def test_what_is_left_gives_way_to_the_highest_of_a_ranking_that_keep_more() -> None:
+    """An edge that the circuit lacks comes with the ranking that has it; without that ranking it stays away."""
+    problem = of_periodic("kl")
+    lacking = Circuit.full(problem.graph).without(sorted(TRUE)[:1])
+    assert not set(ended(Elimination().walk(problem, lacking))) >= TRUE
+    scores = {edge: float(number) for number, edge in enumerate(sorted(TRUE), start=1)}
+    order = ended(Elimination().walk(problem, lacking, scores))
+    assert set(order[: len(TRUE)]) == set(TRUE)
+    assert len(order) == len(set(order))
 
 
 def test_where_there_is_no_time_edges_keep_the_order_of_the_first_other_ranking() -> None:

@@ -34,17 +34,38 @@ def kept_by(problem: Problem, circuit: Circuit) -> float:
 @every_rule
 @every_scorer
 @pytest.mark.parametrize("ablation", [Ablation.RESAMPLE, Ablation.MEAN])
-def test_so_many_edges_are_chosen(measurable: Problem, scorer: Scorer, rule: Rule, ablation: Ablation) -> None:
+def test_so_many_edges_are_chosen_or_fewer_that_keep_clearly_more(
+    measurable: Problem, scorer: Scorer, rule: Rule, ablation: Ablation
+) -> None:
     problem = replace(measurable, ablation=ablation)
     circuit, summary = ended(ScoredSearch(Edges(25), scorer, rule).walk(problem))
-    assert len(circuit) == summary.chosen.edges == 25
-    assert circuit == circuit.pruned()
-    assert summary.curve == (summary.chosen,)
+    selection = Selection.of(ended(scorer.walk(problem)), rule)
+    off = {size: abs(1 - kept_by(problem, selection.of_size(size))) for size in (25, 22, 18, 15, 13)}
+    closest = min(off, key=off.__getitem__)
+    assert len(circuit) == summary.chosen.edges == (closest if off[closest] < off[25] - 0.01 else 25)
+    assert circuit == circuit.pruned() == selection.of_size(len(circuit))
+    assert {point.edges for point in summary.curve} == set(off)
+    assert summary.chosen in summary.curve
     assert summary.chosen.faithfulness == pytest.approx(kept_by(problem, circuit), abs=1e-9)
     assert summary.chosen.threshold == min(map(abs, circuit.scores.values()))
     more = {"steps_taken", "missed"} if isinstance(scorer, IntegratedGradients) else set()
     assert set(summary.figures) == {"selection", *more}
     assert summary.figures["selection"] == rule.value
+
+
+@pytest.mark.parametrize(("kept", "edges"), [((0.6, 0.605, 0.5, 0.4, 0.3), 20), ((0.6, 0.5, 0.4, 0.8, 0.7), 12)])
+def test_fewer_edges_are_taken_only_where_they_keep_clearly_more(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch, kept: tuple[float, ...], edges: int
+) -> None:
+    by_size = dict(zip((20, 17, 14, 12, 10), kept, strict=True))
+
+    def known(problem: Problem, circuit: Circuit, threshold: float) -> CurvePoint:
+        return CurvePoint(threshold, len(circuit), by_size[len(circuit)], 0)
+
+    monkeypatch.setattr("acdc.discovery.scored_search.measured", known)
+    selection = Selection.of(ended(Attribution().walk(measurable)), Rule.TOP)
+    chosen, _ = ended(sized(measurable, selection, Edges(20)))
+    assert chosen.edges == edges
 
 
 @every_scorer
