@@ -52,7 +52,7 @@ class Resizing:
                 "as many; discover with a lower --threshold, or with a method that scores all edges"
             )
         _ = discovery.bounds
-        chosen, met = yield from sized(discovery, selection, self.goal)
+        chosen, met = yield from sized(discovery, selection, self.goal, exactly=True)
         found = met[chosen.edges][1]
         yield Progress(f"judging the circuit on {len(judgement.pairs):,} prompts", 0, 1)
         judged = faithfulness(judgement, found, seed)

@@ -87,11 +87,12 @@ def _between(short: _Sizing, enough: _Sizing, *, halve: bool) -> int:
 
 
 def sized(
-    problem: Problem, selection: Selection, goal: UntimedGoal
+    problem: Problem, selection: Selection, goal: UntimedGoal, *, exactly: bool = False
 ) -> Generator[Progress, None, tuple[CurvePoint, dict[int, tuple[CurvePoint, Circuit]]]]:
     """The point of the circuit that meets a goal among the beginnings of an order, and every circuit met, by size.
 
-    What a level takes is found to one part in a hundred of the size.
+    What a level takes is found to one part in a hundred of the size; `exactly` so many edges are not fewer that keep
+    more.
 
     Raises: UnreachableGoal.
     """
@@ -104,8 +105,10 @@ def sized(
 
     match goal:
         case Edges(count):
-            whole, *smaller = [meet(selection.of_size(math.ceil(part * count))) for part in _PARTS]
-            best = min(smaller, key=_off)
+            whole, *smaller = [
+                meet(selection.of_size(math.ceil(part * count))) for part in _PARTS[: 1 if exactly else None]
+            ]
+            best = min(smaller, key=_off, default=whole)
             chosen = best if best.edges and _off(best) < _off(whole) - _CLEARLY else whole
             if not chosen.edges:
                 raise UnreachableGoal(f"no circuit of at most {count} edges connects input and logits; ask for more")

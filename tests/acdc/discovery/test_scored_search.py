@@ -66,6 +66,9 @@ def test_fewer_edges_are_taken_only_where_they_keep_clearly_more(
     selection = Selection.of(ended(Attribution().walk(measurable)), Rule.TOP)
     chosen, _ = ended(sized(measurable, selection, Edges(20)))
     assert chosen.edges == edges
+    exactly, met = ended(sized(measurable, selection, Edges(20), exactly=True))
+    assert exactly.edges == 20
+    assert set(met) == {20}
 
 
 @every_scorer
