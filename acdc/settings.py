@@ -241,6 +241,10 @@ class Threshold:
             raise BadSetting(f"the threshold is {self.value}; wanted a positive number in the metric's units")
 
 
+PARTS_TRIED = 1, 0.85, 0.7, 0.6, 0.5
+"""Of the number of edges asked for: the sizes at which circuits of scored edges are tried."""
+
+
 @dataclass(frozen=True)
 class Edges:
     """The most faithful circuit, on the discovery prompts, of at most `count` edges."""

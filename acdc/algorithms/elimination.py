@@ -83,7 +83,8 @@ class Elimination:
         for scores in others:
             highest = _beginning(problem, sorted(scores, key=scores.__getitem__, reverse=True), size)
             ranked = [edge for edge in _ranked(left, carried) if edge not in highest] + _ranked(highest, scores)
-            choices.setdefault(highest.edges, ranked)
+            if 2 * len(highest) >= size:
+                choices.setdefault(highest.edges, ranked)
         circuits = [Circuit(problem.graph, edges) for edges in choices]
         kept = _kept(problem, circuits)
         best, cut = (max(range(count), key=kept.__getitem__) for count in (len(circuits), cuts))

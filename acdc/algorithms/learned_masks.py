@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -229,12 +230,14 @@ class LearnedMasks:
         left = max(1e-3, self.seconds - (time.monotonic() - began))
         elimination = Elimination(self.bytes_per_step(problem), left)
         try:
-            highest = Circuit(problem.graph, frozenset(by_price[:_SMALL]))
-            order = yield from elimination.walk(problem, highest, prices, effects)
+            small = Circuit(problem.graph, frozenset(by_price[:_SMALL]))
+            order = yield from elimination.walk(problem, small, prices, effects)
         except KeyboardInterrupt:
             return closed, False
         anew = list(dict.fromkeys((*order, *by_price[:_SMALL])))
-        dealt = sorted((closed[edge] for edge in anew), reverse=True)
+        # those that came in have room between the prices of the highest, so that none of these falls below others
+        highest = [closed[edge] for edge in by_price[:_SMALL]]
+        dealt = np.interp(np.linspace(0, 1, len(anew)), np.linspace(0, 1, len(highest)), highest).tolist()
         return {**closed, **dict(zip(anew, dealt, strict=True))}, True
 
     def _batches(self, problem: Problem) -> Generator[Batch, None, None]:

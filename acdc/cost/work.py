@@ -10,7 +10,7 @@ from typing_extensions import assert_never
 from acdc.cost.expectation import EFFECTS, expected, threshold_of
 from acdc.cost.operations import Operations
 from acdc.graphs.computation import ComputationalGraph
-from acdc.settings import Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
+from acdc.settings import PARTS_TRIED, Edges, Goal, KeptAccuracy, KeptFaithfulness, MeanKL, Method, Minutes, Threshold
 
 GRADIENTS = (
     "eap",
@@ -42,7 +42,7 @@ CONSTANTS_LEARNED_ON = 512
 """The prompts that the constants of optimal ablation are learned on, if there are so many, each once."""
 _LEARNED = 2.5  # forwards that a prompt takes in that: a run of the model, and half of one there and back
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
-_ELIMINATED, _ROUNDS, _RUNS = 50, 20, 6
+_ELIMINATED, _ROUNDS, _RUNS = 50, 20, 8
 """Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
@@ -249,7 +249,7 @@ def _sizing(goal: Goal, operations: Operations) -> float:
     edges = operations.shape.graph.n_edges
     match goal:
         case Edges(count):
-            return operations.measuring(min(count, edges))
+            return sum(operations.measuring(min(part * count, edges)) for part in PARTS_TRIED)
         case Threshold():
             return operations.measuring(0.02 * edges)
         case _:  # sizes are doubled, and the last doubling is halved down to a hundredth

@@ -126,7 +126,7 @@ class _Discoveries(AbstractWork[int, "dict[str, float | None]"]):
         """What discovers the circuit again."""
         again, setup = self.again, self._setup
         method, goal = Provenance.of(self.circuit).search()
-        goal = _repeatable(goal, method, self.circuit)
+        timed, goal = isinstance(goal, Minutes), _repeatable(goal, method, self.circuit)
         task, model = subject(
             self.circuit, task=again.task, model=again.model, setup=setup, anyway=again.anyway, tell=self.tell
         )
@@ -140,7 +140,7 @@ class _Discoveries(AbstractWork[int, "dict[str, float | None]"]):
                 problem = replace(pool, pairs=pool.pairs.select(drawn))
             else:
                 problem, _ = problems(task, model, replace(setup, seed=seed), budget)
-            found = _discovered(problem, method, goal, seed)
+            found = _discovered(problem, method, goal, seed, exactly=timed)
             return {edge.name: found.scores.get(edge) for edge in found.ordered()}
 
         return discovered
@@ -199,9 +199,9 @@ def _repeatable(goal: Goal, method: Method, circuit: Circuit) -> Goal:
     return Edges(len(circuit))
 
 
-def _discovered(problem: Problem, method: Method, goal: Goal, seed: int) -> Circuit:
+def _discovered(problem: Problem, method: Method, goal: Goal, seed: int, *, exactly: bool) -> Circuit:
     try:
-        return drain(search(method, goal, seed).walk(problem))[0]
+        return drain(search(method, goal, seed, exactly=exactly).walk(problem))[0]
     except (UnmeasurableBehaviour, UnreachableGoal):  # these prompts have no such circuit, which is an answer too
         return Circuit.empty(problem.graph)
 

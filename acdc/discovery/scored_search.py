@@ -17,10 +17,9 @@ from acdc.errors import UnreachableGoal
 from acdc.graphs.circuit import Circuit
 from acdc.problem import Problem
 from acdc.progress import CurvePoint, Progress, SearchSummary
-from acdc.settings import Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, UntimedGoal
+from acdc.settings import PARTS_TRIED, Edges, KeptAccuracy, KeptFaithfulness, MeanKL, Threshold, UntimedGoal
 
-_PARTS, _CLEARLY = (1, 0.85, 0.7, 0.6, 0.5), 0.01
-"""Parts of the size asked for that are tried, and by how much more of the behaviour a smaller circuit is to keep."""
+_CLEARLY = 0.01  # of the behaviour, by which a smaller circuit is to keep more
 _FINE = 100
 _INTERPOLATED = 6
 """So many sizes are interpolated; if what is kept goes up and down by then, the rest is halved."""
@@ -30,15 +29,16 @@ _INTERPOLATED = 6
 class ScoredSearch:
     """Score all edges, then take as many of the highest absolute scores as the goal asks for.
 
-    By edges: that many, counted after dead ones are gone, or fewer, half of them at least, where these keep clearly
-    more: edges that hurt may join before those that make up for it. By threshold: those whose absolute score is at
-    least that. By what is kept of the model: sizes are doubled until enough is, and the last doubling is narrowed down
-    to a hundredth.
+    By edges: that many, counted after dead ones are gone, or, unless it is to be `exactly` so many, fewer, half of them
+    at least, where these keep clearly more: edges that hurt may join before those that make up for it. By threshold:
+    those whose absolute score is at least that. By what is kept of the model: sizes are doubled until enough is, and
+    the last doubling is narrowed down to a hundredth.
     """
 
     goal: UntimedGoal
     scorer: AbstractScorer
     rule: Rule
+    exactly: bool = False
 
     def walk(
         self, problem: Problem, state: Mapping[str, Any] | None = None
@@ -52,7 +52,7 @@ class ScoredSearch:
             self.scorer.walk(problem), lambda step: Progress("scoring all edges", step.done, step.total)
         )
         selection = Selection.of(scored, self.rule)
-        chosen, met = yield from sized(problem, selection, self.goal)
+        chosen, met = yield from sized(problem, selection, self.goal, exactly=self.exactly)
         curve = tuple(met[size][0] for size in sorted(met))
         figures: dict[str, Any] = {"selection": self.rule.value, **scored.provenance}
         if not chosen.edges and scored.scores:
@@ -105,11 +105,10 @@ def sized(
 
     match goal:
         case Edges(count):
-            whole, *smaller = [
-                meet(selection.of_size(math.ceil(part * count))) for part in _PARTS[: 1 if exactly else None]
-            ]
-            best = min(smaller, key=_off, default=whole)
-            chosen = best if best.edges and _off(best) < _off(whole) - _CLEARLY else whole
+            sizes = dict.fromkeys(math.ceil(part * count) for part in PARTS_TRIED[: 1 if exactly else None])
+            whole, *smaller = [meet(selection.of_size(size)) for size in sizes]
+            best = min((point for point in smaller if point.edges), key=_off, default=whole)
+            chosen = best if _off(best) < _off(whole) - _CLEARLY else whole
             if not chosen.edges:
                 raise UnreachableGoal(f"no circuit of at most {count} edges connects input and logits; ask for more")
         case Threshold(value):

@@ -40,12 +40,18 @@ def require_sweep(method: Method, goal: Goal) -> None:
 
 
 def search(
-    method: Method, goal: Goal, seed: int = 0, spent: float = 0.0, elsewhere: RunsElsewhere | None = None
+    method: Method,
+    goal: Goal,
+    seed: int = 0,
+    spent: float = 0.0,
+    elsewhere: RunsElsewhere | None = None,
+    *,
+    exactly: bool = False,
 ) -> ThresholdSweep | ScoredSearch | TimedSearch | RefinedSearch:
     """The search that a method makes for a goal; `seed` is for the methods that draw random numbers.
 
     `spent` are the seconds that are gone already, of a goal that has so many; `elsewhere` is where pruning runs at the
-    thresholds of a sweep are made ahead, if anywhere.
+    thresholds of a sweep are made ahead, if anywhere. `exactly` so many scored edges are not fewer that keep more.
     """
     algorithm = algorithm_of(method, seed)
     if isinstance(goal, Edges) and isinstance(algorithm, LearnedMasks):
@@ -55,5 +61,5 @@ def search(
         return RefinedSearch(timed, method.max_bytes) if method.refine and not prunes(algorithm) else timed
     if prunes(algorithm):
         return ThresholdSweep(goal, algorithm, elsewhere)
-    scored = ScoredSearch(goal, algorithm, Rule(method.select))
+    scored = ScoredSearch(goal, algorithm, Rule(method.select), exactly)
     return RefinedSearch(scored, method.max_bytes) if method.refine else scored

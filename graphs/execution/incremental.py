@@ -178,7 +178,7 @@ class IncrementalExecutor:
         left = now.new_empty(len(senders), *now.shape, dtype=torch.promote_types(now.dtype, torch.float32))
         for number, sender in enumerate(senders):
             carried = self._now.carries(sender, all_positions=now.shape[-2] > 1)
-            before = left[number - 1] if number and together else now
+            before = left[number - 1] if number and together else now.to(left.dtype)
             torch.sub(before, self.runs.positions.confined(carried, span), out=left[number])
         return left.to(now.dtype)
 
@@ -279,10 +279,11 @@ class IncrementalExecutor:
             part = changes[change].everywhere if all_positions else changes[change].scored
             part = part if senders is None else part[senders]
             if total is None:
-                total = self._added(read[links.touched].unsqueeze(1), weights, part)
+                wide = torch.promote_types(read.dtype, torch.float32)  # small changes are not to be lost one by one
+                total = self._added(read[links.touched].unsqueeze(1).to(wide), weights, part)
             else:
                 total = self._added(total, weights, part, out=total)
-        return links.touched, total
+        return links.touched, None if total is None else total.to(read.dtype)
 
     def _added(
         self,
@@ -299,7 +300,8 @@ class IncrementalExecutor:
             by_trial = change.transpose(0, 1)
             mixed = self.runs.positions.mix(factors.expand(len(by_trial), *factors.shape), by_trial).transpose(0, 1)
             return torch.add(read, mixed, out=out)
-        if out is not None:
-            out.flatten(1).addmm_(factors[:, 0], change.flatten(1))
+        if out is not None and out.dtype == change.dtype:
+            out.view(len(out), -1).addmm_(factors[:, 0], change.flatten(1))
             return out
-        return (factors[:, 0] @ change.flatten(1)).view(len(factors), *change.shape[1:]).add_(read)
+        mixed = (factors[:, 0] @ change.flatten(1)).view(len(factors), *change.shape[1:])
+        return torch.add(read, mixed, out=out)

@@ -163,7 +163,10 @@ def test_an_interrupt_within_the_elimination_leaves_the_order_of_the_prices(meas
         walk.throw(KeyboardInterrupt())
     learned, whole = stopped.value.value, ended(masks.walk(measurable))
     assert learned.provenance["stopped"] == "interrupted"
-    assert sorted(learned.scores.values()) == sorted(whole.scores.values()), "the same prices, dealt out otherwise"
+    prices = sorted(learned.scores.values(), reverse=True)[:100]
+    highest, ordered = ({edge for edge in of.edges if of.scores[edge] >= prices[-1]} for of in (learned, whole))
+    assert highest <= ordered, "none of the highest falls below others, whatever comes in"
+    assert max(whole.scores.values()) == prices[0]
 
 
 def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:

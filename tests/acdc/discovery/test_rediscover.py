@@ -103,7 +103,7 @@ def test_a_discovery_without_an_end_is_a_circuit_of_no_edges(
             yield from ()
             raise UnreachableGoal("none")
 
-    monkeypatch.setattr("acdc.discovery.rediscover.search", lambda *_: Nothing())
+    monkeypatch.setattr("acdc.discovery.rediscover.search", lambda *_, exactly: Nothing())
     end = rediscover(found.circuit, resamples=2, seeds=0)
     assert set(end.frequencies.values()) == {0}
     assert end.resamples is not None
