@@ -146,7 +146,7 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Path:
+class ResidualPath:
     """Normed final residuals, one after the other: how far from the anchor, of what length each is, and K there."""
 
     anchor: Anchor
@@ -249,17 +249,17 @@ class KLScreen:
 
     def path(
         self, anchor: Anchor, now: Float[Tensor, "batch d_model"], residuals: Float[Tensor, "trial batch d_model"]
-    ) -> Path:
+    ) -> ResidualPath:
         """The way from `now` through these final residuals, one after the other, as the anchor sees it."""
         normed = self._unembedding.norm(torch.cat((now[None], residuals))).double()
         moved = normed - anchor.at
-        return Path(anchor, moved, _lengths(normed), self._log_likely(anchor, moved))
+        return ResidualPath(anchor, moved, _lengths(normed), self._log_likely(anchor, moved))
 
-    def bounds(self, path: Path) -> Float[Tensor, " step"]:
+    def bounds(self, path: ResidualPath) -> Float[Tensor, " step"]:
         """By how much KL would be measured to rise at most with each step."""
         return self._risen(path, _log_ratio(path))
 
-    def rough_bounds(self, path: Path, wanted: Bool[Tensor, " step"]) -> Float[Tensor, " step"]:
+    def rough_bounds(self, path: ResidualPath, wanted: Bool[Tensor, " step"]) -> Float[Tensor, " step"]:
         """The same of the wanted steps, the rest of the tokens summed by rough logits; infinity for the others."""
         assert path.anchor.logs is not None
         wanted = wanted.to(path.moved.device)
@@ -274,7 +274,7 @@ class KLScreen:
         ratio = torch.logaddexp(likely[1:], most[1:]) - torch.logaddexp(likely[:-1], least[:-1])
         return self._risen(path, torch.where(wanted[:, None], ratio, math.inf))
 
-    def _risen(self, path: Path, log_ratio: Float[Tensor, "step batch"]) -> Float[Tensor, " step"]:
+    def _risen(self, path: ResidualPath, log_ratio: Float[Tensor, "step batch"]) -> Float[Tensor, " step"]:
         """By how much KL is measured to rise at most, given what the logarithm of Z(t) / Z(s) is at most."""
         spread, anchor = self._unembedding.spread, path.anchor
         rise = log_ratio - (path.steps * self._expected).sum(-1)
@@ -319,7 +319,7 @@ def _lengths(vectors: Float[Tensor, "*any d_model"]) -> Float[Tensor, "*any"]:
     return lengths
 
 
-def _log_ratio(path: Path) -> Float[Tensor, "step batch"]:
+def _log_ratio(path: ResidualPath) -> Float[Tensor, "step batch"]:
     """The logarithm of what Z(t) / Z(s) is at most for each step from a state s to the next one t."""
     rest, before, after = path.anchor.rest, path.log_likely[:-1], path.log_likely[1:]
     rise, factor = rest.rise(path.steps, path.size, path.far[:-1]), rest.reach * path.size

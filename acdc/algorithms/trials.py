@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from acdc.algorithms.kl_bounds import Anchor, KLScreen, Path
+from acdc.algorithms.kl_bounds import Anchor, KLScreen, ResidualPath
 from acdc.graphs.execution.incremental import IncrementalExecutor
 from acdc.graphs.nodes import Receiver
 from acdc.precision import finite_metric
@@ -184,12 +184,14 @@ class Trials:
         ]
         return self._mean(logits)
 
-    def _paths(self, states: list[Float[Tensor, "state _ d_model"]]) -> list[Path]:
+    def _paths(self, states: list[Float[Tensor, "state _ d_model"]]) -> list[ResidualPath]:
         """These states, one after the other, as the anchors see them."""
         parts = zip(self._screens, self._anchors, states, strict=True)
         return [screen.path(anchor, state[0], state[1:]) for screen, anchor, state in parts]
 
-    def _bounds(self, paths: list[Path], roughly: Bool[Tensor, " step"] | None = None) -> Float[Tensor, " step"]:
+    def _bounds(
+        self, paths: list[ResidualPath], roughly: Bool[Tensor, " step"] | None = None
+    ) -> Float[Tensor, " step"]:
         """By how much KL rises at most with each step of these paths; by rough logits with some of them only."""
         parts = zip(self._screens, paths, strict=True)
         bounds = [

@@ -110,7 +110,7 @@ def test_the_ratio_of_sums_is_bounded_wherever_in_its_bounds_the_rest_lies() -> 
     rest = kl_bounds._Rest(least * one, most * one, rise * one[None], 0 * one, 1e-12 * one, 2.0)
     moved, log_likely = torch.stack((0 * one, one))[..., None], (likely * one).log().expand(2, 1)
     anchor = Anchor(0 * one[None], one[None], one[None], rest, kl_bounds._FromModel(one, one))
-    bound = float(kl_bounds._log_ratio(kl_bounds.Path(anchor, moved, one.expand(2, 1), log_likely)))
+    bound = float(kl_bounds._log_ratio(kl_bounds.ResidualPath(anchor, moved, one.expand(2, 1), log_likely)))
     possible = torch.linspace(math.log(least), math.log(most), 1000, dtype=torch.float64).exp()
     ratios = (likely + torch.minimum(possible + rise, possible * math.exp(2))) / (likely + possible)
     assert float(ratios.max()) > max(float(ratios[0]), float(ratios[-1])) + 1

@@ -45,11 +45,11 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(found: Path, monkeypatc
     whole = (found / "circuit.json").read_bytes()
     one, runs = rediscovery._discovered, []
 
-    def interrupted(*given: object) -> Circuit:
+    def interrupted(*given: object, exactly: bool) -> Circuit:
         runs.append(given)
         if len(runs) == 2:
             raise KeyboardInterrupt
-        return one(*given)  # type: ignore[arg-type]
+        return one(*given, exactly=exactly)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rediscovery, "_discovered", interrupted)
     ran = acdc("stability", found, *FEW)
