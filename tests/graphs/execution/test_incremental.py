@@ -337,3 +337,19 @@ def test_more_trials_at_once_are_said_to_take_more_memory_the_further_back_they_
         sizes.append(incremental.bytes_per_trial(receiver))
     assert 0 < sizes[0] < sizes[-1]
     assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_half_precision_what_many_removals_take_off_is_rounded_once(
+    checkpoints: Checkpoints, dtype: torch.dtype
+) -> None:
+    """Taken off one by one in half precision, each would round what is left, and small ones would be lost."""
+    executor = IncrementalExecutor(runs_of(checkpoints.model("gpt2", dtype)))
+    receiver = Receiver(LOGITS)
+    assert executor.begin(receiver)
+    senders = list(executor.runs.graph.may_read(receiver))[::-1]
+    taken = executor.runs.scored(executor.runs.delta)[senders].float().cumsum(0).squeeze(-2)
+    wanted = (executor.residual.float() - taken).to(dtype)
+    torch.testing.assert_close(
+        executor.try_residuals(receiver, senders), wanted, rtol=torch.finfo(dtype).eps, atol=1e-6
+    )
