@@ -42,10 +42,10 @@ CONSTANTS_LEARNED_ON = 512
 """The prompts that the constants of optimal ablation are learned on, if there are so many, each once."""
 _LEARNED = 2.5  # forwards that a prompt takes in that: a run of the model, and half of one there and back
 _SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
-_ELIMINATED, _ROUNDS, _RUNS = 50, 20, 8
-"""Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
+_ELIMINATED, _ROUNDS, _RUNS = 50, 20, 8
+"""Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
 _SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 4_000, 500, 8, 70, 75
 _NODES = 3.0  # times the square root of how many edges: how many nodes are worth as much
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
