@@ -203,8 +203,7 @@ class GreedyPruning:
             if shortlist is not None and left:
                 left, tally = self._remove_unlisted(trials, receiver, left, shortlist, tally)
             while left:
-                together = min(size, most, trials.room(receiver))
-                candidates = left[: self.batch or _until_likely_kept(left[:together], times)]
+                candidates = left[: self.batch or _until_likely_kept(left[: min(size, most)], times)]
                 costs = trials.costs(receiver, candidates, enough=self.threshold)
                 over_threshold = (costs >= self.threshold).nonzero()
                 accepted = int(over_threshold[0]) if len(over_threshold) else len(costs)

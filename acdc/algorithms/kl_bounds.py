@@ -265,11 +265,9 @@ class KLScreen:
         wanted = wanted.to(path.moved.device)
         no = wanted.new_zeros(1)
         ends = torch.cat((wanted, no)) | torch.cat((no, wanted))
-        sums = torch.full_like(path.far, math.inf)
-        sums[ends] = rough_logits.rough_sums(self._unembedding.rough, path.anchor.logs, path.moved[ends])
-        off = rough_logits.OFF * path.anchor.rest.reach * path.far + rough_logits.LOST
-        tiny = rough_logits.TINY * len(path.anchor.logs)
-        least, most = sums.log() - off, (sums + tiny).log() + off
+        least, most = torch.full_like(path.far, -math.inf), torch.full_like(path.far, math.inf)
+        rough, reach = self._unembedding.rough, path.anchor.rest.reach
+        least[ends], most[ends] = rough_logits.log_bounds(rough, reach, path.anchor.logs, path.moved[ends])
         likely = path.log_likely
         ratio = torch.logaddexp(likely[1:], most[1:]) - torch.logaddexp(likely[:-1], least[:-1])
         return self._risen(path, torch.where(wanted[:, None], ratio, math.inf))

@@ -44,6 +44,7 @@ class Trials:
             self._executors.append(IncrementalExecutor(batch.runs, columns, kept, decided))
             self._targets.append(targets)
         self._now: float | None = None
+        self._here = problem.model.device.type != "cuda"
         self._screens = [
             KLScreen(problem.model.unembedding, targets) for targets in self._targets if KLScreen.suits(problem)
         ]
@@ -69,16 +70,26 @@ class Trials:
             self._now = float(self._mean([executor.logits[None] for executor in self._executors])[0])
         return self._now
 
-    def room(self, receiver: Receiver) -> int:
-        """How many candidates of this receiver fit into the memory allowed."""
-        return max(1, self._max_bytes // max(executor.bytes_per_trial(receiver) for executor in self._executors))
+    def room(self, receiver: Receiver, *, together: bool = False) -> int:
+        """How many candidates of this receiver fit into the memory allowed, each alone or together."""
+        unembedded = not (together and self._screens)
+        each = (executor.bytes_per_trial(receiver, unembedded=unembedded) for executor in self._executors)
+        return max(1, self._max_bytes // max(each))
 
     def worthwhile(self, receiver: Receiver) -> int:
+        """How many candidates of this receiver are decided together faster than in two goes, if they fit.
+
+        What is decided by bounds reads the unembedding once for all of them.
+        """
+        most = _MOST_HERE if self._screens and self._here else self._at_once(receiver)
+        return min(most, self.room(receiver, together=True))
+
+    def _at_once(self, receiver: Receiver) -> int:
         """How many candidates of this receiver run together faster than in two goes.
 
         On a CPU as long as what they read stays in the cache; a GPU waits for whoever starts its kernels.
         """
-        if self._problem.model.device.type == "cuda":
+        if not self._here:
             return _MOST
         one = max(executor.bytes_read(receiver) for executor in self._executors)
         return min(_MOST_HERE, max(16, _CACHE // one))
@@ -139,8 +150,9 @@ class Trials:
 
         Where a bound is not far above that, an anchor at the state before is tried first.
         """
+        at_once = self._at_once(receiver)
         states = [
-            torch.cat((executor.residual[None], executor.try_residuals(receiver, senders)))
+            torch.cat((executor.residual[None], executor.try_residuals(receiver, senders, at_once=at_once)))
             for executor in self._executors
         ]
         values = torch.full((len(senders) + 1,), math.nan, dtype=torch.float64)

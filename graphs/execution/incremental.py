@@ -95,7 +95,8 @@ class IncrementalExecutor:
         self._rows = rows_of(runs.graph)
         self._logits: Float[Tensor, "batch column"] | None = None
         self._links: dict[tuple[AbstractStage | None, str], _Links] = {}  # of what is on trial, by what it may reach
-        self._trial: list[Write] = []
+        self._trial: list[list[Write]] = []  # of every so many trials
+        self._at_once = 1
         self._tried: tuple[int, list[list[int]]] = (0, [])  # a row, and by trial which senders it adds to those removed
 
     def begin(self, receiver: Receiver) -> bool:
@@ -109,14 +110,30 @@ class IncrementalExecutor:
         self.kept[self.runs.graph.receiver_index[receiver]] = False
         return False
 
-    def bytes_per_trial(self, receiver: Receiver) -> int:
-        """About how much memory one candidate removal of this receiver takes."""
-        batch = len(self._now.final)
-        columns = len(self.runs.model.unembedding.weight) if self.columns is None else self.columns.shape[1]
-        later = self._now.from_stage(self._now.stage_of(receiver.node)[0]) if receiver.node != LOGITS else []
-        numbers = 2 * sum(stage.size for stage in later) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
+    def bytes_per_trial(self, receiver: Receiver, *, unembedded: bool = True) -> int:
+        """About how much memory one candidate removal of this receiver takes, with its logits or without."""
+        batch, columns = len(self._now.final), 0
+        if unembedded:
+            columns = len(self.runs.model.unembedding.weight) if self.columns is None else self.columns.shape[1]
+        numbers = 2 * self._numbers_reached(receiver) + 4 * columns * batch + 3 * self.runs.delta[0].numel()
         numbers += self.runs.graph.n_heads * self.runs.around
         return int(numbers * self.runs.delta.element_size())
+
+    def _numbers_reached(self, receiver: Receiver) -> int:
+        """How many numbers nodes that this receiver reaches over kept edges read and write, its own among them."""
+        if receiver.node == LOGITS:
+            return 0
+        stage, _, index, _ = self._where(receiver)
+        changed, total = torch.zeros(self.kept.shape[1], dtype=torch.bool), 0
+        for later in self._now.from_stage(stage):
+            reads = self.kept[:, changed].any(dim=1)
+            slots = torch.stack([reads[self._rows[inputs]].any(dim=1) for inputs in later.receivers.values()])
+            if later is stage:
+                slots[:, index] = True
+            touched = slots.any().expand(len(later.senders)) if later.together else slots.any(dim=0)
+            changed[later.senders] = touched
+            total += later.size * int(touched.sum()) // len(touched)
+        return total
 
     def bytes_read(self, receiver: Receiver) -> int:
         """How much memory takes what this receiver reads."""
@@ -140,17 +157,31 @@ class IncrementalExecutor:
         return self.runs.model.unembedding(residual, self.columns)
 
     def try_residuals(
-        self, receiver: Receiver, senders: Sequence[int], *, together: bool = True
+        self, receiver: Receiver, senders: Sequence[int], *, together: bool = True, at_once: int | None = None
     ) -> Float[Tensor, "trial batch d_model"]:
-        """The final residuals at the scored positions after the removals that `try_removals` makes."""
+        """The final residuals at the scored positions after the removals that `try_removals` makes.
+
+        So many trials run at once (None: all); what they give depends on that by rounding only.
+        """
         row = self.runs.graph.receiver_index[receiver]
-        self._trial, self._tried = [], (row, [[sender] for sender in senders])
-        if receiver.node == LOGITS:
-            return self._arrive(self._without(self._now.final, senders, None, together=together))
-        stage, slot, index, span = self._where(receiver)
-        arrived = self._without(stage.read[slot][index], senders, span, together=together)
+        self._tried, self._at_once = (row, [[sender] for sender in senders]), at_once or len(senders)
+        self._trial = []
+        read, span = self._now.final, None
+        if receiver.node != LOGITS:
+            stage, slot, index, span = self._where(receiver)
+            read = stage.read[slot][index]
         joined = (self.kept[row] & self._now.connected)[list(senders)].long()
-        return self._reach(receiver, arrived, joined.cumsum(0) if together else joined)
+        unjoined = joined.cumsum(0) if together else joined
+        before, residuals = read.to(torch.promote_types(read.dtype, torch.float32)), []
+        for start in range(0, len(senders), self._at_once):
+            some = slice(start, start + self._at_once)
+            left = self._without(before, senders[some], span, together=together)
+            before = left[-1] if together else before
+            self._trial.append([])
+            arrived = left.to(read.dtype)
+            final = self._arrive(arrived) if receiver.node == LOGITS else self._reach(receiver, arrived, unjoined[some])
+            residuals.append(final)
+        return residuals[0] if len(residuals) == 1 else torch.cat(residuals)
 
     def try_keeping(self, receiver: Receiver, senders: Sequence[int]) -> Float[Tensor, "1 batch d_model"]:
         """The final residual after removing, in one step, all edges into this receiver but those from these senders.
@@ -162,7 +193,7 @@ class IncrementalExecutor:
         staying[list(senders)] = True
         staying &= self.kept[row]
         removed = self.kept[row] & ~staying
-        self._trial, self._tried = [], (row, [removed.nonzero().squeeze(1).tolist()])
+        self._trial, self._at_once, self._tried = [[]], 1, (row, [removed.nonzero().squeeze(1).tolist()])
         if receiver.node == LOGITS:
             return self._arrive(self._now.mixed(staying[None, None], graph.reads(receiver), all_positions=False))
         stage, slot, index, span = self._where(receiver)
@@ -172,15 +203,18 @@ class IncrementalExecutor:
         return self._reach(receiver, arrived, (removed & self._now.connected).sum()[None])
 
     def _without(
-        self, now: Float[Tensor, "_ pos d_model"], senders: Sequence[int], span: int | None, *, together: bool
+        self, read: Float[Tensor, "_ pos d_model"], senders: Sequence[int], span: int | None, *, together: bool
     ) -> Float[Tensor, "trial _ pos d_model"]:
-        """What is read without the first, the first two, ... of these senders at a span, or without each alone."""
-        left = now.new_empty(len(senders), *now.shape, dtype=torch.promote_types(now.dtype, torch.float32))
+        """What is left of this without the first, the first two, ... of these senders at a span, or without each alone.
+
+        In float32 at least, as small parts are not to be lost one by one.
+        """
+        left = read.new_empty(len(senders), *read.shape)
         for number, sender in enumerate(senders):
-            carried = self._now.carries(sender, all_positions=now.shape[-2] > 1)
-            before = left[number - 1] if number and together else now.to(left.dtype)
+            carried = self._now.carries(sender, all_positions=read.shape[-2] > 1)
+            before = left[number - 1] if number and together else read
             torch.sub(before, self.runs.positions.confined(carried, span), out=left[number])
-        return left.to(now.dtype)
+        return left
 
     def _reach(
         self,
@@ -206,8 +240,9 @@ class IncrementalExecutor:
     def accept(self, count: int) -> None:
         """Make the first `count` removals of the last trial."""
         if count:
-            for write in self._trial:
-                write.keep(count - 1)
+            part, trial = divmod(count - 1, self._at_once)
+            for write in self._trial[part]:
+                write.keep(trial)
             row, senders = self._tried
             self._now.remove(row, list(chain.from_iterable(senders[:count])))
             self._logits = None
@@ -226,7 +261,7 @@ class IncrementalExecutor:
         return self._logits
 
     def _arrive(self, final: Float[Tensor, "trial batch 1 d_model"]) -> Float[Tensor, "trial batch d_model"]:
-        self._trial.append(Write(self._now.final, None, final))
+        self._trial[-1].append(Write(self._now.final, None, final))
         return final.squeeze(-2)
 
     def _where(self, receiver: Receiver) -> tuple[AbstractStage, str, int, int | None]:
@@ -257,13 +292,13 @@ class IncrementalExecutor:
         return _Cut(trials, ~connected)
 
     def _pass(self, stage: AbstractStage, arrivals: dict[str, tuple[Tensor, Tensor]], cut: _Cut | None) -> _Change:
-        rows, wrote, writes = stage.recompute(arrivals)
+        rows, change, writes = stage.recompute(arrivals)
         if cut is not None:
-            for number, sender in enumerate(stage.senders[rows].tolist()):
+            for number, (row, sender) in enumerate(zip(rows.tolist(), stage.senders[rows].tolist(), strict=True)):
                 if cut.senders[sender]:
-                    wrote[number, cut.trials] = self._now.ablated(sender, stage.all_positions)
-        self._trial += writes
-        return _Change(self.runs, stage.senders[rows], wrote - stage.wrote[rows].unsqueeze(1))
+                    change[number, cut.trials] = self._now.ablated(sender, stage.all_positions) - stage.wrote[row]
+        self._trial[-1] += [*writes, Write(stage.wrote, rows, change, added=True)]
+        return _Change(self.runs, stage.senders[rows], change)
 
     def _mix(
         self, changes: list[_Change], stage: AbstractStage | None, slot: str

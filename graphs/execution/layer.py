@@ -122,8 +122,20 @@ class LayerRun:
         all_positions: bool = True,
     ) -> Float[Tensor, "selected *batch query d_model"]:
         """What these heads write, to queries at every position or at the scored ones."""
+        return self.written(
+            self.gather(q, k, v, heads, all_positions=all_positions), heads, all_positions=all_positions
+        )
+
+    def written(
+        self,
+        gathered: Float[Tensor, "selected *batch query d_head"],
+        heads: Int[Tensor, " selected"] | None = None,
+        *,
+        all_positions: bool = True,
+    ) -> Float[Tensor, "selected *batch query d_model"]:
+        """What these heads write of the values that they gather; of a difference of these the difference."""
         scales = self._at(all_positions).scales
-        wrote = self.layer.attention.write(self.gather(q, k, v, heads, all_positions=all_positions), heads)
+        wrote = self.layer.attention.write(gathered, heads)
         return wrote if scales.heads is None else wrote * scales.heads
 
     def mlp(

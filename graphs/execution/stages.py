@@ -20,16 +20,19 @@ Arrivals = dict[str, tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Write:
-    """A piece of state and what it would become under each trial; `rows` None for all of it."""
+    """A piece of state and what it would become under each trial, or what is `added`; `rows` None for all of it."""
 
     state: Tensor
     rows: Int[Tensor, " row"] | None
     trials: Float[Tensor, "..."]
+    added: bool = False
 
     def keep(self, trial: int) -> None:
         """Make the state what this trial made it."""
         if self.rows is None:
             self.state.copy_(self.trials[trial])
+        elif self.added:
+            self.state[self.rows] += self.trials[:, trial]
         else:
             self.state[self.rows] = self.trials[:, trial]
 
@@ -55,7 +58,7 @@ class AbstractStage(ABC):
 
     @abstractmethod
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
-        """The rows that change, what they write under each trial, and everything that accepting a trial must keep."""
+        """The rows that change, by how much what they write does in each trial, and what else accepting one keeps."""
 
     def reads_all_positions(self, slot: str) -> bool:
         """Whether this slot reads every position: keys and values always do."""
@@ -110,7 +113,7 @@ class NodeStage(AbstractStage):
         touched, read = arrivals[""]
         rows = torch.arange(len(self.senders)) if self.together else touched
         wrote = self.layer.node_parts(self._indices, read, self._parts[rows.to(self._parts.device)])
-        return rows, wrote, [Write(self.read[""], touched, read), Write(self.wrote, rows, wrote)]
+        return rows, wrote - self.wrote[rows].unsqueeze(1), [Write(self.read[""], touched, read)]
 
 
 class _Projections:
@@ -166,18 +169,24 @@ class HeadStage(AbstractStage):
         self._heads = _Projections(layer, heads.to(layer.device), all_positions=all_positions)
         self.senders, self.all_positions, self.read = senders, all_positions, self._heads.read
         self.receivers = {slot: rows.start + heads for slot, rows in layer.indices.slots.items()}
+        self._gathered: Float[Tensor, "head batch pos d_head"]
 
     def refresh(self, read: dict[str, Float[Tensor, "row batch pos d_model"]]) -> None:
         """All heads at once."""
         self._heads.refresh(read)
         q, k, v = (self._heads.made[slot] for slot in SLOTS)
-        self.wrote = self.layer.heads(q, k, v, self._heads.heads, all_positions=self.all_positions)
+        self._gathered = self.layer.gather(q, k, v, self._heads.heads, all_positions=self.all_positions)
+        self.wrote = self.layer.written(self._gathered, self._heads.heads, all_positions=self.all_positions)
 
     def recompute(self, arrivals: Arrivals) -> tuple[Tensor, Tensor, list[Write]]:
         """The heads any of whose three slots reads something new."""
         rows, (q, k, v), writes = self._heads.recompute(arrivals)
-        wrote = self.layer.heads(q, k, v, self._heads.heads[rows], all_positions=self.all_positions)
-        return rows, wrote, [*writes, Write(self.wrote, rows, wrote)]
+        heads = self._heads.heads[rows]
+        gathered = self.layer.gather(q, k, v, heads, all_positions=self.all_positions)
+        # heads write linearly, and what they gather is far narrower than what they write
+        turned = gathered - self._gathered[rows].unsqueeze(1)
+        change = self.layer.written(turned, heads, all_positions=self.all_positions)
+        return rows, change, [*writes, Write(self._gathered, rows, gathered)]
 
 
 @final
@@ -208,8 +217,8 @@ class AttentionStage(AbstractStage):
         new = self.layer.gather(q, k, v, self._heads.heads[changed], all_positions=self.all_positions)
         gathered = self._gathered.unsqueeze(1).repeat(1, new.shape[1], 1, 1, 1)
         gathered[changed] = new
-        rows, wrote = torch.arange(len(self.senders)), self._write(gathered)
-        return rows, wrote, [*writes, Write(self._gathered, changed, new), Write(self.wrote, rows, wrote)]
+        change = self._write(gathered) - self.wrote.unsqueeze(1)
+        return torch.arange(len(self.senders)), change, [*writes, Write(self._gathered, changed, new)]
 
     def _write(self, gathered: Float[Tensor, "head *batch pos d_head"]) -> Float[Tensor, "row *batch pos d_model"]:
         return self.layer.attention_parts(gathered, all_positions=self.all_positions)[self._parts]

@@ -104,7 +104,7 @@ def test_bounds_on_kl_hold_what_their_tensors_take(checkpoints: Checkpoints, mon
     anchor = KLScreen(problem.model.unembedding, batch.targets).anchor(executor.residual, executor.logits)
     probabilities = executor.logits.double().nbytes
     assert anchor.logs is not None
-    held = [executor.logits, anchor.logs, anchor.rows, problem.model.unembedding.rough]
+    held = [executor.logits, anchor.logs, anchor.rows, problem.model.unembedding.rough.rows]
     assert footprint_of(problem).bounds == 4 * probabilities + sum(tensor.nbytes for tensor in held)
 
 

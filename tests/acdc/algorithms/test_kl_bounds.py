@@ -186,8 +186,10 @@ class Both(Trials):
 class Remembering(IncrementalExecutor):
     """What the last removals tried would make of the final residuals."""
 
-    def try_residuals(self, receiver: Receiver, senders: Sequence[int], *, together: bool = True) -> Tensor:
-        self.residuals = super().try_residuals(receiver, senders, together=together)
+    def try_residuals(
+        self, receiver: Receiver, senders: Sequence[int], *, together: bool = True, at_once: int | None = None
+    ) -> Tensor:
+        self.residuals = super().try_residuals(receiver, senders, together=together, at_once=at_once)
         return self.residuals
 
 

@@ -43,11 +43,13 @@ class Machine:
         machine = self
 
         class Small(IncrementalExecutor):
-            def try_residuals(self, receiver: Receiver, senders: Sequence[int], *, together: bool = True) -> Tensor:
+            def try_residuals(
+                self, receiver: Receiver, senders: Sequence[int], *, together: bool = True, at_once: int | None = None
+            ) -> Tensor:
                 machine.tried.append(len(senders))
                 if len(senders) > machine.fits:
                     raise machine.error
-                return super().try_residuals(receiver, senders, together=together)
+                return super().try_residuals(receiver, senders, together=together, at_once=at_once)
 
         monkeypatch.setattr(trials, "IncrementalExecutor", Small)
 

@@ -353,3 +353,41 @@ def test_in_half_precision_what_many_removals_take_off_is_rounded_once(
     torch.testing.assert_close(
         executor.try_residuals(receiver, senders), wanted, rtol=torch.finfo(dtype).eps, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_trials_give_the_same_however_many_run_at_once(models: dict[Kind, Model], together: bool) -> None:
+    graph = models["gpt2"].graph
+    receiver = graph.receivers[len(graph.receivers) // 2]
+    with torch.no_grad():
+        whole, parts = (IncrementalExecutor(runs_of(models["gpt2"])) for _ in range(2))
+        for executor in (whole, parts):
+            for later in reversed(graph.receivers[graph.receiver_index[receiver] :]):
+                executor.begin(later)
+        senders = list(graph.may_read(receiver))[::-1]
+        assert len(senders) > 5
+        for accepted in (4, 1, 0):
+            all_at_once = whole.try_residuals(receiver, senders, together=together)
+            two_at_once = parts.try_residuals(receiver, senders, together=together, at_once=2)
+            torch.testing.assert_close(two_at_once, all_at_once, rtol=0, atol=1e-12)
+            if together:
+                whole.accept(accepted)
+                parts.accept(accepted)
+                senders = senders[accepted:]
+            torch.testing.assert_close(parts.logits, whole.logits, rtol=0, atol=1e-12)
+
+
+def test_a_trial_takes_memory_for_what_its_receiver_reaches_only(models: dict[Kind, Model]) -> None:
+    graph = models["gpt2"].graph
+    head = next(node for node in graph.nodes if node.kind == "head")
+    with torch.no_grad():
+        kept = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.bool)
+        for row, receiver in enumerate(graph.receivers):
+            kept[row, graph.may_read(receiver)] = True
+        whole = IncrementalExecutor(runs_of(models["gpt2"]), None, kept, len(graph.receivers))
+        others = [row for row, receiver in enumerate(graph.receivers) if receiver.node != LOGITS]
+        kept[others, graph.sender_index[head]] = False
+        alone = IncrementalExecutor(runs_of(models["gpt2"]), None, kept, len(graph.receivers))
+        receiver = Receiver(head, "q")
+        assert alone.bytes_per_trial(receiver) < whole.bytes_per_trial(receiver) / 1.2
+        assert alone.bytes_per_trial(receiver, unembedded=False) < alone.bytes_per_trial(receiver)
