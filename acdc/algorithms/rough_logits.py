@@ -3,9 +3,9 @@
 A product of a row w and a displacement v is worked out of both rounded to bfloat16, w' and v', added up in float32 and
 rounded to bfloat16. Before that last rounding it is off by |w - w'| |v'| + |w| |v - v'| + n 2^-23 |w'| |v'| at most,
 with n numbers in a row (Cauchy and Schwarz; Higham 2002, section 3.1). How far w' and v' are off is measured: roundings
-of many numbers amount to half of what they could, in the length of a row. By the last rounding the product x is off by
-u |x| at most, with u = 2^-8. Where x > 0 that is no more than u times the greatest x; where x < 0, exp(x) is the smaller
-the more x is off, and so off by u exp(-1) at most. So a sum of q exp(x) is off by the exponentials of the first two, and
+of many numbers amount to half of what they could, in the length of a row. By the last one the product x is off by u |x|
+at most, with u = 2^-8. Where x > 0 that is no more than u times the greatest x; where x < 0, exp(x) is the smaller the
+more x is off, and so off by u exp(-1) at most. So a sum of q exp(x) is off by the exponentials of the first two, and
 besides by u exp(-1) times the sum of q.
 """
 
