@@ -14,9 +14,10 @@ LITTLE = 1 << 30
 """Up to how many bytes of runs are made of all prompts, and kept, where only a part of them is wanted yet."""
 _COPIES = 5
 """Of the logits of all circuits that a metric holds at once, KL the most."""
-_TRIALS, _CACHE, _UNEMBEDDED = 8, 1 << 23, 4
-"""16 trials run together at least, of about half of the model; more, if they are small. So many copies of the logits
-of each are held."""
+_TRIALS, _DECIDED, _CACHE, _UNEMBEDDED = 8, 32, 1 << 23, 4
+"""16 trials run together at least, of about half of the model; more, if they are small, and 64 where bounds decide, if
+there are as many senders. So many copies of the logits of each are held, and where bounds decide, of two.
+"""
 _OF_BOUNDS, _PART, _FEWEST = 4, 8, 16
 """How many probabilities of every token the bounds on KL hold at once, in float64; of which part of the vocabulary the
 likeliest tokens are at most, and how many they are at least: `acdc.algorithms.kl_bounds`."""
@@ -67,9 +68,11 @@ class Footprint:
         `vocabulary` says whether the metric looks at all logits of each, as KL does, which has bounds besides.
         """
         state = self.stream * (len(self.graph.senders) + self.graph.reading_parts)
-        unembedded = 2 * _TRIALS * _UNEMBEDDED * self.logits if vocabulary else 0
         bounds = self.bounds if vocabulary else 0
-        return min(max_bytes, max(_TRIALS * state, _CACHE) + unembedded) + state + bounds
+        together, unembedded = _TRIALS, 2 * _TRIALS * vocabulary
+        if bounds:
+            together, unembedded = max(_TRIALS, min(_DECIDED, len(self.graph.senders) // 2)), 2
+        return min(max_bytes, max(together * state, _CACHE) + unembedded * _UNEMBEDDED * self.logits) + state + bounds
 
     @property
     def bounds(self) -> int:

@@ -206,6 +206,8 @@ class GreedyPruning:
                 candidates = left[: self.batch or _until_likely_kept(left[: min(size, most)], times)]
                 costs = trials.costs(receiver, candidates, enough=self.threshold)
                 over_threshold = (costs >= self.threshold).nonzero()
+                if len(costs) < len(candidates):
+                    most = trials.worthwhile(receiver)  # memory did not suffice for all
                 accepted = int(over_threshold[0]) if len(over_threshold) else len(costs)
                 trials.accept(accepted)
                 if len(over_threshold):

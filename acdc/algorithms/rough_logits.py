@@ -5,8 +5,8 @@ rounded to bfloat16. Before that last rounding it is off by |w - w'| |v'| + |w| 
 with n numbers in a row (Cauchy and Schwarz; Higham 2002, section 3.1). How far w' and v' are off is measured: roundings
 of many numbers amount to half of what they could, in the length of a row. By the last one the product x is off by u |x|
 at most, with u = 2^-8. Where x > 0 that is no more than u times the greatest x; where x < 0, exp(x) is the smaller the
-more x is off, and so off by u exp(-1) at most. So a sum of q exp(x) is off by the exponentials of the first two, and
-besides by u exp(-1) times the sum of q.
+more x is off, and so off by u exp(-1) at most. So a sum of q exp(x) is off by u exp(-1) times the sum of q, and both by
+the exponentials of all the rest.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def log_bounds(
     off += _ROUNDING * greatest + _LOST
     small = _ROUNDING / math.e * log_weights.double().exp().sum(0)
     least = (sums * (-off).exp() - small).clamp(min=0).log()
-    return least, ((sums + _TINY * len(log_weights)) * off.exp() + small).log()
+    most = ((sums + small + _TINY * len(log_weights)) * off.exp()).log()
+    return torch.where(least < math.inf, least, -math.inf), most  # where exponentials overflow, nothing is said
 
 
 def _sums(

@@ -72,9 +72,11 @@ class Trials:
 
     def room(self, receiver: Receiver, *, together: bool = False) -> int:
         """How many candidates of this receiver fit into the memory allowed, each alone or together."""
+        return max(1, self._max_bytes // self._bytes(receiver, together))
+
+    def _bytes(self, receiver: Receiver, together: bool) -> int:
         unembedded = not (together and self._screens)
-        each = (executor.bytes_per_trial(receiver, unembedded=unembedded) for executor in self._executors)
-        return max(1, self._max_bytes // max(each))
+        return max(executor.bytes_per_trial(receiver, unembedded=unembedded) for executor in self._executors)
 
     def worthwhile(self, receiver: Receiver) -> int:
         """How many candidates of this receiver are decided together faster than in two goes, if they fit.
@@ -111,8 +113,8 @@ class Trials:
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if len(senders) == 1 or not _is_out_of_memory(error):
                     raise
-                self._max_bytes //= 2
                 senders = senders[: len(senders) // 2]
+                self._max_bytes = min(self._max_bytes // 2, len(senders) * self._bytes(receiver, together))
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
 

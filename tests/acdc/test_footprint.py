@@ -85,12 +85,19 @@ def test_many_runs_are_made_batch_by_batch_and_those_of_other_prompts_are_not_he
 
 
 def test_trials_that_are_unembedded_take_more_but_no_more_than_allowed() -> None:
-    held = Footprint(ComputationalGraph(2, 4, 16), 1_000_000, 4, 8, 64)
+    held = Footprint(ComputationalGraph(2, 4, 16), 1_000_000, 2, 8, 64)
     few, all_logits, bounded = (
         held.trials(size, vocabulary=all_) for size, all_ in ((1 << 40, False), (1 << 40, True), (1 << 28, True))
     )
-    assert all_logits - few == 64 * held.logits + held.bounds
-    assert bounded == (1 << 28) + held.stream * len(held.graph.senders) + held.bounds
+    assert all_logits - few == 64 * held.logits
+    assert bounded == (1 << 28) + held.stream * len(held.graph.senders)
+
+
+def test_trials_that_bounds_decide_are_64_and_two_of_them_are_unembedded() -> None:
+    held = Footprint(ComputationalGraph(12, 12, 512), 10_000, 4, 8, 4096)
+    state = held.stream * len(held.graph.senders)
+    assert held.trials(1 << 40, vocabulary=True) == 33 * state + 8 * held.logits + held.bounds
+    assert held.trials(1 << 28, vocabulary=True) == (1 << 28) + state + held.bounds
 
 
 def test_bounds_on_kl_hold_what_their_tensors_take(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,5 +51,35 @@ def test_of_what_is_not_a_number_nothing_is_said() -> None:
     spread = RowSpread.of(weight)
     moved = torch.full((1, 1, 8), math.nan, dtype=torch.float64)
     least, most = log_bounds(RoughRows.of(weight, spread), 1.0, torch.zeros(30, 1), moved)
-    assert least.isnan().all()
+    assert (least == -math.inf).all()
     assert most.isnan().all()
+
+
+def test_nor_of_exponentials_that_overflow() -> None:
+    weight = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    moved = torch.tensor([[[89.0, 0.0]], [[88.0, 0.0]]], dtype=torch.float64)
+    least, most = log_bounds(RoughRows.of(weight, RowSpread.of(weight)), 1.0, torch.zeros(2, 1), moved)
+    assert least[0] == -math.inf
+    assert most[0] == math.inf
+    assert 87 < least[1] <= 88 <= most[1] < 90
+
+
+@pytest.mark.parametrize("pairs", [2, 4, 8])
+def test_what_one_rounding_adds_the_others_multiply(pairs: int) -> None:
+    """A row rounded by as much as can be, all in the direction of the displacement, to a product just below 0."""
+    parts, unit = [(8.0, 1, 1)] * pairs + [(2.0, 1, 33), (0.5, 1, 7)], 2.0**-8
+    row = [
+        number
+        for size, up, down in parts
+        for number in (size * (1 + up / 128 + 0.99 * unit), -size * (1 + (down - 1) / 128 + 1.01 * unit))
+    ]
+    moved = torch.tensor([size for size, _, _ in parts for _ in range(2)], dtype=torch.float64)
+    weight = torch.cat((torch.tensor([row]), -torch.tensor([row]).expand(64, -1) / 64))
+    log_weights = torch.full((65, 1), -60.0).index_fill_(0, torch.tensor([0]), 0.0)
+    spread = RowSpread.of(weight)
+
+    least, most = log_bounds(RoughRows.of(weight, spread), spread.reach, log_weights, moved[None, None])
+
+    exact = (((weight.double() - spread.centre) @ moved)[:, None] + log_weights.double()).logsumexp(0)
+    assert (least <= exact).all()
+    assert (exact <= most).all()
