@@ -60,7 +60,7 @@ class Elimination:
         Raises: UnmeasurableBehaviour, NotFinite.
         """
         began, left, gone = time.monotonic(), circuit.pruned(), list[Edge]()
-        ranked, (kept,) = _ranked(left, next(iter(others), {})), _kept(problem, [left])
+        ranked, (kept,) = _ranked(left, next(iter(others), {})), kept_by(problem, [left])
         for number in range(1, ROUNDS + 1):
             if len(left) > 1 and time.monotonic() - began < self.seconds:
                 left, ranked, kept = self._round(problem, left, others, kept)
@@ -86,16 +86,16 @@ class Elimination:
             if 2 * len(highest) >= size:
                 choices.setdefault(highest.edges, ranked)
         circuits = [Circuit(problem.graph, edges) for edges in choices]
-        kept = _kept(problem, circuits)
+        kept = kept_by(problem, circuits)
         best, cut = (max(range(count), key=kept.__getitem__) for count in (len(circuits), cuts))
         if best >= cuts:
             between = _beginning(problem, choices[circuits[best].edges][::-1], len(left))
-            if kept[best] - kept[cut] <= keeps - _kept(problem, [between])[0]:
+            if kept[best] - kept[cut] <= keeps - kept_by(problem, [between])[0]:
                 best = cut
         return circuits[best], choices[circuits[best].edges], kept[best]
 
 
-def _kept(problem: Problem, circuits: Sequence[Circuit]) -> list[float]:
+def kept_by(problem: Problem, circuits: Sequence[Circuit]) -> list[float]:
     """The metric of circuits in the mean over prompts, with its sign: more is better."""
     kept: list[float] = (problem.metric.sign * problem.measure(circuits)[0].mean(-1)).tolist()
     return kept

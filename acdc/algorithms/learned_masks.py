@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.algorithms.attribution import IntegratedGradients
-from acdc.algorithms.elimination import ROUNDS, Elimination
+from acdc.algorithms.elimination import ROUNDS, Elimination, kept_by
 from acdc.algorithms.metric_gradient import differentiable, gradient
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.batch import Batch
@@ -43,12 +43,16 @@ _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
 _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 500, 8, 70, 75
 """How short a shortlist is made at most, how many edges are on it for each of the circuit beyond so many, and the steps
 that there are at least."""
+_ALL_SIZES = 4000  # the shortlist from which circuits of all sizes are learned
+_DEARER, _SHORTER = 40 / 3, 0.7  # on a part of it the first price is so many times higher, and steps are fewer
+_SURE, _DOUBTED = 1 / 4, 1 / 2
+"""The parts of the edges whose order of closing stands, and of those on which attribution's is tried beyond."""
 _SMALL, _RANKED = 100, 400
 """So many edges that close last are ordered by elimination, for which so many of each ranking may be taken."""
 _TRAINING = 0.85  # the part of the time that ranking and training take; the rest is for the elimination
-_RANKINGS = 40  # so many times as long as the ranking is about what a training on 4,000 edges takes
-_RANKING, _POINTS = 16, 3
-"""Prompts and points of the integrated gradients that name the edges: it does not matter which of many is the last."""
+_RANKINGS = 33  # so many times as long as the ranking is about what a training on 4,000 edges takes
+_RANKING, _PER_PROMPT, _POINTS = 16, 125, 3
+"""Prompts of the integrated gradients that name the edges, one for so many edges and so many at least, and points."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ class Prices:
     Raises: BadSetting unless prices are positive and the last is not the lower one, and there is a step.
     """
 
-    steps: int = 280
-    first: float = 3e-4
+    steps: int = 400
+    first: float = 3e-5
     last: float = 0.05
 
     def __post_init__(self) -> None:
@@ -102,7 +106,7 @@ class LearnedMasks:
     prompts: int = 4
     seed: int = 0
     max_bytes: int = 1 << 30
-    shortlist: int = 4000
+    shortlist: int = _ALL_SIZES
     prices: Prices = Prices()
     seconds: float = math.inf
 
@@ -116,8 +120,8 @@ class LearnedMasks:
     def up_to(self, edges: int) -> LearnedMasks:
         """The same for circuits of at most so many edges.
 
-        On the shortlist are eight for each beyond 70, 500 at least. As many fewer as these are, as much higher is the
-        first price, and steps are fewer too: small circuits come out as good, in a part of the time.
+        On the shortlist are eight for each beyond 70, 500 at least. The fewer these are, the higher is the first price
+        and the fewer are steps: small circuits come out as good, in a part of the time.
         """
         return self._on(max(_FEWEST, _PER_EDGE * (edges - _BEYOND)))
 
@@ -125,8 +129,8 @@ class LearnedMasks:
         if shortlist >= self.shortlist:
             return self
         part, prices = shortlist / self.shortlist, self.prices
-        first = min(4 / 3 * prices.first / part, prices.last)
-        steps = min(prices.steps, max(_ENOUGH, round(prices.steps * part**0.8)))
+        first = min(_DEARER * prices.first / part, prices.last)
+        steps = min(prices.steps, max(_ENOUGH, round(_SHORTER * prices.steps * part**0.8)))
         return replace(self, shortlist=shortlist, prices=replace(prices, first=first, steps=steps))
 
     def _in_time(self, ranked: float) -> LearnedMasks:
@@ -144,8 +148,9 @@ class LearnedMasks:
         differentiable(problem.metric)
         began = time.monotonic()
         full, none = problem.bounds
-        many = len(problem.pairs) > _RANKING
-        few = problem.on(problem.pairs.select(range(_RANKING))) if many else problem
+        enough = max(_RANKING, self.shortlist // _PER_PROMPT)
+        many = len(problem.pairs) > enough
+        few = problem.on(problem.pairs.select(range(enough))) if many else problem
         ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
         further = self.prices.steps + ROUNDS
         scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + further))
@@ -219,7 +224,8 @@ class LearnedMasks:
     def _ordered(
         self, problem: Problem, closed: dict[Edge, float], scored: Circuit, began: float
     ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
-        """The prices with those of the highest dealt out anew, and whether that went on to the end.
+        """The prices with those of the highest dealt out anew, without those that tell nothing, and whether that went
+        on to the end.
 
         Besides what edges carry, the order in which they closed and that of attribution have their say.
         """
@@ -238,7 +244,20 @@ class LearnedMasks:
         # those that came in have room between the prices of the highest, so that none of these falls below others
         highest = [closed[edge] for edge in by_price[:_SMALL]]
         dealt = np.interp(np.linspace(0, 1, len(anew)), np.linspace(0, 1, len(highest)), highest).tolist()
-        return {**closed, **dict(zip(anew, dealt, strict=True))}, True
+        prices = {**closed, **dict(zip(anew, dealt, strict=True))}
+        try:
+            return (self._told(problem, prices, scored) if self.shortlist >= _ALL_SIZES else prices), True
+        except KeyboardInterrupt:
+            return prices, False
+
+    def _told(self, problem: Problem, prices: dict[Edge, float], scored: Circuit) -> dict[Edge, float]:
+        """All prices, or those of the edges that closed last if attribution orders the others better."""
+        closing = sorted(prices, key=prices.__getitem__, reverse=True)
+        effects = sorted(prices, key=lambda edge: -abs(scored.scores[edge]))
+        sure, half = closing[: int(_SURE * len(closing))], int(_DOUBTED * len(closing))
+        orders = closing, list(dict.fromkeys((*sure, *effects)))
+        by_closing, by_effect = kept_by(problem, [Circuit(problem.graph, frozenset(order[:half])) for order in orders])
+        return prices if by_closing >= by_effect else {edge: prices[edge] for edge in sure}
 
     def _batches(self, problem: Problem) -> Generator[Batch, None, None]:
         """The next few prompts of every step, all of them before any again."""

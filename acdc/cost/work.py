@@ -36,17 +36,17 @@ _REFINED, _SWEEPS = 1.5, 3
 """How many times as long a run takes whose circuit is swept, and the sweeps over a circuit that scores chose."""
 _ALONE = 0.3  # the part of a forward that removing one edge from the whole model takes
 _GONE = 16  # edges without which all effects are measured again, at the most
-_RANKING = 16  # prompts that name the edges of learned masks
+_RANKING, _PER_PROMPT = 16, 125  # prompts that name the edges of learned masks, at least, and one for so many edges
 PROMPTS_PER_STEP = 4
 CONSTANTS_LEARNED_ON = 512
 """The prompts that the constants of optimal ablation are learned on, if there are so many, each once."""
 _LEARNED = 2.5  # forwards that a prompt takes in that: a run of the model, and half of one there and back
-_SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
+_SETTINGS = 400, PROMPTS_PER_STEP, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
 _ELIMINATED, _ROUNDS, _RUNS = 50, 20, 8
 """Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
-_SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 4_000, 500, 8, 70, 75
+_SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH, _SHORTER = 4_000, 500, 8, 70, 75, 0.7
 _NODES = 3.0  # times the square root of how many edges: how many nodes are worth as much
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
 
@@ -189,7 +189,8 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
             _, prompts, gradients, edges, runs = _SETTINGS
             steps, shorter = _steps(goal)
             part = min(1.0, prompts / max(1, operations.rows))
-            ranking = min(1.0, _RANKING / max(1, operations.rows)) * (
+            named_on = max(_RANKING, int(shorter * _SHORTLIST) // _PER_PROMPT)
+            ranking = min(1.0, named_on / max(1, operations.rows)) * (
                 operations.forward + gradients * operations.gradient
             )
             ordering = _ROUNDS * _RUNS * operations.measuring(min(_ELIMINATED, graph.n_edges))
@@ -206,7 +207,8 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
 def _steps(goal: Goal) -> tuple[int, float]:
     """The steps of learned masks, and by how much their shortlist is shorter for a goal."""
     part = min(1.0, max(_FEWEST, _PER_EDGE * (goal.count - _BEYOND)) / _SHORTLIST) if isinstance(goal, Edges) else 1.0
-    return max(_ENOUGH, round(_SETTINGS[0] * part**0.8)), part
+    whole = _SETTINGS[0] if part == 1 else _SHORTER * _SETTINGS[0]
+    return max(_ENOUGH, round(whole * part**0.8)), part
 
 
 def _pieces(method: Method, goal: Goal, operations: Operations) -> int:

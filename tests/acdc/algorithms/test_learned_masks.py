@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,8 @@ from acdc.algorithms.scores import ScoringStep
 from acdc.discovery.levels import measured
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import BadSetting
+from acdc.graphs.circuit import Circuit
+from acdc.graphs.nodes import Edge
 from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
@@ -109,6 +112,36 @@ def test_what_is_not_on_the_shortlist_is_ranked_by_attribution_below_the_first_p
     assert max(rest) < first
     assert 0 < learned.provenance["shortlist"] <= 30
     assert sum(score >= first for score in learned.scores.values()) == learned.provenance["shortlist"]
+
+
+def told(problem: Problem, closing: Sequence[Edge], effects: Sequence[Edge]) -> list[Edge]:
+    """The edges whose prices are said to tell something, of edges that closed in one order and are attributed in
+    another.
+    """
+    prices = {edge: 1.0 / number for number, edge in enumerate(closing, 1)}
+    scores = {edge: 1.0 / number for number, edge in enumerate(effects, 1)}
+    scored = replace(Circuit.full(problem.graph), scores=scores)
+    return list(LearnedMasks()._told(problem, prices, scored))
+
+
+def test_edges_that_closed_first_are_ordered_by_attribution_where_that_keeps_more() -> None:
+    problem = of_periodic("kl")
+    carried = ended(LearnedMasks().walk(problem)).scores
+    best = sorted(problem.graph.edge_indices, key=carried.__getitem__, reverse=True)
+    quarter = len(best) // 4
+    mistaken = [*best[:quarter], *best[: quarter - 1 : -1]]
+    assert told(problem, best, mistaken) == best, "what closed last is what carries"
+    worst = best[::-1]
+    assert told(problem, worst, best) == worst[:quarter], "and where it is not, three quarters have no say"
+
+
+def test_a_short_shortlist_is_for_small_circuits_and_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(LearnedMasks, "_told", lambda _, __, prices, ___: asked.append(len(prices)) or prices)
+    problem = of_periodic("kl")
+    for masks in (LearnedMasks(prices=Prices(4), shortlist=30), LearnedMasks(prices=Prices(4))):
+        ended(masks.walk(problem))
+    assert asked == [len(problem.graph.edge_indices)]
 
 
 def test_a_seed_gives_the_same_scores_again_and_another_does_not(measurable: Problem) -> None:

@@ -79,9 +79,9 @@ def test_learned_masks_are_told_as_they_are_set() -> None:
     """The forecast knows their settings without loading torch."""
     masks = LearnedMasks()
     assert work._SETTINGS[:3] == (masks.prices.steps, masks.prompts, learned_masks._POINTS)
-    assert work._RANKING == learned_masks._RANKING
-    told = (work._FEWEST, work._PER_EDGE, work._BEYOND, work._ENOUGH)
-    assert told == (learned_masks._FEWEST, learned_masks._PER_EDGE, learned_masks._BEYOND, learned_masks._ENOUGH)
+    assert (work._RANKING, work._PER_PROMPT) == (learned_masks._RANKING, learned_masks._PER_PROMPT)
+    for name in ("_FEWEST", "_PER_EDGE", "_BEYOND", "_ENOUGH", "_SHORTER"):
+        assert getattr(work, name) == getattr(learned_masks, name), name
     assert masks.shortlist == work._SHORTLIST
     for edges in (10, 300, 2_000):
         fewer = masks.up_to(edges)
