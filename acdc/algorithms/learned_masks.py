@@ -43,8 +43,9 @@ _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
 _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 500, 8, 70, 75
 """How short a shortlist is made at most, how many edges are on it for each of the circuit beyond so many, and the steps
 that there are at least."""
-_ALL_SIZES = 4000  # the shortlist from which circuits of all sizes are learned
-_DEARER, _SHORTER = 40 / 3, 0.7  # on a part of it the first price is so many times higher, and steps are fewer
+_ALL_SIZES, _FEW, _LOWER = 4000, 400, 10
+"""The shortlist from which circuits of all sizes are learned; the edges beyond which the first price is lower for it,
+and how many times at most."""
 _SURE, _DOUBTED = 1 / 4, 1 / 2
 """The parts of the edges whose order of closing stands, and of those on which attribution's is tried beyond."""
 _SMALL, _RANKED = 100, 400
@@ -64,8 +65,8 @@ class Prices:
     Raises: BadSetting unless prices are positive and the last is not the lower one, and there is a step.
     """
 
-    steps: int = 400
-    first: float = 3e-5
+    steps: int = 280
+    first: float = 3e-4
     last: float = 0.05
 
     def __post_init__(self) -> None:
@@ -73,6 +74,18 @@ class Prices:
             raise BadSetting(f"{self.steps} steps train nothing; wanted at least 1")
         if not 0 < self.first <= self.last < math.inf:
             raise BadSetting(f"edges cannot cost {self.first} at first and {self.last} at last; wanted rising prices")
+
+    def from_lower(self, edges: int) -> Prices:
+        """The same for so many edges, a tenth at first of what it is for 400 where there are ten times as many.
+
+        It rises as much a step. What all edges cost together begins at about an eighth of the whole effect then, so
+        that few close before it is told which of them are worth more.
+        """
+        lower = min(max(1.0, edges / _FEW), _LOWER)
+        rise = math.log(self.last / self.first)
+        return Prices(
+            round(self.steps * (1 + math.log(lower) / rise)) if rise else self.steps, self.first / lower, self.last
+        )
 
     def at(self, done: Part) -> Part:
         """The price when so many steps are done."""
@@ -129,9 +142,14 @@ class LearnedMasks:
         if shortlist >= self.shortlist:
             return self
         part, prices = shortlist / self.shortlist, self.prices
-        first = min(_DEARER * prices.first / part, prices.last)
-        steps = min(prices.steps, max(_ENOUGH, round(_SHORTER * prices.steps * part**0.8)))
+        first = min(4 / 3 * prices.first / part, prices.last)
+        steps = min(prices.steps, max(_ENOUGH, round(prices.steps * part**0.8)))
         return replace(self, shortlist=shortlist, prices=replace(prices, first=first, steps=steps))
+
+    def _for_all_sizes(self, edges: int) -> LearnedMasks:
+        """The same from a lower price, where the shortlist of a graph of so many edges is for circuits of all sizes."""
+        listed = min(edges, self.shortlist)
+        return self if self.shortlist < _ALL_SIZES else replace(self, prices=self.prices.from_lower(listed))
 
     def _in_time(self, ranked: float) -> LearnedMasks:
         """The same on as many edges as the time allows that is left after a ranking of so many seconds."""
@@ -152,26 +170,28 @@ class LearnedMasks:
         many = len(problem.pairs) > enough
         few = problem.on(problem.pairs.select(range(enough))) if many else problem
         ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
-        further = self.prices.steps + ROUNDS
+        whole = self._for_all_sizes(problem.graph.n_edges)
+        further = whole.prices.steps + ROUNDS
         scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + further))
         ranks = _POINTS * len(few.batches)
         if many:
             few.release()
         ranked = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
         chosen = self._in_time(time.monotonic() - began)
+        chosen = whole if chosen is self else chosen
         edges = Circuit(problem.graph, frozenset(ranked[: chosen.shortlist])).pruned().ordered()
         with freed_memory_kept():
             training = chosen._train(problem, edges, abs(full - none), began)
             steps = translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total + ROUNDS))
-            prices, whole = yield from steps
+            prices, to_the_end = yield from steps
             closed = dict(zip(edges, prices.tolist(), strict=True))
-            if whole:
+            if to_the_end:
                 before = ranks + chosen.prices.steps
                 ordering = translated(
                     chosen._ordered(problem, closed, scored, began),
                     lambda step: ScoringStep(before + step.done, before + step.total),
                 )
-                closed, whole = yield from ordering
+                closed, to_the_end = yield from ordering
         first = chosen.prices.first * abs(full - none)
         largest = max(abs(scored.scores[edge]) for edge in ranked) or 1.0
         scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
@@ -179,7 +199,7 @@ class LearnedMasks:
             scores[number] = first * abs(scored.scores[edge]) / largest
         for edge, price in closed.items():
             scores[problem.graph.edge_indices[edge]] = price
-        about = {"shortlist": len(edges)} | ({} if whole else {"stopped": "interrupted"})
+        about = {"shortlist": len(edges)} | ({} if to_the_end else {"stopped": "interrupted"})
         return replace(score_graph(problem, scores), provenance=about)
 
     def _train(

@@ -41,12 +41,14 @@ PROMPTS_PER_STEP = 4
 CONSTANTS_LEARNED_ON = 512
 """The prompts that the constants of optimal ablation are learned on, if there are so many, each once."""
 _LEARNED = 2.5  # forwards that a prompt takes in that: a run of the model, and half of one there and back
-_SETTINGS = 400, PROMPTS_PER_STEP, 3, 2_000, 3
+_SETTINGS = 280, PROMPTS_PER_STEP, 3, 2_000, 3
 """Of learned masks: steps, prompts of a step, gradients of the ranking, edges of a circuit met in the mean, and how
 many runs of it a step takes."""
 _ELIMINATED, _ROUNDS, _RUNS = 50, 20, 8
 """Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
-_SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH, _SHORTER = 4_000, 500, 8, 70, 75, 0.7
+_SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 4_000, 500, 8, 70, 75
+_FEW, _LOWER, _RISE = 400, 10, math.log(500 / 3)
+"""The edges beyond which the first price is lower, how many times at most, and how often it otherwise grows by e."""
 _NODES = 3.0  # times the square root of how many edges: how many nodes are worth as much
 _FIRST, _FALL, _SIZINGS = 1 / 32, 4.0, 9  # of a search for so many minutes
 
@@ -187,7 +189,7 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
             return (1 + _GONE) * graph.n_edges * _ALONE * operations.forward
         case "masks":
             _, prompts, gradients, edges, runs = _SETTINGS
-            steps, shorter = _steps(goal)
+            steps, shorter = _steps(goal, graph.n_edges)
             part = min(1.0, prompts / max(1, operations.rows))
             named_on = max(_RANKING, int(shorter * _SHORTLIST) // _PER_PROMPT)
             ranking = min(1.0, named_on / max(1, operations.rows)) * (
@@ -204,11 +206,13 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
             raise AssertionError(f"what {method.name} costs is not said here")
 
 
-def _steps(goal: Goal) -> tuple[int, float]:
-    """The steps of learned masks, and by how much their shortlist is shorter for a goal."""
+def _steps(goal: Goal, edges: int) -> tuple[int, float]:
+    """The steps of learned masks in a graph of so many edges, and by how much their shortlist is shorter for a goal."""
     part = min(1.0, max(_FEWEST, _PER_EDGE * (goal.count - _BEYOND)) / _SHORTLIST) if isinstance(goal, Edges) else 1.0
-    whole = _SETTINGS[0] if part == 1 else _SHORTER * _SETTINGS[0]
-    return max(_ENOUGH, round(whole * part**0.8)), part
+    if part == 1:
+        lower = min(max(1.0, edges / _FEW), _LOWER)
+        return round(_SETTINGS[0] * (1 + math.log(lower) / _RISE)), part
+    return max(_ENOUGH, round(_SETTINGS[0] * part**0.8)), part
 
 
 def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
@@ -227,7 +231,7 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
         case "exact-redundant":
             return 1 + _GONE
         case "masks":
-            return _steps(goal)[0] + _SETTINGS[2] + _ROUNDS
+            return _steps(goal, graph.n_edges)[0] + _SETTINGS[2] + _ROUNDS
         case (
             "eap"
             | "relp"

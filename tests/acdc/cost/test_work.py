@@ -80,9 +80,11 @@ def test_learned_masks_are_told_as_they_are_set() -> None:
     masks = LearnedMasks()
     assert work._SETTINGS[:3] == (masks.prices.steps, masks.prompts, learned_masks._POINTS)
     assert (work._RANKING, work._PER_PROMPT) == (learned_masks._RANKING, learned_masks._PER_PROMPT)
-    for name in ("_FEWEST", "_PER_EDGE", "_BEYOND", "_ENOUGH", "_SHORTER"):
+    for name in ("_FEWEST", "_PER_EDGE", "_BEYOND", "_ENOUGH", "_FEW", "_LOWER"):
         assert getattr(work, name) == getattr(learned_masks, name), name
     assert masks.shortlist == work._SHORTLIST
     for edges in (10, 300, 2_000):
-        fewer = masks.up_to(edges)
-        assert work._steps(Edges(edges)) == (fewer.prices.steps, fewer.shortlist / masks.shortlist)
+        fewer = masks.up_to(edges)._for_all_sizes(9_999)
+        assert work._steps(Edges(edges), 9_999) == (fewer.prices.steps, fewer.shortlist / masks.shortlist)
+    for edges in (100, 1_519, 10_342):
+        assert work._steps(KeptFaithfulness(), edges) == (masks._for_all_sizes(edges).prices.steps, 1.0)
