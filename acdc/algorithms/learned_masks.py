@@ -103,8 +103,10 @@ class LearnedMasks:
     of every edge times the probability that it is kept. An edge counts as closed from where it is open no more until
     the end. Those that are open at the end are ranked by their parameters above the last price, and those that are not
     on the shortlist by attribution below the first. The prices of the 100 highest are then dealt out among these anew,
-    in the order of `Elimination`. Scores tell the order in which edges are worth their price beside all others that are
-    there, not what removing one costs.
+    in the order of `Elimination`. A `shortlist` of 4,000 or more is for circuits of all sizes: then prices begin lower
+    (`Prices.from_lower`), and below the quarter of the edges that closed last attribution orders the others too, if
+    half of all are measured to keep more that way. Scores tell the order in which edges are worth their price beside
+    all others that are there, not what removing one costs.
 
     Where ranking and training would take longer than `seconds`, the price rises by time, so that there are fewer
     steps, but 60 at least, and the shortlist is shorter, as for `up_to`; an interrupt leaves what is learned by then.
