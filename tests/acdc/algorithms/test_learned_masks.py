@@ -220,6 +220,22 @@ def test_an_interrupt_within_the_elimination_leaves_the_order_of_the_prices(meas
     assert max(whole.scores.values()) == prices[0]
 
 
+def test_an_interrupt_after_the_elimination_leaves_its_order(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = LearnedMasks(prices=Prices(12))
+    monkeypatch.setattr(LearnedMasks, "_told", lambda _, __, prices, ___: prices)
+    whole = ended(masks.walk(measurable))
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LearnedMasks, "_told", interrupted)
+    learned = ended(masks.walk(measurable))
+    assert learned.provenance["stopped"] == "interrupted"
+    assert learned.scores == whole.scores
+
+
 def test_a_metric_without_gradient_is_refused(measurable: Problem) -> None:
     with pytest.raises(BadSetting, match="accuracy has no gradient"):
         ended(LearnedMasks().walk(replace(measurable, metric=metric("accuracy"))))
