@@ -81,7 +81,7 @@ class Elimination:
             choices.setdefault(left.without(ranked[:going]).pruned().edges, ranked)
         cuts, size = len(choices), max(map(len, choices))
         for scores in others:
-            highest = _beginning(problem, sorted(scores, key=scores.__getitem__, reverse=True), size)
+            highest = beginning(problem, sorted(scores, key=scores.__getitem__, reverse=True), size)
             ranked = [edge for edge in _ranked(left, carried) if edge not in highest] + _ranked(highest, scores)
             if 2 * len(highest) >= size:
                 choices.setdefault(highest.edges, ranked)
@@ -89,7 +89,7 @@ class Elimination:
         kept = kept_by(problem, circuits)
         best, cut = (max(range(count), key=kept.__getitem__) for count in (len(circuits), cuts))
         if best >= cuts:
-            between = _beginning(problem, choices[circuits[best].edges][::-1], len(left))
+            between = beginning(problem, choices[circuits[best].edges][::-1], len(left))
             if kept[best] - kept[cut] <= keeps - kept_by(problem, [between])[0]:
                 best = cut
         return circuits[best], choices[circuits[best].edges], kept[best]
@@ -101,7 +101,7 @@ def kept_by(problem: Problem, circuits: Sequence[Circuit]) -> list[float]:
     return kept
 
 
-def _beginning(problem: Problem, order: Sequence[Edge], count: int) -> Circuit:
+def beginning(problem: Problem, order: Sequence[Edge], count: int) -> Circuit:
     """The longest beginning of an order of which at most so many edges are alive, less those that are dead."""
 
     def alive(number: int) -> Circuit:

@@ -2,26 +2,25 @@
 
 Attribution names the edges that could matter, masks of these descend on what the circuit loses, and the price of an
 edge rises until hardly one is worth it. So one training gives circuits of all sizes: the score of an edge is the price
-at which it was closed. The last few close nearly at once, as soon as the circuit that they make is not worth the price
-of all of them, so that these are ordered by eliminating them one after the other.
+at which it was closed, or that of another edge where it is known better which of both is worth more.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from acdc.algorithms.attribution import IntegratedGradients
-from acdc.algorithms.elimination import ROUNDS, Elimination, kept_by
+from acdc.algorithms.closing_order import AGAIN, eliminated, highest, of_another_training, told
+from acdc.algorithms.elimination import ROUNDS, Elimination
 from acdc.algorithms.metric_gradient import differentiable, gradient
+from acdc.algorithms.prices import Prices
 from acdc.algorithms.scores import ScoringStep, score_graph
 from acdc.batch import Batch
 from acdc.drain import translated
@@ -35,7 +34,6 @@ from acdc.precision import finite
 from acdc.problem import Problem
 
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
-Part = TypeVar("Part", float, Tensor)
 _OPEN = 2.0  # log alpha to begin with: an edge is then kept with a probability of 97%
 _RATE, _STEPS = 0.15, 280  # how far Adam goes at each of so many steps; where there are fewer, a little further
 _LEAST = 60  # steps that there are however short the time is: fewer learn nothing
@@ -43,54 +41,13 @@ _DECAYS = 0.9, 0.95  # of Adam's means (Kingma and Ba 2015, arXiv:1412.6980)
 _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 500, 8, 70, 75
 """How short a shortlist is made at most, how many edges are on it for each of the circuit beyond so many, and the steps
 that there are at least."""
-_ALL_SIZES, _FEW, _LOWER = 4000, 400, 10
-"""The shortlist from which circuits of all sizes are learned; the edges beyond which the first price is lower for it,
-and how many times at most."""
-_SURE, _DOUBTED = 1 / 4, 1 / 2
-"""The parts of the edges whose order of closing stands, and of those on which attribution's is tried beyond."""
-_SMALL, _RANKED = 100, 400
-"""So many edges that close last are ordered by elimination, for which so many of each ranking may be taken."""
-_TRAINING = 0.85  # the part of the time that ranking and training take; the rest is for the elimination
+_ALL_SIZES, _MANY = 4000, 2000
+"""The shortlist from which circuits of all sizes are learned, and that of which some are trained again."""
+_ONCE, _FIRST = 0.85, 0.75
+"""The part of the time that is up when training ends, or the first of two trainings; then come measurements."""
 _RANKINGS = 33  # so many times as long as the ranking is about what a training on 4,000 edges takes
 _RANKING, _PER_PROMPT, _POINTS = 16, 125, 3
 """Prompts of the integrated gradients that name the edges, one for so many edges and so many at least, and points."""
-
-
-@dataclass(frozen=True)
-class Prices:
-    """What an edge costs at every step of a training, as a part of what ablating everything loses.
-
-    From `first` to `last` the price grows by the same factor at each of the `steps`.
-
-    Raises: BadSetting unless prices are positive and the last is not the lower one, and there is a step.
-    """
-
-    steps: int = 280
-    first: float = 3e-4
-    last: float = 0.05
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise BadSetting(f"{self.steps} steps train nothing; wanted at least 1")
-        if not 0 < self.first <= self.last < math.inf:
-            raise BadSetting(f"edges cannot cost {self.first} at first and {self.last} at last; wanted rising prices")
-
-    def from_lower(self, edges: int) -> Prices:
-        """The same for so many edges, a tenth at first of what it is for 400 where there are ten times as many.
-
-        It rises as much a step. What all edges cost together begins at about an eighth of the whole effect then, so
-        that few close before it is told which of them are worth more.
-        """
-        lower = min(max(1.0, edges / _FEW), _LOWER)
-        rise = math.log(self.last / self.first)
-        return Prices(
-            round(self.steps * (1 + math.log(lower) / rise)) if rise else self.steps, self.first / lower, self.last
-        )
-
-    def at(self, done: Part) -> Part:
-        """The price when so many steps are done."""
-        price: Part = self.first * (self.last / self.first) ** (done / self.steps)
-        return price
 
 
 @dataclass(frozen=True)
@@ -102,11 +59,13 @@ class LearnedMasks:
     the steps the next `prompts` prompts are run, and the numbers' parameters descend on the metric lost plus the price
     of every edge times the probability that it is kept. An edge counts as closed from where it is open no more until
     the end. Those that are open at the end are ranked by their parameters above the last price, and those that are not
-    on the shortlist by attribution below the first. The prices of the 100 highest are then dealt out among these anew,
+    on the shortlist by attribution below the first. Of a shortlist of 2,000 or more, the 500 that closed last are
+    trained again, for circuits of few edges, and have each other's prices in the order in which they close then, if
+    that is measured to keep more (`closing_order.of_another_training`). The 100 highest are dealt out among these anew,
     in the order of `Elimination`. A `shortlist` of 4,000 or more is for circuits of all sizes: then prices begin lower
-    (`Prices.from_lower`), and below the quarter of the edges that closed last attribution orders the others too, if
-    half of all are measured to keep more that way. Scores tell the order in which edges are worth their price beside
-    all others that are there, not what removing one costs.
+    (`Prices.from_lower`), and below the quarter that closed last attribution orders the others too, if that is measured
+    to keep more (`closing_order.told`). Scores tell the order in which edges are worth their price beside all others
+    that are there, not what removing one costs.
 
     Where ranking and training would take longer than `seconds`, the price rises by time, so that there are fewer
     steps, but 60 at least, and the shortlist is shorter, as for `up_to`; an interrupt leaves what is learned by then.
@@ -122,7 +81,7 @@ class LearnedMasks:
     seed: int = 0
     max_bytes: int = 1 << 30
     shortlist: int = _ALL_SIZES
-    prices: Prices = Prices()
+    prices: Prices = field(default_factory=Prices)
     seconds: float = math.inf
 
     def __post_init__(self) -> None:
@@ -153,6 +112,10 @@ class LearnedMasks:
         listed = min(edges, self.shortlist)
         return self if self.shortlist < _ALL_SIZES else replace(self, prices=self.prices.from_lower(listed))
 
+    def _again(self, edges: int) -> LearnedMasks | None:
+        """The same for those that closed last, of a graph of so many edges; none where few are on the shortlist."""
+        return self._on(AGAIN) if min(edges, self.shortlist) >= _MANY else None
+
     def _in_time(self, ranked: float) -> LearnedMasks:
         """The same on as many edges as the time allows that is left after a ranking of so many seconds."""
         if math.isinf(self.seconds):
@@ -172,44 +135,75 @@ class LearnedMasks:
         many = len(problem.pairs) > enough
         few = problem.on(problem.pairs.select(range(enough))) if many else problem
         ranking = IntegratedGradients("inputs", _POINTS, math.inf).walk(few)
-        whole = self._for_all_sizes(problem.graph.n_edges)
-        further = whole.prices.steps + ROUNDS
+        whole, again = self._for_all_sizes(problem.graph.n_edges), self._again(problem.graph.n_edges)
+        further = whole.prices.steps + (again.prices.steps if again else 0) + ROUNDS
         scored = yield from translated(ranking, lambda step: ScoringStep(step.done, step.total + further))
         ranks = _POINTS * len(few.batches)
         if many:
             few.release()
-        ranked = sorted(scored.ordered(), key=lambda edge: -abs(scored.scores[edge]))
+        effects = {edge: abs(scored.scores[edge]) for edge in scored.ordered()}
         chosen = self._in_time(time.monotonic() - began)
+        again = again if chosen.shortlist >= _MANY else None
         chosen = whole if chosen is self else chosen
-        edges = Circuit(problem.graph, frozenset(ranked[: chosen.shortlist])).pruned().ordered()
+        edges = Circuit(problem.graph, frozenset(highest(effects, chosen.shortlist))).pruned().ordered()
         with freed_memory_kept():
-            training = chosen._train(problem, edges, abs(full - none), began)
-            steps = translated(training, lambda step: ScoringStep(ranks + step.done, ranks + step.total + ROUNDS))
-            prices, to_the_end = yield from steps
-            closed = dict(zip(edges, prices.tolist(), strict=True))
-            if to_the_end:
-                before = ranks + chosen.prices.steps
-                ordering = translated(
-                    chosen._ordered(problem, closed, scored, began),
-                    lambda step: ScoringStep(before + step.done, before + step.total),
-                )
-                closed, to_the_end = yield from ordering
+            closed, to_the_end = yield from translated(
+                chosen._learn(problem, edges, effects, began, again),
+                lambda step: ScoringStep(ranks + step.done, ranks + step.total),
+            )
         first = chosen.prices.first * abs(full - none)
-        largest = max(abs(scored.scores[edge]) for edge in ranked) or 1.0
+        largest = max(effects.values()) or 1.0
         scores = torch.zeros(len(problem.graph.receivers), len(problem.graph.senders), dtype=torch.float64)
         for edge, number in problem.graph.edge_indices.items():
-            scores[number] = first * abs(scored.scores[edge]) / largest
+            scores[number] = first * effects[edge] / largest
         for edge, price in closed.items():
             scores[problem.graph.edge_indices[edge]] = price
         about = {"shortlist": len(edges)} | ({} if to_the_end else {"stopped": "interrupted"})
         return replace(score_graph(problem, scores), provenance=about)
 
-    def _train(
-        self, problem: Problem, edges: Sequence[Edge], effect: float, began: float
-    ) -> Generator[ScoringStep, None, tuple[Float[Tensor, " edge"], bool]]:
-        """The price, in the metric's units, at which each of these edges was closed, and whether training went on to
-        the end: an interrupt after its first step ends it there.
+    def _learn(
+        self,
+        problem: Problem,
+        edges: Sequence[Edge],
+        effects: Mapping[Edge, float],
+        began: float,
+        again: LearnedMasks | None,
+    ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
+        """The prices at which these edges close, some of them trained `again`, put in order, and whether that went on
+        to the end: after the first step an interrupt leaves what there is.
         """
+        steps, further = self.prices.steps, again.prices.steps if again else 0
+        total = steps + further + ROUNDS
+        training = self._train(problem, edges, began, _FIRST if again else _ONCE)
+        closed, whole = yield from translated(training, lambda step: ScoringStep(step.done, total))
+        if not whole:
+            return closed, False
+        try:
+            if again:
+                training = again._train(problem, highest(closed, AGAIN), began, _ONCE)
+                anew, whole = yield from translated(training, lambda step: ScoringStep(steps + step.done, total))
+                if not whole:
+                    return closed, False
+                closed = of_another_training(problem, closed, anew)
+            elimination = Elimination(
+                self.bytes_per_step(problem), max(1e-3, self.seconds - (time.monotonic() - began))
+            )
+            closed = yield from translated(
+                eliminated(problem, closed, effects, elimination),
+                lambda step: ScoringStep(steps + further + step.done, total),
+            )
+            return told(problem, closed, effects) if self.shortlist >= _ALL_SIZES else closed, True
+        except KeyboardInterrupt:
+            return closed, False
+
+    def _train(
+        self, problem: Problem, edges: Sequence[Edge], began: float, until: float
+    ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
+        """The price, in the metric's units, at which each of these edges was closed, and whether training went on to
+        the end: an interrupt after its first step ends it there. It takes all time up to a part of it.
+        """
+        full, none = problem.bounds
+        effect = abs(full - none)
         device = problem.model.device
         indices = torch.tensor([problem.graph.edge_indices[edge] for edge in edges], dtype=torch.long, device=device)
         indices = indices.reshape(-1, 2).T
@@ -219,7 +213,7 @@ class LearnedMasks:
         now = log_alpha.detach().double().cpu()
         generator = torch.Generator().manual_seed(self.seed)
         batches, done, steps = self._batches(problem), 0.0, self.prices.steps
-        ranked, end, whole = time.monotonic() - began, _TRAINING * self.seconds, True
+        ranked, end, whole = time.monotonic() - began, until * self.seconds, True
         try:
             while done < steps:
                 late = (time.monotonic() - began - ranked) / max(end - ranked, 1e-3) * steps
@@ -241,45 +235,7 @@ class LearnedMasks:
             whole = False  # be it at the last step: whoever interrupts wants no elimination either
         finally:
             batches.close()
-        return closed * (1 + now.clamp(min=0)), whole
-
-    def _ordered(
-        self, problem: Problem, closed: dict[Edge, float], scored: Circuit, began: float
-    ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
-        """The prices with those of the highest dealt out anew, without those that tell nothing, and whether that went
-        on to the end.
-
-        Besides what edges carry, the order in which they closed and that of attribution have their say.
-        """
-        by_price = sorted(closed, key=closed.__getitem__, reverse=True)
-        by_effect = sorted(closed, key=lambda edge: -abs(scored.scores[edge]))
-        prices = {edge: closed[edge] for edge in by_price[:_RANKED]}
-        effects = {edge: abs(scored.scores[edge]) for edge in by_effect[:_RANKED]}
-        left = max(1e-3, self.seconds - (time.monotonic() - began))
-        elimination = Elimination(self.bytes_per_step(problem), left)
-        try:
-            small = Circuit(problem.graph, frozenset(by_price[:_SMALL]))
-            order = yield from elimination.walk(problem, small, prices, effects)
-        except KeyboardInterrupt:
-            return closed, False
-        anew = list(dict.fromkeys((*order, *by_price[:_SMALL])))
-        # those that came in have room between the prices of the highest, so that none of these falls below others
-        highest = [closed[edge] for edge in by_price[:_SMALL]]
-        dealt = np.interp(np.linspace(0, 1, len(anew)), np.linspace(0, 1, len(highest)), highest).tolist()
-        prices = {**closed, **dict(zip(anew, dealt, strict=True))}
-        try:
-            return (self._told(problem, prices, scored) if self.shortlist >= _ALL_SIZES else prices), True
-        except KeyboardInterrupt:
-            return prices, False
-
-    def _told(self, problem: Problem, prices: dict[Edge, float], scored: Circuit) -> dict[Edge, float]:
-        """All prices, or those of the edges that closed last if attribution orders the others better."""
-        closing = sorted(prices, key=prices.__getitem__, reverse=True)
-        effects = sorted(prices, key=lambda edge: -abs(scored.scores[edge]))
-        sure, half = closing[: int(_SURE * len(closing))], int(_DOUBTED * len(closing))
-        orders = closing, list(dict.fromkeys((*sure, *effects)))
-        by_closing, by_effect = kept_by(problem, [Circuit(problem.graph, frozenset(order[:half])) for order in orders])
-        return prices if by_closing >= by_effect else {edge: prices[edge] for edge in sure}
+        return dict(zip(edges, (closed * (1 + now.clamp(min=0))).tolist(), strict=True)), whole
 
     def _batches(self, problem: Problem) -> Generator[Batch, None, None]:
         """The next few prompts of every step, all of them before any again."""

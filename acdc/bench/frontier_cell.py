@@ -13,6 +13,7 @@ from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.bench.process_memory import peak_bytes
 from acdc.bench.size_curve import SHARES, SizeCurve, SizePoint
 from acdc.discovery.pruning_runs import prunes
+from acdc.discovery.scored_search import clearly_best
 from acdc.discovery.search import algorithm_of, search
 from acdc.discovery.selection import Rule, Selection
 from acdc.drain import drain
@@ -26,7 +27,7 @@ from acdc.models import load_named
 from acdc.problem import Problem
 from acdc.problems import problems
 from acdc.request import Request
-from acdc.settings import Method, Minutes, Setup
+from acdc.settings import PARTS_TRIED, Method, Minutes, Setup
 from acdc.tasks.errors import TaskError
 
 LEVELS = (0.5, 0.7, 0.8, 0.9)
@@ -87,8 +88,10 @@ def judged(
 ) -> dict[str, Any]:
     """What circuits of these sizes keep on both sides, and the areas over MIB's shares of all edges.
 
-    The edges join in this order. Of a size or a share with more edges than it has there is no circuit; `cpr` and `cmd`
-    are None where that is so of any share. A share's circuit is that of so many edges, less those that are dead.
+    The edges join in this order; of a size that circuit is taken which `--edges` would take, a smaller one where that
+    clearly keeps more of the prompts to find with. Of a size or a share with more edges than the order has there is no
+    circuit; `cpr` and `cmd` are None where that is so of any share. A share's circuit is that of so many edges, less
+    those that are dead.
 
     Raises: UnmeasurableBehaviour.
     """
@@ -96,7 +99,7 @@ def judged(
     order = Selection(Circuit(discovery.graph, frozenset(joining), scores), tuple(joining))
     every = discovery.graph.n_edges
     asked = [size for size in sizes if size < every and size <= len(joining)]
-    circuits = [at_most(order, size) for size in asked]
+    circuits = [_keeping_most(discovery, order, size) for size in asked]
     shares = [share for share in SHARES if int(share * every) <= len(joining)]
     of_shares = [order.first(int(share * every)) for share in shares]
     found = faithfulness_of_each(discovery, circuits)
@@ -120,6 +123,13 @@ def judged(
         "cpr": SizeCurve(curve, curve).cpr if whole else None,
         "cmd": SizeCurve(curve, curve).cmd if whole else None,
     }
+
+
+def _keeping_most(problem: Problem, order: Selection, size: int) -> Circuit:
+    """Of the sizes that `--edges` tries, the one that it takes."""
+    whole, *smaller = [at_most(order, math.ceil(part * size)) for part in PARTS_TRIED]
+    circuits = list({circuit.edges: circuit for circuit in (whole, *filter(len, smaller))}.values())
+    return circuits[clearly_best(problem.normalised(problem.measure(circuits)[0].mean(-1)).tolist())]
 
 
 def at_most(order: Selection, size: int) -> Circuit:

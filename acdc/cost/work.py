@@ -47,6 +47,7 @@ many runs of it a step takes."""
 _ELIMINATED, _ROUNDS, _RUNS = 50, 20, 8
 """Edges of a circuit whose small ones are ordered by elimination, in the mean, rounds, and how many runs one takes."""
 _SHORTLIST, _FEWEST, _PER_EDGE, _BEYOND, _ENOUGH = 4_000, 500, 8, 70, 75
+_MANY, _AGAIN = 2_000, 500  # on the shortlist if some are trained again, and how many
 _FEW, _LOWER, _RISE = 400, 10, math.log(500 / 3)
 """The edges beyond which the first price is lower, how many times at most, and how often it otherwise grows by e."""
 _NODES = 3.0  # times the square root of how many edges: how many nodes are worth as much
@@ -189,14 +190,18 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
             return (1 + _GONE) * graph.n_edges * _ALONE * operations.forward
         case "masks":
             _, prompts, gradients, edges, runs = _SETTINGS
-            steps, shorter = _steps(goal, graph.n_edges)
+            trainings = _trainings(goal, graph.n_edges)
+            shorter = trainings[0][1]
             part = min(1.0, prompts / max(1, operations.rows))
             named_on = max(_RANKING, int(shorter * _SHORTLIST) // _PER_PROMPT)
             ranking = min(1.0, named_on / max(1, operations.rows)) * (
                 operations.forward + gradients * operations.gradient
             )
             ordering = _ROUNDS * _RUNS * operations.measuring(min(_ELIMINATED, graph.n_edges))
-            training = steps * runs * part * operations.measuring(min(shorter * edges, graph.n_edges))
+            training = sum(
+                steps * runs * part * operations.measuring(min(listed * edges, graph.n_edges))
+                for steps, listed in trainings
+            )
             return ranking + training + ordering
         case "information-flow":
             return 3 * operations.forward
@@ -206,13 +211,18 @@ def _scoring(method: Method, goal: Goal, operations: Operations) -> float:
             raise AssertionError(f"what {method.name} costs is not said here")
 
 
-def _steps(goal: Goal, edges: int) -> tuple[int, float]:
-    """The steps of learned masks in a graph of so many edges, and by how much their shortlist is shorter for a goal."""
+def _trainings(goal: Goal, edges: int) -> list[tuple[int, float]]:
+    """The steps of each training of masks in a graph of so many edges, and by how much its shortlist is shorter."""
     part = min(1.0, max(_FEWEST, _PER_EDGE * (goal.count - _BEYOND)) / _SHORTLIST) if isinstance(goal, Edges) else 1.0
-    if part == 1:
-        lower = min(max(1.0, edges / _FEW), _LOWER)
-        return round(_SETTINGS[0] * (1 + math.log(lower) / _RISE)), part
-    return max(_ENOUGH, round(_SETTINGS[0] * part**0.8)), part
+    lower = min(max(1.0, edges / _FEW), _LOWER)
+    lowered = round(_SETTINGS[0] * (1 + math.log(lower) / _RISE))
+    trainings = [(lowered if part == 1 else _steps(part), part)]
+    few = _AGAIN / _SHORTLIST
+    return [*trainings, (_steps(few), few)] if min(edges, part * _SHORTLIST) >= _MANY else trainings
+
+
+def _steps(part: float) -> int:
+    return max(_ENOUGH, round(_SETTINGS[0] * float(part**0.8)))
 
 
 def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
@@ -231,7 +241,7 @@ def _pieces(method: Method, goal: Goal, operations: Operations) -> int:
         case "exact-redundant":
             return 1 + _GONE
         case "masks":
-            return _steps(goal, graph.n_edges)[0] + _SETTINGS[2] + _ROUNDS
+            return sum(steps for steps, _ in _trainings(goal, graph.n_edges)) + _SETTINGS[2] + _ROUNDS
         case (
             "eap"
             | "relp"

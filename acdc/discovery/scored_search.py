@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,9 +62,11 @@ class ScoredSearch:
         return met[chosen.edges][1], SearchSummary(chosen, curve, figures, joining)
 
 
-def _off(point: CurvePoint) -> float:
-    """How far a circuit is from keeping just what the model does."""
-    return abs(1 - point.faithfulness)
+def clearly_best(kept: Sequence[float]) -> int:
+    """Which of these parts of the behaviour is nearest to all of it: the first, unless another clearly is."""
+    off = [abs(1 - part) for part in kept]
+    best = min(range(len(off)), key=off.__getitem__)
+    return best if off[best] < off[0] - _CLEARLY else 0
 
 
 class _Sizing(NamedTuple):
@@ -107,8 +109,8 @@ def sized(
         case Edges(count):
             sizes = dict.fromkeys(math.ceil(part * count) for part in PARTS_TRIED[: 1 if exactly else None])
             whole, *smaller = [meet(selection.of_size(size)) for size in sizes]
-            best = min((point for point in smaller if point.edges), key=_off, default=whole)
-            chosen = best if _off(best) < _off(whole) - _CLEARLY else whole
+            candidates = [whole, *(point for point in smaller if point.edges)]
+            chosen = candidates[clearly_best([point.faithfulness for point in candidates])]
             if not chosen.edges:
                 raise UnreachableGoal(f"no circuit of at most {count} edges connects input and logits; ask for more")
         case Threshold(value):

@@ -11,7 +11,8 @@ import torch
 from acdc.algorithms import rough_logits
 from acdc.algorithms.attribution import Attribution
 from acdc.algorithms.kl_bounds import KLScreen
-from acdc.algorithms.learned_masks import LearnedMasks, Prices
+from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.prices import Prices
 from acdc.cost.forecast import _kept_for_gradients, footprint_of
 from acdc.footprint import Footprint
 from acdc.graphs.ablation import Ablation

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import acdc
-from acdc.algorithms.learned_masks import LearnedMasks, Prices
+from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.prices import Prices
 from acdc.algorithms.scores import score_graph
 from acdc.algorithms.trials import Trials
 from acdc.discovery.discover import discover

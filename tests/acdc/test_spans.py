@@ -11,7 +11,8 @@ import torch
 
 from acdc import tasks
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.algorithms.learned_masks import LearnedMasks, Prices
+from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.prices import Prices
 from acdc.algorithms.scores import AbstractScorer
 from acdc.batch import Batching
 from acdc.discovery.search import algorithm_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -11,15 +10,16 @@ import pytest
 import torch
 
 import acdc
+from acdc.algorithms import learned_masks
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.elimination import ROUNDS
 from acdc.algorithms.exact import ExactPatching
-from acdc.algorithms.learned_masks import LearnedMasks, Prices, kept, sampled
+from acdc.algorithms.learned_masks import LearnedMasks, kept, sampled
+from acdc.algorithms.prices import Prices
 from acdc.algorithms.scores import ScoringStep
 from acdc.discovery.levels import measured
 from acdc.discovery.selection import Rule, Selection
 from acdc.errors import BadSetting
-from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
 from acdc.models import load_named
 from acdc.problem import Problem
@@ -73,39 +73,12 @@ def test_a_small_circuit_that_masks_choose_keeps_the_behaviour() -> None:
     assert measured(problem, learned.of_size(8), 0.0).faithfulness > 0.95
 
 
-def test_prices_rise_by_the_same_factor_at_every_step() -> None:
-    prices = Prices(4, 0.01, 0.16)
-    assert [prices.at(done) for done in (0.0, 1.0, 2.0, 4.0)] == pytest.approx([0.01, 0.02, 0.04, 0.16])
-    assert Prices(2, 0.02, 0.02).at(1.0) == pytest.approx(0.02)
-
-
-def test_the_price_for_many_edges_begins_lower_and_rises_as_fast() -> None:
-    prices = Prices()
-    for edges, lower in ((10, 1.0), (400, 1.0), (1_519, 3.7975), (4_000, 10.0), (123_211, 10.0)):
-        from_lower = prices.from_lower(edges)
-        assert from_lower.first == pytest.approx(prices.first / lower)
-        assert from_lower.at(1.0) / from_lower.first == pytest.approx(prices.at(1.0) / prices.first, rel=1e-4)
-        assert from_lower.at(float(from_lower.steps)) == pytest.approx(prices.last)
-    assert Prices(9, 0.5, 0.5).from_lower(4_000) == Prices(9, 0.05, 0.5), "no faster than that"
-
-
 def test_only_a_training_for_all_sizes_begins_lower() -> None:
     masks = LearnedMasks()
     assert masks._for_all_sizes(10_342) == replace(masks, prices=masks.prices.from_lower(4_000))
     assert masks._for_all_sizes(1_519).prices == masks.prices.from_lower(1_519)
     assert masks._for_all_sizes(100) == masks
     assert masks.up_to(300)._for_all_sizes(10_342) == masks.up_to(300)
-
-
-@pytest.mark.parametrize(("first", "last"), [(0.0, 1.0), (0.2, 0.1), (0.1, float("inf")), (float("nan"), 1.0)])
-def test_prices_that_do_not_rise_are_refused(first: float, last: float) -> None:
-    with pytest.raises(BadSetting, match="edges cannot cost"):
-        Prices(4, first, last)
-
-
-def test_no_steps_are_refused() -> None:
-    with pytest.raises(BadSetting, match="0 steps train nothing"):
-        Prices(0)
 
 
 def test_where_time_is_short_prices_rise_by_time(measurable: Problem) -> None:
@@ -132,34 +105,59 @@ def test_what_is_not_on_the_shortlist_is_ranked_by_attribution_below_the_first_p
     assert sum(score >= first for score in learned.scores.values()) == learned.provenance["shortlist"]
 
 
-def told(problem: Problem, closing: Sequence[Edge], effects: Sequence[Edge]) -> list[Edge]:
-    """The edges whose prices are said to tell something, of edges that closed in one order and are attributed in
-    another.
-    """
-    prices = {edge: 1.0 / number for number, edge in enumerate(closing, 1)}
-    scores = {edge: 1.0 / number for number, edge in enumerate(effects, 1)}
-    scored = replace(Circuit.full(problem.graph), scores=scores)
-    return list(LearnedMasks()._told(problem, prices, scored))
-
-
-def test_edges_that_closed_first_are_ordered_by_attribution_where_that_keeps_more() -> None:
-    problem = of_periodic("kl")
-    carried = ended(LearnedMasks().walk(problem)).scores
-    best = sorted(problem.graph.edge_indices, key=carried.__getitem__, reverse=True)
-    quarter = len(best) // 4
-    mistaken = [*best[:quarter], *best[: quarter - 1 : -1]]
-    assert told(problem, best, mistaken) == best, "what closed last is what carries"
-    worst = best[::-1]
-    assert told(problem, worst, best) == worst[:quarter], "and where it is not, three quarters have no say"
-
-
 def test_a_short_shortlist_is_for_small_circuits_and_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(LearnedMasks, "_told", lambda _, __, prices, ___: asked.append(len(prices)) or prices)
+    monkeypatch.setattr(learned_masks, "told", lambda _, prices, __: asked.append(len(prices)) or prices)
     problem = of_periodic("kl")
     for masks in (LearnedMasks(prices=Prices(4), shortlist=30), LearnedMasks(prices=Prices(4))):
         ended(masks.walk(problem))
     assert asked == [len(problem.graph.edge_indices)]
+
+
+def in_two_trainings(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> LearnedMasks:
+    """Masks for all edges of a small graph, of which the dozen that closed last are trained again."""
+    for name, value in (("_MANY", problem.graph.n_edges), ("AGAIN", 12), ("_ENOUGH", 5)):
+        monkeypatch.setattr(learned_masks, name, value)
+    return LearnedMasks(prices=Prices(20))
+
+
+def test_of_a_long_shortlist_those_that_closed_last_are_trained_again(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[dict[Edge, float], dict[Edge, float]]] = []
+    monkeypatch.setattr(
+        learned_masks, "of_another_training", lambda _, prices, again: asked.append((prices, again)) or prices
+    )
+    masks = in_two_trainings(measurable, monkeypatch)
+    again = masks._again(measurable.graph.n_edges)
+    assert again is not None
+    assert (again.shortlist, again.prices.first) == (12, masks.prices.last), "as for circuits of so few"
+    _, told = finished(masks.walk(measurable))
+    ((prices, anew),) = asked
+    assert list(anew) == sorted(prices, key=prices.__getitem__, reverse=True)[:12]
+    steps = masks.prices.from_lower(measurable.graph.n_edges).steps + again.prices.steps + ROUNDS
+    assert told == [ScoringStep(done, len(told)) for done in range(1, len(told) + 1)]
+    assert len(told) - steps in range(1, 10), "the rest is the ranking"
+    for edges in (masks, masks.up_to(30)):
+        assert edges._again(measurable.graph.n_edges - 1) is None, "of a short one none are"
+
+
+@pytest.mark.parametrize("left", [ROUNDS + 3, ROUNDS + 1])
+def test_an_interrupt_of_the_second_training_leaves_the_first(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    masks = in_two_trainings(measurable, monkeypatch)
+    walk = masks.walk(measurable)
+    while (step := next(walk)).total - step.done > left:
+        pass
+    with pytest.raises(StopIteration) as stopped:
+        walk.throw(KeyboardInterrupt())
+    learned = stopped.value.value
+    assert learned.provenance["stopped"] == "interrupted"
+    monkeypatch.setattr(learned_masks, "of_another_training", lambda _, prices, __: prices)
+    monkeypatch.setattr(learned_masks, "eliminated", lambda *_: None or (yield from ()) or _[1])
+    monkeypatch.setattr(learned_masks, "told", lambda _, prices, __: prices)
+    assert learned.scores == ended(masks.walk(measurable)).scores
 
 
 def test_a_seed_gives_the_same_scores_again_and_another_does_not(measurable: Problem) -> None:
@@ -224,13 +222,13 @@ def test_an_interrupt_after_the_elimination_leaves_its_order(
     measurable: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     masks = LearnedMasks(prices=Prices(12))
-    monkeypatch.setattr(LearnedMasks, "_told", lambda _, __, prices, ___: prices)
+    monkeypatch.setattr(learned_masks, "told", lambda _, prices, __: prices)
     whole = ended(masks.walk(measurable))
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(LearnedMasks, "_told", interrupted)
+    monkeypatch.setattr(learned_masks, "told", interrupted)
     learned = ended(masks.walk(measurable))
     assert learned.provenance["stopped"] == "interrupted"
     assert learned.scores == whole.scores

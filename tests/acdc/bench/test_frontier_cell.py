@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from acdc.bench import frontier_cell
 from acdc.bench.frontier import Frontier
 from acdc.bench.frontier_cell import at_most, edges_for, judged, measured
 from acdc.bench.size_curve import SHARES
@@ -85,6 +86,21 @@ def test_each_size_is_measured_on_both_sides(sides: tuple[Problem, Problem], ord
     assert first["found"]["value"] != first["judged"]["value"]
     assert first["edges"] == 6
     assert result["prompts"] == {"found": 8, "judged": 8}
+
+
+def test_of_a_size_a_smaller_circuit_stands_where_it_clearly_keeps_more(
+    sides: tuple[Problem, Problem], order: dict[Edge, float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edges beyond the six true ones neither help nor harm, so that none of the smaller ones does by itself."""
+    selection = Selection(Circuit(sides[0].graph, frozenset(order), {}), tuple(order))
+    assert judged(*sides, order, (30,))["points"][0]["edges"] == len(at_most(selection, 30))
+    asked: list[list[float]] = []
+    monkeypatch.setattr(frontier_cell, "clearly_best", lambda kept: asked.append(kept) or len(kept) - 1)
+    (point,) = judged(*sides, order, (30,))["points"]
+    assert point["edges"] == len(at_most(selection, 15)) < 30
+    assert asked[0][-1] == pytest.approx(point["found"]["value"], abs=1e-5)
+    monkeypatch.undo()
+    assert judged(*sides, order, (6,))["points"][0]["edges"] == 6, "half of the true edges keep nothing"
 
 
 def test_the_areas_are_those_of_lines_through_the_shares(

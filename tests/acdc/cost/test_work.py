@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from acdc.algorithms import learned_masks
+from acdc.algorithms import closing_order, learned_masks, prices
 from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.algorithms.redundant_patching import RedundantPatching
 from acdc.algorithms.stable_signs import StableSigns
@@ -80,11 +80,15 @@ def test_learned_masks_are_told_as_they_are_set() -> None:
     masks = LearnedMasks()
     assert work._SETTINGS[:3] == (masks.prices.steps, masks.prompts, learned_masks._POINTS)
     assert (work._RANKING, work._PER_PROMPT) == (learned_masks._RANKING, learned_masks._PER_PROMPT)
-    for name in ("_FEWEST", "_PER_EDGE", "_BEYOND", "_ENOUGH", "_FEW", "_LOWER"):
+    for name in ("_FEWEST", "_PER_EDGE", "_BEYOND", "_ENOUGH", "_MANY"):
         assert getattr(work, name) == getattr(learned_masks, name), name
+    assert (work._AGAIN, work._FEW, work._LOWER) == (closing_order.AGAIN, prices.FEW, prices.LOWER)
     assert masks.shortlist == work._SHORTLIST
-    for edges in (10, 300, 2_000):
-        fewer = masks.up_to(edges)._for_all_sizes(9_999)
-        assert work._steps(Edges(edges), 9_999) == (fewer.prices.steps, fewer.shortlist / masks.shortlist)
-    for edges in (100, 1_519, 10_342):
-        assert work._steps(KeptFaithfulness(), edges) == (masks._for_all_sizes(edges).prices.steps, 1.0)
+    for goal, fewer in (
+        (KeptFaithfulness(), masks),
+        *((Edges(edges), masks.up_to(edges)) for edges in (10, 400, 2_000)),
+    ):
+        for edges in (100, 1_519, 10_342):
+            trained = [fewer._for_all_sizes(edges), fewer._again(edges)]
+            expected = [(of.prices.steps, of.shortlist / masks.shortlist) for of in trained if of]
+            assert work._trainings(goal, edges) == expected, (goal, edges)

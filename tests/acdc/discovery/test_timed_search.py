@@ -11,7 +11,8 @@ import pytest
 from acdc.algorithms.attribution import IntegratedGradients
 from acdc.algorithms.elimination import ROUNDS
 from acdc.algorithms.greedy import GreedyPruning
-from acdc.algorithms.learned_masks import LearnedMasks, Prices
+from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.algorithms.prices import Prices
 from acdc.algorithms.scores import AbstractScorer
 from acdc.algorithms.shortlist import ShortlistPruning
 from acdc.discovery import timed_search
