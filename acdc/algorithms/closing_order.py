@@ -52,7 +52,8 @@ def eliminated(
     Besides what edges carry, the order in which they closed and that of their attributed effects have their say.
     """
     small = highest(prices, _SMALL)
-    rankings = [{edge: of[edge] for edge in highest(of, _RANKED)} for of in (prices, effects)]
+    both = prices, {edge: effects[edge] for edge in prices}
+    rankings = [{edge: of[edge] for edge in highest(of, _RANKED)} for of in both]
     order = yield from elimination.walk(problem, Circuit(problem.graph, frozenset(small)), *rankings)
     return dealt(prices, list(dict.fromkeys((*order, *small))), len(small))
 

@@ -200,7 +200,8 @@ class LearnedMasks:
         self, problem: Problem, edges: Sequence[Edge], began: float, until: float
     ) -> Generator[ScoringStep, None, tuple[dict[Edge, float], bool]]:
         """The price, in the metric's units, at which each of these edges was closed, and whether training went on to
-        the end: an interrupt after its first step ends it there. It takes all time up to a part of it.
+        the end: an interrupt after its first step ends it there. Of few `seconds` it leaves what comes after the part
+        `until`.
         """
         full, none = problem.bounds
         effect = abs(full - none)

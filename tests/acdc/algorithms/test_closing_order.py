@@ -8,7 +8,8 @@ import pytest
 
 import acdc
 from acdc.algorithms import closing_order
-from acdc.algorithms.closing_order import dealt, highest, of_another_training, told
+from acdc.algorithms.closing_order import dealt, eliminated, highest, of_another_training, told
+from acdc.algorithms.elimination import Elimination
 from acdc.algorithms.learned_masks import LearnedMasks
 from acdc.graphs.nodes import Edge
 from acdc.models import load_named
@@ -61,3 +62,12 @@ def test_those_that_come_in_have_room_among_the_highest() -> None:
     prices = {a: 8.0, b: 6.0, c: 4.0, d: 1.0}
     assert dealt(prices, [c, a, b], 3) == {c: 8.0, a: 6.0, b: 4.0, d: 1.0}
     assert dealt(prices, [c, e, a, d, b], 3) == {c: 8.0, e: 7.0, a: 6.0, d: 5.0, b: 4.0}
+
+
+def test_no_edge_comes_in_that_was_not_trained() -> None:
+    """Though those that are attributed most would keep all of the behaviour."""
+    problem, best = of_periodic()
+    trained = falling([*best[1::2], *best[2::2]])
+    anew = ended(eliminated(problem, trained, falling(best), Elimination()))
+    assert anew.keys() == trained.keys()
+    assert best[0] not in anew
