@@ -36,12 +36,16 @@ def highest(scores: Mapping[Edge, float], count: int | None = None) -> list[Edge
 def of_another_training(problem: Problem, prices: Prices, again: Prices) -> dict[Edge, float]:
     """The prices, of the edges that were trained again in the order in which they closed then, if that keeps more.
 
-    It is measured which order's circuits of 100, 200 and 300 edges keep more, taken together.
+    It is measured which order's circuits of 100, 200 and 300 edges keep more, taken together: that of the first
+    training, that of the second, or the first 100 of the second and then those of the first.
     """
-    orders = highest(prices, len(again)), highest(again)
+    first, second = highest(prices, len(again)), highest(again)
+    small = beginning(problem, second, _SIZES[0])
+    both = list(dict.fromkeys((*filter(small.edges.__contains__, second), *first)))
+    orders = first, second, both
     kept = kept_by(problem, [beginning(problem, order, size) for order in orders for size in _SIZES])
-    before, now = sum(kept[: len(_SIZES)]), sum(kept[len(_SIZES) :])
-    return dealt(prices, orders[1], len(again)) if now > before else dict(prices)
+    sums = [sum(kept[start : start + len(_SIZES)]) for start in range(0, len(kept), len(_SIZES))]
+    return dealt(prices, orders[sums.index(max(sums))], len(again))
 
 
 def eliminated(

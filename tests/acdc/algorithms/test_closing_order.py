@@ -11,6 +11,7 @@ from acdc.algorithms import closing_order
 from acdc.algorithms.closing_order import dealt, eliminated, highest, of_another_training, told
 from acdc.algorithms.elimination import Elimination
 from acdc.algorithms.learned_masks import LearnedMasks
+from acdc.graphs.circuit import Circuit
 from acdc.graphs.nodes import Edge
 from acdc.models import load_named
 from acdc.problem import Problem
@@ -54,6 +55,25 @@ def test_a_second_training_orders_its_edges_where_that_keeps_more(monkeypatch: p
         anew = of_another_training(problem, falling(first), falling(second))
         assert highest(anew) == ([*second, *rest] if wins else first)
         assert sorted(anew.values()) == sorted(falling(first).values()), "prices are dealt out anew, none are made"
+
+
+def test_of_two_trainings_one_may_order_few_edges_better_and_the_other_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a circuit loses 1 for every edge that is not of the best circuit of its size."""
+    monkeypatch.setattr(closing_order, "_SIZES", (2, 4, 6))
+    problem, best = of_periodic()
+    first, second = best[:10], [*best[5:7], *best[2:4], *best[:2], *best[7:10], best[4]]
+    wanted = {2: second, 4: [*second[:2], *first], 6: [*second[:2], *first]}
+    monkeypatch.setattr(
+        closing_order, "beginning", lambda _, order, size: Circuit(problem.graph, frozenset(order[:size]))
+    )
+    monkeypatch.setattr(
+        closing_order,
+        "kept_by",
+        lambda _, circuits: [-float(len(one.edges - set(wanted[len(one)][: len(one)]))) for one in circuits],
+    )
+    anew = of_another_training(problem, falling(best), falling(second))
+    assert highest(anew)[:10] == list(dict.fromkeys((*second[:2], *first)))
+    assert highest(anew)[10:] == best[10:]
 
 
 def test_those_that_come_in_have_room_among_the_highest() -> None:
