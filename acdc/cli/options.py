@@ -104,9 +104,7 @@ Worth = Annotated[float | None, option("--threshold", takes="X", is_="Goal: ever
 InMinutes = Annotated[
     float | None, option("--minutes", takes="N", is_="Goal: the knee of what N minutes allow [10, if large]")
 ]
-Measured = Annotated[
-    str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's; masks: kl]")
-]
+Measured = Annotated[str | None, option("--metric", takes="NAME", is_="What is measured, see below [the task's]")]
 Missing = Annotated[str, option("--ablation", takes="KIND", is_="What missing edges carry, see below [resample]")]
 SplitInto = Annotated[
     str | None, option("--split", takes="PARTS", is_="Neurons of MLPs (m3, mlp:all), features of folders")

@@ -24,6 +24,8 @@ EXPLORED, EXPLORED_IF_LARGE = 16, 8
 """How many prompts are explored unless told otherwise."""
 CHOSEN_IF_LARGE, EXPLAINED_IF_LARGE = 8, 16
 """How many prompts roles of a large model are chosen on, and have to hold on, unless told otherwise; others: all."""
+TO_THE_MODEL = (*PRUNING, "masks")
+"""The methods that keep a circuit near the model: measured by KL where no metric is named."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,12 @@ class Defaults:
 def measured_for(goal: Goal, method: Method, setup: Setup) -> Setup:
     """The setup with the metric that a goal needs where none is named.
 
-    Pruning to a KL or an accuracy, or along a curve, measures by KL, and masks are always learned by it. By another
-    metric neither need bring the circuit near the model: edges that work against the behaviour are always dropped, and
-    masks learn what the model would do without them.
+    Pruning or learning masks to a KL or an accuracy, or along a curve, measures by KL.
+
+    A falling threshold of another metric need never bring the circuit near the model, as edges that work against the
+    behaviour are always dropped.
     """
-    pruned_to_the_model = method.name in PRUNING and isinstance(goal, (MeanKL, KeptAccuracy, Minutes))
-    if setup.metric is None and (pruned_to_the_model or method.name == "masks"):
+    if setup.metric is None and method.name in TO_THE_MODEL and isinstance(goal, (MeanKL, KeptAccuracy, Minutes)):
         return replace(setup, metric="kl")
     return setup
 

@@ -25,7 +25,7 @@ from acdc.problems import problems
 from acdc.progress import Progress
 from acdc.provenance import Provenance
 from acdc.report.table import summary
-from acdc.settings import Goal, Minutes, Setup, Threshold
+from acdc.settings import Goal, Setup, Threshold
 from acdc.tasks.errors import BadPrompts, UnknownTask
 from acdc.tasks.files.behaviour_file import example
 from tests.acdc.algorithms.walks import ended
@@ -191,15 +191,9 @@ def test_no_first_order_method_claims_to_know_an_effect(method: str) -> None:
         (acdc.KeptAccuracy(), "eap+acdc", "kl"),
         (acdc.MeanKL(0.1), "eap", None),
         (acdc.KeptFaithfulness(), "acdc", None),
-        (acdc.Edges(100), "eap-ig", None),
-        (acdc.Edges(100), "masks", "kl"),
-        (acdc.KeptFaithfulness(), "masks", "kl"),
-        (Minutes(), "masks", "kl"),
     ],
 )
-def test_pruning_to_a_level_and_masks_measure_by_kl_unless_told_otherwise(
-    goal: Goal, method: str, metric: str | None
-) -> None:
+def test_pruning_to_a_level_measures_by_kl_unless_told_otherwise(goal: Goal, method: str, metric: str | None) -> None:
     how = acdc.Method(method)
     assert measured_for(goal, how, SETUP) == replace(SETUP, metric=metric)
     assert measured_for(goal, how, replace(SETUP, metric="nll")).metric == "nll"
