@@ -179,7 +179,7 @@ class LearnedMasks:
         if not whole:
             return closed, False
         try:
-            if again:
+            if again and time.monotonic() - began < _ONCE * self.seconds:
                 training = again._train(problem, highest(closed, AGAIN), began, _ONCE)
                 anew, whole = yield from translated(training, lambda step: ScoringStep(steps + step.done, total))
                 if not whole:

@@ -19,7 +19,7 @@ from acdc.models import resolve
 from acdc.settings import Method, Minutes, Setup
 from acdc.tasks.known_metrics import metric_name
 
-SCHEMA = "acdc.frontier/2"
+SCHEMA = "acdc.frontier/3"
 SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000)
 """The edges that circuits have at most."""
 OWN = "own"

@@ -154,7 +154,8 @@ def _attacked(
         return None
     model = ready.problems[1].model
     asked = Request.of(cell.task.found_by, model)
-    found = attack(asked.task, model, result.circuit, cell.setup, cell.then.attack, asked=asked)
+    setup = replace(cell.setup, metric=ready.problems[0].metric.name)  # which the goal may have chosen
+    found = attack(asked.task, model, result.circuit, setup, cell.then.attack, asked=asked)
     for error in found.left_out.failed.values():
         if not isinstance(error, (AcdcError, GraphsError, TaskError)):
             raise error  # memory ran out, which is no result

@@ -106,7 +106,7 @@ def test_a_model_s_path_makes_one_file_name() -> None:
 
 def test_the_summary_adds_versions_and_machine() -> None:
     data = summary([])
-    assert data["schema"] == "acdc.frontier/2"
+    assert data["schema"] == "acdc.frontier/3"
     assert set(data) == {"schema", "versions", "machine", "cells"}
 
 

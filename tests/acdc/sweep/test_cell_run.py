@@ -42,6 +42,16 @@ def test_everything_can_be_asked_of_a_circuit_and_a_page_can_be_made_of_it(tmp_p
     assert asked["stability"] != "not measured", "it was asked before"
 
 
+def test_a_circuit_is_attacked_by_the_metric_that_it_was_found_by(tmp_path: Path) -> None:
+    """A goal of KL prunes by KL, which is not the task's own metric."""
+    grid = small(tmp_path, more=("then: {attack: {budget: 4, prompts: 4, parts: [necessity]}}",))
+    grid.write_text(grid.read_text().replace("eap-ig", "acdc").replace("{edges: 10}", "{kl: 0.5}"))
+    (cell,) = cells_of(grid)
+    record = run_cell(cell, LoadedModel(), tmp_path)
+    assert record["figures"]["metric"] == "kl"
+    assert json.loads((tmp_path / "attack.json").read_text())["metric"]["name"] == "kl"
+
+
 def test_what_the_metric_does_not_allow_is_a_result_that_says_so(tmp_path: Path) -> None:
     grid = small(tmp_path)
     grid.write_text(grid.read_text().replace("prompts: 4,", "prompts: 4, metric: accuracy,"))
