@@ -88,7 +88,7 @@ def judged(
 ) -> dict[str, Any]:
     """What circuits of these sizes keep on both sides, and the areas over MIB's shares of all edges.
 
-    The edges join in this order; of a size that circuit is taken which `--edges` would take, a smaller one where that
+    The edges join in this order; of a size a smaller circuit is taken, of the parts that `--edges` tries, where that
     clearly keeps more of the prompts to find with. Of a size or a share with more edges than the order has there is no
     circuit; `cpr` and `cmd` are None where that is so of any share. A share's circuit is that of so many edges, less
     those that are dead.
@@ -126,7 +126,7 @@ def judged(
 
 
 def _keeping_most(problem: Problem, order: Selection, size: int) -> Circuit:
-    """Of the sizes that `--edges` tries, the one that it takes."""
+    """The circuit of at most so many edges, or of a part that `--edges` tries, where that clearly keeps more."""
     whole, *smaller = [at_most(order, math.ceil(part * size)) for part in PARTS_TRIED]
     circuits = list({circuit.edges: circuit for circuit in (whole, *filter(len, smaller))}.values())
     return circuits[clearly_best(problem.normalised(problem.measure(circuits)[0].mean(-1)).tolist())]
