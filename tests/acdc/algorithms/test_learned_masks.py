@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -142,6 +143,28 @@ def test_of_a_long_shortlist_those_that_closed_last_are_trained_again(
         assert edges._again(measurable.graph.n_edges - 1) is None, "of a short one none are"
 
 
+def test_a_training_that_has_taken_all_of_the_time_is_not_followed_by_another(
+    measurable: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+    train = LearnedMasks._train
+    monkeypatch.setattr(
+        LearnedMasks, "_train", lambda self, *given: trained.append(len(given[1])) or train(self, *given)
+    )
+    masks = in_two_trainings(measurable, monkeypatch)
+    for seconds, trainings in ((1e-3, 1), (1e3, 2)):
+        trained.clear()
+        _, told = finished(replace(masks, seconds=seconds).walk(measurable))
+        assert len(trained) == trainings
+        assert told[-1].done == told[-1].total
+
+
+def untouched(_: Problem, prices: dict[Edge, float], *__: Any) -> Generator[ScoringStep, None, dict[Edge, float]]:
+    """No elimination."""
+    yield from ()
+    return prices
+
+
 @pytest.mark.parametrize("left", [ROUNDS + 3, ROUNDS + 1])
 def test_an_interrupt_of_the_second_training_leaves_the_first(
     measurable: Problem, monkeypatch: pytest.MonkeyPatch, left: int
@@ -155,7 +178,7 @@ def test_an_interrupt_of_the_second_training_leaves_the_first(
     learned = stopped.value.value
     assert learned.provenance["stopped"] == "interrupted"
     monkeypatch.setattr(learned_masks, "of_another_training", lambda _, prices, __: prices)
-    monkeypatch.setattr(learned_masks, "eliminated", lambda *_: None or (yield from ()) or _[1])
+    monkeypatch.setattr(learned_masks, "eliminated", untouched)
     monkeypatch.setattr(learned_masks, "told", lambda _, prices, __: prices)
     assert learned.scores == ended(masks.walk(measurable)).scores
 
