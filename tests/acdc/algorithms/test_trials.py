@@ -157,7 +157,7 @@ def test_after_the_first_candidate_that_costs_enough_none_is_measured(problem: P
         trial = Trials(problem, 1 << 30)
         trial.begin(receiver)
         measured = trial.costs(receiver, senders)
-        enough = float(measured.sort().values[-3])
+        enough = float(measured.sort().values[-3]) - 1e-9  # whatever the rounding
         first = int((measured >= enough).nonzero()[0])
         assert first < len(senders) - 1
         screened = trial.costs(receiver, senders, enough=enough)

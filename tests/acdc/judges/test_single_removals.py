@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import astuple
+
+import pytest
 
 from acdc.graphs.circuit import Circuit
 from acdc.graphs.computation import ComputationalGraph
@@ -21,7 +24,11 @@ def test_each_of_the_strongest_edges_is_removed_alone(measurable: Problem) -> No
     removals = single_removals(measurable, circuit)
     assert [one.edge for one in removals] == list(circuit.strongest_first()[:MOST])
     for one in (removals[0], removals[-1]):
-        assert one.without == faithfulness(measurable, circuit.without([one.edge]))
+        alone = faithfulness(measurable, circuit.without([one.edge]))
+        for name in ("normalised", "metric", "kl", "kl_tail"):
+            measured, wanted = (astuple(getattr(whole, name)) for whole in (one.without, alone))
+            assert measured == pytest.approx(wanted, abs=1e-9), name
+        assert (one.without.size, one.without.accuracy) == (alone.size, alone.accuracy)
 
 
 def test_of_a_large_circuit_in_a_large_model_fewer_are_removed_but_some_always() -> None:
