@@ -213,8 +213,8 @@ METHODS: Mapping[str, MethodEntry] = MappingProxyType(
             "Bhaskar et al. 2024",
             Scores(
                 "the price, in the metric's units, at which learning closed the edge beside all that were open then, "
-                "the 100 highest dealt out anew in the order in which eliminating them left them, and below the first "
-                "price by attribution; not what removing it costs",
+                "the highest dealt out anew in the order in which another training or elimination left them, and below "
+                "the first price by attribution; not what removing it costs",
                 "other",
             ),
             takes=("refine", "select", "seed", "max_bytes"),
