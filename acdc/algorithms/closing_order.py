@@ -25,15 +25,15 @@ _SMALL, _RANKED = 100, 400
 _SURE, _DOUBTED = 1 / 4, 1 / 2
 """The parts of the edges whose order of closing stands, and of those on which attribution's is tried beyond."""
 
-Prices = Mapping[Edge, float]
-
 
 def highest(scores: Mapping[Edge, float], count: int | None = None) -> list[Edge]:
     """The edges of so many highest scores, or all of them, the highest first."""
     return sorted(scores, key=scores.__getitem__, reverse=True)[:count]
 
 
-def of_another_training(problem: Problem, prices: Prices, again: Prices) -> dict[Edge, float]:
+def of_another_training(
+    problem: Problem, prices: Mapping[Edge, float], again: Mapping[Edge, float]
+) -> dict[Edge, float]:
     """The prices, of the edges that were trained again in the order in which they closed then, if that keeps more.
 
     It is measured which order's circuits of 100, 200 and 300 edges keep more, taken together: that of the first
@@ -49,7 +49,7 @@ def of_another_training(problem: Problem, prices: Prices, again: Prices) -> dict
 
 
 def eliminated(
-    problem: Problem, prices: Prices, effects: Mapping[Edge, float], elimination: Elimination
+    problem: Problem, prices: Mapping[Edge, float], effects: Mapping[Edge, float], elimination: Elimination
 ) -> Generator[ScoringStep, None, dict[Edge, float]]:
     """The prices, the highest dealt out anew in the order in which their edges are worth having.
 
@@ -62,7 +62,7 @@ def eliminated(
     return dealt(prices, list(dict.fromkeys((*order, *small))), len(small))
 
 
-def dealt(prices: Prices, order: Sequence[Edge], count: int) -> dict[Edge, float]:
+def dealt(prices: Mapping[Edge, float], order: Sequence[Edge], count: int) -> dict[Edge, float]:
     """The prices, so many of the highest dealt out among these edges, in this order.
 
     Edges that come in have room between the prices, so that none of the others falls below those that have lower ones.
@@ -72,7 +72,7 @@ def dealt(prices: Prices, order: Sequence[Edge], count: int) -> dict[Edge, float
     return {**prices, **dict(zip(order, anew.tolist(), strict=True))}
 
 
-def told(problem: Problem, prices: Prices, effects: Mapping[Edge, float]) -> dict[Edge, float]:
+def told(problem: Problem, prices: Mapping[Edge, float], effects: Mapping[Edge, float]) -> dict[Edge, float]:
     """All prices, or those of the quarter that closed last if attributed effects order the others better.
 
     It is measured by which order half of the edges keep more.
